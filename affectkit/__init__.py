@@ -1,0 +1,92 @@
+"""Facial action units, expression, valence and arousal for every frame and face of a video.
+
+    from affectkit import Predictor
+
+    for result in Predictor().stream("video.mp4"):
+        for face in result.faces:
+            print(result.time_s, face.track_id, face.affect.expression, face.affect.valence)
+
+Names are loaded when they are first used, so that importing this package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from affectkit.engines import Engine as Engine
+    from affectkit.engines import FakeEngine as FakeEngine
+    from affectkit.errors import AffectKitError as AffectKitError
+    from affectkit.errors import DeviceUnavailable as DeviceUnavailable
+    from affectkit.errors import EngineError as EngineError
+    from affectkit.errors import MissingDependency as MissingDependency
+    from affectkit.errors import ModelError as ModelError
+    from affectkit.errors import OutputError as OutputError
+    from affectkit.errors import SourceError as SourceError
+    from affectkit.predictor import Predictor as Predictor
+    from affectkit.sinks import Table as Table
+    from affectkit.spec import ModelSpec as ModelSpec
+    from affectkit.types import AU_NAMES as AU_NAMES
+    from affectkit.types import EXPRESSION_NAMES as EXPRESSION_NAMES
+    from affectkit.types import Affect as Affect
+    from affectkit.types import Face as Face
+    from affectkit.types import FrameResult as FrameResult
+    from affectkit.video import open_source as open_source
+
+_HOME = {
+    "AU_NAMES": "types",
+    "Affect": "types",
+    "AffectKitError": "errors",
+    "DeviceUnavailable": "errors",
+    "EXPRESSION_NAMES": "types",
+    "Engine": "engines",
+    "EngineError": "errors",
+    "Face": "types",
+    "FakeEngine": "engines",
+    "FrameResult": "types",
+    "MissingDependency": "errors",
+    "ModelError": "errors",
+    "ModelSpec": "spec",
+    "OutputError": "errors",
+    "Predictor": "predictor",
+    "SourceError": "errors",
+    "Table": "sinks",
+    "open_source": "video",
+}
+
+__all__ = [  # noqa: RUF022: constants after types, as a reader looks for them
+    "Predictor",
+    "Affect",
+    "Face",
+    "FrameResult",
+    "Table",
+    "ModelSpec",
+    "open_source",
+    "Engine",
+    "FakeEngine",
+    "AffectKitError",
+    "DeviceUnavailable",
+    "EngineError",
+    "MissingDependency",
+    "ModelError",
+    "OutputError",
+    "SourceError",
+    "AU_NAMES",
+    "EXPRESSION_NAMES",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return metadata.version("affectkit")
+    if name in _HOME:
+        value = getattr(import_module(f"affectkit.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'affectkit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,38 @@
+"""Frames -> batches of whole frames, so that the network is asked seldom and never for too much."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+
+from affectkit.types import CroppedFrame
+
+
+def batched(
+    frames: Iterable[CroppedFrame], *, max_faces: int, max_frames: int, max_wait_s: float
+) -> Iterator[list[CroppedFrame]]:
+    """Group frames until their faces fill a batch, or it has waited long enough; faceless frames ride along.
+
+    Args:
+        max_faces: a batch is handed on before a frame that would make it larger. A frame with more faces than that is a
+            batch by itself: whole frames stay together.
+        max_frames: bounds the pictures held in memory, also where there are no faces.
+        max_wait_s: longest time from a batch's first frame until it is handed on; looked at when a frame arrives.
+    """
+    batch: list[CroppedFrame] = []
+    faces = 0
+    begun = 0.0
+    for frame in frames:
+        count = len(frame.crops)
+        if batch and faces + count > max_faces:
+            yield batch
+            batch, faces = [], 0
+        if not batch:
+            begun = time.monotonic()
+        batch.append(frame)
+        faces += count
+        if faces >= max_faces or len(batch) >= max_frames or time.monotonic() - begun >= max_wait_s:
+            yield batch
+            batch, faces = [], 0
+    if batch:
+        yield batch

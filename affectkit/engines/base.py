@@ -1,0 +1,35 @@
+"""What every backend promises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from affectkit.types import Array
+
+
+class Engine(Protocol):
+    """One loaded network on one device."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs: ``cpu``, ``cuda:0`` ...; what was obtained, never what was hoped for."""
+        ...
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Compute all outputs.
+
+        Args:
+            inputs: by input name; C-contiguous or not, of the network's dtype and shape.
+
+        Returns:
+            by output name; new arrays that belong to the caller.
+
+        Raises:
+            EngineError: an input is missing, unknown, or of another dtype or shape.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the device's memory; the engine cannot be used after. Closing twice is fine."""
+        ...

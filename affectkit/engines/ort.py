@@ -1,0 +1,144 @@
+"""ONNX Runtime; the only file that imports it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from affectkit.errors import DeviceUnavailable, EngineError, MissingDependency
+from affectkit.types import Array
+
+try:
+    import onnxruntime
+except ModuleNotFoundError as error:
+    if error.name != "onnxruntime":  # a broken installation, not a missing one
+        raise
+    raise MissingDependency("onnxruntime", "cpu", "running a model") from error
+
+log = logging.getLogger(__name__)
+
+_DTYPES = {
+    "tensor(uint8)": np.dtype(np.uint8),
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(float16)": np.dtype(np.float16),
+    "tensor(int64)": np.dtype(np.int64),
+}
+
+
+def installed() -> dict[str, str]:
+    """Version by name of the ONNX Runtime distributions that are installed; more than one overwrite each other."""
+    found = {}
+    for name in ("onnxruntime", "onnxruntime-gpu"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def check_installation() -> None:
+    """Refuse an environment that holds both builds of ONNX Runtime.
+
+    Raises:
+        EngineError: both are installed, so which files are whose is chance.
+    """
+    if len(installed()) > 1:
+        raise EngineError(
+            "onnxruntime and onnxruntime-gpu are both installed and overwrite each other's files; mend it with: "
+            "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'affectkit[gpu]' (or 'affectkit[cpu]')"
+        )
+
+
+def providers() -> list[str]:
+    """Names of the execution providers this build of ONNX Runtime brings."""
+    return list(onnxruntime.get_available_providers())
+
+
+class OrtEngine:
+    """A network on ONNX Runtime."""
+
+    def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None) -> None:
+        self._path = path
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors only: its warnings about node placement go to stderr otherwise
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        self._session: onnxruntime.InferenceSession | None = None
+        if device == "auto":
+            self._session, self._device = self._open_auto(options)
+        elif device == "cpu":
+            self._session, self._device = self._open(["CPUExecutionProvider"], options), "cpu"
+        else:
+            self._session, self._device = self._open_cuda(device, options)
+        self._inputs = {i.name: (_DTYPES.get(i.type), i.shape) for i in self._session.get_inputs()}
+        self._outputs = [o.name for o in self._session.get_outputs()]
+
+    def _open(self, wanted: list[str | tuple[str, dict[str, str]]], options: object) -> onnxruntime.InferenceSession:
+        try:
+            return onnxruntime.InferenceSession(str(self._path), options, providers=wanted)
+        except Exception as error:  # onnxruntime's exceptions have no base class of their own
+            reason = str(error).strip().splitlines()[0]
+            raise EngineError(f"{self._path}: ONNX Runtime cannot load it: {reason}") from error
+
+    def _open_cuda(self, device: str, options: object) -> tuple[onnxruntime.InferenceSession, str]:
+        number = device.partition(":")[2] or "0"
+        if "CUDAExecutionProvider" not in providers():
+            raise DeviceUnavailable(
+                f"device {device!r}: the installed ONNX Runtime has no CUDA provider; "
+                "pip uninstall -y onnxruntime && pip install 'affectkit[gpu]', or use --device cpu"
+            )
+        session = self._open([("CUDAExecutionProvider", {"device_id": number})], options)
+        # ONNX Runtime falls back to the CPU without an error (microsoft/onnxruntime#23372), so what it took is checked.
+        if session.get_providers()[0] != "CUDAExecutionProvider":
+            raise DeviceUnavailable(
+                f"device {device!r}: CUDA could not be started (no GPU with that number, or its driver, CUDA or cuDNN "
+                "is missing); see `affectkit doctor`, or use --device cpu"
+            )
+        return session, f"cuda:{number}"
+
+    def _open_auto(self, options: object) -> tuple[onnxruntime.InferenceSession, str]:
+        if "CUDAExecutionProvider" in providers():
+            try:
+                return self._open_cuda("cuda", options)
+            except EngineError as error:
+                log.info("%s", error)
+        return self._open(["CPUExecutionProvider"], options), "cpu"
+
+    @property
+    def device(self) -> str:
+        """``cpu`` or ``cuda:N``: what the session really took."""
+        return self._device
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """See :class:`affectkit.engines.Engine`."""
+        if self._session is None:
+            raise EngineError(f"{self._path}: the engine is closed")
+        self._check(inputs)
+        try:
+            answers = self._session.run(self._outputs, dict(inputs))
+        except Exception as error:  # as above
+            reason = str(error).strip().splitlines()[0]
+            raise EngineError(f"{self._path}: ONNX Runtime failed: {reason}") from error
+        return {name: np.asarray(answer) for name, answer in zip(self._outputs, answers, strict=True)}
+
+    def _check(self, inputs: Mapping[str, Array]) -> None:
+        if inputs.keys() != self._inputs.keys():
+            raise EngineError(f"{self._path}: takes the inputs {sorted(self._inputs)}, got {sorted(inputs)}")
+        for name, (dtype, shape) in self._inputs.items():
+            given = inputs[name]
+            if dtype is not None and given.dtype != dtype:
+                raise EngineError(f"{self._path}: input {name!r} must be {dtype}, got {given.dtype}")
+            fits = len(given.shape) == len(shape) and all(
+                not isinstance(want, int) or want == got for want, got in zip(shape, given.shape, strict=False)
+            )
+            if not fits:
+                allowed = ", ".join(str(want) for want in shape)
+                raise EngineError(f"{self._path}: input {name!r} must have shape ({allowed}), got {given.shape}")
+
+    def close(self) -> None:
+        """See :class:`affectkit.engines.Engine`."""
+        self._session = None

@@ -1,0 +1,46 @@
+"""Everything affectkit raises on purpose.
+
+    AffectKitError                 catch this to catch all of them
+    ├── SourceError                the input cannot be read (missing, empty, not a video, no video stream)
+    ├── OutputError                the target cannot be written (exists, folder missing, no permission, full)
+    ├── ModelError                 the model folder is missing, damaged or from a newer version
+    ├── EngineError                a network could not be loaded or run
+    │   └── DeviceUnavailable      the device asked for is not there; nothing else is used in its place
+    └── MissingDependency          an optional package is needed; the message holds the install command
+
+``ValueError`` and ``TypeError`` stay what they are in Python: misuse of a call. Each message names what was given,
+what is wrong with it, and what to do.
+"""
+
+
+class AffectKitError(Exception):
+    """Base of every error that affectkit raises on purpose."""
+
+
+class SourceError(AffectKitError):
+    """The input cannot be read as pictures."""
+
+
+class OutputError(AffectKitError):
+    """The output cannot be written; whatever stood there before is untouched."""
+
+
+class ModelError(AffectKitError):
+    """A model folder is missing, damaged, or needs a newer affectkit."""
+
+
+class EngineError(AffectKitError):
+    """A network could not be loaded or run."""
+
+
+class DeviceUnavailable(EngineError):
+    """The device that was asked for cannot be used here."""
+
+
+class MissingDependency(AffectKitError):
+    """An optional package is not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        self.package = package
+        self.extra = extra
+        super().__init__(f"{purpose} needs the package {package!r}: pip install 'affectkit[{extra}]'")

@@ -1,0 +1,28 @@
+"""What every face detector promises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from affectkit.types import Detection, UInt8
+
+
+class Detector(Protocol):
+    """Finds faces in one picture; keeps nothing from one picture to the next."""
+
+    def detect(self, image: UInt8) -> list[Detection]:
+        """All faces of an RGB picture (H, W, 3), in falling order of score."""
+        ...
+
+    def follow(self, image: UInt8, faces: Sequence[Detection]) -> list[Detection | None]:
+        """Where the faces of the picture before are in this one, for a fraction of the price of :meth:`detect`.
+
+        Returns:
+            one entry for each of ``faces``, None for one that is lost.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what the detector holds."""
+        ...

@@ -1,0 +1,215 @@
+"""MTCNN (Zhang et al., "Joint face detection and alignment using multitask cascaded convolutional networks", 2016).
+
+The weights are those of the `mtcnn` package, converted by ``scripts/convert_mtcnn.py``; the arithmetic follows it too, so
+that both find the same boxes. Boxes are arrays (N, 4) of x1, y1, x2, y2 in px of the picture.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from affectkit.types import Array, Detection, Float32, RunNetwork, UInt8, check_image
+
+Boxes = npt.NDArray[np.float64]
+
+PNET_WINDOW_PX = 12
+PNET_STRIDE_PX = 2
+PYRAMID_FACTOR = 0.709
+GREY = 128
+"""What lies outside the picture: the middle of the range, which the networks see as about 0."""
+
+_PATCHES_AT_ONCE = 512
+"""Bounds the memory that a crowded picture takes."""
+
+
+class Mtcnn:
+    """The cascade of P-Net, R-Net and O-Net."""
+
+    def __init__(
+        self,
+        pnet: RunNetwork,
+        rnet: RunNetwork,
+        onet: RunNetwork,
+        *,
+        min_face_px: int = 20,
+        thresholds: tuple[float, float, float] = (0.6, 0.7, 0.8),
+        follow_threshold: float = 0.7,
+    ) -> None:
+        """Wire the three networks.
+
+        Args:
+            min_face_px: smallest face to look for; twice as large is about four times as fast.
+            thresholds: score that a candidate needs to pass each of the three networks.
+            follow_threshold: score under which a followed face counts as lost.
+        """
+        if min_face_px < PNET_WINDOW_PX:
+            raise ValueError(f"min_face_px must be at least {PNET_WINDOW_PX}, got {min_face_px}")
+        self._pnet, self._rnet, self._onet = pnet, rnet, onet
+        self._min_face_px = min_face_px
+        self._thresholds = thresholds
+        self._follow_threshold = follow_threshold
+
+    def detect(self, image: UInt8) -> list[Detection]:
+        """See :class:`affectkit.faces.base.Detector`."""
+        check_image(image)
+        boxes = self._propose(image)
+        boxes = self._refine(image, boxes)
+        return self._finish(image, boxes)
+
+    def follow(self, image: UInt8, faces: Sequence[Detection]) -> list[Detection | None]:
+        """O-Net on the last box; see :class:`affectkit.faces.base.Detector`."""
+        if not faces:
+            return []
+        xywh = np.array([face.box for face in faces], np.float64)
+        last = np.column_stack([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]])
+        boxes, scores, points = self._run_onet(image, _square(last))
+        found: list[Detection | None] = []
+        for box, score, five in zip(boxes, scores, points, strict=True):
+            found.append(_detection(box, score, five) if score >= self._follow_threshold else None)
+        return found
+
+    def close(self) -> None:
+        """Nothing to free: the networks belong to whoever made them."""
+
+    def _propose(self, image: UInt8) -> Boxes:
+        """P-Net over the pyramid; square boxes."""
+        threshold = self._thresholds[0]
+        height, width = image.shape[:2]
+        kept, kept_scores = [np.empty((0, 4))], [np.empty(0)]
+        for scale in pyramid(height, width, self._min_face_px):
+            size = int(width * scale), int(height * scale)
+            small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+            answer = self._pnet({"images": small[None]})
+            probability = answer["probability"][0]
+            rows, columns = np.nonzero(probability >= threshold)
+            if not len(rows):
+                continue
+            cells = np.column_stack([columns, rows]) * PNET_STRIDE_PX
+            windows = np.column_stack([cells + 1, cells + PNET_WINDOW_PX]) / scale
+            scores = probability[rows, columns].astype(np.float64)
+            best = nms(windows, scores, 0.5)
+            offsets = answer["offsets"][0][:, rows[best], columns[best]].T
+            side = (PNET_WINDOW_PX - 1) / scale
+            kept.append(windows[best] + offsets * side)
+            kept_scores.append(scores[best])
+        boxes, all_scores = np.concatenate(kept), np.concatenate(kept_scores)
+        return _square(boxes[nms(boxes, all_scores, 0.7)])
+
+    def _refine(self, image: UInt8, boxes: Boxes) -> Boxes:
+        """R-Net; square boxes."""
+        answer = self._run(self._rnet, image, boxes, 24)
+        scores = answer["probability"].astype(np.float64)
+        keep = scores >= self._thresholds[1]
+        boxes = _shift(boxes[keep], answer["offsets"][keep])
+        return _square(boxes[nms(boxes, scores[keep], 0.7)])
+
+    def _finish(self, image: UInt8, boxes: Boxes) -> list[Detection]:
+        boxes, scores, points = self._run_onet(image, boxes)
+        keep = scores >= self._thresholds[2]
+        boxes, scores, points = boxes[keep], scores[keep], points[keep]
+        best = nms(boxes, scores, 0.7, over_smaller=True)
+        return [_detection(boxes[i], scores[i], points[i]) for i in best]
+
+    def _run_onet(self, image: UInt8, boxes: Boxes) -> tuple[Boxes, Boxes, Boxes]:
+        """O-Net: refined boxes (N, 4), scores (N,), points (N, 5, 2)."""
+        answer = self._run(self._onet, image, boxes, 48)
+        sides = _sides(boxes)
+        x = boxes[:, :1] + answer["points"][:, :5] * sides[:, :1] - 1
+        y = boxes[:, 1:2] + answer["points"][:, 5:] * sides[:, 1:] - 1
+        return (
+            _shift(boxes, answer["offsets"]),
+            answer["probability"].astype(np.float64),
+            np.stack([x, y], axis=2),
+        )
+
+    @staticmethod
+    def _run(network: RunNetwork, image: UInt8, boxes: Boxes, size: int) -> dict[str, Array]:
+        parts = [
+            network({"images": cut_patches(image, boxes[start : start + _PATCHES_AT_ONCE], size)})
+            for start in range(0, max(1, len(boxes)), _PATCHES_AT_ONCE)
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def pyramid(height: int, width: int, min_face_px: int) -> list[float]:
+    """Scales at which P-Net's window covers faces from ``min_face_px`` to about the picture's shorter side."""
+    first = PNET_WINDOW_PX / min_face_px
+    shorter = min(height, width)
+    if shorter < min_face_px:
+        return []
+    count = max(1, round(math.log(shorter / PNET_WINDOW_PX) / math.log(1 / PYRAMID_FACTOR) - 1))
+    return [first * PYRAMID_FACTOR**i for i in range(count)]
+
+
+def nms(boxes: Boxes, scores: Boxes, limit: float, *, over_smaller: bool = False) -> npt.NDArray[np.intp]:
+    """Greedy non-maximum suppression.
+
+    Args:
+        limit: a box that overlaps a better one by more is dropped.
+        over_smaller: overlap is the intersection over the smaller box instead of over the union.
+
+    Returns:
+        indices of the boxes that stay, best first.
+    """
+    area = _sides(boxes).prod(1)
+    order = np.argsort(-scores, kind="stable")
+    kept = []
+    while len(order):
+        best, rest = order[0], order[1:]
+        kept.append(best)
+        corner = np.maximum(boxes[best, :2], boxes[rest, :2])
+        opposite = np.minimum(boxes[best, 2:], boxes[rest, 2:])
+        shared = np.maximum(opposite - corner + 1, 0).prod(1)
+        smaller = np.minimum(area[best], area[rest])
+        overlap = shared / (smaller if over_smaller else area[best] + area[rest] - shared)
+        order = rest[overlap <= limit]
+    return np.array(kept, np.intp)
+
+
+def cut_patches(image: UInt8, boxes: Boxes, size: int) -> UInt8:
+    """(N, size, size, 3) bilinear patches; grey outside the picture."""
+    patches = np.empty((len(boxes), size, size, 3), np.uint8)
+    height, width = image.shape[:2]
+    # The original hands TensorFlow boxes as fractions of the side, and TensorFlow multiplies them by the side minus 1.
+    boxes = boxes * np.tile([(width - 1) / width, (height - 1) / height], 2)
+    for patch, (x1, y1, x2, y2) in zip(patches, boxes, strict=True):
+        fx, fy = (x2 - x1) / (size - 1), (y2 - y1) / (size - 1)
+        to_picture = np.array([[fx, 0, x1], [0, fy, y1]])
+        cv2.warpAffine(
+            image,
+            to_picture,
+            (size, size),
+            dst=patch,
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=(GREY, GREY, GREY),
+        )
+    return patches
+
+
+def _sides(boxes: Boxes) -> Boxes:
+    """Width and height, (N, 2); the last pixel belongs to the box."""
+    return boxes[:, 2:] - boxes[:, :2] + 1
+
+
+def _shift(boxes: Boxes, offsets: Float32) -> Boxes:
+    """Move the corners by ``offsets`` in units of the box's sides."""
+    return boxes + offsets * np.tile(_sides(boxes), 2)
+
+
+def _square(boxes: Boxes) -> Boxes:
+    """The square around the same centre with the longer side."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    side = sides.max(1, keepdims=True) if len(boxes) else sides[:, :1]
+    corner = boxes[:, :2] + sides / 2 - side / 2
+    return np.concatenate([corner, corner + side], axis=1)
+
+
+def _detection(box: Array, score: float, points: Array) -> Detection:
+    x1, y1, x2, y2 = map(float, box)
+    return Detection((x1, y1, x2 - x1, y2 - y1), float(score), points.astype(np.float32))

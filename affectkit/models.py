@@ -1,0 +1,103 @@
+"""A name or a path -> a verified model folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from affectkit.errors import ModelError
+from affectkit.spec import ModelSpec
+
+DEFAULT_MODEL = "lite"
+EMBEDDED = Path(__file__).parent / "models"
+SPEC_NAME = "model.json"
+FRAME_NAME = "frame.onnx"
+GOLDEN_NAME = "golden.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A model on disk whose files are what its spec says."""
+
+    path: Path
+    spec: ModelSpec
+
+    @property
+    def frame_onnx(self) -> Path:
+        """The network that looks at single faces."""
+        return self.path / FRAME_NAME
+
+    @property
+    def golden(self) -> Path:
+        """Inputs and torch's outputs."""
+        return self.path / GOLDEN_NAME
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def embedded_names() -> list[str]:
+    """Names of the models that come with the package."""
+    return sorted(p.parent.name for p in EMBEDDED.glob(f"*/{SPEC_NAME}"))
+
+
+def find(model: str | os.PathLike[str]) -> Path:
+    """The folder of an embedded model's name, or of a path.
+
+    Raises:
+        ModelError: neither; the message lists the names there are.
+    """
+    name = os.fspath(model)
+    if name in embedded_names():
+        return EMBEDDED / name
+    path = Path(name)
+    if (path / SPEC_NAME).is_file():
+        return path
+    what = f"the folder has no {SPEC_NAME}" if path.is_dir() else "no such model"
+    raise ModelError(f"{name}: {what}; embedded are {', '.join(embedded_names())}, or give the path of a model folder")
+
+
+def read_spec(folder: Path) -> ModelSpec:
+    """Parse a folder's model.json without looking at the other files."""
+    path = folder / SPEC_NAME
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}); reinstall the model") from error
+    return ModelSpec.from_json(text, path)
+
+
+def check_files(folder: Path, spec: ModelSpec) -> list[str]:
+    """What is wrong with a folder's files, one line each; empty where all is well."""
+    problems = []
+    for name in (FRAME_NAME, GOLDEN_NAME):
+        if name not in spec.files:
+            problems.append(f"{folder / SPEC_NAME}: lists no checksum for {name}")
+    for name, digest in sorted(spec.files.items()):
+        path = folder / name
+        if Path(name).name != name:
+            problems.append(f"{folder / SPEC_NAME}: {name!r} is not the name of a file in the folder")
+        elif not path.is_file():
+            problems.append(f"{path}: missing")
+        elif sha256(path) != digest:
+            problems.append(f"{path}: damaged or changed, its sha256 is not the one in {SPEC_NAME}")
+    return problems
+
+
+def load(model: str | os.PathLike[str] = DEFAULT_MODEL) -> ModelFolder:
+    """Find a model and verify every file of it before anything is loaded.
+
+    Raises:
+        ModelError: not found, newer than this affectkit, or a file is missing or not the one its spec names.
+    """
+    folder = find(model)
+    spec = read_spec(folder)
+    problems = check_files(folder, spec)
+    if problems:
+        raise ModelError(f"{problems[0]}; reinstall the model (pip install --force-reinstall affectkit), or export it again")
+    return ModelFolder(folder, spec)

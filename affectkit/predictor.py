@@ -1,0 +1,302 @@
+"""Predictor: the stages wired together. It computes nothing itself."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+from collections.abc import Iterable, Iterator
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, overload
+
+import numpy as np
+
+from affectkit import models
+from affectkit.align import align, crop_face, fit_aligned, take_whole
+from affectkit.batch import batched
+from affectkit.engines import check_device, open_engine
+from affectkit.faces.base import Detector
+from affectkit.faces.mtcnn import Mtcnn
+from affectkit.faces.tracking import Tracker, TrackingConfig, track, whole_pictures
+from affectkit.readout import check_outputs, read_out
+from affectkit.sinks import Table, table_of
+from affectkit.spec import ModelSpec
+from affectkit.types import Affect, Array, CroppedFrame, Detection, Face, FrameResult, UInt8, check_image
+from affectkit.video import Source, open_source
+
+FACE_WEIGHTS = Path(__file__).parent / "faces" / "weights"
+
+SourceLike = str | os.PathLike[str] | Array | Iterable[Array] | Source
+
+
+class Predictor:
+    """Turns videos and pictures into action units, expression, valence and arousal.
+
+    Example:
+        >>> predictor = Predictor()
+        >>> for result in predictor.stream("video.mp4"):
+        ...     for face in result.faces:
+        ...         print(result.time_s, face.track_id, face.affect.expression)
+
+    One predictor may be used for any number of sources, one after the other or interleaved: each stream has a tracker of
+    its own. It is not meant to be shared between threads.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = models.DEFAULT_MODEL,
+        *,
+        device: str = "auto",
+        detector: str | Detector = "mtcnn",
+        detect_every: int = 6,
+        min_face_px: int = 20,
+        batch_size: int = 32,
+        max_wait_s: float = 0.5,
+        threads: int | None = None,
+    ) -> None:
+        """Load and verify the model.
+
+        Args:
+            model: name of an embedded model (``affectkit models list``) or path of a model folder.
+            device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` for the affect network; all but ``auto`` are binding. The
+                face detector runs on the CPU.
+            detector: ``mtcnn``, or an object with the methods of :class:`affectkit.faces.base.Detector`.
+            detect_every: frames from one face detection to the next; in between faces are followed.
+            min_face_px: smallest face that the detector looks for.
+            batch_size: most faces that the network is given at once.
+            max_wait_s: longest time a frame waits for its batch to fill.
+            threads: CPU threads of each network; None: all cores.
+
+        Raises:
+            ModelError: the model is missing or damaged.
+            MissingDependency: ONNX Runtime is not installed.
+            DeviceUnavailable: the device is not there.
+            ValueError: an argument is out of range.
+        """
+        check_device(device)
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        self._detect_every = TrackingConfig(detect_every=detect_every).detect_every
+        self._model = models.load(model)
+        self._engine = open_engine(self._model.frame_onnx, device=device, threads=threads)
+        self._face_engines = []
+        if isinstance(detector, str):
+            if detector != "mtcnn":
+                raise ValueError(f"detector must be 'mtcnn' or a Detector object, got {detector!r}")
+            paths = [FACE_WEIGHTS / f"{name}.onnx" for name in ("pnet", "rnet", "onet")]
+            self._face_engines = [open_engine(path, device="cpu", threads=threads) for path in paths]
+            self._detector_name = detector
+            self._detector: Detector = Mtcnn(*(e.run for e in self._face_engines), min_face_px=min_face_px)
+        else:
+            self._detector_name, self._detector = type(detector).__name__, detector
+        self._batch_size = batch_size
+        self._max_wait_s = max_wait_s
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the model expects and what its outputs mean."""
+        return self._model.spec
+
+    @property
+    def device(self) -> str:
+        """Where the network runs."""
+        return self._engine.device
+
+    def stream(
+        self,
+        source: SourceLike,
+        *,
+        start_s: float = 0.0,
+        end_s: float = math.inf,
+        every: int = 1,
+        max_faces: int | None = None,
+        aligned: bool = False,
+        keep_images: bool = False,
+        fps: float | None = None,
+    ) -> Iterator[FrameResult]:
+        """Yield one result per frame, in order, as soon as its batch has run.
+
+        Args:
+            source: what :func:`affectkit.open_source` takes, or what it returned.
+            start_s: leave out frames before this time, and those at or after ``end_s``. ``index`` still counts them.
+            every: only the frames whose index is a multiple of it.
+            max_faces: only the largest ones of a frame; None: all.
+            aligned: the pictures are aligned faces already: nothing is detected, each is resized to the model's input.
+            keep_images: put each frame's picture into its result.
+            fps: frame rate of arrays, which have no times of their own.
+
+        Raises:
+            SourceError: the source is missing, damaged or empty. Damage in the middle does not raise: what can be read
+                is, and ``source.report`` of a source from :func:`affectkit.open_source` tells.
+        """
+        if every < 1:
+            raise ValueError(f"every must be at least 1, got {every}")
+        if not start_s < end_s:
+            raise ValueError(f"start_s must be before end_s, got {start_s} and {end_s}")
+        opened = source if isinstance(source, Source) else open_source(source, fps=fps)
+        config = TrackingConfig(detect_every=self._detect_every, max_faces=max_faces)
+        return self._stream(opened, config, start_s, end_s, every, aligned, keep_images)
+
+    def _stream(
+        self,
+        source: Source,
+        config: TrackingConfig,
+        start_s: float,
+        end_s: float,
+        every: int,
+        aligned: bool,
+        keep_images: bool,
+    ) -> Iterator[FrameResult]:
+        frames = source.frames(start_s=start_s, end_s=end_s, every=every)
+        if aligned:
+            crops = take_whole(whole_pictures(frames), self.spec.input)
+        else:
+            crops = align(track(frames, Tracker(self._detector, config)), self.spec.input)
+        for batch in batched(
+            crops, max_faces=self._batch_size, max_frames=self._batch_size, max_wait_s=self._max_wait_s
+        ):
+            affects = iter(self._affects(np.concatenate([frame.crops for frame in batch])))
+            for cropped in batch:
+                yield _result(cropped, affects, keep_images)
+
+    def predict(self, source: SourceLike, **options: Any) -> Table:
+        """Everything at once, as columns; options as for :meth:`stream`.
+
+        Returns:
+            one row for each frame and face; a frame without a face has one row. ``.to_pandas()`` gives a data frame.
+        """
+        return table_of(self.stream(source, **options))
+
+    def predict_image(self, image: UInt8, *, landmarks: Array | None = None) -> list[Face]:
+        """The faces of one picture.
+
+        Args:
+            image: RGB uint8 (H, W, 3).
+            landmarks: (N, 5, 2) px, known points of N faces (eyes, nose tip, mouth corners, left to right in the
+                picture): nothing is detected then, and box and score are those of the points' surroundings and 1.
+
+        Returns:
+            faces in falling order of score, or in the order of ``landmarks``; ``track_id`` is the position.
+        """
+        check_image(image)
+        if landmarks is None:
+            found = self._detector.detect(image)
+        else:
+            points = np.asarray(landmarks, np.float32)
+            if points.ndim != 3 or points.shape[1:] != (5, 2):
+                raise ValueError(f"landmarks must have shape (N, 5, 2), got {points.shape}")
+            if not np.isfinite(points).all():
+                raise ValueError("landmarks must be finite numbers")
+            found = [Detection(_box_around(five), 1.0, five) for five in points]
+        if not found:
+            return []
+        crops = np.stack([crop_face(image, face.landmarks, self.spec.input) for face in found])
+        affects = self._affects(crops)
+        return [
+            Face(i, face.box, face.score, face.landmarks, affect)
+            for i, (face, affect) in enumerate(zip(found, affects, strict=True))
+        ]
+
+    @overload
+    def predict_aligned(self, crops: UInt8) -> list[Affect]: ...
+
+    @overload
+    def predict_aligned(self, crops: UInt8, *, return_logits: bool) -> tuple[list[Affect], dict[str, Array]]: ...
+
+    def predict_aligned(
+        self, crops: UInt8, *, return_logits: bool = False
+    ) -> list[Affect] | tuple[list[Affect], dict[str, Array]]:
+        """Faces that are aligned already.
+
+        Args:
+            crops: (N, H, W, 3) RGB or (N, H, W, 1) grey uint8; resized to the model's input where they differ.
+            return_logits: also return the members' logits: ``expression`` (M, N, 7), ``au`` (M, N, 8), ``va``
+                (M, N, 40) and ``features`` (M, N, 3, F), labels in the order of the spec.
+        """
+        if not isinstance(crops, np.ndarray) or crops.dtype != np.uint8:
+            raise TypeError(f"crops must be a numpy array of uint8, got {getattr(crops, 'dtype', type(crops).__name__)}")
+        if crops.ndim != 4 or crops.shape[3] not in (1, 3):
+            raise ValueError(f"crops must have shape (N, H, W, 3) or (N, H, W, 1), got {crops.shape}")
+        fitted = [fit_aligned(crop, self.spec.input) for crop in crops]
+        affects: list[Affect] = []
+        parts: list[dict[str, Array]] = []
+        for start in range(0, len(fitted), self._batch_size):
+            outputs = self._run(np.stack(fitted[start : start + self._batch_size]))
+            affects += read_out(outputs, self.spec)
+            if return_logits:
+                parts.append(outputs)
+        if not return_logits:
+            return affects
+        if not parts:
+            raise ValueError("no crops, so there are no logits to return")
+        return affects, {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+
+    def _affects(self, crops: UInt8) -> list[Affect]:
+        affects: list[Affect] = []
+        for start in range(0, len(crops), self._batch_size):  # a single frame may hold more faces than a batch
+            affects += read_out(self._run(crops[start : start + self._batch_size]), self.spec)
+        return affects
+
+    def _run(self, crops: UInt8) -> dict[str, Array]:
+        outputs = self._engine.run({"faces": crops})
+        check_outputs(outputs, self.spec, len(crops))
+        return outputs
+
+    def describe(self) -> dict[str, Any]:
+        """What produced a result: model, checksums, thresholds, device, detector and versions, ready for JSON."""
+        spec = self.spec
+        return {
+            "model": {"name": spec.name, "version": spec.version, "path": str(self._model.path), "sha256": spec.files},
+            "au_thresholds": dict(zip(spec.au_labels, spec.au_thresholds, strict=True)),
+            "device": self.device,
+            "detector": {"name": self._detector_name, "detect_every": self._detect_every},
+            "versions": {"python": platform.python_version(), **_versions()},
+        }
+
+    def close(self) -> None:
+        """Free the networks; the predictor cannot be used after."""
+        self._engine.close()
+        for engine in self._face_engines:
+            engine.close()
+        self._detector.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _result(cropped: CroppedFrame, affects: Iterator[Affect], keep_image: bool) -> FrameResult:
+    frame = cropped.tracked.frame
+    faces = tuple(
+        Face(t.track_id, t.detection.box, t.detection.score, t.detection.landmarks, next(affects))
+        for t in cropped.tracked.faces
+    )
+    return FrameResult(frame.index, frame.time_s, faces, frame.name, frame.image if keep_image else None)
+
+
+def _box_around(points: Array) -> tuple[float, float, float, float]:
+    """A box like a detector's around five points: about 2.2 inter-ocular distances wide."""
+    low, high = points.min(0), points.max(0)
+    margin = 0.6 * float(np.linalg.norm(points[1] - points[0]))
+    return (
+        float(low[0] - margin),
+        float(low[1] - 1.3 * margin),
+        float(high[0] - low[0] + 2 * margin),
+        float(high[1] - low[1] + 2.1 * margin),
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in ("affectkit", "numpy", "av", "opencv-python-headless", "opencv-python", "onnxruntime", "onnxruntime-gpu"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

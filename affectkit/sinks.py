@@ -1,0 +1,475 @@
+"""Tables: one row a frame and face, as CSV, JSON lines, Parquet or columns in memory.
+
+A file is written beside its target under a temporary name and renamed when it is complete, so that nothing half done
+ever stands under the final name and nothing that stood there is lost.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import json
+import math
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args
+
+import numpy as np
+
+from affectkit.errors import MissingDependency, OutputError
+from affectkit.types import AU_NAMES, EXPRESSION_NAMES, Array, Face, FrameResult
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+TableFormat = Literal["native", "openface", "pyfeat", "paper"]
+Value = int | float | str | None
+
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+PYFEAT_EMOTIONS = {
+    "neutral": "Neutral",
+    "happiness": "Happy",
+    "sadness": "Sad",
+    "surprise": "Surprise",
+    "fear": "Fear",
+    "disgust": "Disgust",
+    "anger": "Anger",
+}
+"""Names of py-feat 2's emotion columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Columns of a table, and how a face becomes a row."""
+
+    columns: tuple[str, ...]
+    integers: frozenset[str]
+    texts: frozenset[str]
+    row: Callable[[FrameResult, Face | None], list[Value]]
+
+    def rows(self, result: FrameResult) -> list[list[Value]]:
+        """One row a face; one row for a frame without a face. Values that are not there are None, never 0."""
+        return [self.row(result, face) for face in result.faces or (None,)]
+
+
+def _number(value: float, digits: int = 6) -> float | None:
+    return round(float(value), digits) if math.isfinite(value) else None
+
+
+def _time(result: FrameResult) -> float | None:
+    """Nine digits after the point: a time base of 1/90000 s survives, float noise does not."""
+    return _number(result.time_s, 9)
+
+
+def _native(uncertainty: bool) -> Layout:
+    columns = [
+        "input",
+        "frame",
+        "face_id",
+        "timestamp",
+        "confidence",
+        "success",
+        "FaceRectX",
+        "FaceRectY",
+        "FaceRectWidth",
+        "FaceRectHeight",
+        *AU_NAMES,
+        *(f"{name}_c" for name in AU_NAMES),
+        *EXPRESSION_NAMES,
+        "expression",
+        "valence",
+        "arousal",
+    ]
+    if uncertainty:
+        columns += [*(f"{name}_std" for name in AU_NAMES), "expression_entropy", "valence_std", "arousal_std"]
+
+    def row(result: FrameResult, face: Face | None) -> list[Value]:
+        head: list[Value] = [result.name, result.index]
+        if face is None:
+            head += [-1, _time(result), None, 0]
+            return head + [None] * (len(columns) - len(head))
+        a = face.affect
+        values: list[Value] = [
+            *head,
+            face.track_id,
+            _time(result),
+            _number(face.score),
+            1,
+            *(_number(side, 2) for side in face.box),
+            *map(_number, a.au_probabilities),
+            *(int(active) for active in a.au_active),
+            *map(_number, a.expression_probabilities),
+            a.expression,
+            _number(a.valence),
+            _number(a.arousal),
+        ]
+        if uncertainty:
+            values += [None] * len(AU_NAMES) if a.au_std is None else map(_number, a.au_std)
+            values.append(_number(a.expression_entropy))
+            values.append(None if a.valence_std is None else _number(a.valence_std))
+            values.append(None if a.arousal_std is None else _number(a.arousal_std))
+        return values
+
+    integers = {"frame", "face_id", "success", *(f"{name}_c" for name in AU_NAMES)}
+    return Layout(tuple(columns), frozenset(integers), frozenset({"input", "expression"}), row)
+
+
+def _openface() -> Layout:
+    decisions = tuple(f"{name}_c" for name in AU_NAMES)
+    columns = ("frame", "face_id", "timestamp", "confidence", "success", *decisions)
+
+    def row(result: FrameResult, face: Face | None) -> list[Value]:
+        if face is None:
+            return [result.index + 1, -1, _time(result), 0.0, 0, *([None] * len(AU_NAMES))]
+        active = (int(active) for active in face.affect.au_active)
+        return [result.index + 1, face.track_id, _time(result), _number(face.score), 1, *active]
+
+    return Layout(columns, frozenset({"frame", "face_id", "success", *decisions}), frozenset(), row)
+
+
+def _pyfeat() -> Layout:
+    emotions = tuple(PYFEAT_EMOTIONS.values())
+    boxes = ("FaceRectX", "FaceRectY", "FaceRectWidth", "FaceRectHeight", "FaceScore")
+    columns = ("input", "frame", "approx_time", *boxes, *AU_NAMES, *emotions, "valence", "arousal")
+
+    def row(result: FrameResult, face: Face | None) -> list[Value]:
+        time_s = result.time_s
+        clock = f"{int(time_s) // 60:02d}:{int(time_s) % 60:02d}" if math.isfinite(time_s) else None
+        head: list[Value] = [result.name, result.index, clock]
+        if face is None:
+            return head + [None] * (len(columns) - len(head))
+        a = face.affect
+        return [
+            *head,
+            *(_number(side, 2) for side in face.box),
+            _number(face.score),
+            *map(_number, a.au_probabilities),
+            *(_number(a.expressions[name]) for name in PYFEAT_EMOTIONS),
+            _number(a.valence),
+            _number(a.arousal),
+        ]
+
+    return Layout(columns, frozenset({"frame"}), frozenset({"input", "approx_time"}), row)
+
+
+def _paper() -> Layout:
+    published = tuple(f"AU{int(name[2:])}" for name in AU_NAMES)
+    columns = ("frames_ids", *published, "EXPR", "valence", "arousal")
+
+    def row(result: FrameResult, face: Face | None) -> list[Value]:
+        if face is None:
+            return [result.index, *([None] * (len(columns) - 1))]
+        a = face.affect
+        return [
+            result.index,
+            *(int(active) for active in a.au_active),
+            EXPRESSION_NAMES.index(a.expression),
+            _number(a.valence),
+            _number(a.arousal),
+        ]
+
+    return Layout(columns, frozenset({"frames_ids", "EXPR", *published}), frozenset(), row)
+
+
+def layout(table_format: TableFormat = "native", *, uncertainty: bool = False) -> Layout:
+    """The columns of a format.
+
+    Raises:
+        ValueError: unknown format, or one that has no place for the uncertainty columns.
+    """
+    if table_format not in get_args(TableFormat):
+        raise ValueError(f"format must be one of {', '.join(get_args(TableFormat))}, got {table_format!r}")
+    if uncertainty and table_format != "native":
+        raise ValueError(f"the format {table_format!r} has no columns for uncertainty; use 'native'")
+    if table_format == "native":
+        return _native(uncertainty)
+    return {"openface": _openface, "pyfeat": _pyfeat, "paper": _paper}[table_format]()
+
+
+class Sink(Protocol):
+    """Where results go. Used as a context manager: completed on success, undone when an exception passes."""
+
+    def write(self, result: FrameResult) -> None:
+        """Take the next frame's result."""
+        ...
+
+    def close(self) -> None:
+        """Complete the output and give it its final name."""
+        ...
+
+    def abort(self) -> None:
+        """Remove what was written; whatever stood under the final name stays."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Refuse a target before any work is done.
+
+    Raises:
+        OutputError: its folder is missing or cannot be written to, or it exists and may not be replaced.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise OutputError(f"{path}: the folder {folder} does not exist; create it first")
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; give the name of a file")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path}: exists already; give --overwrite (overwrite=True) to replace it, or another name")
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"{path}: the folder {folder} cannot be written to; check its permissions")
+
+
+def explain_os_error(path: Path, error: OSError) -> OutputError:
+    """An OSError of writing, in words that say what to do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutputError(f"{path}: the disk is full; free some space or write elsewhere. Nothing was left behind")
+    return OutputError(f"{path}: cannot be written ({error.strerror or error}); check the path and its permissions")
+
+
+class PartialFile:
+    """A temporary name beside the target that becomes the target at the end."""
+
+    def __init__(self, target: Path, *, overwrite: bool = False) -> None:
+        check_target(target, overwrite=overwrite)
+        self.target = target
+        # The suffix stays last: some writers choose the container by it.
+        self.path = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
+
+    def commit(self) -> None:
+        """Give it the final name."""
+        try:
+            os.replace(self.path, self.target)
+        except OSError as error:
+            self.discard()
+            raise explain_os_error(self.target, error) from error
+
+    def discard(self) -> None:
+        """Remove it if it is there."""
+        self.path.unlink(missing_ok=True)
+
+
+class _TableWriter:
+    """What the three writers share; a subclass says how rows become bytes."""
+
+    def __init__(self, path: Path, table: Layout, *, overwrite: bool = False) -> None:
+        self._layout = table
+        self._partial = PartialFile(path, overwrite=overwrite)
+        try:
+            self._open(self._partial.path)
+        except OSError as error:
+            self._partial.discard()
+            raise explain_os_error(path, error) from error
+
+    def _open(self, path: Path) -> None:
+        raise NotImplementedError
+
+    def _write_rows(self, rows: list[list[Value]]) -> None:
+        raise NotImplementedError
+
+    def _finish(self) -> None:
+        raise NotImplementedError
+
+    def write(self, result: FrameResult) -> None:
+        """See :class:`Sink`."""
+        try:
+            self._write_rows(self._layout.rows(result))
+        except OSError as error:
+            raise explain_os_error(self._partial.target, error) from error
+
+    def close(self) -> None:
+        """See :class:`Sink`."""
+        try:
+            self._finish()
+        except OSError as error:
+            self.abort()
+            raise explain_os_error(self._partial.target, error) from error
+        self._partial.commit()
+
+    def abort(self) -> None:
+        """See :class:`Sink`."""
+        try:
+            self._finish()
+        except OSError:
+            pass  # a full disk cannot even be flushed to; the file goes in any case
+        finally:
+            self._partial.discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+
+class CsvWriter(_TableWriter):
+    """Comma separated, one header line, empty where there is no value."""
+
+    def _open(self, path: Path) -> None:
+        self._file: io.TextIOWrapper = path.open("w", encoding="utf-8", newline="")
+        self._csv = csv.writer(self._file, lineterminator="\n")
+        self._csv.writerow(self._layout.columns)
+
+    def _write_rows(self, rows: list[list[Value]]) -> None:
+        self._csv.writerows(rows)
+
+    def _finish(self) -> None:
+        self._file.close()
+
+
+class JsonLinesWriter(_TableWriter):
+    """One flat JSON object a line, null where there is no value."""
+
+    def _open(self, path: Path) -> None:
+        self._file: io.TextIOWrapper = path.open("w", encoding="utf-8", newline="")
+
+    def _write_rows(self, rows: list[list[Value]]) -> None:
+        for row in rows:
+            document = dict(zip(self._layout.columns, row, strict=True))
+            self._file.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def _finish(self) -> None:
+        self._file.close()
+
+
+class ParquetWriter(_TableWriter):
+    """Apache Parquet, typed columns, null where there is no value; needs the extra ``parquet``."""
+
+    ROWS_A_GROUP = 8192
+
+    def _open(self, path: Path) -> None:
+        try:
+            import pyarrow
+            import pyarrow.parquet
+        except ModuleNotFoundError as error:
+            if error.name != "pyarrow":
+                raise
+            raise MissingDependency("pyarrow", "parquet", "writing Parquet") from error
+        kinds = {
+            name: pyarrow.string()
+            if name in self._layout.texts
+            else pyarrow.int32()
+            if name in self._layout.integers
+            else pyarrow.float64()
+            for name in self._layout.columns
+        }
+        self._schema: pyarrow.Schema = pyarrow.schema(list(kinds.items()))
+        self._rows: list[list[Value]] = []
+        self._file = path.open("wb")
+        self._parquet = pyarrow.parquet.ParquetWriter(self._file, self._schema)
+
+    def _write_rows(self, rows: list[list[Value]]) -> None:
+        self._rows += rows
+        if len(self._rows) >= self.ROWS_A_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow
+
+        columns = [list(column) for column in zip(*self._rows, strict=True)]
+        arrays = [pyarrow.array(c, field.type) for c, field in zip(columns, self._schema, strict=True)]
+        self._parquet.write_table(pyarrow.Table.from_arrays(arrays, schema=self._schema))
+        self._rows = []
+
+    def _finish(self) -> None:
+        if self._file.closed:
+            return
+        try:
+            if self._rows:
+                self._flush()
+            self._parquet.close()
+        finally:
+            self._file.close()
+
+
+def check_suffix(path: Path) -> None:
+    """Refuse a suffix that names no table format.
+
+    Raises:
+        OutputError: unknown suffix; the message lists the known ones.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise OutputError(f"{path}: unknown suffix {path.suffix!r}; allowed: {', '.join(SUFFIXES)}")
+
+
+def open_table(path: Path, table: Layout, *, overwrite: bool = False) -> Sink:
+    """The writer that the suffix asks for: ``.csv``, ``.jsonl`` or ``.parquet``.
+
+    Raises:
+        OutputError: unknown suffix, or the target cannot be written.
+        MissingDependency: Parquet without pyarrow.
+    """
+    check_suffix(path)
+    writer = {".csv": CsvWriter, ".jsonl": JsonLinesWriter, ".parquet": ParquetWriter}[path.suffix.lower()]
+    return writer(path, table, overwrite=overwrite)
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Write a JSON file by the same rule: complete or not at all; an older one is replaced."""
+    partial = PartialFile(path, overwrite=True)
+    try:
+        partial.path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        partial.discard()
+        raise explain_os_error(path, error) from error
+    partial.commit()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Results as columns in memory."""
+
+    columns: dict[str, Array]
+    """By name: integers as int64, numbers as float64 with NaN where there is no value, texts as objects with None.
+
+    Integer columns that have gaps (``AU01_c`` ... in frames without a face) are float64 for that reason.
+    """
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def __getitem__(self, name: str) -> Array:
+        """The column of that name."""
+        return self.columns[name]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """As a data frame; needs the extra ``pandas``."""
+        try:
+            import pandas
+        except ModuleNotFoundError as error:
+            if error.name != "pandas":
+                raise
+            raise MissingDependency("pandas", "pandas", "Table.to_pandas") from error
+        return pandas.DataFrame(self.columns)
+
+
+def table_of(results: Iterable[FrameResult], table: Layout | None = None) -> Table:
+    """Collect results as columns, in the native format unless ``table`` says otherwise."""
+    table = table or layout()
+    rows = [row for result in results for row in table.rows(result)]
+    columns: dict[str, Array] = {}
+    for k, name in enumerate(table.columns):
+        values = [row[k] for row in rows]
+        if name in table.texts:
+            columns[name] = np.array(values, dtype=object)
+        elif name in table.integers and None not in values:
+            columns[name] = np.array(values, dtype=np.int64)
+        else:
+            columns[name] = np.array([math.nan if v is None else v for v in values], dtype=np.float64)
+    return Table(columns)

@@ -1,0 +1,213 @@
+"""ModelSpec: all that a network expects and what its outputs mean; ``model.json`` in and out.
+
+Training, export and the SDK meet here and nowhere else: nothing is inferred from a file's name or a tensor's shape.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from affectkit.errors import ModelError
+from affectkit.types import AU_NAMES, EXPRESSION_NAMES, Float32
+
+FORMAT_VERSION = 1
+"""Version of the model folder's format that this affectkit writes and the newest it reads."""
+
+VA_BINS = 20
+
+EnsembleRule = Literal["probabilities", "logits"]
+
+TEMPLATES: dict[str, tuple[tuple[float, float], ...]] = {
+    # Median of the five points over the frontal faces of FER+ and facial_expressions (train/README.md), mirrored and
+    # averaged; the crop is 2.7 inter-ocular distances wide, which is all that those tight pictures show of a face.
+    "tight": ((0.315, 0.388), (0.685, 0.388), (0.500, 0.586), (0.348, 0.785), (0.652, 0.785)),
+    # The usual 112 px template of face recognition (ArcFace), 3.2 inter-ocular distances wide, mirrored and averaged.
+    "arcface": ((0.3427, 0.4607), (0.6573, 0.4607), (0.5000, 0.6405), (0.3697, 0.8240), (0.6303, 0.8240)),
+}
+"""Where the five points lie in the crop, as fractions of its side: eyes, nose tip, mouth corners, left to right."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """What the network is given."""
+
+    size: int
+    """Side of the square crop, px."""
+    channels: Literal[1, 3]
+    """1: luma (ITU-R BT.601). 3: RGB."""
+    template: str
+    """Key into ``TEMPLATES``."""
+    margin: float = 1.0
+    """Width of the crop relative to the template's; over 1 shows more around the face."""
+
+    def template_px(self) -> Float32:
+        """The five points of an aligned face, (5, 2) px; (0, 0) is the centre of the top left pixel."""
+        unit = (np.asarray(TEMPLATES[self.template], np.float64) - 0.5) / self.margin + 0.5
+        return (unit * self.size - 0.5).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class TemporalSpec:
+    """The CNN-RNN part, for models that have one."""
+
+    sequence_length: int
+    feature_width: int
+    direction: Literal["bidirectional", "forward"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """The contents of ``model.json``."""
+
+    name: str
+    version: str
+    licence: str
+    trained_on: tuple[str, ...]
+    input: InputSpec
+    au_thresholds: tuple[float, ...]
+    """By ``au_labels``: an action unit counts as active at or over it."""
+    au_thresholds_from: str
+    """How and on what data the thresholds were chosen."""
+    members: int
+    feature_width: int
+    """Width of each task's features."""
+    expression_labels: tuple[str, ...] = EXPRESSION_NAMES
+    au_labels: tuple[str, ...] = AU_NAMES
+    va_bins: int = VA_BINS
+    """Bins of each of valence and arousal; logits 0..bins-1 are valence, the rest arousal."""
+    ensemble: EnsembleRule = "probabilities"
+    temporal: TemporalSpec | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+    """What the model reached, by data set."""
+    files: dict[str, str] = field(default_factory=dict)
+    """sha256 of every file of the folder beside model.json."""
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        if sorted(self.expression_labels) != sorted(EXPRESSION_NAMES):
+            raise ModelError(
+                f"model {self.name!r}: expression labels {list(self.expression_labels)} are not {list(EXPRESSION_NAMES)}"
+            )
+        if sorted(self.au_labels) != sorted(AU_NAMES):
+            raise ModelError(f"model {self.name!r}: action units {list(self.au_labels)} are not {list(AU_NAMES)}")
+        if len(self.au_thresholds) != len(self.au_labels) or not all(0 <= t <= 1 for t in self.au_thresholds):
+            raise ModelError(
+                f"model {self.name!r}: needs one AU threshold in 0..1 for each of the {len(self.au_labels)} action "
+                f"units, got {list(self.au_thresholds)}"
+            )
+        if self.input.template not in TEMPLATES:
+            raise ModelError(
+                f"model {self.name!r}: template {self.input.template!r} is unknown; allowed: {', '.join(TEMPLATES)}"
+            )
+        if self.input.channels not in (1, 3) or self.input.size < 1 or self.input.margin <= 0:
+            raise ModelError(f"model {self.name!r}: impossible input {self.input}")
+        if self.ensemble not in get_args(EnsembleRule):
+            raise ModelError(
+                f"model {self.name!r}: ensemble rule {self.ensemble!r} is unknown; allowed: "
+                f"{', '.join(get_args(EnsembleRule))}"
+            )
+        if self.members < 1 or self.feature_width < 1 or self.va_bins < 2:
+            raise ModelError(f"model {self.name!r}: members, feature_width and va_bins must be positive")
+
+    def to_json(self) -> str:
+        """The text of ``model.json``."""
+        document = {
+            "format_version": self.format_version,
+            "name": self.name,
+            "version": self.version,
+            "licence": self.licence,
+            "trained_on": list(self.trained_on),
+            "metrics": self.metrics,
+            "input": {
+                "size": self.input.size,
+                "channels": self.input.channels,
+                "template": self.input.template,
+                "margin": self.input.margin,
+            },
+            "tasks": {
+                "expression": {"labels": list(self.expression_labels)},
+                "au": {
+                    "labels": list(self.au_labels),
+                    "thresholds": list(self.au_thresholds),
+                    "thresholds_from": self.au_thresholds_from,
+                },
+                "va": {"labels": ["valence", "arousal"], "bins": self.va_bins},
+            },
+            "feature_width": self.feature_width,
+            "members": self.members,
+            "ensemble": self.ensemble,
+            "temporal": None
+            if self.temporal is None
+            else {
+                "sequence_length": self.temporal.sequence_length,
+                "feature_width": self.temporal.feature_width,
+                "direction": self.temporal.direction,
+            },
+            "files": self.files,
+        }
+        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str | Path = "model.json") -> ModelSpec:
+        """Parse the text of a ``model.json``.
+
+        Raises:
+            ModelError: not JSON, a field is missing or has an impossible value, or the format is newer than this
+                affectkit reads.
+        """
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            raise ModelError(f"{where}: not valid JSON ({error}); the file is damaged, reinstall the model") from error
+        if not isinstance(document, dict):
+            raise ModelError(f"{where}: expected a JSON object, got {type(document).__name__}")
+        version = document.get("format_version")
+        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+            raise ModelError(f"{where}: format_version must be a positive integer, got {version!r}")
+        if version > FORMAT_VERSION:
+            raise ModelError(
+                f"{where}: model format {version} is newer than this affectkit reads ({FORMAT_VERSION}); "
+                "pip install -U affectkit"
+            )
+        try:
+            tasks = document["tasks"]
+            temporal = document["temporal"]
+            return cls(
+                name=str(document["name"]),
+                version=str(document["version"]),
+                licence=str(document["licence"]),
+                trained_on=tuple(map(str, document["trained_on"])),
+                input=InputSpec(
+                    size=int(document["input"]["size"]),
+                    channels=document["input"]["channels"],
+                    template=str(document["input"]["template"]),
+                    margin=float(document["input"]["margin"]),
+                ),
+                au_thresholds=tuple(map(float, tasks["au"]["thresholds"])),
+                au_thresholds_from=str(tasks["au"]["thresholds_from"]),
+                members=int(document["members"]),
+                feature_width=int(document["feature_width"]),
+                expression_labels=tuple(tasks["expression"]["labels"]),
+                au_labels=tuple(tasks["au"]["labels"]),
+                va_bins=int(tasks["va"]["bins"]),
+                ensemble=document["ensemble"],
+                temporal=None
+                if temporal is None
+                else TemporalSpec(
+                    sequence_length=int(temporal["sequence_length"]),
+                    feature_width=int(temporal["feature_width"]),
+                    direction=temporal["direction"],
+                ),
+                metrics=dict(document["metrics"]),
+                files={str(name): str(digest) for name, digest in document["files"].items()},
+                format_version=version,
+            )
+        except KeyError as error:
+            raise ModelError(f"{where}: the field {error.args[0]!r} is missing") from error
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ModelError(f"{where}: a field has a value of the wrong kind ({error})") from error

@@ -1,0 +1,189 @@
+"""The values that cross a file boundary: frozen, checked once when they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+AU_NAMES = ("AU01", "AU02", "AU04", "AU06", "AU12", "AU15", "AU20", "AU25")
+"""The eight action units in the order of every array that holds them (Facial Action Coding System numbers)."""
+
+AU_TITLES = {
+    "AU01": "Inner brow raiser",
+    "AU02": "Outer brow raiser",
+    "AU04": "Brow lowerer",
+    "AU06": "Cheek raiser",
+    "AU12": "Lip corner puller",
+    "AU15": "Lip corner depressor",
+    "AU20": "Lip stretcher",
+    "AU25": "Lips part",
+}
+"""The names that the Facial Action Coding System gives them (Ekman, Friesen & Hager 2002)."""
+
+EXPRESSION_NAMES = ("neutral", "anger", "disgust", "fear", "happiness", "sadness", "surprise")
+"""The seven expressions in the order of every array that holds them."""
+
+Array = npt.NDArray[Any]
+UInt8 = npt.NDArray[np.uint8]
+Float32 = npt.NDArray[np.float32]
+
+RunNetwork = Callable[[Mapping[str, Array]], dict[str, Array]]
+"""What a stage asks of a network: named arrays in, named arrays out. ``Engine.run`` is one."""
+
+
+def check_image(image: Array, what: str = "image") -> UInt8:
+    """Return ``image`` if it is RGB uint8 (H, W, 3) with at least one pixel.
+
+    Raises:
+        TypeError: it is no array, or not of uint8.
+        ValueError: it has another shape; the message says which and how to convert.
+    """
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f"{what} must be a numpy array (H, W, 3) of uint8, got {type(image).__name__}")
+    if image.dtype != np.uint8:
+        raise TypeError(f"{what} must be of dtype uint8 (values 0..255), got {image.dtype}")
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(
+            f"{what} must have shape (H, W, 3) in RGB order, got {image.shape}; "
+            "repeat a grey image over three channels, drop an alpha channel"
+        )
+    if 0 in image.shape:
+        raise ValueError(f"{what} has no pixels: shape {image.shape}")
+    return image
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One decoded picture of a source."""
+
+    index: int
+    """Count of decoded frames before it; the first is 0."""
+    time_s: float
+    """Presentation time in seconds as the stream says; NaN where the source has no times (pictures)."""
+    image: UInt8
+    """RGB, uint8, (H, W, 3), upright."""
+    name: str
+    """What the table's ``input`` column shows: the path of the video or the picture."""
+
+    def __post_init__(self) -> None:
+        check_image(self.image, "Frame.image")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detection:
+    """One face as a detector sees it, in pixels of the picture; (0, 0) is the centre of the top left pixel."""
+
+    box: tuple[float, float, float, float]
+    """x, y, width, height in px; may reach beyond the picture."""
+    score: float
+    """The detector's confidence, 0..1."""
+    landmarks: Float32
+    """(5, 2) x, y in px: eye on the left of the picture, the other eye, nose tip, left and right mouth corner."""
+
+    def __post_init__(self) -> None:
+        if self.landmarks.shape != (5, 2):
+            raise ValueError(f"Detection.landmarks must have shape (5, 2), got {self.landmarks.shape}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackedFace:
+    """A detection with the identity it has in this video."""
+
+    track_id: int
+    """0, 1, 2 ... in order of appearance; never reused within a video."""
+    detection: Detection
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackedFrame:
+    """A frame and the faces in it, by track id."""
+
+    frame: Frame
+    faces: tuple[TrackedFace, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CroppedFrame:
+    """A tracked frame and its aligned faces, ready for the network."""
+
+    tracked: TrackedFrame
+    crops: UInt8
+    """(faces, S, S, C) uint8, C = 3 RGB or 1 luma as the model's spec says; same order as ``tracked.faces``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Affect:
+    """What the model says about one face."""
+
+    expression_probabilities: Float32
+    """(7,) in the order of ``EXPRESSION_NAMES``, sums to 1."""
+    au_probabilities: Float32
+    """(8,) in the order of ``AU_NAMES``, each 0..1."""
+    au_active: npt.NDArray[np.bool_]
+    """(8,) probability at or over the model's calibrated threshold."""
+    valence: float
+    """-1 (unpleasant) .. 1 (pleasant)."""
+    arousal: float
+    """-1 (calm) .. 1 (excited)."""
+    au_std: Float32 | None = None
+    """(8,) standard deviation of the probabilities over the ensemble's members; None with one member."""
+    valence_std: float | None = None
+    """Standard deviation over the members; None with one member."""
+    arousal_std: float | None = None
+    """Standard deviation over the members; None with one member."""
+
+    @property
+    def expression(self) -> str:
+        """The most probable expression."""
+        return EXPRESSION_NAMES[int(np.argmax(self.expression_probabilities))]
+
+    @property
+    def expression_entropy(self) -> float:
+        """Entropy of the expression probabilities in nats: 0 (certain) .. ln 7 = 1.946 (no idea)."""
+        p = np.clip(self.expression_probabilities.astype(np.float64), 1e-12, 1.0)
+        return float(-(p * np.log(p)).sum())
+
+    @property
+    def expressions(self) -> dict[str, float]:
+        """Probability by expression name."""
+        return dict(zip(EXPRESSION_NAMES, map(float, self.expression_probabilities), strict=True))
+
+    @property
+    def action_units(self) -> dict[str, float]:
+        """Probability by action unit name (``AU01`` ...)."""
+        return dict(zip(AU_NAMES, map(float, self.au_probabilities), strict=True))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """One face of one frame, with what the model says about it."""
+
+    track_id: int
+    """Stable within a video, never reused; 0, 1, 2 ... by position for a single picture."""
+    box: tuple[float, float, float, float]
+    """x, y, width, height in px."""
+    score: float
+    """The detector's confidence, 0..1."""
+    landmarks: Float32
+    """(5, 2) px: eyes, nose tip, mouth corners, left to right in the picture."""
+    affect: Affect
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameResult:
+    """Everything found in one frame."""
+
+    index: int
+    """Count of decoded frames before it; the first is 0."""
+    time_s: float
+    """Presentation time in seconds; NaN where the source has none."""
+    faces: tuple[Face, ...]
+    """By track id; empty without a face."""
+    name: str = ""
+    """Path of the video or the picture."""
+    image: UInt8 | None = field(default=None, repr=False)
+    """RGB (H, W, 3), only where the caller asked for ``keep_images``."""

@@ -1,0 +1,155 @@
+"""Trained members -> one ONNX graph, golden outputs and a model folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import shutil
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from affectkit.errors import EngineError, OutputError
+from affectkit.export.verify import Parity, compare
+from affectkit.models import FRAME_NAME, GOLDEN_NAME, SPEC_NAME, sha256
+from affectkit.spec import ModelSpec
+from affectkit.train.networks import MultitaskCNN
+from affectkit.types import Array, UInt8
+
+OPSET = 18
+OUTPUT_NAMES = ("expression", "au", "va", "features")
+TOLERANCE = 1e-4
+"""Largest difference from torch that a float32 export may have, relative to the largest value of that output."""
+
+CARD_NAME = "MODEL_CARD.md"
+
+
+class FusedMembers(nn.Module):
+    """M networks as one: uint8 (N, S, S, C) -> (M, N, 7), (M, N, 8), (M, N, 40), (M, N, 3, F)."""
+
+    def __init__(self, members: Sequence[MultitaskCNN]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        answers = [member(faces) for member in self.members]
+        return (
+            torch.stack([a.expression for a in answers]),
+            torch.stack([a.au for a in answers]),
+            torch.stack([a.va for a in answers]),
+            torch.stack([a.features for a in answers]),
+        )
+
+
+def write_onnx(members: Sequence[MultitaskCNN], path: Path) -> None:
+    """Export the members as one graph with a free number of faces.
+
+    Batch-norm is folded into the weights by ONNX Runtime when it loads the file.
+    """
+    network = FusedMembers([member.eval() for member in members])
+    config = members[0].config
+    example = torch.zeros(2, config.size, config.size, config.channels, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns about its own internals
+        program = torch.onnx.export(
+            network,
+            (example,),
+            input_names=["faces"],
+            output_names=list(OUTPUT_NAMES),
+            dynamic_shapes={"faces": {0: torch.export.Dim("n", min=1, max=65536)}},
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise EngineError("torch.onnx.export gave nothing back")
+    model = program.model_proto
+    for node in model.graph.node:  # names of our source files and stack traces do not belong in the product
+        del node.metadata_props[:]
+        node.doc_string = ""
+    del model.metadata_props[:]
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        del value.metadata_props[:]
+    del model.graph.metadata_props[:]
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
+
+
+@torch.no_grad()
+def golden_outputs(members: Sequence[MultitaskCNN], faces: UInt8) -> dict[str, Array]:
+    """What torch answers on the CPU in float32, by output name."""
+    network = FusedMembers([member.eval().float() for member in members])
+    answers = network(torch.from_numpy(faces))
+    return {name: answer.numpy() for name, answer in zip(OUTPUT_NAMES, answers, strict=True)}
+
+
+def golden_faces(size: int, channels: int, count: int = 8) -> UInt8:
+    """Inputs for the golden outputs: smooth patterns, noise, flat black, grey and white. No picture of anybody."""
+    rng = np.random.default_rng(2020)
+    y, x = np.mgrid[0:size, 0:size] / size
+    faces = np.empty((count, size, size, channels), np.uint8)
+    for face in faces:
+        for channel in range(channels):
+            waves = sum(
+                rng.uniform(0.3, 1) * np.sin(2 * np.pi * (fx * x + fy * y) + rng.uniform(0, 2 * np.pi))
+                for fx, fy in rng.uniform(-5, 5, (6, 2))
+            )
+            face[..., channel] = np.clip(128 + 45 * waves + rng.normal(0, 8, (size, size)), 0, 255)
+    faces[-3:] = np.array([0, 127, 255], np.uint8)[:, None, None, None]
+    return faces
+
+
+def write_model_folder(
+    members: Sequence[MultitaskCNN],
+    spec: ModelSpec,
+    folder: Path,
+    *,
+    card: str,
+    overwrite: bool = False,
+) -> list[Parity]:
+    """Write model.json, frame.onnx, golden.npz and MODEL_CARD.md; over the tolerance nothing is left behind.
+
+    Args:
+        spec: without ``files``, which are filled in here.
+        card: text of the model card.
+
+    Returns:
+        how far ONNX Runtime's outputs are from torch's.
+
+    Raises:
+        OutputError: the folder exists, or cannot be written.
+        EngineError: the exported graph does not reproduce torch.
+    """
+    if folder.exists() and not overwrite:
+        raise OutputError(f"{folder}: exists already; give --overwrite to replace it, or another name")
+    if not folder.parent.is_dir():
+        raise OutputError(f"{folder}: the folder {folder.parent} does not exist; create it first")
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+        partial = Path(scratch) / folder.name
+        partial.mkdir()
+        write_onnx(members, partial / FRAME_NAME)
+        faces = golden_faces(spec.input.size, spec.input.channels)
+        expected = golden_outputs(members, faces)
+        np.savez_compressed(partial / GOLDEN_NAME, faces=faces, **expected)
+        parity = compare(partial / FRAME_NAME, faces, expected, device="cpu")
+        worst = max(parity, key=lambda p: p.relative)
+        if not worst.relative <= TOLERANCE:
+            raise EngineError(
+                f"the exported graph differs from torch by {worst.relative:.1e} of the largest value of {worst.name!r}; "
+                f"allowed is {TOLERANCE:.0e}"
+            )
+        (partial / CARD_NAME).write_text(card, encoding="utf-8")
+        names = (FRAME_NAME, GOLDEN_NAME, CARD_NAME)
+        finished = dataclasses.replace(spec, files={name: sha256(partial / name) for name in names})
+        (partial / SPEC_NAME).write_text(finished.to_json(), encoding="utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    logging.getLogger(__name__).info("wrote %s", folder)
+    return parity

@@ -1,0 +1,381 @@
+"""Labelled face pictures: reading, splitting, cutting and augmenting them.
+
+Reads the form described in train/README.md: a CSV with one row an image, a zip with the pictures, and optionally an npz
+with five points a face. A blank label is a missing one and becomes NaN.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+
+from affectkit.align import similarity, to_channels, warp
+from affectkit.errors import SourceError
+from affectkit.spec import InputSpec
+from affectkit.train.losses import Labels
+from affectkit.types import EXPRESSION_NAMES, Array, Float32, UInt8
+
+AU_COLUMNS = ("AU1", "AU2", "AU4", "AU6", "AU12", "AU15", "AU20", "AU25")
+VOTE_COLUMNS = (
+    "votes_neutral",
+    "votes_anger",
+    "votes_disgust",
+    "votes_fear",
+    "votes_happiness",
+    "votes_sadness",
+    "votes_surprise",
+)
+"""Votes of the seven classes, in the order of EXPRESSION_NAMES."""
+
+Split = Literal["train", "dev", "valid"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceSet:
+    """Pictures of one face each, with whatever labels they have; N rows."""
+
+    names: tuple[str, ...]
+    images: tuple[UInt8, ...]
+    """Grey (H, W) or RGB (H, W, 3) as stored."""
+    landmarks: Float32
+    """(N, 5, 2) px; NaN: unknown, the whole picture is the crop."""
+    expression: Float32
+    """(N,) class index, NaN where unlabelled: what accuracy is measured on."""
+    expression_target: Float32
+    """(N, 7) what is trained on: the share of votes where there are votes, else one-hot; NaN rows: unlabelled."""
+    au: Float32
+    """(N, 8) in [0, 1], NaN where unlabelled."""
+    va: Float32
+    """(N, 2) in [-1, 1], NaN where unlabelled."""
+    person: tuple[str, ...]
+    """Empty where unknown."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def subset(self, keep: Array) -> FaceSet:
+        """The rows where ``keep`` (N,) is true."""
+        rows = np.flatnonzero(keep)
+        return FaceSet(
+            names=tuple(self.names[i] for i in rows),
+            images=tuple(self.images[i] for i in rows),
+            landmarks=self.landmarks[rows],
+            expression=self.expression[rows],
+            expression_target=self.expression_target[rows],
+            au=self.au[rows],
+            va=self.va[rows],
+            person=tuple(self.person[i] for i in rows),
+        )
+
+    def labels(self) -> Labels:
+        """All labels as tensors."""
+        return Labels(
+            torch.from_numpy(self.expression_target), torch.from_numpy(self.au), torch.from_numpy(self.va)
+        )
+
+
+def join(sets: Sequence[FaceSet]) -> FaceSet:
+    """One set after the other."""
+    return FaceSet(
+        names=tuple(name for s in sets for name in s.names),
+        images=tuple(image for s in sets for image in s.images),
+        landmarks=np.concatenate([s.landmarks for s in sets]),
+        expression=np.concatenate([s.expression for s in sets]),
+        expression_target=np.concatenate([s.expression_target for s in sets]),
+        au=np.concatenate([s.au for s in sets]),
+        va=np.concatenate([s.va for s in sets]),
+        person=tuple(person for s in sets for person in s.person),
+    )
+
+
+def read_set(
+    labels: Path,
+    images: Path,
+    landmarks: Path | None = None,
+    *,
+    prefix: str = "",
+    persons_mod: int | None = None,
+) -> FaceSet:
+    """Read one set; rows are joined by the column ``image``.
+
+    Args:
+        labels: CSV with ``image`` and any of ``expression, valence, arousal, AU1 .. AU25, votes_*, person``.
+        images: zip whose members are named as in ``image``.
+        landmarks: npz with ``image`` and ``landmark5`` (N, 5, 2) px.
+        prefix: keep the rows whose image begins with it.
+        persons_mod: keep the rows with ``crc32(person) % persons_mod == 0``.
+
+    Raises:
+        SourceError: a file is missing or damaged, or a picture of a kept row is not in the zip.
+    """
+    try:
+        table = pd.read_csv(labels, dtype={"image": str, "expression": str, "person": str})
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{labels}: cannot be read as CSV ({error})") from error
+    if "image" not in table.columns:
+        raise SourceError(f"{labels}: has no column 'image'")
+    keep = table["image"].str.startswith(prefix)
+    if persons_mod is not None:
+        if "person" not in table.columns:
+            raise SourceError(f"{labels}: has no column 'person', which selecting by person needs")
+        keep &= table["person"].fillna("").map(lambda person: zlib.crc32(person.encode()) % persons_mod == 0)
+    table = table[keep].reset_index(drop=True)
+    names = tuple(table["image"])
+    return FaceSet(
+        names=names,
+        images=_read_images(images, names),
+        landmarks=_read_landmarks(landmarks, names),
+        expression=_expression_index(table, labels),
+        expression_target=_expression_target(table, labels),
+        au=_numbers(table, AU_COLUMNS),
+        va=_numbers(table, ("valence", "arousal")),
+        person=tuple(table["person"].fillna("")) if "person" in table.columns else ("",) * len(names),
+    )
+
+
+def _read_images(path: Path, names: Sequence[str]) -> tuple[UInt8, ...]:
+    images = []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in names:
+                data = np.frombuffer(archive.read(name), np.uint8)
+                image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+                if image is None or image.dtype != np.uint8:
+                    raise SourceError(f"{path}: {name} is not an 8-bit picture")
+                images.append(np.asarray(image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)))
+    except KeyError as error:
+        raise SourceError(f"{path}: {error.args[0]}; every image of the label file must be in it") from error
+    except (OSError, zipfile.BadZipFile) as error:
+        raise SourceError(f"{path}: cannot be read as a zip ({error})") from error
+    return tuple(images)
+
+
+def _read_landmarks(path: Path | None, names: Sequence[str]) -> Float32:
+    points = np.full((len(names), 5, 2), np.nan, np.float32)
+    if path is None:
+        return points
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
+            row = {str(name): i for i, name in enumerate(archive["image"])}
+            stored = archive["landmark5"].astype(np.float32)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise SourceError(f"{path}: cannot be read as landmarks ({error})") from error
+    for i, name in enumerate(names):
+        if name in row:
+            points[i] = stored[row[name]]
+    points[np.isnan(points).any((1, 2))] = np.nan
+    return points
+
+
+def _numbers(table: pd.DataFrame, columns: Sequence[str]) -> Float32:
+    blank = pd.Series(np.nan, index=table.index)
+    return np.stack([table.get(column, blank).to_numpy(np.float32) for column in columns], axis=1)
+
+
+def _expression_index(table: pd.DataFrame, labels: Path) -> Float32:
+    if "expression" not in table.columns:
+        return np.full(len(table), np.nan, np.float32)
+    unknown = set(table["expression"].dropna()) - set(EXPRESSION_NAMES)
+    if unknown:
+        raise SourceError(f"{labels}: unknown expression {sorted(unknown)[0]!r}; allowed: {', '.join(EXPRESSION_NAMES)}")
+    order = {name: float(i) for i, name in enumerate(EXPRESSION_NAMES)}
+    return table["expression"].map(order).to_numpy(np.float32)
+
+
+def _expression_target(table: pd.DataFrame, labels: Path) -> Float32:
+    """One-hot labels, replaced by the share of votes where the rows have votes.
+
+    As FER+'s authors do (Barsoum et al., ICMI 2016) a single vote counts as an outlier. A picture of which the seven
+    classes have less than half of the votes is unlabelled.
+    """
+    index = _expression_index(table, labels)
+    target = np.full((len(table), len(EXPRESSION_NAMES)), np.nan, np.float32)
+    known = ~np.isnan(index)
+    target[known] = np.eye(len(EXPRESSION_NAMES), dtype=np.float32)[index[known].astype(int)]
+    if not set(VOTE_COLUMNS) <= set(table.columns):
+        return target
+    everything = table[[c for c in table.columns if c.startswith("votes_")]].to_numpy(np.float32)
+    votes = table[list(VOTE_COLUMNS)].to_numpy(np.float32)
+    votes = np.where(votes > 1, votes, 0)
+    total = votes.sum(1)
+    voted = total >= 0.5 * np.maximum(everything.sum(1), 1)
+    target[voted] = votes[voted] / total[voted, None]
+    target[~voted & ~np.isnan(everything).any(1)] = np.nan
+    return target
+
+
+def without_derived_va(faces: FaceSet) -> FaceSet:
+    """Blank valence and arousal where they only repeat the expression: one and the same pair for each class."""
+    for k in range(len(EXPRESSION_NAMES)):
+        values = faces.va[faces.expression == k]
+        values = values[~np.isnan(values).any(1)]
+        if len(values) and np.ptp(values, axis=0).max() > 1e-6:
+            return faces
+    blank = np.full_like(faces.va, np.nan)
+    return FaceSet(
+        faces.names,
+        faces.images,
+        faces.landmarks,
+        faces.expression,
+        faces.expression_target,
+        faces.au,
+        blank,
+        faces.person,
+    )
+
+
+def split_of(name: str, person: str, image: UInt8) -> Split:
+    """Where a picture belongs, fixed once and for all.
+
+    FER2013Valid (and Test) and persons with ``crc32 % 5 == 0`` are for the last look. A tenth of FER2013Train, chosen
+    by the pixels so that exact twins stay together, is the dev part on which checkpoints and thresholds are chosen.
+    """
+    if name.startswith(("FER2013Valid/", "FER2013Test/")) or (person and zlib.crc32(person.encode()) % 5 == 0):
+        return "valid"
+    if name.startswith("FER2013Train/") and zlib.crc32(image.tobytes()) % 10 == 0:
+        return "dev"
+    return "train"
+
+
+def select_split(faces: FaceSet, split: Split) -> FaceSet:
+    """The rows of one split."""
+    rows = zip(faces.names, faces.person, faces.images, strict=True)
+    return faces.subset(np.array([split_of(*row) == split for row in rows], bool))
+
+
+def crop_matrix(image: UInt8, landmarks: Array, spec: InputSpec) -> Float32:
+    """(2, 3) picture -> crop: by the five points, or the whole picture where they are NaN."""
+    if not np.isnan(landmarks).any():
+        return similarity(landmarks, spec.template_px())
+    height, width = image.shape[:2]
+    fx, fy = spec.size / width, spec.size / height
+    return np.array([[fx, 0, (fx - 1) / 2], [0, fy, (fy - 1) / 2]], np.float32)
+
+
+def cut(image: UInt8, landmarks: Array, spec: InputSpec) -> UInt8:
+    """The crop that the network is given, (S, S, C), exactly as the SDK cuts it."""
+    return to_channels(warp(image, crop_matrix(image, landmarks, spec), spec.size), spec.channels)
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How training pictures are disturbed: the sets are sharp, frontal and grey, faces in video are not."""
+
+    rotate_deg: float = 10.0
+    scale: float = 0.10
+    """Largest change of size, as a fraction."""
+    shift: float = 0.04
+    """Largest shift, as a fraction of the crop."""
+    point_noise: float = 0.02
+    """Standard deviation of each landmark, as a fraction of the crop: detectors disagree by about that."""
+    small: float = 0.35
+    """Probability of a face with fewer pixels than the crop, down to ``smallest_px``."""
+    smallest_px: int = 24
+    blur: float = 0.25
+    compress: float = 0.25
+    light: float = 0.6
+    noise: float = 0.25
+    occlude: float = 0.25
+
+
+def augment(
+    image: UInt8, landmarks: Array, spec: InputSpec, how: Augmentation, rng: np.random.Generator
+) -> UInt8:
+    """A disturbed crop (S, S, C); the same for the same generator state."""
+    size = spec.size
+    if np.isnan(landmarks).any():
+        matrix = crop_matrix(image, landmarks, spec)
+    else:
+        noise = rng.normal(0, how.point_noise * size, (5, 2))
+        matrix = similarity(landmarks, spec.template_px() + noise)
+    angle = np.deg2rad(rng.uniform(-how.rotate_deg, how.rotate_deg))
+    zoom = np.exp(rng.uniform(-1, 1) * np.log1p(how.scale))
+    flip = -1.0 if rng.random() < 0.5 else 1.0
+    centre = (size - 1) / 2
+    turn = zoom * np.array([[np.cos(angle) * flip, -np.sin(angle)], [np.sin(angle) * flip, np.cos(angle)]])
+    shift = centre + rng.uniform(-how.shift, how.shift, 2) * size - turn @ [centre, centre]
+    matrix = turn @ matrix + np.column_stack([np.zeros((2, 2)), shift])
+    target = size
+    if rng.random() < how.small:
+        target = int(rng.integers(how.smallest_px, size))
+        matrix = matrix * (target / size)
+    crop = to_channels(warp(image, matrix, target), spec.channels)
+    if target != size:
+        crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_LINEAR).reshape(size, size, -1)  # type: ignore[assignment]
+    return _disturb(crop, how, rng)
+
+
+def _disturb(crop: UInt8, how: Augmentation, rng: np.random.Generator) -> UInt8:
+    size, channels = crop.shape[0], crop.shape[2]
+    if rng.random() < how.light:
+        x = np.linspace(0, 1, 256, dtype=np.float32) ** np.exp(rng.uniform(-0.5, 0.5))
+        x = (x - 0.5) * np.exp(rng.uniform(-0.5, 0.2)) + 0.5 + rng.uniform(-0.15, 0.15)
+        crop = np.clip(x * 255, 0, 255).astype(np.uint8)[crop]
+        if rng.random() < 0.5:  # light from one side
+            direction = rng.uniform(0, 2 * np.pi)
+            ramp = np.linspace(-1, 1, size, dtype=np.float32)
+            shade = 1 + rng.uniform(0, 0.5) * (np.cos(direction) * ramp[None, :] + np.sin(direction) * ramp[:, None])
+            crop = np.clip(crop * shade[:, :, None], 0, 255).astype(np.uint8)
+    if rng.random() < how.occlude:
+        height, width = (rng.uniform(0.1, 0.4, 2) * size).astype(int)
+        top, left = int(rng.integers(0, size - height)), int(rng.integers(0, size - width))
+        crop = crop.copy()
+        crop[top : top + height, left : left + width] = rng.integers(0, 256)
+    if rng.random() < how.blur:
+        sigma = float(rng.uniform(0.4, 1.5))
+        crop = cv2.GaussianBlur(crop, (0, 0), sigma).reshape(size, size, channels)  # type: ignore[assignment]
+    if rng.random() < how.noise:
+        crop = np.clip(crop + rng.normal(0, rng.uniform(1, 10), crop.shape), 0, 255).astype(np.uint8)
+    if rng.random() < how.compress:
+        quality = int(rng.integers(20, 90))
+        ok, data = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        if ok:
+            crop = cv2.imdecode(data, cv2.IMREAD_UNCHANGED).reshape(size, size, channels)  # type: ignore[assignment]
+    return np.ascontiguousarray(crop)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Faces and labels of one step."""
+
+    faces: torch.Tensor  # (N, S, S, C) uint8
+    labels: Labels
+
+
+def batches(
+    faces: FaceSet,
+    spec: InputSpec,
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    first: int = 0,
+    how: Augmentation | None = None,
+) -> Iterator[Batch]:
+    """One epoch in an order and with disturbances that depend on (seed, epoch) alone, from batch ``first`` on.
+
+    The last, smaller batch is left out: batch statistics of a handful of faces disturb more than they teach.
+    """
+    how = how or Augmentation()
+    labels = faces.labels()
+    order = np.random.default_rng((seed, epoch)).permutation(len(faces))
+    for step in range(first, len(faces) // batch_size):
+        rows = order[step * batch_size : (step + 1) * batch_size]
+        crops = [
+            augment(faces.images[i], faces.landmarks[i], spec, how, np.random.default_rng((seed, epoch, int(i))))
+            for i in rows
+        ]
+        index = torch.from_numpy(rows)
+        yield Batch(
+            torch.from_numpy(np.stack(crops)), Labels(labels.expression[index], labels.au[index], labels.va[index])
+        )

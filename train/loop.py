@@ -1,0 +1,318 @@
+"""Stage 1 of the method: one network, three tasks, each learned from the faces that are labelled for it."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from affectkit.errors import ModelError
+from affectkit.spec import InputSpec
+from affectkit.train import metrics
+from affectkit.train.calibrate import best_f1_thresholds
+from affectkit.train.data import Augmentation, FaceSet, batches, cut
+from affectkit.train.losses import decode_va, supervised
+from affectkit.train.networks import MultitaskCNN, NetworkConfig
+from affectkit.types import Array
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """Everything that decides a run; saved with its checkpoints."""
+
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    epochs: int = 8
+    batch_size: int = 60
+    """The paper draws 20 faces a task; where a face carries several labels one batch serves all three."""
+    optimizer: Literal["adam", "adamw"] = "adam"
+    learning_rate: float = 1e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_steps: int = 0
+    ema: float = 0.0
+    """Decay of the moving average of the weights; 0: none."""
+    au_weight: float = 8.0
+    expression_weight: float = 1.0
+    va_weight: float = 1.0
+    focal_gamma: float = 0.0
+    seed: int = 0
+    bf16: bool = False
+    """Convolutions in bfloat16; two to three times as fast on CPUs with AMX and on GPUs."""
+    device: str = "cpu"
+    checkpoint_minutes: float = 5.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def input_spec(self) -> InputSpec:
+        """What the SDK has to give the network."""
+        network = self.network
+        channels: Literal[1, 3] = 1 if network.channels == 1 else 3
+        return InputSpec(network.size, channels, network.template, network.margin)
+
+
+def config_from_dict(values: dict[str, Any]) -> TrainConfig:
+    """Undo ``dataclasses.asdict``, as a checkpoint stores it."""
+    network = dict(values["network"])
+    network["widths"], network["blocks"] = tuple(network["widths"]), tuple(network["blocks"])
+    return TrainConfig(
+        **{
+            **values,
+            "network": NetworkConfig(**network),
+            "augmentation": Augmentation(**values["augmentation"]),
+            "betas": tuple(values["betas"]),
+        }
+    )
+
+
+@torch.no_grad()
+def predict(network: nn.Module, faces: FaceSet, spec: InputSpec, *, batch_size: int = 256) -> dict[str, Array]:
+    """Probabilities and decoded values of a whole set, without augmentation.
+
+    Returns:
+        ``expression`` (N, 7), ``au`` (N, 8), ``va`` (N, 2).
+    """
+    network.eval()
+    device = next(network.parameters()).device
+    parts: dict[str, list[Tensor]] = {"expression": [], "au": [], "va": []}
+    for start in range(0, len(faces), batch_size):
+        stop = min(start + batch_size, len(faces))
+        crops = np.stack([cut(faces.images[i], faces.landmarks[i], spec) for i in range(start, stop)])
+        outputs = network(torch.from_numpy(crops).to(device))
+        parts["expression"].append(torch.softmax(outputs.expression, 1))
+        parts["au"].append(torch.sigmoid(outputs.au))
+        parts["va"].append(decode_va(outputs.va))
+    return {name: torch.cat(part).cpu().numpy() for name, part in parts.items()}
+
+
+def score(faces: FaceSet, answers: dict[str, Array], au_thresholds: Array) -> dict[str, Any]:
+    """``metrics.report`` of the answers of :func:`predict`."""
+    return metrics.report(
+        expression=faces.expression,
+        au=faces.au,
+        va=faces.va,
+        expression_probability=answers["expression"],
+        au_probability=answers["au"],
+        va_predicted=answers["va"],
+        au_thresholds=au_thresholds,
+    )
+
+
+def selection_score(report: dict[str, Any]) -> float:
+    """What the best checkpoint is chosen by: the sum of the tasks' metrics, those without labels left out."""
+    total = 0.0
+    if report["expression"] is not None:
+        total += report["expression"]["accuracy"]
+    if report["au"] is not None:
+        total += report["au"]["pearson"]["mean"]
+    if report["va"] is not None:
+        total += (report["va"]["valence"]["ccc"] + report["va"]["arousal"]["ccc"]) / 2
+    return total
+
+
+def _learning_rate(config: TrainConfig, step: int, total_steps: int) -> float:
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    if config.schedule == "constant":
+        return config.learning_rate
+    progress = (step - config.warmup_steps) / max(1, total_steps - config.warmup_steps)
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@torch.no_grad()
+def _follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Move the averaged weights towards the network's; young averages move faster."""
+    decay = min(decay, (1 + step) / (10 + step))
+    for kept, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if kept.dtype.is_floating_point:
+            kept.lerp_(new, 1 - decay)
+        else:
+            kept.copy_(new)
+
+
+def save_atomically(state: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint so that a crash leaves the one before."""
+    partial = path.with_name(f".{path.name}.partial")
+    torch.save(state, partial)
+    os.replace(partial, path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of ours; nothing in it can run code.
+
+    Raises:
+        ModelError: missing, damaged, or not a checkpoint of affectkit.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: no such checkpoint") from error
+    except Exception as error:  # torch raises pickle's, zip's and its own errors here
+        raise ModelError(f"{path}: cannot be read as a checkpoint ({error})") from error
+    if not isinstance(state, dict) or "config" not in state:
+        raise ModelError(f"{path}: not a checkpoint of affectkit train")
+    return state
+
+
+def train(
+    config: TrainConfig,
+    train_set: FaceSet,
+    dev_set: FaceSet,
+    run: Path,
+    *,
+    resume: bool = False,
+    on_step: Callable[[int, int, dict[str, float]], None] | None = None,
+) -> dict[str, Any]:
+    """Train, keep the checkpoint that is best on ``dev_set`` as ``run/best.pt``, and return its report.
+
+    ``run/last.pt`` holds everything to go on from with ``resume``, to the same numbers as an unbroken run; it is written
+    every ``checkpoint_minutes``, after each epoch and on Ctrl-C. ``run/metrics.jsonl`` gets a line an epoch.
+
+    Args:
+        on_step: called with (step, steps in all, losses of this step).
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    spec = config.input_spec()
+    device = torch.device(config.device)
+    torch.manual_seed(config.seed)
+    network = MultitaskCNN(config.network).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = copy.deepcopy(network) if config.ema > 0 else network
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    rest = [p for p in network.parameters() if p.ndim <= 1]  # biases and norms are not decayed
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+    optimizer = kind(groups, lr=config.learning_rate, betas=config.betas)
+    steps_per_epoch = len(train_set) // config.batch_size
+    if steps_per_epoch == 0:
+        raise ValueError(f"{len(train_set)} faces do not fill one batch of {config.batch_size}")
+    total_steps = steps_per_epoch * config.epochs
+    step, best = 0, -math.inf
+    if resume and (run / "last.pt").exists():
+        state = load_checkpoint(run / "last.pt")
+        if config_from_dict(state["config"]) != config:
+            raise ModelError(f"{run}: was begun with other settings; repeat them, or choose another folder")
+        network.load_state_dict(state["network"])
+        average.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["rng"])
+        step, best = state["step"], state["best"]
+
+    def save_last() -> None:
+        state = {
+            "config": dataclasses.asdict(config),
+            "network": network.state_dict(),
+            "average": average.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "rng": torch.get_rng_state(),
+            "step": step,
+            "best": best,
+        }
+        save_atomically(state, run / "last.pt")
+
+    saved_at = time.monotonic()
+    try:
+        while step < total_steps:
+            epoch, first = divmod(step, steps_per_epoch)
+            sums: dict[str, float] = {}
+            for losses in _epoch(config, network, average, optimizer, train_set, spec, epoch, first, total_steps):
+                step += 1
+                sums = {name: sums.get(name, 0.0) + value for name, value in losses.items()}
+                if on_step is not None:
+                    on_step(step, total_steps, losses)
+                if time.monotonic() - saved_at > config.checkpoint_minutes * 60:
+                    save_last()
+                    saved_at = time.monotonic()
+            answers = predict(average, dev_set, spec)
+            thresholds = best_f1_thresholds(dev_set.au, answers["au"])
+            report = score(dev_set, answers, np.asarray(thresholds))
+            value = selection_score(report)
+            line = {
+                "epoch": epoch + 1,
+                "step": step,
+                "loss": {name: total / (steps_per_epoch - first) for name, total in sums.items()},
+                "dev": report,
+                "score": value,
+            }
+            if value > best:
+                best = value
+                chosen = {
+                    "config": dataclasses.asdict(config),
+                    "network": average.state_dict(),
+                    "epoch": epoch + 1,
+                    "dev": report,
+                    "au_thresholds": thresholds,
+                    "au_thresholds_from": "best F1 of each action unit on the dev part (a tenth of FER2013Train)",
+                }
+                save_atomically(chosen, run / "best.pt")
+            with (run / "metrics.jsonl").open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            log.info("epoch %d: score %.4f (best %.4f)", epoch + 1, value, best)
+            save_last()
+    except KeyboardInterrupt:
+        save_last()
+        raise
+    result: dict[str, Any] = load_checkpoint(run / "best.pt")["dev"]
+    return result
+
+
+def _epoch(
+    config: TrainConfig,
+    network: MultitaskCNN,
+    average: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    train_set: FaceSet,
+    spec: InputSpec,
+    epoch: int,
+    first: int,
+    total_steps: int,
+) -> Iterator[dict[str, float]]:
+    """The steps of one epoch from batch ``first`` on; yields the losses of each."""
+    device = next(network.parameters()).device
+    step = epoch * (len(train_set) // config.batch_size) + first
+    how = config.augmentation
+    for batch in batches(
+        train_set, spec, batch_size=config.batch_size, seed=config.seed, epoch=epoch, first=first, how=how
+    ):
+        network.train()
+        for group in optimizer.param_groups:
+            group["lr"] = _learning_rate(config, step, total_steps)
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
+            outputs = network(batch.faces.to(device))
+        outputs = dataclasses.replace(
+            outputs, expression=outputs.expression.float(), au=outputs.au.float(), va=outputs.va.float()
+        )
+        labels = dataclasses.replace(
+            batch.labels,
+            expression=batch.labels.expression.to(device),
+            au=batch.labels.au.to(device),
+            va=batch.labels.va.to(device),
+        )
+        losses = supervised(outputs, labels, focal_gamma=config.focal_gamma)
+        total = losses.total(
+            au_weight=config.au_weight, expression_weight=config.expression_weight, va_weight=config.va_weight
+        )
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        step += 1
+        if average is not network:
+            _follow(average, network, config.ema, step)
+        yield {
+            "total": float(total.detach()),
+            "expression": float(losses.expression.detach()),
+            "au": float(losses.au.detach()),
+            "va": float(losses.va.detach()),
+        }
