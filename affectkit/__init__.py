@@ -55,26 +55,26 @@ _HOME = {
     "open_source": "video",
 }
 
-__all__ = [  # noqa: RUF022: constants after types, as a reader looks for them
-    "Predictor",
-    "Affect",
-    "Face",
-    "FrameResult",
-    "Table",
-    "ModelSpec",
-    "open_source",
-    "Engine",
-    "FakeEngine",
-    "AffectKitError",
-    "DeviceUnavailable",
-    "EngineError",
-    "MissingDependency",
-    "ModelError",
-    "OutputError",
-    "SourceError",
+__all__ = [  # noqa: RUF022  (constants after types, as a reader looks for them)
     "AU_NAMES",
     "EXPRESSION_NAMES",
+    "Affect",
+    "AffectKitError",
+    "DeviceUnavailable",
+    "Engine",
+    "EngineError",
+    "Face",
+    "FakeEngine",
+    "FrameResult",
+    "MissingDependency",
+    "ModelError",
+    "ModelSpec",
+    "OutputError",
+    "Predictor",
+    "SourceError",
+    "Table",
     "__version__",
+    "open_source",
 ]
 
 

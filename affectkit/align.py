@@ -36,7 +36,7 @@ def similarity(source: Array, target: Array) -> Float32:
     if not (np.isfinite(source).all() and np.isfinite(target).all()):
         raise ValueError("points must be finite numbers")
     source_mean, target_mean = source.mean(0), target.mean(0)
-    # As complex numbers a rotation with scale is one factor, and the least-squares factor is <source, target> / |source|^2.
+    # As complex numbers a rotation with scale is one factor; the least-squares one is <source, target> / |source|^2.
     z = (source - source_mean) @ np.array([1, 1j])
     w = (target - target_mean) @ np.array([1, 1j])
     energy = float((np.abs(z) ** 2).sum())

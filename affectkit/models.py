@@ -99,5 +99,7 @@ def load(model: str | os.PathLike[str] = DEFAULT_MODEL) -> ModelFolder:
     spec = read_spec(folder)
     problems = check_files(folder, spec)
     if problems:
-        raise ModelError(f"{problems[0]}; reinstall the model (pip install --force-reinstall affectkit), or export it again")
+        raise ModelError(
+            f"{problems[0]}; reinstall the model (pip install --force-reinstall affectkit), or export it again"
+        )
     return ModelFolder(folder, spec)

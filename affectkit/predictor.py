@@ -40,8 +40,8 @@ class Predictor:
         ...     for face in result.faces:
         ...         print(result.time_s, face.track_id, face.affect.expression)
 
-    One predictor may be used for any number of sources, one after the other or interleaved: each stream has a tracker of
-    its own. It is not meant to be shared between threads.
+    One predictor may be used for any number of sources, one after the other or interleaved: each stream has a tracker
+    of its own. It is not meant to be shared between threads.
     """
 
     def __init__(
@@ -216,7 +216,9 @@ class Predictor:
                 (M, N, 40) and ``features`` (M, N, 3, F), labels in the order of the spec.
         """
         if not isinstance(crops, np.ndarray) or crops.dtype != np.uint8:
-            raise TypeError(f"crops must be a numpy array of uint8, got {getattr(crops, 'dtype', type(crops).__name__)}")
+            raise TypeError(
+                f"crops must be a numpy array of uint8, got {getattr(crops, 'dtype', type(crops).__name__)}"
+            )
         if crops.ndim != 4 or crops.shape[3] not in (1, 3):
             raise ValueError(f"crops must have shape (N, H, W, 3) or (N, H, W, 1), got {crops.shape}")
         fitted = [fit_aligned(crop, self.spec.input) for crop in crops]
@@ -294,7 +296,15 @@ def _box_around(points: Array) -> tuple[float, float, float, float]:
 
 def _versions() -> dict[str, str]:
     found = {}
-    for name in ("affectkit", "numpy", "av", "opencv-python-headless", "opencv-python", "onnxruntime", "onnxruntime-gpu"):
+    for name in (
+        "affectkit",
+        "numpy",
+        "av",
+        "opencv-python-headless",
+        "opencv-python",
+        "onnxruntime",
+        "onnxruntime-gpu",
+    ):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -51,8 +51,8 @@ def check_outputs(outputs: Mapping[str, Array], spec: ModelSpec, faces: int) -> 
 def read_out(outputs: Mapping[str, Array], spec: ModelSpec) -> list[Affect]:
     """Decode the network's answer.
 
-    With ``ensemble="probabilities"`` the members' probabilities and decoded values are averaged, with ``"logits"`` their
-    logits, before decoding. The spread is the members' (population) standard deviation in both cases.
+    With ``ensemble="probabilities"`` the members' probabilities and decoded values are averaged, with ``"logits"``
+    their logits, before decoding. The spread is the members' (population) standard deviation in both cases.
 
     Args:
         outputs: ``expression`` (M, N, 7), ``au`` (M, N, 8), ``va`` (M, N, 40) logits of M members for N faces.

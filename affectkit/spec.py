@@ -91,7 +91,7 @@ class ModelSpec:
     def __post_init__(self) -> None:
         if sorted(self.expression_labels) != sorted(EXPRESSION_NAMES):
             raise ModelError(
-                f"model {self.name!r}: expression labels {list(self.expression_labels)} are not {list(EXPRESSION_NAMES)}"
+                f"model {self.name!r}: expressions {list(self.expression_labels)} are not {list(EXPRESSION_NAMES)}"
             )
         if sorted(self.au_labels) != sorted(AU_NAMES):
             raise ModelError(f"model {self.name!r}: action units {list(self.au_labels)} are not {list(AU_NAMES)}")

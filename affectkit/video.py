@@ -85,8 +85,8 @@ def open_source(source: str | os.PathLike[str] | Array | Iterable[Array], *, fps
     """Open whatever pictures can come from.
 
     Args:
-        source: a video or picture file, a folder of pictures (natural order), a URL, an array (T, H, W, 3) or (H, W, 3),
-            or an iterable of arrays (H, W, 3); arrays are RGB uint8.
+        source: a video or picture file, a folder of pictures (natural order), a URL, an array (T, H, W, 3) or
+            (H, W, 3), or an iterable of arrays (H, W, 3); arrays are RGB uint8.
         fps: frame rate of arrays, which have no times of their own. Without it their times are NaN.
 
     Raises:

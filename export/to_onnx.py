@@ -141,7 +141,7 @@ def write_model_folder(
         worst = max(parity, key=lambda p: p.relative)
         if not worst.relative <= TOLERANCE:
             raise EngineError(
-                f"the exported graph differs from torch by {worst.relative:.1e} of the largest value of {worst.name!r}; "
+                f"the exported graph differs from torch by {worst.relative:.1e} of the largest {worst.name!r}; "
                 f"allowed is {TOLERANCE:.0e}"
             )
         (partial / CARD_NAME).write_text(card, encoding="utf-8")

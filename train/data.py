@@ -79,9 +79,7 @@ class FaceSet:
 
     def labels(self) -> Labels:
         """All labels as tensors."""
-        return Labels(
-            torch.from_numpy(self.expression_target), torch.from_numpy(self.au), torch.from_numpy(self.va)
-        )
+        return Labels(torch.from_numpy(self.expression_target), torch.from_numpy(self.au), torch.from_numpy(self.va))
 
 
 def join(sets: Sequence[FaceSet]) -> FaceSet:
@@ -187,7 +185,9 @@ def _expression_index(table: pd.DataFrame, labels: Path) -> Float32:
         return np.full(len(table), np.nan, np.float32)
     unknown = set(table["expression"].dropna()) - set(EXPRESSION_NAMES)
     if unknown:
-        raise SourceError(f"{labels}: unknown expression {sorted(unknown)[0]!r}; allowed: {', '.join(EXPRESSION_NAMES)}")
+        raise SourceError(
+            f"{labels}: unknown expression {sorted(unknown)[0]!r}; allowed: {', '.join(EXPRESSION_NAMES)}"
+        )
     order = {name: float(i) for i, name in enumerate(EXPRESSION_NAMES)}
     return table["expression"].map(order).to_numpy(np.float32)
 
@@ -288,9 +288,7 @@ class Augmentation:
     occlude: float = 0.25
 
 
-def augment(
-    image: UInt8, landmarks: Array, spec: InputSpec, how: Augmentation, rng: np.random.Generator
-) -> UInt8:
+def augment(image: UInt8, landmarks: Array, spec: InputSpec, how: Augmentation, rng: np.random.Generator) -> UInt8:
     """A disturbed crop (S, S, C); the same for the same generator state."""
     size = spec.size
     if np.isnan(landmarks).any():

@@ -178,8 +178,8 @@ def train(
 ) -> dict[str, Any]:
     """Train, keep the checkpoint that is best on ``dev_set`` as ``run/best.pt``, and return its report.
 
-    ``run/last.pt`` holds everything to go on from with ``resume``, to the same numbers as an unbroken run; it is written
-    every ``checkpoint_minutes``, after each epoch and on Ctrl-C. ``run/metrics.jsonl`` gets a line an epoch.
+    ``run/last.pt`` holds everything to go on from with ``resume``, to the same numbers as an unbroken run; it is
+    written every ``checkpoint_minutes``, after each epoch and on Ctrl-C. ``run/metrics.jsonl`` gets a line an epoch.
 
     Args:
         on_step: called with (step, steps in all, losses of this step).

@@ -1,7 +1,7 @@
 """MTCNN (Zhang et al., "Joint face detection and alignment using multitask cascaded convolutional networks", 2016).
 
-The weights are those of the `mtcnn` package, converted by ``scripts/convert_mtcnn.py``; the arithmetic follows it too, so
-that both find the same boxes. Boxes are arrays (N, 4) of x1, y1, x2, y2 in px of the picture.
+The weights are those of the `mtcnn` package, converted by ``scripts/convert_mtcnn.py``; the arithmetic follows it too,
+so that both find the same boxes. Boxes are arrays (N, 4) of x1, y1, x2, y2 in px of the picture.
 """
 
 from __future__ import annotations

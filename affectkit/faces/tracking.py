@@ -1,7 +1,7 @@
 """Frames -> frames with faces that keep their identity.
 
-A detector is asked every k-th frame, when a face is lost, when none is there, and after a cut; in between it only follows
-the faces it knows, which costs a fraction.
+A detector is asked every k-th frame, when a face is lost, when none is there, and after a cut; in between it only
+follows the faces it knows, which costs a fraction.
 """
 
 from __future__ import annotations

@@ -1,0 +1,467 @@
+"""The command line: parse, call, write. A user of the library like any other."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from affectkit import __version__
+from affectkit.errors import AffectKitError, OutputError
+
+if TYPE_CHECKING:
+    from affectkit.predictor import Predictor
+    from affectkit.types import FrameResult
+    from affectkit.video import Source, SourceReport
+
+EXIT_FAILED = 1
+EXIT_MISUSED = 2
+EXIT_INTERRUPTED = 130
+"""128 + SIGINT, as shells expect."""
+EXIT_TERMINATED = 143
+"""128 + SIGTERM."""
+
+
+def main() -> None:
+    """Entry point: run, and turn errors into one line and an exit code."""
+    debug = "--debug" in sys.argv
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))  # unwinds, so that partial files are removed
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted; nothing unfinished was left behind")
+        sys.exit(EXIT_INTERRUPTED)
+    except (AffectKitError, ValueError, TypeError) as error:
+        if debug or not isinstance(error, AffectKitError | ValueError):
+            raise
+        _say(f"error: {error}")
+        sys.exit(EXIT_FAILED if isinstance(error, AffectKitError) else EXIT_MISUSED)
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`); Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_FAILED)
+
+
+def _say(message: str) -> None:
+    click.echo(f"affectkit: {message}", err=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="affectkit")
+def cli() -> None:
+    """Facial action units, expression, valence and arousal for every frame and face of a video."""
+
+
+@cli.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Table: .csv, .jsonl or .parquet; with several inputs a folder.  [default: NAME.csv in the current folder]",
+)
+@click.option(
+    "--render",
+    type=click.Path(path_type=Path),
+    help="Annotated video: .mp4, .mov or .mkv; with several inputs a folder.",
+)
+@click.option(
+    "--model", default="lite", show_default=True, help="Name of an embedded model, or path of a model folder."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--detector", type=click.Choice(["mtcnn"]), default="mtcnn", show_default=True, help="Face detector.")
+@click.option(
+    "--detect-every",
+    type=click.IntRange(min=1),
+    default=6,
+    show_default=True,
+    help="Frames from one face detection to the next; faces are followed in between.",
+)
+@click.option("--min-face", type=click.IntRange(min=12), default=20, show_default=True, help="Smallest face, px.")
+@click.option("--aligned", is_flag=True, help="The pictures are aligned faces already: detect nothing.")
+@click.option("--start", type=float, default=0.0, help="Begin at this time, seconds.")
+@click.option("--end", type=float, default=math.inf, help="Stop before this time, seconds.")
+@click.option("--every", type=click.IntRange(min=1), default=1, help="Only every N-th frame.")
+@click.option("--max-faces", type=click.IntRange(min=1), help="Only the N largest faces of a frame.")
+@click.option(
+    "--format",
+    "table_format",
+    type=click.Choice(["native", "openface", "pyfeat", "paper"]),
+    default="native",
+    show_default=True,
+    help="Columns of the table.",
+)
+@click.option("--uncertainty", is_flag=True, help="Add the ensemble's spread and the expression's entropy.")
+@click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress, no summary; warnings and errors only.")
+@click.option("--debug", is_flag=True, help="Show a traceback with an error.")
+def predict(
+    inputs: tuple[str, ...],
+    output: Path | None,
+    render: Path | None,
+    model: str,
+    device: str,
+    detector: str,
+    detect_every: int,
+    min_face: int,
+    aligned: bool,
+    start: float,
+    end: float,
+    every: int,
+    max_faces: int | None,
+    table_format: Any,
+    uncertainty: bool,
+    overwrite: bool,
+    quiet: bool,
+    debug: bool,
+) -> None:
+    """Write a table, and with --render an annotated video, of each INPUT.
+
+    An INPUT is a video, a picture, a folder of pictures or a URL. The table has one row for each frame and face; beside
+    it OUTPUT.meta.json says how it was made.
+
+    \b
+    Examples:
+      affectkit predict interview.mp4
+      affectkit predict interview.mp4 -o interview.parquet --render interview-annotated.mp4
+      affectkit predict *.mp4 -o tables/
+    """
+    from affectkit.predictor import Predictor
+    from affectkit.sinks import check_suffix, check_target, layout
+
+    _configure_logging(debug)
+    table = layout(table_format, uncertainty=uncertainty)
+    if not start < end:
+        raise click.UsageError(f"--start must be before --end, got {start:g} and {end:g}")
+    jobs = _plan(inputs, output, render)
+    for source_name, table_path, video_path in jobs:  # refuse what cannot be written before anything is computed
+        check_suffix(table_path)
+        check_target(table_path, overwrite=overwrite)
+        check_target(_meta_path(table_path), overwrite=overwrite)
+        if video_path is not None:
+            from affectkit.overlay import check_video_suffix
+
+            check_video_suffix(video_path)
+            check_target(video_path, overwrite=overwrite)
+            if video_path.exists() and Path(source_name).exists() and video_path.samefile(source_name):
+                raise OutputError(f"{video_path}: is the input itself; give --render another name")
+    options = {"start_s": start, "end_s": end, "every": every, "max_faces": max_faces, "aligned": aligned}
+    failed = 0
+    with Predictor(
+        model, device=device, detector=detector, detect_every=detect_every, min_face_px=min_face
+    ) as predictor:
+        for source_name, table_path, video_path in jobs:
+            try:
+                summary = _predict_one(
+                    predictor, source_name, table_path, video_path, table, options, overwrite=overwrite, quiet=quiet
+                )
+            except AffectKitError as error:
+                if len(jobs) == 1 or debug:
+                    raise
+                failed += 1
+                _say(f"error: {error}")
+                continue
+            if not quiet:
+                click.echo(summary, err=True)
+    if failed:
+        _say(f"{failed} of {len(jobs)} inputs failed")
+        sys.exit(EXIT_FAILED)
+
+
+def _configure_logging(debug: bool) -> None:
+    logging.basicConfig(level=logging.INFO if debug else logging.WARNING, format="affectkit: %(message)s")
+
+
+def _plan(inputs: tuple[str, ...], output: Path | None, render: Path | None) -> list[tuple[str, Path, Path | None]]:
+    """Source, table and video of every input."""
+    if len(inputs) == 1:
+        table = output or Path(_stem(inputs[0]) + ".csv")
+        if output is not None and output.is_dir():
+            table = output / (_stem(inputs[0]) + ".csv")
+        if render is not None and render.is_dir():
+            render = render / (_stem(inputs[0]) + ".mp4")
+        return [(inputs[0], table, render)]
+    for option, folder in (("-o", output), ("--render", render)):
+        if folder is not None and not folder.is_dir():
+            raise OutputError(f"{folder}: with several inputs {option} must be an existing folder; create it first")
+    jobs = [
+        (name, (output or Path()) / (_stem(name) + ".csv"), None if render is None else render / (_stem(name) + ".mp4"))
+        for name in inputs
+    ]
+    tables = [table for _, table, _ in jobs]
+    for name, table, _ in jobs:
+        if tables.count(table) > 1:
+            raise click.UsageError(f"{name}: another input would write {table} too; run them one by one with -o")
+    return jobs
+
+
+def _meta_path(table: Path) -> Path:
+    return table.with_name(table.name + ".meta.json")
+
+
+def _stem(name: str) -> str:
+    return Path(name.rstrip("/").rpartition("/")[2] if "://" in name else Path(name).resolve()).stem or "output"
+
+
+def _predict_one(
+    predictor: Predictor,
+    source_name: str,
+    table_path: Path,
+    video_path: Path | None,
+    table: Any,
+    options: dict[str, Any],
+    *,
+    overwrite: bool,
+    quiet: bool,
+) -> str:
+    """Run one input; the summary for the terminal."""
+    from affectkit.sinks import open_table, write_json
+    from affectkit.video import open_source
+
+    source = open_source(source_name)
+    read = without_face = rows = 0
+    tracks: set[int] = set()
+    with ExitStack() as stack:
+        sink = stack.enter_context(open_table(table_path, table, overwrite=overwrite))
+        drawing = _Drawing.open(stack, predictor, source, video_path, options, overwrite=overwrite)
+        results = predictor.stream(source, keep_images=video_path is not None, **options)
+        for result in stack.enter_context(_progress(results, source, options, quiet=quiet)):
+            sink.write(result)
+            drawing.write(result)
+            read += 1
+            rows += max(1, len(result.faces))
+            without_face += not result.faces
+            tracks.update(face.track_id for face in result.faces)
+    report = source.report
+    meta = {
+        "input": source_name,
+        **predictor.describe(),
+        "options": {name: value if value != math.inf else None for name, value in options.items()},
+        "rotation_deg": source.info.rotation_deg,
+        "frames": {
+            "decoded": report.frames,
+            "in_table": read,
+            "without_face": without_face,
+            "corrupt": report.corrupt,
+            "concealed": report.concealed,
+        },
+        "faces": len(tracks),
+        "rows": rows,
+        "complete": report.complete,
+        "problem": report.problem or None,
+    }
+    write_json(_meta_path(table_path), meta)
+    _warn(source_name, report)
+    written = f"{table_path}" + (f" and {video_path}" if video_path is not None else "")
+    faces = f"{len(tracks)} face{'s' * (len(tracks) != 1)}"
+    return (
+        f"{source_name}: {read} frames, {faces}, {without_face} frames without a face -> {written} [{predictor.device}]"
+    )
+
+
+def _warn(source_name: str, report: SourceReport) -> None:
+    if not report.complete:
+        _say(f"warning: {source_name}: {report.problem}; all {report.frames} readable frames are in the table")
+    elif report.concealed:
+        _say(f"warning: {source_name}: {report.concealed} frames were damaged and repaired by the decoder")
+
+
+class _Drawing:
+    """The annotated video of one input, or nothing."""
+
+    def __init__(self, overlay: Any = None, writer: Any = None) -> None:
+        self._overlay, self._writer = overlay, writer
+
+    @classmethod
+    def open(
+        cls,
+        stack: ExitStack,
+        predictor: Predictor,
+        source: Source,
+        path: Path | None,
+        options: dict[str, Any],
+        *,
+        overwrite: bool,
+    ) -> _Drawing:
+        if path is None:
+            return cls()
+        from affectkit.overlay import Overlay, VideoWriter
+
+        fps = source.info.fps / options["every"] if source.info.fps else None
+        sound = source.info.name if source.info.has_audio else None
+        writer = stack.enter_context(VideoWriter(path, fps=fps, sound_from=sound, overwrite=overwrite))
+        return cls(Overlay(predictor.spec), writer)
+
+    def write(self, result: FrameResult) -> None:
+        if self._writer is not None:
+            self._writer.write(self._overlay.draw(result), result.time_s)
+
+
+@contextmanager
+def _progress(
+    results: Iterator[FrameResult], source: Source, options: dict[str, Any], *, quiet: bool
+) -> Iterator[Iterator[FrameResult]]:
+    """Show frames, fps and time left on a terminal; nothing in a pipe."""
+    if quiet or not sys.stderr.isatty():
+        yield results
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """Frames a second."""
+
+        def render(self, task: Any) -> Text:
+            return Text(f"{task.finished_speed or task.speed or 0:.0f} fps")
+
+    total = source.info.frames
+    if total and source.info.fps:
+        total = max(1, round(min(total, options["end_s"] * source.info.fps)))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Rate(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+
+    def watched(progress: Any, task: Any) -> Iterator[FrameResult]:
+        for result in results:
+            progress.update(task, completed=result.index + 1)
+            yield result
+        progress.update(task, total=source.report.frames, completed=source.report.frames)
+
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield watched(progress, progress.add_task(Path(source.info.name).name, total=total))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+def doctor(as_json: bool) -> None:
+    """Check this installation; for every problem, say what mends it."""
+    from affectkit.doctor import examine
+
+    checks = examine()
+    broken = any(check.problem for check in checks)
+    if as_json:
+        click.echo(json.dumps({"ok": not broken, "checks": [check.as_dict() for check in checks]}, indent=2))
+    else:
+        for check in checks:
+            mark = click.style("fail", fg="red") if check.problem else click.style(" ok ", fg="green")
+            click.echo(f"[{mark}] {check.name}: {check.found}")
+            if check.problem:
+                click.echo(f"       {check.problem}")
+    if broken:
+        sys.exit(EXIT_FAILED)
+
+
+@cli.group("models")
+def models_group() -> None:
+    """The models that come with the package, or lie in a folder."""
+
+
+@models_group.command("list")
+def models_list() -> None:
+    """Name, size and licence of the embedded models."""
+    from affectkit import models
+
+    for name in models.embedded_names():
+        spec = models.read_spec(models.find(name))
+        size = sum(path.stat().st_size for path in models.find(name).iterdir())
+        members = f"{spec.members} network{'s' * (spec.members != 1)}"
+        what = f"{spec.input.size} px, {'grey' if spec.input.channels == 1 else 'RGB'}, {members}"
+        click.echo(f"{name:16} {what:24} {size / 1e6:5.1f} MB  {spec.licence}")
+
+
+@models_group.command("show")
+@click.argument("model", default="lite")
+@click.option("--json", "as_json", is_flag=True, help="The model.json as it is.")
+def models_show(model: str, as_json: bool) -> None:
+    """What MODEL (a name or a folder) expects, and its model card."""
+    from affectkit import models
+
+    folder = models.find(model)
+    spec = models.read_spec(folder)
+    if as_json:
+        click.echo(spec.to_json(), nl=False)
+        return
+    click.echo(f"name        {spec.name} (version {spec.version}, {spec.licence})")
+    click.echo(f"folder      {folder}")
+    click.echo(
+        f"input       {spec.input.size} x {spec.input.size} px, {spec.input.channels} channel(s), "
+        f"template {spec.input.template}"
+    )
+    click.echo(f"members     {spec.members}, ensemble of {spec.ensemble}")
+    thresholds = zip(spec.au_labels, spec.au_thresholds, strict=True)
+    click.echo("thresholds  " + "  ".join(f"{name} {threshold:.2f}" for name, threshold in thresholds))
+    click.echo(f"            {spec.au_thresholds_from}")
+    click.echo("trained on  " + "; ".join(spec.trained_on))
+    card = folder / "MODEL_CARD.md"
+    if card.is_file():
+        click.echo("\n" + card.read_text(encoding="utf-8"), nl=False)
+
+
+@models_group.command("verify")
+@click.argument("names", nargs=-1, metavar="[MODEL]...")
+def models_verify(names: tuple[str, ...]) -> None:
+    """Check the sha256 of every file of MODEL (default: all embedded ones)."""
+    from affectkit import models
+
+    failed = False
+    for name in names or models.embedded_names():
+        folder = models.find(name)
+        problems = models.check_files(folder, models.read_spec(folder))
+        failed |= bool(problems)
+        click.echo(f"{name}: {'damaged' if problems else 'ok'}")
+        for problem in problems:
+            _say(f"error: {problem}")
+    if failed:
+        _say("reinstall the damaged models: pip install --force-reinstall affectkit")
+        sys.exit(EXIT_FAILED)
+
+
+class _LateGroup(click.Group):
+    """A group whose commands live in a module that is loaded only when one of them is named."""
+
+    def __init__(self, *arguments: Any, home: str, extra: str, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._home, self._extra = home, extra
+
+    def _load(self) -> dict[str, click.Command]:
+        from importlib import import_module
+
+        from affectkit.errors import MissingDependency
+
+        try:
+            commands: dict[str, click.Command] = import_module(self._home).COMMANDS
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] not in ("torch", "pandas", "onnx", "onnxscript"):
+                raise
+            raise MissingDependency(str(error.name), self._extra, f"affectkit {self.name}") from error
+        return commands
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self._load())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return self._load().get(cmd_name)
+
+
+cli.add_command(
+    _LateGroup("train", home="affectkit.train.cli", extra="train", help="Train and evaluate models (extra: train).")
+)

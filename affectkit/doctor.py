@@ -1,0 +1,104 @@
+"""What this installation has and lacks, and the command that mends each problem."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import metadata
+
+from affectkit import models
+from affectkit.errors import AffectKitError
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    found: str
+    problem: str = ""
+    """Empty where all is well; else what is wrong and how to mend it."""
+
+    def as_dict(self) -> dict[str, str]:
+        """Ready for JSON."""
+        return asdict(self)
+
+
+def examine() -> list[Check]:
+    """Look at everything; never raises."""
+    checks = [Check("python", f"{platform.python_version()} on {platform.platform()}")]
+    for examine_one in (_packages, _runtime, _codecs, _models, _prediction):
+        try:
+            checks += examine_one()
+        except AffectKitError as error:
+            checks.append(Check(examine_one.__name__.strip("_"), "not usable", str(error)))
+        except Exception as error:  # a doctor that falls ill helps nobody
+            checks.append(Check(examine_one.__name__.strip("_"), "failed", f"{type(error).__name__}: {error}"))
+    return checks
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _packages() -> list[Check]:
+    needed = [f"{name} {_version(name)}" for name in ("affectkit", "numpy", "av", "click", "rich")]
+    extras = {"pyarrow": "parquet", "pandas": "pandas", "torch": "train", "onnx": "export"}
+    optional = [f"{name} {_version(name) or f'- ({extra})'}" for name, extra in extras.items()]
+    opencv = {
+        name: _version(name)
+        for name in ("opencv-python-headless", "opencv-python", "opencv-contrib-python")
+        if _version(name)
+    }
+    found = ", ".join(f"{name} {version}" for name, version in opencv.items())
+    return [
+        Check("packages", ", ".join(needed)),
+        Check("extras", ", ".join(optional)),
+        Check("opencv", found or "none", "" if opencv else "pip install opencv-python-headless"),
+    ]
+
+
+def _runtime() -> list[Check]:
+    from affectkit.engines import ort
+
+    ort.check_installation()
+    found = ", ".join(f"{name} {version}" for name, version in ort.installed().items()) or "built from source"
+    return [Check("onnxruntime", found), Check("providers", ", ".join(ort.providers()))]
+
+
+def _codecs() -> list[Check]:
+    import av
+
+    missing = [name for name in ("h264", "hevc", "vp9", "av1", "aac") if name not in av.codecs_available]
+    note = f"; cannot read {', '.join(missing)}" if missing else ""
+    encoder = "libx264" if "libx264" in av.codecs_available else "mpeg4 (larger files than libx264)"
+    return [Check("codecs", f"FFmpeg {_ffmpeg(av.ffmpeg_version_info)}, renders with {encoder}{note}")]
+
+
+def _ffmpeg(version: str | Callable[[], str]) -> str:
+    return version if isinstance(version, str) else version()
+
+
+def _models() -> list[Check]:
+    checks = []
+    for name in models.embedded_names():
+        folder = models.find(name)
+        problems = models.check_files(folder, models.read_spec(folder))
+        mend = f"{problems[0]}: pip install --force-reinstall affectkit" if problems else ""
+        checks.append(Check(f"model {name}", str(folder), mend))
+    return checks or [Check("models", "none", "no model is embedded: pip install --force-reinstall affectkit")]
+
+
+def _prediction() -> list[Check]:
+    import numpy as np
+
+    from affectkit.predictor import Predictor
+
+    with Predictor() as predictor:
+        size = predictor.spec.input.size
+        predictor.predict_aligned(np.zeros((1, size, size, 1), np.uint8))
+        return [Check("prediction", f"the default model runs on {predictor.device}")]

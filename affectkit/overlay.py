@@ -1,0 +1,489 @@
+"""The annotated video: the frames, and beside them what the model says about each face."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import av.error
+import cv2
+import numpy as np
+
+from affectkit.errors import OutputError
+from affectkit.sinks import PartialFile, explain_os_error
+from affectkit.spec import ModelSpec
+from affectkit.types import AU_NAMES, AU_TITLES, EXPRESSION_NAMES, Face, FrameResult, UInt8
+
+SUFFIXES = (".mp4", ".mov", ".mkv")
+
+Colour = tuple[int, int, int]
+
+BACKGROUND: Colour = (24, 26, 30)
+TEXT: Colour = (232, 232, 232)
+DIM: Colour = (140, 146, 154)
+TRACK: Colour = (52, 56, 64)
+ACTIVE: Colour = (255, 176, 59)
+INACTIVE: Colour = (120, 130, 145)
+VALENCE: Colour = (94, 206, 150)
+AROUSAL: Colour = (255, 122, 102)
+IDENTITIES: tuple[Colour, ...] = (
+    (86, 180, 233),
+    (230, 159, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (240, 228, 66),
+    (213, 94, 0),
+    (120, 170, 255),
+    (170, 220, 120),
+)
+"""By track id, in turn; the palette of Okabe & Ito, which colour-blind people can tell apart."""
+
+TRACE_S = 16.0
+"""Length of the moving trace of valence and arousal."""
+
+MIN_HEIGHT = 720
+"""Smaller videos are enlarged by a whole number until they are about this high, or the text could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _PanelLayout:
+    """Where the parts of one face's panel lie, in units of which ``width`` x ``height`` fill it."""
+
+    width: int
+    height: int
+    text: float
+    """Size of the labels, in OpenCV's font scale."""
+    title: tuple[float, int]
+    """Size of the headline, and where its right part ends."""
+    row: int
+    """Height of a row of bars."""
+    units: tuple[int, int, int, int, int]
+    """Action units: x of the number, of the name, of the bar, width of the bar, y of the first row."""
+    expressions: tuple[int, int, int, int]
+    """x of the name, of the bar, width of the bar, y of the first row."""
+    circle: tuple[int, int, int]
+    """Centre and radius of the circle of valence and arousal."""
+    trace: tuple[int, int, int, int]
+    """Left, top, width and height of their moving trace."""
+
+
+_ALONE = _PanelLayout(
+    440, 688, 0.5, (0.56, 426), 27, (14, 62, 226, 200, 40), (14, 226, 200, 276), (76, 580, 62), (166, 526, 260, 112)
+)
+_TWO = _PanelLayout(
+    440, 340, 0.4, (0.56, 426), 21, (14, 52, 178, 72, 36), (268, 344, 82, 36), (72, 274, 50), (146, 238, 280, 82)
+)
+_CROWD = _PanelLayout(
+    440, 136, 0.33, (0.44, 302), 13, (8, 36, 124, 54, 28), (188, 248, 54, 28), (332, 76, 24), (364, 46, 68, 62)
+)
+
+MAX_PANELS = 8
+
+Points = deque[tuple[float, float, float]]
+"""Time in seconds, valence, arousal."""
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+@dataclass(slots=True)
+class _Trace:
+    points: Points = field(default_factory=deque)
+    """The last TRACE_S seconds."""
+
+
+class Overlay:
+    """Draws results onto their pictures; remembers the traces of valence and arousal."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        order = [spec.au_labels.index(name) for name in AU_NAMES]
+        self._thresholds = [spec.au_thresholds[i] for i in order]
+        self._traces: dict[int, _Trace] = {}
+        self._geometry: tuple[int, int] | None = None
+
+    def draw(self, result: FrameResult) -> UInt8:
+        """The picture with boxes, enlarged where it is small, and the panels to its right.
+
+        All pictures of one video come out in the size that the first one gave; later ones of another size are fitted in.
+
+        Raises:
+            ValueError: the result holds no picture; stream with ``keep_images=True``.
+        """
+        if result.image is None:
+            raise ValueError("the result holds no image; call stream(..., keep_images=True)")
+        height, width = result.image.shape[:2]
+        if self._geometry is None:
+            enlarge = max(1, round(MIN_HEIGHT / height))
+            self._geometry = (_even(height * enlarge), _even(width * enlarge))
+        out_height, out_width = self._geometry
+        panel_width = _even(round(out_height * 0.62))
+        canvas = np.empty((out_height, out_width + panel_width, 3), np.uint8)
+        canvas[:] = BACKGROUND
+        scale = min(out_height / height, out_width / width)
+        size = min(out_width, round(width * scale)), min(out_height, round(height * scale))
+        picture = canvas[: size[1], : size[0]]
+        cv2.resize(result.image, size, dst=picture, interpolation=cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA)
+        time_s = result.time_s if math.isfinite(result.time_s) else result.index / 25
+        self._remember(result, time_s)
+        for face in result.faces:
+            _draw_box(picture, face, scale, out_height / 720)
+        self._draw_panels(canvas[:, out_width:], result, time_s)
+        return canvas
+
+    def _remember(self, result: FrameResult, time_s: float) -> None:
+        for face in result.faces:
+            trace = self._traces.setdefault(face.track_id, _Trace())
+            trace.points.append((time_s, face.affect.valence, face.affect.arousal))
+        for track_id, trace in list(self._traces.items()):
+            while trace.points and trace.points[0][0] < time_s - TRACE_S:
+                trace.points.popleft()
+            if not trace.points:
+                del self._traces[track_id]
+
+    def _draw_panels(self, area: UInt8, result: FrameResult, time_s: float) -> None:
+        unit = area.shape[0] / 720
+        clock = f"frame {result.index}"
+        if math.isfinite(result.time_s):
+            clock += f"   {result.time_s:.2f} s"
+        _text(area, clock, 14 * unit, 22 * unit, 0.5 * unit, DIM)
+        if not result.faces:
+            _text(area, "no face", 14 * unit, 60 * unit, 0.8 * unit, DIM)
+            return
+        faces = sorted(result.faces, key=lambda face: -face.box[2] * face.box[3])
+        shown = sorted(faces[:MAX_PANELS], key=lambda face: face.track_id)
+        plan = {1: _ALONE, 2: _TWO}.get(len(shown), _CROWD)
+        top = round(32 * unit)
+        cell = (area.shape[0] - top) // len(shown)
+        for k, face in enumerate(shown):
+            self._draw_panel(area[top + k * cell : top + (k + 1) * cell], face, time_s, plan)
+        hidden = len(result.faces) - len(shown)
+        if hidden:
+            note = f"+ {hidden} smaller"
+            _text(area, note, area.shape[1] - 14 * unit, 22 * unit, 0.5 * unit, DIM, right=True)
+
+    def _draw_panel(self, area: UInt8, face: Face, time_s: float, plan: _PanelLayout) -> None:
+        """One face: action units and expressions as bars, valence and arousal below."""
+        u = min(area.shape[1] / plan.width, area.shape[0] / plan.height)
+        affect = face.affect
+        colour = IDENTITIES[face.track_id % len(IDENTITIES)]
+        title, title_end = plan.title
+        cv2.rectangle(area, _p(14 * u, 22 * u - 30 * title * u), _p(20 * u, 24 * u), colour, -1)
+        _text(area, f"face {face.track_id}", 28 * u, 22 * u, title * u, TEXT)
+        _text(area, affect.expression, title_end * u, 22 * u, title * u, colour, right=True)
+        size, bar_height = plan.text * u, plan.row * 0.55 * u
+        number_x, name_x, bar_x, bar_width, first_y = plan.units
+        for k, name in enumerate(AU_NAMES):
+            y = (first_y + plan.row * k) * u
+            active = bool(affect.au_active[k])
+            label = TEXT if active else DIM
+            _text(area, f"AU{int(name[2:])}", number_x * u, y + bar_height, size, label)
+            _text(area, AU_TITLES[name], name_x * u, y + bar_height, size * 0.94, label)
+            bar = (bar_x * u, y, bar_width * u, bar_height)
+            probability = float(affect.au_probabilities[k])
+            _bar(area, bar, probability, ACTIVE if active else INACTIVE, mark=self._thresholds[k])
+        best = int(np.argmax(affect.expression_probabilities))
+        name_x, bar_x, bar_width, first_y = plan.expressions
+        for k, name in enumerate(EXPRESSION_NAMES):
+            y = (first_y + plan.row * k) * u
+            _text(area, name, name_x * u, y + bar_height, size, TEXT if k == best else DIM)
+            bar = (bar_x * u, y, bar_width * u, bar_height)
+            _bar(area, bar, float(affect.expression_probabilities[k]), colour if k == best else INACTIVE)
+        points = self._traces[face.track_id].points
+        _draw_circle(area, points, plan, u, colour)
+        _draw_trace(area, points, plan, u, time_s)
+
+
+def _draw_circle(area: UInt8, points: Points, plan: _PanelLayout, u: float, colour: Colour) -> None:
+    """The point in the circumplex: valence to the right, arousal up."""
+    x, y, radius = (side * u for side in plan.circle)
+    cv2.circle(area, _p(x, y), round(radius), TRACK, -1, cv2.LINE_AA)
+    line = max(1, round(u))
+    cv2.line(area, _p(x - radius, y), _p(x + radius, y), DIM, line, cv2.LINE_AA)
+    cv2.line(area, _p(x, y - radius), _p(x, y + radius), DIM, line, cv2.LINE_AA)
+    places = [_p(x + valence * radius, y - arousal * radius) for _, valence, arousal in list(points)[-25:]]
+    for before, after in pairwise(places):
+        cv2.line(area, before, after, colour, line, cv2.LINE_AA)
+    dot = max(2, round(radius / 11))
+    cv2.circle(area, places[-1], dot, colour, -1, cv2.LINE_AA)
+    cv2.circle(area, places[-1], dot, TEXT, line, cv2.LINE_AA)
+
+
+def _draw_trace(area: UInt8, points: Points, plan: _PanelLayout, u: float, time_s: float) -> None:
+    """Valence and arousal over the last seconds, now at the right edge."""
+    left, top, width, height = (side * u for side in plan.trace)
+    cv2.rectangle(area, _p(left, top), _p(left + width, top + height), TRACK, -1)
+    cv2.line(area, _p(left, top + height / 2), _p(left + width, top + height / 2), DIM, 1)
+    _, valence, arousal = points[-1]
+    size = plan.text * u
+    above = 16 * u if plan is _CROWD else 0.0  # one over the other where there is no room side by side
+    names = ("val", "aro") if plan is _CROWD else ("valence", "arousal")
+    _text(area, f"{names[0]} {valence:+.2f}", left, top - 5 * u - above * 0.75, size, VALENCE)
+    x = left if plan is _CROWD else left + width
+    _text(area, f"{names[1]} {arousal:+.2f}", x, top - 5 * u, size, AROUSAL, right=plan is not _CROWD)
+    for index, colour in ((1, VALENCE), (2, AROUSAL)):
+        line = [_p(left + width * (1 - (time_s - p[0]) / TRACE_S), top + height * (1 - p[index]) / 2) for p in points]
+        cv2.polylines(area, [np.array(line, np.int32)], False, colour, max(1, round(1.4 * u)), cv2.LINE_AA)
+    _text(area, f"-{TRACE_S:.0f} s", left, top + height + 13 * u, size * 0.85, DIM)
+    _text(area, "now", left + width, top + height + 13 * u, size * 0.85, DIM, right=True)
+
+
+def _even(value: int) -> int:
+    return value + value % 2  # yuv420p halves both sides
+
+
+def _p(x: float, y: float) -> tuple[int, int]:
+    return round(x), round(y)
+
+
+def _text(area: UInt8, text: str, x: float, y: float, size: float, colour: Colour, *, right: bool = False) -> None:
+    thickness = max(1, round(size * 1.6))
+    if right:
+        (width, _), _ = cv2.getTextSize(text, _FONT, size, thickness)
+        x -= width
+    cv2.putText(area, text, _p(x, y), _FONT, size, colour, thickness, cv2.LINE_AA)
+
+
+def _bar(
+    area: UInt8,
+    box: tuple[float, float, float, float],
+    value: float,
+    colour: Colour,
+    *,
+    mark: float | None = None,
+) -> None:
+    x, y, width, height = box
+    cv2.rectangle(area, _p(x, y), _p(x + width, y + height), TRACK, -1)
+    if value > 0.005:
+        cv2.rectangle(area, _p(x, y), _p(x + width * min(value, 1.0), y + height), colour, -1)
+    if mark is not None:
+        place = x + width * mark
+        cv2.line(area, _p(place, y - height / 4), _p(place, y + height * 1.25), TEXT, max(1, round(height / 9)))
+
+
+def _draw_box(picture: UInt8, face: Face, scale: float, unit: float) -> None:
+    colour = IDENTITIES[face.track_id % len(IDENTITIES)]
+    x, y, width, height = (side * scale for side in face.box)
+    thickness = max(1, round(2 * unit))
+    cv2.rectangle(picture, _p(x, y), _p(x + width, y + height), colour, thickness, cv2.LINE_AA)
+    for point in face.landmarks:
+        if np.isfinite(point).all():
+            cv2.circle(picture, _p(*(point * scale)), max(1, round(2 * unit)), colour, -1, cv2.LINE_AA)
+    label = f"{face.track_id} {face.affect.expression}"
+    size = 0.55 * unit
+    (text_width, text_height), _ = cv2.getTextSize(label, _FONT, size, max(1, round(size * 1.6)))
+    base = y - 4 * unit if y - text_height - 12 * unit > 0 else y + height + text_height + 10 * unit
+    corner, opposite = (x, base - text_height - 4 * unit), (x + text_width + 8 * unit, base + 4 * unit)
+    cv2.rectangle(picture, _p(*corner), _p(*opposite), colour, -1)
+    _text(picture, label, x + 4 * unit, base, size, (0, 0, 0))
+
+
+class VideoWriter:
+    """Encodes annotated frames with their own times, and the sound of the source.
+
+    Like every output it is written beside the target and renamed at the end. Use as a context manager.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        fps: float | None,
+        sound_from: str | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        """Open the target.
+
+        Args:
+            path: ``.mp4``, ``.mov`` or ``.mkv``.
+            fps: average rate, for frames without a time of their own.
+            sound_from: file whose sound is taken along; None: silent.
+
+        Raises:
+            OutputError: unknown suffix, or the target cannot be written.
+        """
+        check_video_suffix(path)
+        self._fps = fps or 25.0
+        self._sound_from = sound_from
+        self._partial = PartialFile(path, overwrite=overwrite)
+        self._output: av.container.OutputContainer | None = None
+        self._video: av.VideoStream | None = None
+        self._sound: _Sound | None = None
+        self._last_pts = -1
+        self._first_time = 0.0  # time of the source that is 0 in the output
+        self._frames = 0
+
+    def write(self, image: UInt8, time_s: float) -> None:
+        """Append a picture (H, W, 3) RGB shown at ``time_s``; NaN: one frame after the one before."""
+        try:
+            if not math.isfinite(time_s):
+                time_s = self._frames / self._fps
+            if self._video is None:
+                self._first_time = time_s
+                self._begin(image, time_s)
+            assert self._video is not None and self._output is not None  # set by _begin
+            base = self._video.codec_context.time_base
+            pts = max(self._last_pts + 1, round((time_s - self._first_time) / base))
+            self._last_pts = pts
+            self._frames += 1
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = pts, base
+            self._output.mux(self._video.encode(frame))
+            if self._sound is not None:
+                self._sound.copy_until(time_s)
+        except (av.error.FFmpegError, OSError) as error:
+            raise explain_os_error(self._partial.target, error) from error
+
+    def _begin(self, image: UInt8, offset_s: float) -> None:
+        self._output = av.open(str(self._partial.path), "w", options={"movflags": "+faststart"})
+        codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+        self._video = self._output.add_stream(codec, rate=Fraction(self._fps).limit_denominator(65535))
+        self._video.height, self._video.width = image.shape[:2]
+        self._video.pix_fmt = "yuv420p"
+        self._video.codec_context.time_base = Fraction(1, 90000)  # fine enough for any source's times
+        if codec == "libx264":
+            self._video.options = {"crf": "21", "preset": "veryfast"}
+        else:
+            self._video.bit_rate = 8_000_000
+        if self._sound_from is not None:
+            self._sound = _Sound.open(self._sound_from, self._output, offset_s)
+
+    def close(self) -> None:
+        """Complete the file and give it its final name."""
+        if self._video is None:
+            self.abort()
+            raise OutputError(f"{self._partial.target}: there was no frame to draw, so no video was written")
+        assert self._output is not None
+        try:
+            self._output.mux(self._video.encode(None))
+            if self._sound is not None:
+                self._sound.copy_until(self._first_time + self._last_pts / 90000 + 1 / self._fps)
+                self._sound.close()
+            self._output.close()
+        except (av.error.FFmpegError, OSError) as error:
+            self.abort()
+            raise explain_os_error(self._partial.target, error) from error
+        self._partial.commit()
+
+    def abort(self) -> None:
+        """Remove what was written; whatever stood under the final name stays."""
+        try:
+            if self._sound is not None:
+                self._sound.close()
+            if self._output is not None:
+                self._output.close()
+        except (av.error.FFmpegError, OSError):
+            pass  # a file that goes need not be complete
+        finally:
+            self._partial.discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+
+def check_video_suffix(path: Path) -> None:
+    """Refuse a suffix that names no container we write.
+
+    Raises:
+        OutputError: unknown suffix; the message lists the known ones.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise OutputError(f"{path}: unknown suffix {path.suffix!r} for a video; allowed: {', '.join(SUFFIXES)}")
+
+
+_COPIED_SOUND = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"})
+"""Codecs that all our containers hold as they are; others are encoded anew as AAC."""
+
+
+class _Sound:
+    """Takes the sound of a source along, a piece at a time, so that the output stays interleaved."""
+
+    def __init__(
+        self,
+        source: av.container.InputContainer,
+        stream: av.AudioStream,
+        output: av.container.OutputContainer,
+        offset_s: float,
+    ) -> None:
+        self._source, self._stream, self._output = source, stream, output
+        self._offset_s = offset_s
+        self._copies = stream.codec_context.name in _COPIED_SOUND
+        self._target: av.AudioStream
+        if self._copies:
+            self._target = output.add_stream_from_template(stream)
+        else:
+            self._target = output.add_stream("aac", rate=stream.codec_context.sample_rate)
+        self._packets = source.demux(stream)
+        self._next: av.Packet | None = self._read()
+
+    @classmethod
+    def open(cls, path: str, output: av.container.OutputContainer, offset_s: float) -> Self | None:
+        """The sound of ``path`` from ``offset_s`` on; None where there is none that can be read."""
+        try:
+            source = av.open(path)
+        except av.error.FFmpegError:
+            return None
+        if not source.streams.audio or source.streams.audio[0].codec_context.sample_rate == 0:
+            source.close()
+            return None
+        return cls(source, source.streams.audio[0], output, offset_s)
+
+    def _read(self) -> av.Packet | None:
+        while True:
+            try:
+                packet = next(self._packets, None)
+            except av.error.FFmpegError:
+                return None  # damaged from here on; what came before is kept
+            if packet is None or packet.size == 0:
+                return None
+            if packet.pts is not None and _seconds(packet) >= self._offset_s:
+                return packet
+
+    def copy_until(self, time_s: float) -> None:
+        """Write the sound up to this time of the source."""
+        while self._next is not None and _seconds(self._next) <= time_s:
+            packet, self._next = self._next, self._read()
+            if self._copies:
+                assert packet.pts is not None and packet.time_base is not None
+                shift = round(self._offset_s / packet.time_base)
+                packet.pts -= shift
+                packet.dts = packet.pts
+                packet.stream = self._target
+                self._output.mux(packet)
+            else:
+                self._encode(packet)
+
+    def _encode(self, packet: av.Packet) -> None:
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            return  # a gap in the sound is better than no video
+        for frame in frames:
+            assert isinstance(frame, av.AudioFrame)
+            if frame.pts is not None and frame.time_base is not None:
+                frame.pts -= round(self._offset_s / frame.time_base)
+            self._output.mux(self._target.encode(frame))
+
+    def close(self) -> None:
+        """Write what the encoder still holds and let go of the source."""
+        if not self._copies:
+            self._output.mux(self._target.encode(None))
+        self._source.close()
+
+
+def _seconds(packet: av.Packet) -> float:
+    assert packet.pts is not None and packet.time_base is not None
+    return float(packet.pts * packet.time_base)
