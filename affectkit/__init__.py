@@ -55,7 +55,7 @@ _HOME = {
     "open_source": "video",
 }
 
-__all__ = [  # noqa: RUF022  (constants after types, as a reader looks for them)
+__all__ = [
     "AU_NAMES",
     "EXPRESSION_NAMES",
     "Affect",

@@ -86,6 +86,9 @@ _CROWD = _PanelLayout(
 
 MAX_PANELS = 8
 
+TICKS_A_SECOND = 90_000
+"""Time base of annotated videos, fine enough for any source's times."""
+
 Points = deque[tuple[float, float, float]]
 """Time in seconds, valence, arousal."""
 
@@ -110,7 +113,7 @@ class Overlay:
     def draw(self, result: FrameResult) -> UInt8:
         """The picture with boxes, enlarged where it is small, and the panels to its right.
 
-        All pictures of one video come out in the size that the first one gave; later ones of another size are fitted in.
+        All pictures of one video come out in the size that the first one gave; others are fitted in.
 
         Raises:
             ValueError: the result holds no picture; stream with ``keep_images=True``.
@@ -342,14 +345,16 @@ class VideoWriter:
     def _begin(self, image: UInt8, offset_s: float) -> None:
         self._output = av.open(str(self._partial.path), "w", options={"movflags": "+faststart"})
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-        self._video = self._output.add_stream(codec, rate=Fraction(self._fps).limit_denominator(65535))
-        self._video.height, self._video.width = image.shape[:2]
-        self._video.pix_fmt = "yuv420p"
-        self._video.codec_context.time_base = Fraction(1, 90000)  # fine enough for any source's times
+        stream = self._output.add_stream(codec, rate=Fraction(self._fps).limit_denominator(65535))
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width = image.shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = Fraction(1, TICKS_A_SECOND)
         if codec == "libx264":
-            self._video.options = {"crf": "21", "preset": "veryfast"}
+            stream.options = {"crf": "21", "preset": "veryfast"}
         else:
-            self._video.bit_rate = 8_000_000
+            stream.bit_rate = 8_000_000
+        self._video = stream
         if self._sound_from is not None:
             self._sound = _Sound.open(self._sound_from, self._output, offset_s)
 
@@ -362,7 +367,7 @@ class VideoWriter:
         try:
             self._output.mux(self._video.encode(None))
             if self._sound is not None:
-                self._sound.copy_until(self._first_time + self._last_pts / 90000 + 1 / self._fps)
+                self._sound.copy_until(self._first_time + self._last_pts / TICKS_A_SECOND + 1 / self._fps)
                 self._sound.close()
             self._output.close()
         except (av.error.FFmpegError, OSError) as error:
@@ -427,7 +432,7 @@ class _Sound:
         else:
             self._target = output.add_stream("aac", rate=stream.codec_context.sample_rate)
         self._packets = source.demux(stream)
-        self._next: av.Packet | None = self._read()
+        self._next: av.Packet[av.AudioStream] | None = self._read()
 
     @classmethod
     def open(cls, path: str, output: av.container.OutputContainer, offset_s: float) -> Self | None:
@@ -441,7 +446,7 @@ class _Sound:
             return None
         return cls(source, source.streams.audio[0], output, offset_s)
 
-    def _read(self) -> av.Packet | None:
+    def _read(self) -> av.Packet[av.AudioStream] | None:
         while True:
             try:
                 packet = next(self._packets, None)
@@ -466,7 +471,7 @@ class _Sound:
             else:
                 self._encode(packet)
 
-    def _encode(self, packet: av.Packet) -> None:
+    def _encode(self, packet: av.Packet[av.AudioStream]) -> None:
         try:
             frames = packet.decode()
         except av.error.FFmpegError:
@@ -484,6 +489,6 @@ class _Sound:
         self._source.close()
 
 
-def _seconds(packet: av.Packet) -> float:
+def _seconds(packet: av.Packet[av.AudioStream]) -> float:
     assert packet.pts is not None and packet.time_base is not None
     return float(packet.pts * packet.time_base)

@@ -16,7 +16,7 @@ import numpy as np
 from affectkit import models
 from affectkit.align import align, crop_face, fit_aligned, take_whole
 from affectkit.batch import batched
-from affectkit.engines import check_device, open_engine
+from affectkit.engines import Engine, check_device, open_engine
 from affectkit.faces.base import Detector
 from affectkit.faces.mtcnn import Mtcnn
 from affectkit.faces.tracking import Tracker, TrackingConfig, track, whole_pictures
@@ -55,6 +55,7 @@ class Predictor:
         batch_size: int = 32,
         max_wait_s: float = 0.5,
         threads: int | None = None,
+        engine: Engine | None = None,
     ) -> None:
         """Load and verify the model.
 
@@ -68,6 +69,8 @@ class Predictor:
             batch_size: most faces that the network is given at once.
             max_wait_s: longest time a frame waits for its batch to fill.
             threads: CPU threads of each network; None: all cores.
+            engine: run this instead of the model's own network, as :class:`affectkit.FakeEngine` in tests of your code;
+                ``device`` is ignored then. It takes ``faces`` and answers as the model's spec says.
 
         Raises:
             ModelError: the model is missing or damaged.
@@ -80,7 +83,7 @@ class Predictor:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self._detect_every = TrackingConfig(detect_every=detect_every).detect_every
         self._model = models.load(model)
-        self._engine = open_engine(self._model.frame_onnx, device=device, threads=threads)
+        self._engine = engine or open_engine(self._model.frame_onnx, device=device, threads=threads)
         self._face_engines = []
         if isinstance(detector, str):
             if detector != "mtcnn":

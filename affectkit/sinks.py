@@ -231,11 +231,12 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{path}: the folder {folder} cannot be written to; check its permissions")
 
 
-def explain_os_error(path: Path, error: OSError) -> OutputError:
-    """An OSError of writing, in words that say what to do."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+def explain_os_error(path: Path, error: Exception) -> OutputError:
+    """An error of writing (OSError, or FFmpeg's with the same fields), in words that say what to do."""
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(f"{path}: the disk is full; free some space or write elsewhere. Nothing was left behind")
-    return OutputError(f"{path}: cannot be written ({error.strerror or error}); check the path and its permissions")
+    reason = getattr(error, "strerror", None) or error
+    return OutputError(f"{path}: cannot be written ({reason}); check the path and its permissions")
 
 
 class PartialFile:

@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -267,7 +267,7 @@ def _time_of(frame: av.VideoFrame, last_time_s: float, stream: av.video.stream.V
 
 
 def _upright(frame: av.VideoFrame) -> UInt8:
-    image = frame.to_ndarray(format="rgb24")
+    image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
     turns = frame.rotation % 360 // 90  # counter-clockwise quarter turns
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
@@ -362,7 +362,7 @@ class ArraySource:
         self._arrays = arrays
         self._fps = fps
         self._report = SourceReport()
-        length = len(arrays) if hasattr(arrays, "__len__") else None
+        length = len(arrays) if isinstance(arrays, Sized) else None
         shape = arrays.shape if isinstance(arrays, np.ndarray) else None
         self._info = SourceInfo(
             name="array",

@@ -64,30 +64,24 @@ class Tracker:
         self._tracks: list[_Track] = []
         self._next_id = 0
         self._thumbnail: Array | None = None
-        self._since_detection = 0
-        self._count = 0
+        self._index = -1
+        self._detected_at = -1
 
     def update(self, frame: Frame) -> TrackedFrame:
         """Find the faces of the next frame."""
         config = self._config
-        self._count += 1
+        before, self._index = self._index, frame.index
         if self._is_cut(frame.image):
             self._tracks.clear()  # whoever is there now is somebody else until proven otherwise
-        self._tracks = [t for t in self._tracks if self._count - t.seen <= config.keep_lost_frames]
-        active = [t for t in self._tracks if t.seen == self._count - 1]
-        self._since_detection += 1
-        detected = False
-        if not active or self._since_detection >= config.detect_every:
+        active = [t for t in self._tracks if t.seen == before]
+        gone = frame.index - config.keep_lost_frames
+        self._tracks = [t for t in self._tracks if t.seen >= min(gone, before)]
+        # Counted in frames of the source: where most are left out, a face has moved too far to be followed.
+        due = frame.index - self._detected_at >= config.detect_every
+        if due or not active or self._follow(frame.image, active):
             self._detect(frame.image)
-            detected = True
-        else:
-            lost = self._follow(frame.image, active)
-            if lost:
-                self._detect(frame.image)
-                detected = True
-        if detected:
-            self._since_detection = 0
-        faces = [t for t in self._tracks if t.seen == self._count]
+            self._detected_at = frame.index
+        faces = [t for t in self._tracks if t.seen == frame.index]
         if config.max_faces is not None:
             faces = sorted(faces, key=lambda t: -t.last.box[2] * t.last.box[3])[: config.max_faces]
         faces.sort(key=lambda t: t.track_id)
@@ -110,12 +104,12 @@ class Tracker:
             if face is None or iou(face.box, track.last.box) < self._config.match_iou:
                 lost = True
                 continue
-            track.last, track.seen = face, self._count
+            track.last, track.seen = face, self._index
         return self._drop_doubles() or lost
 
     def _drop_doubles(self) -> bool:
         """Two tracks on one face: the younger one ends. True where there were any."""
-        current = sorted((t for t in self._tracks if t.seen == self._count), key=lambda t: t.track_id)
+        current = sorted((t for t in self._tracks if t.seen == self._index), key=lambda t: t.track_id)
         doubles = {
             id(younger)
             for i, older in enumerate(current)
@@ -130,7 +124,7 @@ class Tracker:
         faces = self._detector.detect(image)
         pairs = sorted(
             (
-                (-_likeness(track.last.box, face.box, self._count - track.seen), i, k)
+                (-_likeness(track.last.box, face.box, self._index - track.seen), i, k)
                 for i, track in enumerate(self._tracks)
                 for k, face in enumerate(faces)
                 if self._may_be(track, face)
@@ -143,20 +137,20 @@ class Tracker:
                 continue
             taken_tracks.add(i)
             taken_faces.add(k)
-            self._tracks[i].last, self._tracks[i].seen = faces[k], self._count
+            self._tracks[i].last, self._tracks[i].seen = faces[k], self._index
         for k, face in enumerate(faces):
             if k in taken_faces or face.score < self._config.min_score:
                 continue
             if any(iou(face.box, self._tracks[i].last.box) > 0.6 for i in taken_tracks):
                 continue
-            self._tracks.append(_Track(self._next_id, face, self._count))
+            self._tracks.append(_Track(self._next_id, face, self._index))
             self._next_id += 1
 
     def _may_be(self, track: _Track, face: Detection) -> bool:
         if iou(track.last.box, face.box) >= self._config.match_iou:
             return True
         # A lost face may have moved on: up to half its size, and a little more for every frame it was gone.
-        gone = self._count - track.seen
+        gone = self._index - track.seen
         size = math.sqrt(track.last.box[2] * track.last.box[3])
         return _distance(track.last.box, face.box) < size * min(1.0, 0.5 + 0.05 * gone)
 

@@ -1,0 +1,49 @@
+"""Clips with known contents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+
+def write_clip(
+    path: Path,
+    frames: Sequence[np.ndarray],
+    *,
+    fps: int = 25,
+    times: Sequence[Fraction] | None = None,
+    sound: bool = False,
+    codec: str = "libx264",
+    gop: int = 12,
+) -> Path:
+    """Encode RGB frames; ``times`` in seconds make the rate variable, ``sound`` adds a tone."""
+    options = {"crf": "10", "g": str(gop), "bf": "0"} if codec == "libx264" else {}
+    with av.open(str(path), "w", options={"movflags": "+faststart"}) as output:
+        stream = output.add_stream(codec, rate=fps, options=options)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        tone = output.add_stream("aac", rate=44100, layout="mono") if sound else None
+        for i, image in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.time_base = Fraction(1, 1000)
+            frame.pts = round((times[i] if times is not None else Fraction(i, fps)) * 1000)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+        if tone is not None:
+            samples = np.sin(np.arange(44100 * len(frames) // fps) * 0.06).astype(np.float32) * 0.2
+            for start in range(0, len(samples), 1024):
+                piece = av.AudioFrame.from_ndarray(samples[None, start : start + 1024], format="fltp", layout="mono")
+                piece.sample_rate, piece.pts, piece.time_base = 44100, start, Fraction(1, 44100)
+                output.mux(tone.encode(piece))
+            output.mux(tone.encode(None))
+    return path
+
+
+def grey_frames(count: int, *, height: int = 64, width: int = 96) -> list[np.ndarray]:
+    """Flat frames whose brightness says which one they are: 20, 22, 24 ..."""
+    return [np.full((height, width, 3), 20 + 2 * (i % 100), np.uint8) for i in range(count)]

@@ -1,0 +1,140 @@
+"""One contract over every engine there is, and what happens when a backend or a device is missing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from make_tiny_model import expected
+
+from affectkit.engines import Engine, FakeEngine, open_engine
+from affectkit.engines.ort import OrtEngine
+from affectkit.errors import DeviceUnavailable, EngineError
+from affectkit.types import Array
+
+
+def fake(folder: Path) -> Engine:
+    def answer(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        return expected(inputs["faces"], 1)
+
+    return FakeEngine(answer)
+
+
+ENGINES: dict[str, Callable[[Path], Engine]] = {
+    "ort-cpu": lambda folder: OrtEngine(folder / "frame.onnx", device="cpu", threads=1),
+    "ort-auto": lambda folder: open_engine(folder / "frame.onnx", device="auto"),
+    "fake": fake,
+}
+
+
+@pytest.fixture(params=sorted(ENGINES))
+def engine(request: pytest.FixtureRequest, tiny: Path) -> Engine:
+    return ENGINES[request.param](tiny)
+
+
+def faces(count: int) -> np.ndarray:
+    return np.random.default_rng(count).integers(0, 256, (count, 16, 16, 1)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("count", [1, 2, 37])
+def test_answers_are_right_for_any_number_of_faces(engine: Engine, count: int) -> None:
+    outputs = engine.run({"faces": faces(count)})
+    for name, want in expected(faces(count), 1).items():
+        assert outputs[name].shape == want.shape
+        assert outputs[name] == pytest.approx(want, abs=1e-4)
+
+
+def test_outputs_belong_to_the_caller(engine: Engine) -> None:
+    first = engine.run({"faces": faces(2)})
+    kept = first["au"].copy()
+    engine.run({"faces": faces(5)})
+    assert (first["au"] == kept).all()
+    first["au"][:] = 0
+
+
+def test_views_are_taken_as_they_are(engine: Engine) -> None:
+    strided = np.repeat(faces(6), 2, axis=0)[::2]
+    assert engine.run({"faces": strided})["au"] == pytest.approx(expected(faces(6), 1)["au"], abs=1e-4)
+
+
+def test_a_closed_engine_says_so(engine: Engine) -> None:
+    engine.close()
+    engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        engine.run({"faces": faces(1)})
+
+
+def test_device_is_what_was_obtained(engine: Engine) -> None:
+    assert engine.device in ("cpu", "fake")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"faces": np.zeros((1, 16, 16, 1), np.float32)}, "must be uint8"),
+        ({"faces": np.zeros((1, 16, 17, 1), np.uint8)}, r"shape \(n, 16, 16, 1\)"),
+        ({"faces": np.zeros((16, 16, 1), np.uint8)}, "shape"),
+        ({"images": np.zeros((1, 16, 16, 1), np.uint8)}, "takes the inputs"),
+    ],
+)
+def test_wrong_inputs_are_named(tiny: Path, inputs: dict[str, Array], message: str) -> None:
+    with pytest.raises(EngineError, match=message):
+        OrtEngine(tiny / "frame.onnx").run(inputs)
+
+
+def test_a_file_that_is_no_network(tmp_path: Path) -> None:
+    path = tmp_path / "frame.onnx"
+    path.write_bytes(b"not a network")
+    with pytest.raises(EngineError, match="cannot load it"):
+        OrtEngine(path)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "CPU", "", "cuda:-1"])
+def test_unknown_devices(tiny: Path, device: str) -> None:
+    with pytest.raises(ValueError, match="auto, cpu, cuda"):
+        open_engine(tiny / "frame.onnx", device=device)
+
+
+def test_cuda_is_never_replaced_by_the_cpu(tiny: Path) -> None:
+    try:
+        engine = open_engine(tiny / "frame.onnx", device="cuda")
+    except DeviceUnavailable as error:
+        if os.environ.get("AFFECTKIT_REQUIRE_CUDA") == "1":
+            raise
+        assert "affectkit" in str(error) and "cpu" in str(error)
+    else:
+        assert engine.device == "cuda:0"
+
+
+def test_both_onnxruntimes(tiny: Path, tmp_path: Path) -> None:
+    """A second distribution on the path is enough to see both."""
+    for name in ("onnxruntime", "onnxruntime_gpu"):
+        metadata = tmp_path / f"{name}-9.9.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 9.9\n")
+    code = "import sys; from affectkit.cli import main; sys.argv = ['affectkit', 'predict', 'x.png']; main()"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert run.returncode == 1
+    assert "both installed" in run.stderr and "pip uninstall" in run.stderr and "Traceback" not in run.stderr
+
+
+def test_no_onnxruntime(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['onnxruntime'] = None; from affectkit.cli import main; "
+        "sys.argv = ['affectkit', 'predict', 'x.png']; main()"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert run.returncode == 1
+    assert "pip install 'affectkit[cpu]'" in run.stderr and "Traceback" not in run.stderr
+
+
+def test_the_fake_remembers_what_it_was_asked(tiny: Path) -> None:
+    engine = FakeEngine(lambda inputs: {"n": inputs["x"] + 1})
+    assert engine.run({"x": np.ones(2)})["n"].tolist() == [2, 2]
+    assert engine.calls[0]["x"].tolist() == [1, 1]

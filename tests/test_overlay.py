@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from synthetic import grey_frames, write_clip
+from test_sinks import face
+
+from affectkit import models
+from affectkit.errors import OutputError
+from affectkit.overlay import ACTIVE, IDENTITIES, INACTIVE, Overlay, VideoWriter
+from affectkit.types import Face, FrameResult
+
+
+def result(index: int, faces: tuple[Face, ...], *, height: int = 360, width: int = 640) -> FrameResult:
+    return FrameResult(index, index / 25, faces, "clip", np.zeros((height, width, 3), np.uint8))
+
+
+def has(picture: np.ndarray, colour: tuple[int, int, int]) -> bool:
+    return bool((picture == colour).all(-1).any())
+
+
+@pytest.fixture
+def overlay(tiny: Path) -> Overlay:
+    return Overlay(models.read_spec(tiny))
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((360, 640), (720, 1280)), ((1080, 1920), (1080, 1920)), ((241, 321), (724, 964)), ((1920, 1080), (1920, 1080))],
+)
+def test_small_videos_are_enlarged_and_sides_are_even(
+    overlay: Overlay, size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    picture = overlay.draw(result(0, (face(),), height=size[0], width=size[1]))
+    assert picture.shape[0] == expected[0] and picture.shape[1] > expected[1]
+    assert picture.shape[0] % 2 == picture.shape[1] % 2 == 0
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 8, 20])
+def test_any_number_of_faces(overlay: Overlay, count: int) -> None:
+    faces = tuple(face(i) for i in range(count))
+    picture = overlay.draw(result(0, faces))
+    panel = picture[:, 1280:]
+    assert has(panel, ACTIVE) == (count > 0)
+    assert has(panel, INACTIVE) == (count > 0)
+    for k in range(min(count, 8)):
+        assert has(panel, IDENTITIES[k])
+
+
+def test_the_box_is_where_the_face_is(overlay: Overlay) -> None:
+    picture = overlay.draw(result(0, (face(),)))[:, :1280]
+    drawn = (picture == IDENTITIES[0]).all(-1)
+    x, y, width, height = (round(2 * side) for side in face().box)  # enlarged twice
+    assert drawn[y : y + height, x].all() and drawn[y : y + height, x + width].all()
+    assert drawn[y, x : x + width].all() and drawn[y + height, x : x + width].all()
+    assert not drawn[y + height + 4 :].any() and not drawn[:, : x - 4].any()
+
+
+def test_bars_are_as_long_as_their_values(overlay: Overlay) -> None:
+    """AU25 is .7 and active, so about .7 of its bar is orange."""
+    panel = overlay.draw(result(0, (face(),)))[:, 1280:]
+    rows, columns = np.nonzero((panel == ACTIVE).all(-1))
+    lowest = columns[rows == rows.max()]
+    longest = 200 * (720 * 0.62 / 440)
+    assert (lowest.max() - lowest.min()) / longest == pytest.approx(0.7, abs=0.05)
+
+
+def test_the_trace_forgets(overlay: Overlay) -> None:
+    for i in range(0, 1000, 10):
+        overlay.draw(result(i, (face(i // 100),)))
+    assert set(overlay._traces) == {5, 6, 7, 8, 9}  # 16 s at 25 fps are 400 frames
+    assert all(len(trace.points) <= 41 for trace in overlay._traces.values())
+
+
+def test_pictures_of_another_size_are_fitted_in(overlay: Overlay) -> None:
+    first = overlay.draw(result(0, ()))
+    second = overlay.draw(result(1, (face(),), height=1000, width=500))
+    assert first.shape == second.shape
+
+
+def test_a_result_without_a_picture(overlay: Overlay) -> None:
+    with pytest.raises(ValueError, match="keep_images=True"):
+        overlay.draw(FrameResult(0, 0.0, ()))
+
+
+def test_times_and_sound_are_kept(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "s.mp4", grey_frames(50), sound=True)
+    times = [i / 25 for i in range(50)]
+    times[30:] = [t + 0.5 for t in times[30:]]  # a gap
+    with VideoWriter(tmp_path / "o.mp4", fps=25, sound_from=str(source)) as writer:
+        for image, time_s in zip(grey_frames(50), times, strict=True):
+            writer.write(image, time_s)
+    with av.open(str(tmp_path / "o.mp4")) as container:
+        assert container.streams.audio[0].codec_context.name == "aac"
+        seconds = sum(f.samples for f in container.decode(audio=0)) / 44100
+        assert seconds == pytest.approx(2, abs=0.1)
+    with av.open(str(tmp_path / "o.mp4")) as container:
+        assert [f.time for f in container.decode(video=0)] == pytest.approx(times, abs=1e-4)
+
+
+def test_a_part_begins_at_zero_with_its_sound(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "s.mp4", grey_frames(100), sound=True)
+    with VideoWriter(tmp_path / "o.mkv", fps=25, sound_from=str(source)) as writer:
+        for i in range(50, 75):
+            writer.write(grey_frames(1)[0], i / 25)
+    with av.open(str(tmp_path / "o.mkv")) as container:
+        sound = [f for f in container.decode(audio=0)]
+        assert sound[0].time == pytest.approx(0, abs=0.03)
+        assert sum(f.samples for f in sound) / 44100 == pytest.approx(1, abs=0.1)
+    with av.open(str(tmp_path / "o.mkv")) as container:
+        first = next(container.decode(video=0))
+        assert float(first.time or 0) == pytest.approx(0, abs=2e-3)
+
+
+def test_sound_of_another_codec_is_encoded_anew(tmp_path: Path) -> None:
+    source = tmp_path / "s.mkv"
+    with av.open(str(source), "w") as output:
+        video = output.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        sound = output.add_stream("pcm_s16le", rate=22050, layout="mono")
+        for image in grey_frames(25):
+            output.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        for start in range(0, 22050, 1050):
+            piece = av.AudioFrame.from_ndarray(np.zeros((1, 1050), np.int16), format="s16", layout="mono")
+            piece.sample_rate, piece.pts, piece.time_base = 22050, start, Fraction(1, 22050)
+            output.mux(sound.encode(piece))
+        output.mux(video.encode(None))
+    with VideoWriter(tmp_path / "o.mp4", fps=25, sound_from=str(source)) as writer:
+        for i, image in enumerate(grey_frames(25)):
+            writer.write(image, i / 25)
+    with av.open(str(tmp_path / "o.mp4")) as container:
+        assert container.streams.audio[0].codec_context.name == "aac"
+        seconds = sum(f.samples for f in container.decode(audio=0)) / 22050
+        assert seconds == pytest.approx(1, abs=0.1)
+
+
+def test_pictures_without_times_are_one_frame_apart(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "o.mp4", fps=None) as writer:
+        for image in grey_frames(5):
+            writer.write(image, math.nan)
+    with av.open(str(tmp_path / "o.mp4")) as container:
+        assert [f.time for f in container.decode(video=0)] == pytest.approx([i / 25 for i in range(5)], abs=1e-4)
+
+
+def test_nothing_half_done(tmp_path: Path) -> None:
+    target = tmp_path / "o.mp4"
+    with pytest.raises(RuntimeError), VideoWriter(target, fps=25) as writer:
+        writer.write(grey_frames(1)[0], 0.0)
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(OutputError, match="no frame to draw"), VideoWriter(target, fps=25):
+        pass
+    with pytest.raises(OutputError, match=r"unknown suffix '.gif'"):
+        VideoWriter(tmp_path / "o.gif", fps=25)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from make_tiny_model import expected
+from synthetic import grey_frames, write_clip
+
+from affectkit import FakeEngine, Predictor, open_source
+from affectkit.align import crop_face
+from affectkit.errors import EngineError
+from affectkit.types import Array, Detection, UInt8
+
+
+class OneFace:
+    """A detector that sees one face in the middle of every picture."""
+
+    def detect(self, image: UInt8) -> list[Detection]:
+        height, width = image.shape[:2]
+        points = np.array([[0.4, 0.4], [0.6, 0.4], [0.5, 0.5], [0.42, 0.6], [0.58, 0.6]]) * [width, height]
+        return [Detection((width / 4, height / 4, width / 2, height / 2), 0.99, points.astype(np.float32))]
+
+    def follow(self, image: UInt8, faces: Sequence[Detection]) -> list[Detection | None]:
+        return list(self.detect(image))
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+@pytest.fixture
+def predictor(tiny: Path) -> Iterator[Predictor]:
+    with Predictor(tiny, detector=OneFace(), batch_size=8) as made:
+        yield made
+
+
+def test_stream_gives_every_frame_in_order_with_known_answers(predictor: Predictor, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "c.mp4", grey_frames(37))
+    results = list(predictor.stream(clip))
+    assert [r.index for r in results] == list(range(37))
+    assert [r.time_s for r in results] == pytest.approx([i / 25 for i in range(37)])
+    for i, result in enumerate(results):
+        (face,) = result.faces
+        m = (20 + 2 * i) / 255
+        assert face.affect.action_units["AU01"] == pytest.approx(1 / (1 + math.exp(-4 * m)), abs=0.01)
+        assert face.track_id == 0 and result.image is None and result.name == str(clip)
+
+
+def test_stream_is_lazy(predictor: Predictor) -> None:
+    asked = 0
+
+    def endless() -> Iterator[np.ndarray]:
+        nonlocal asked
+        while True:
+            asked += 1
+            yield np.zeros((48, 64, 3), np.uint8)
+
+    stream = predictor.stream(endless())
+    assert asked == 0
+    for _ in range(3):
+        next(stream)
+    assert asked <= 8
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_results_do_not_depend_on_the_batch(tiny: Path, tmp_path: Path, batch_size: int) -> None:
+    clip = write_clip(tmp_path / "c.mp4", grey_frames(10))
+    with Predictor(tiny, detector=OneFace(), batch_size=batch_size) as p, Predictor(tiny, detector=OneFace()) as q:
+        assert p.predict(clip)["valence"] == pytest.approx(q.predict(clip)["valence"], abs=1e-6)
+
+
+def test_streams_can_be_interleaved(predictor: Predictor) -> None:
+    first, second = predictor.stream(np.stack(grey_frames(20))), predictor.stream(np.stack(grey_frames(20)))
+    pairs = list(zip(first, second, strict=True))
+    assert all(a.faces[0].track_id == b.faces[0].track_id == 0 for a, b in pairs)
+
+
+def test_keep_images_and_aligned(predictor: Predictor) -> None:
+    (result,) = predictor.stream(np.full((1, 32, 24, 3), 51, np.uint8), aligned=True, keep_images=True)
+    assert result.image is not None and result.image.shape == (32, 24, 3)
+    (face,) = result.faces
+    assert face.box == (0, 0, 24, 32) and face.track_id == 0
+    assert face.affect.action_units["AU01"] == pytest.approx(1 / (1 + math.exp(-0.8)), abs=1e-3)
+
+
+def test_predict_aligned_and_its_logits(tiny_ensemble: Path) -> None:
+    crops = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 1)).astype(np.uint8)
+    with Predictor(tiny_ensemble, batch_size=2) as predictor:
+        affects, logits = predictor.predict_aligned(crops, return_logits=True)
+        assert len(affects) == 5 and len(predictor.predict_aligned(crops)) == 5
+    for name, want in expected(crops, 3).items():
+        assert logits[name] == pytest.approx(want, abs=1e-4)
+    spread = affects[0].au_std
+    assert spread is not None and spread[0] > 0 and affects[0].valence_std == pytest.approx(0, abs=1e-6)
+
+
+def test_predict_aligned_of_nothing(predictor: Predictor) -> None:
+    assert predictor.predict_aligned(np.zeros((0, 16, 16, 1), np.uint8)) == []
+
+
+@pytest.mark.parametrize(
+    ("crops", "error"),
+    [
+        (np.zeros((2, 16, 16), np.uint8), ValueError),
+        (np.zeros((2, 16, 16, 4), np.uint8), ValueError),
+        (np.zeros((2, 16, 16, 1), np.float32), TypeError),
+        ([1, 2], TypeError),
+    ],
+)
+def test_predict_aligned_refuses(predictor: Predictor, crops: object, error: type[Exception]) -> None:
+    with pytest.raises(error, match="crops must"):
+        predictor.predict_aligned(crops)  # type: ignore[call-overload]
+
+
+def test_known_landmarks_skip_detection(predictor: Predictor) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (120, 160, 3)).astype(np.uint8)
+    points = np.array([OneFace().detect(image)[0].landmarks, OneFace().detect(image)[0].landmarks + 9])
+    faces = predictor.predict_image(image, landmarks=points)
+    assert [f.track_id for f in faces] == [0, 1]
+    for face, five in zip(faces, points, strict=True):
+        crop = crop_face(image, five, predictor.spec.input)
+        (affect,) = predictor.predict_aligned(crop[None])
+        assert face.affect.au_probabilities == pytest.approx(affect.au_probabilities)
+        x, y, width, height = face.box
+        assert ((five > (x, y)) & (five < (x + width, y + height))).all()
+    assert predictor.predict_image(image, landmarks=np.empty((0, 5, 2))) == []
+    with pytest.raises(ValueError, match=r"\(N, 5, 2\)"):
+        predictor.predict_image(image, landmarks=points[0])
+    with pytest.raises(ValueError, match="finite"):
+        predictor.predict_image(image, landmarks=points * np.nan)
+
+
+def test_an_engine_of_ones_own(tiny: Path) -> None:
+    def answer(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        return expected(inputs["faces"], 1)
+
+    engine = FakeEngine(answer)
+    with Predictor(tiny, engine=engine, detector=OneFace()) as predictor:
+        assert predictor.device == "fake"
+        list(predictor.stream(np.stack(grey_frames(3))))
+    assert engine.closed and len(engine.calls[0]["faces"]) == 3
+
+
+def test_an_engine_that_does_not_fit(tiny: Path) -> None:
+    engine = FakeEngine(lambda inputs: {"expression": np.zeros((1, 1, 7))})
+    with Predictor(tiny, engine=engine) as predictor, pytest.raises(EngineError, match="'au' should be"):
+        predictor.predict_aligned(np.zeros((1, 16, 16, 1), np.uint8))
+
+
+def test_bad_arguments(tiny: Path, predictor: Predictor) -> None:
+    for options in (
+        {"batch_size": 0},
+        {"detect_every": 0},
+        {"device": "tpu"},
+        {"detector": "magic"},
+        {"min_face_px": 3},
+    ):
+        with pytest.raises(ValueError, match="must be"):
+            Predictor(tiny, **options)  # type: ignore[arg-type]
+    for options in ({"every": 0}, {"start_s": 2.0, "end_s": 1.0}, {"max_faces": 0}):
+        with pytest.raises(ValueError, match="must be"):
+            predictor.stream(np.zeros((1, 9, 9, 3), np.uint8), **options)  # type: ignore[arg-type]
+
+
+def test_the_default_model_on_a_real_face(astronaut: Path, astronaut_points: np.ndarray) -> None:
+    """One smiling woman: one identity throughout, happiness, lips apart, and points where they are."""
+    source = open_source(astronaut)
+    with Predictor() as predictor:
+        table = predictor.predict(source)
+        results = list(predictor.stream(source, every=10))
+    assert source.report.complete and len(table) == 100
+    assert set(table["face_id"]) == {0} and table["success"].all()
+    assert (table["expression"] == "happiness").mean() > 0.95
+    assert np.median(table["AU12"]) > 0.8 and np.median(table["AU25"]) > 0.8 and np.median(table["AU04"]) < 0.4
+    assert np.median(table["valence"]) > 0.5
+    for result in results:
+        truth = astronaut_points[result.index]
+        error = np.linalg.norm(result.faces[0].landmarks - truth, axis=1).mean()
+        assert error < 0.08 * np.linalg.norm(truth[1] - truth[0])
+
+
+def test_real_clip_with_one_person(shared: Path) -> None:
+    with Predictor() as predictor:
+        table = predictor.predict(shared / "clips" / "utterance_1.mp4")
+    assert sorted(set(table["frame"])) == list(range(309))
+    assert (table["face_id"] == 0).sum() >= 0.99 * 309 and set(table["face_id"]) <= {0, -1}
