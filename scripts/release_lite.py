@@ -43,16 +43,16 @@ one network, no distillation; blank labels count as missing |
 
 {train_count} pictures from two public sets, all grey:
 
-- **FER+**: 48 x 48 px pictures of FER-2013, found by web search, tight and often blurred. *Expression*: ten people voted
-  on each picture; the network learns the share of votes. These are labels of what people see in a face, not of what its
-  owner feels. *Valence and arousal*: **derived, not annotated**: the mean of textbook circumplex coordinates under the
+- **FER+**: 48 x 48 px pictures of FER-2013, found by web search, tight and often blurred. *Expression*: ten people
+  voted on each picture; the network learns the share of votes. These are labels of what people see in a face, not of
+  what its owner feels. *Valence and arousal*: **derived, not annotated**: the mean of textbook circumplex coordinates under the
   same votes. They carry no information beyond the votes. *AUs*: see below.
 - **facial_expressions** (muxspace): pictures of well-known people, one expression label each, very unbalanced (mostly
   neutral and happiness). Its valence and arousal only repeat the label and were not used.
 - **Action units are machine-made soft labels** on both sets: formulas over the 52 blendshape scores and the mesh of
   MediaPipe's Face Landmarker. No certified FACS coder has seen these pictures. The scores below say how well the
-  network reproduces that tool's answer, **not** how well it agrees with FACS coding. AU6 is a proxy (eye squint and smile
-  together), because that tool never answers its cheek raiser.
+  network reproduces that tool's answer, **not** how well it agrees with FACS coding. AU6 is a proxy (eye squint and
+  smile together), because that tool never answers its cheek raiser.
 
 Training pictures were disturbed (size down to 24 px, blur, compression, light, noise, occlusion, jittered alignment),
 because faces in video are smaller and rougher than these.

@@ -279,8 +279,9 @@ class Augmentation:
     point_noise: float = 0.02
     """Standard deviation of each landmark, as a fraction of the crop: detectors disagree by about that."""
     small: float = 0.35
-    """Probability of a face with fewer pixels than the crop, down to ``smallest_px``."""
-    smallest_px: int = 24
+    """Probability of a face with fewer pixels than the crop, down to ``smallest``."""
+    smallest: float = 0.375
+    """As a fraction of the crop: 24 of 64 px."""
     blur: float = 0.25
     compress: float = 0.25
     light: float = 0.6
@@ -305,7 +306,7 @@ def augment(image: UInt8, landmarks: Array, spec: InputSpec, how: Augmentation, 
     matrix = turn @ matrix + np.column_stack([np.zeros((2, 2)), shift])
     target = size
     if rng.random() < how.small:
-        target = int(rng.integers(how.smallest_px, size))
+        target = int(rng.integers(max(1, round(how.smallest * size)), size))
         matrix = matrix * (target / size)
     crop = to_channels(warp(image, matrix, target), spec.channels)
     if target != size:

@@ -1,0 +1,563 @@
+"""The method: losses and metrics by hand, labels as masks, runs that resume to the same numbers, export."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from affectkit import models
+from affectkit.errors import EngineError, ModelError, OutputError, SourceError
+from affectkit.export import to_onnx
+from affectkit.export.runs import export_runs, load_member
+from affectkit.export.verify import verify
+from affectkit.predictor import Predictor
+from affectkit.spec import InputSpec
+from affectkit.train import losses, metrics
+from affectkit.train.calibrate import best_f1_thresholds
+from affectkit.train.data import (
+    Augmentation,
+    FaceSet,
+    augment,
+    batches,
+    crop_matrix,
+    cut,
+    join,
+    read_set,
+    select_split,
+    split_of,
+    without_derived_va,
+)
+from affectkit.train.loop import TrainConfig, load_checkpoint, train
+from affectkit.train.networks import MultitaskCNN, NetworkConfig, multiply_adds
+
+Cli = Callable[..., tuple[int, str, str]]
+NAN = math.nan
+SMALL = NetworkConfig(size=16, widths=(8, 8), blocks=(1, 1))
+
+
+# --- losses -----------------------------------------------------------------------------------------------------------
+
+
+def test_expression_loss_by_hand() -> None:
+    logits = torch.zeros(3, 7)
+    logits[0, 2] = math.log(6)  # probability 1/2
+    target = torch.full((3, 7), NAN)
+    target[0] = torch.eye(7)[2]
+    target[2] = 1 / 7
+    assert float(losses.expression_loss(logits, target)) == pytest.approx((math.log(2) + math.log(7)) / 2, rel=1e-5)
+
+
+def test_au_loss_counts_labelled_entries_only() -> None:
+    logits = torch.tensor([[0.0, 2.0], [1.0, -3.0]])
+    target = torch.tensor([[1.0, NAN], [0.25, NAN]])
+    p = 1 / (1 + math.exp(-1))
+    second = -(0.25 * math.log(p) + 0.75 * math.log(1 - p))
+    assert float(losses.au_loss(logits, target)) == pytest.approx((math.log(2) + second) / 2, rel=1e-5)
+    focal = (math.log(2) * 0.5**2 + second * abs(0.25 - p) ** 2) / 2
+    assert float(losses.au_loss(logits, target, focal_gamma=2)) == pytest.approx(focal, rel=1e-5)
+
+
+def test_ccc_by_hand() -> None:
+    x, y = torch.tensor([0.0, 1.0, 2.0]), torch.tensor([1.0, 1.0, 4.0])
+    # means 1 and 2, variances 2/3 and 2, covariance 1: 2 / (2/3 + 2 + 1)
+    assert float(losses.ccc(x, y)) == pytest.approx(2 / (2 / 3 + 3), rel=1e-5)
+    assert metrics.ccc(x.numpy(), y.numpy()) == pytest.approx(2 / (2 / 3 + 3))
+    assert metrics.ccc(np.ones(3), np.ones(3)) == 0
+
+
+def test_va_bins_and_their_edges() -> None:
+    values = torch.tensor([-1.0, -0.901, -0.9, 0.0, 0.899, 0.95, 1.0])
+    assert losses.va_bin(values, 20).tolist() == [0, 0, 1, 10, 18, 19, 19]
+
+
+def test_va_loss_by_hand() -> None:
+    logits = torch.zeros(3, 40)
+    logits[0, 19] = logits[1, 0] = 100.0  # valence 1 and -1, exactly right; arousal flat, always 0
+    target = torch.tensor([[1.0, 0.5], [-1.0, -0.5], [NAN, 0.0]])
+    # valence: CCC 1, cross-entropy 0; arousal: CCC 0, cross-entropy ln 20
+    assert float(losses.va_loss(logits, target)) == pytest.approx(1 + math.log(20), rel=1e-4)
+
+
+def test_tasks_without_labels_cost_nothing_and_stay_differentiable() -> None:
+    network = MultitaskCNN(SMALL)
+    outputs = network(torch.zeros(4, 16, 16, 1, dtype=torch.uint8))
+    blank = losses.Labels(torch.full((4, 7), NAN), torch.full((4, 8), NAN), torch.full((4, 2), NAN))
+    got = losses.supervised(outputs, blank)
+    assert float(got.total().detach()) == 0
+    got.total().backward()  # type: ignore[no-untyped-call]
+    assert all(p.grad is None or not p.grad.abs().any() for p in network.parameters())
+
+
+def test_one_task_does_not_touch_the_heads_of_the_others() -> None:
+    network = MultitaskCNN(SMALL)
+    outputs = network(torch.randint(0, 255, (4, 16, 16, 1), dtype=torch.uint8))
+    labels = losses.Labels(torch.full((4, 7), NAN), torch.rand(4, 8), torch.full((4, 2), NAN))
+    losses.supervised(outputs, labels).total().backward()  # type: ignore[no-untyped-call]
+
+    def moved(task: str) -> bool:
+        return any(p.grad is not None and bool(p.grad.abs().any()) for p in network.heads[task].parameters())
+
+    assert moved("au") and not moved("expression") and not moved("va")
+
+
+def test_total_uses_the_papers_weights() -> None:
+    one = torch.tensor(1.0)
+    assert float(losses.Losses(one, one, one).total()) == 10
+
+
+# --- metrics ----------------------------------------------------------------------------------------------------------
+
+
+def test_f1_and_confusion_by_hand() -> None:
+    truth, predicted = np.array([0, 0, 1, 2, 2, 2]), np.array([0, 1, 1, 2, 2, 0])
+    confusion = metrics.confusion_matrix(truth, predicted, 4)
+    assert confusion.tolist() == [[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 2, 0], [0, 0, 0, 0]]
+    assert metrics.f1_by_class(confusion) == pytest.approx([0.5, 2 / 3, 0.8, 0])
+    assert metrics.binary_f1(np.array([1, 1, 0, 0]), np.array([1, 0, 1, 0])) == 0.5
+    assert metrics.binary_f1(np.zeros(3), np.zeros(3)) == 0
+
+
+def test_best_threshold_by_hand() -> None:
+    truth, p = np.array([0, 1, 0, 1, 1]), np.array([0.1, 0.4, 0.5, 0.6, 0.9])
+    # taking the upper four gives 3 hits of 4: F1 = 6 / 7; the cut lies between .1 and .4
+    assert metrics.best_f1_threshold(truth, p) == pytest.approx((0.25, 6 / 7))
+    assert metrics.best_f1_threshold(np.zeros(3), np.array([0.1, 0.2, 0.3])) == (0.5, 0.0)
+    # equal probabilities cannot be told apart
+    assert metrics.best_f1_threshold(np.array([1, 0, 0]), np.array([0.5, 0.5, 0.1]))[1] == pytest.approx(2 / 3)
+
+
+def test_the_best_threshold_is_the_best() -> None:
+    rng = np.random.default_rng(3)
+    p = np.round(rng.random(200), 2)
+    truth = rng.random(200) < p
+    threshold, f1 = metrics.best_f1_threshold(truth, p)
+    assert metrics.binary_f1(truth, p >= threshold) == pytest.approx(f1)
+    assert f1 == pytest.approx(max(metrics.binary_f1(truth, p >= t) for t in np.arange(0, 1.01, 0.005)))
+
+
+def test_calibration_error_by_hand() -> None:
+    p = np.array([[0.9, 0.1], [0.9, 0.1], [0.3, 0.7]])
+    # bin of .9: accuracy .5, gap .4, weight 2/3; bin of .7: right, gap .3, weight 1/3
+    assert metrics.expected_calibration_error(p, np.array([0, 1, 1])) == pytest.approx(0.4 * 2 / 3 + 0.3 / 3)
+
+
+def test_pearson() -> None:
+    x = np.array([1.0, 2, 3, 4])
+    assert metrics.pearson(x, 2 * x + 1) == pytest.approx(1)
+    assert metrics.pearson(x, np.ones(4)) == 0
+    assert metrics.pearson(x, np.array([1.0, 3, 2, 4])) == pytest.approx(0.8)
+
+
+def test_thresholds_leave_out_missing_labels() -> None:
+    labels = np.full((4, 8), NAN)
+    labels[:, 0] = [0.9, NAN, 0.2, 0.7]
+    p = np.tile(np.array([[0.8], [0.1], [0.3], [0.6]]), (1, 8))
+    assert best_f1_thresholds(labels, p) == pytest.approx([0.45] + [0.5] * 7)
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """Six pictures in the form of the open sets, with the traps: blanks, ties, missing points, an extra row order."""
+    labels = tmp_path / "labels.csv"
+    header = "image,person,votes_neutral,votes_happiness,votes_surprise,votes_sadness,votes_anger,votes_disgust,"
+    header += "votes_fear,votes_contempt,votes_unknown,votes_NF,expression,valence,arousal,"
+    header += "AU1,AU2,AU4,AU6,AU12,AU15,AU20,AU25"
+    rows = [
+        "FER2013Train/a.png,,8,1,0,0,1,0,0,0,0,0,neutral,0.1,0.2,0.5,0,0,0,1,0,0,0.49",
+        "FER2013Train/b.png,,4,4,0,0,0,0,0,2,0,0,,0.0,,,,,,,,,",
+        "FER2013Valid/c.png,,0,9,0,0,0,0,0,0,1,0,happiness,0.8,0.5,0,0,0,0,1,0,0,1",
+        "FER2013Valid/d.png,,1,1,0,0,0,0,0,8,0,0,,-0.5,0.4,0,0,0,0,0,0,0,0",
+        "p1.png,Ann,,,,,,,,,,,anger,-0.51,0.59,1,1,1,1,1,1,1,1",
+        "p2.png,Bob,,,,,,,,,,,anger,-0.51,0.59,1,1,1,1,1,1,1,1",
+    ]
+    labels.write_text("\n".join([header, *rows]) + "\n")
+    names = [row.split(",")[0] for row in rows]
+    rng = np.random.default_rng(0)
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        for name in reversed(names):
+            picture = cv2.resize(rng.integers(0, 256, (6, 6)).astype(np.uint8), (48, 48))
+            archive.writestr(name, cv2.imencode(".png", picture)[1].tobytes())
+    points = np.tile(InputSpec(48, 1, "tight").template_px(), (6, 1, 1)).astype(np.float16)
+    points[1, 3] = np.nan
+    np.savez(tmp_path / "points.npz", image=np.array(names[::-1]), landmark5=points[::-1])
+    return labels, tmp_path / "images.zip", tmp_path / "points.npz"
+
+
+def test_reading_a_set(files: tuple[Path, Path, Path]) -> None:
+    faces = read_set(*files)
+    assert len(faces) == 6 and faces.images[0].shape == (48, 48)
+    assert faces.expression.tolist()[0] == 0 and np.isnan(faces.expression[1])
+    # a single vote is an outlier; the rest are shares
+    assert faces.expression_target[0].tolist() == [1, 0, 0, 0, 0, 0, 0]
+    assert faces.expression_target[1].tolist() == [0.5, 0, 0, 0, 0.5, 0, 0]
+    assert np.isnan(faces.expression_target[3]).all()  # most votes went to a class that is not ours
+    assert faces.expression_target[4].tolist() == [0, 1, 0, 0, 0, 0, 0]
+    assert np.isnan(faces.au[1]).all() and faces.au[0, 7] == pytest.approx(0.49)
+    assert faces.va[1, 0] == 0 and np.isnan(faces.va[1, 1])
+    assert np.isnan(faces.landmarks[1]).all() and not np.isnan(faces.landmarks[0]).any()
+    assert faces.person[4:] == ("Ann", "Bob")
+
+
+def test_selecting_rows(files: tuple[Path, Path, Path]) -> None:
+    assert read_set(*files, prefix="FER2013Valid/").names == ("FER2013Valid/c.png", "FER2013Valid/d.png")
+    for mod in (2, 3, 5):
+        want = tuple(f"p{i + 1}.png" for i, n in enumerate(("Ann", "Bob")) if zlib.crc32(n.encode()) % mod == 0)
+        got = read_set(*files, persons_mod=mod).names
+        assert tuple(name for name in got if name.startswith("p")) == want
+
+
+def test_splits_are_fixed(files: tuple[Path, Path, Path]) -> None:
+    faces = read_set(*files)
+    assert set(select_split(faces, "valid").names) >= {"FER2013Valid/c.png", "FER2013Valid/d.png"}
+    parts = [select_split(faces, split) for split in ("train", "dev", "valid")]
+    assert sorted(name for part in parts for name in part.names) == sorted(faces.names)
+    images = [np.full((4, 4), i, np.uint8) for i in range(200)]
+    dev = [i for i, image in enumerate(images) if split_of("FER2013Train/x.png", "", image) == "dev"]
+    assert 8 <= len(dev) <= 35
+    twins = {split_of("FER2013Train/one.png", "", images[dev[0]]), split_of("FER2013Train/two.png", "", images[dev[0]])}
+    assert twins == {"dev"}
+
+
+def test_derived_valence_is_recognised(files: tuple[Path, Path, Path]) -> None:
+    faces = read_set(*files)
+    named = faces.subset(np.array([bool(p) for p in faces.person]))
+    assert np.isnan(without_derived_va(named).va).all()
+    varied = join([named, named])
+    varied.va[0, 0] = 0.3
+    assert without_derived_va(varied) is varied
+
+
+@pytest.mark.parametrize("broken", ["labels", "zip", "member", "npz", "expression", "column"])
+def test_damaged_sets_are_named(files: tuple[Path, Path, Path], broken: str) -> None:
+    labels, images, points = files
+    if broken == "labels":
+        labels.unlink()
+    elif broken == "zip":
+        images.write_bytes(b"no zip")
+    elif broken == "member":
+        labels.write_text(labels.read_text().replace("p2.png", "p3.png"))
+    elif broken == "npz":
+        points.write_bytes(b"no npz")
+    elif broken == "expression":
+        labels.write_text(labels.read_text().replace(",anger,", ",rage,"))
+    else:
+        labels.write_text(labels.read_text().replace("image,", "picture,", 1))
+    with pytest.raises(SourceError, match=r"labels\.csv|images\.zip|points\.npz"):
+        read_set(labels, images, points)
+
+
+def test_without_points_the_whole_picture_is_the_crop() -> None:
+    spec = InputSpec(16, 1, "tight")
+    image = np.arange(32 * 32, dtype=np.uint32).reshape(32, 32).astype(np.uint8)
+    nowhere = np.full((5, 2), NAN)
+    whole = cut(image, nowhere, spec)
+    assert whole.shape == (16, 16, 1)
+    corner = crop_matrix(image, nowhere, spec) @ [-0.5, -0.5, 1]
+    assert corner == pytest.approx([-0.5, -0.5])
+    assert (cut(image[:16, :16], nowhere, spec)[..., 0] == image[:16, :16]).all()
+
+
+def test_augmentation_is_a_function_of_the_seed() -> None:
+    spec = InputSpec(32, 1, "tight")
+    image = cv2.resize(np.random.default_rng(0).integers(0, 256, (6, 6)).astype(np.uint8), (48, 48))
+    points = InputSpec(48, 1, "tight").template_px()
+
+    def draw(seed: int) -> np.ndarray:
+        return augment(np.asarray(image, np.uint8), points, spec, Augmentation(), np.random.default_rng(seed))
+
+    assert (draw(1) == draw(1)).all() and (draw(1) != draw(2)).any() and draw(1).shape == (32, 32, 1)
+
+
+def test_undisturbed_augmentation_is_the_cut_or_its_mirror() -> None:
+    spec = InputSpec(32, 1, "tight")
+    image = np.asarray(cv2.resize(np.random.default_rng(0).integers(0, 256, (6, 6)).astype(np.uint8), (48, 48)))
+    points = InputSpec(48, 1, "tight").template_px()
+    none = Augmentation(0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0)
+    plain = cut(image, points, spec).astype(int)
+    seen = set()
+    for seed in range(8):
+        got = augment(image, points, spec, none, np.random.default_rng(seed)).astype(int)
+        if np.abs(got - plain).max() <= 2:
+            seen.add("plain")
+        elif np.abs(got[:, ::-1] - plain).max() <= 2:
+            seen.add("mirrored")
+    assert seen == {"plain", "mirrored"}
+
+
+# --- networks, training, export ---------------------------------------------------------------------------------------
+
+
+def test_the_networks_size() -> None:
+    network = MultitaskCNN(NetworkConfig())
+    assert sum(p.numel() for p in network.parameters()) <= 1.2e6
+    assert multiply_adds(network) <= 120e6
+    # 16 x 16 x 1: stem 8x8x9x8; stage 1: 2 x 8x8 x 9x8x8; stage 2 on 4x4: 2 x 16 x 9x8x8 and the shortcut's 16 x 8x8;
+    # heads: 3 x 8x128 + 128 x (7 + 8 + 40)
+    by_hand = 64 * 72 + 2 * 64 * 576 + 2 * 16 * 576 + 16 * 64 + 3 * 1024 + 128 * 55
+    assert multiply_adds(MultitaskCNN(SMALL)) == by_hand
+
+
+def test_brightness_and_contrast_hardly_matter() -> None:
+    x = torch.randint(60, 120, (1, 16, 16, 1), dtype=torch.uint8)
+    plain, brighter = MultitaskCNN.normalise(x), MultitaskCNN.normalise(x + 60)
+    assert torch.allclose(plain, brighter, atol=1e-5)
+    assert float(plain.mean()) == pytest.approx(0, abs=1e-5)
+    assert MultitaskCNN.normalise(torch.full((1, 16, 16, 1), 9, dtype=torch.uint8)).abs().max() == 0
+
+
+def faces_with_a_pattern(count: int, seed: int = 0) -> FaceSet:
+    """Bright upper half: happiness and AU12; bright lower half: sadness and AU15."""
+    rng = np.random.default_rng(seed)
+    up = rng.random(count) < 0.5
+    images = []
+    for is_up in up:
+        image = rng.integers(0, 60, (16, 16))
+        image[: 8 if is_up else 16] += 120 if is_up else 0
+        image[8:] += 0 if is_up else 120
+        images.append(image.astype(np.uint8))
+    index = np.where(up, 4, 5).astype(np.float32)
+    au = np.zeros((count, 8), np.float32)
+    au[up, 4], au[~up, 5] = 1, 1
+    au[::3] = NAN
+    va = np.stack([np.where(up, 0.8, -0.6), np.where(up, 0.5, -0.2)], 1) + rng.normal(0, 0.05, (count, 2))
+    return FaceSet(
+        tuple(map(str, range(count))),
+        tuple(images),
+        np.full((count, 5, 2), NAN, np.float32),
+        index,
+        np.eye(7, dtype=np.float32)[index.astype(int)],
+        au,
+        va.astype(np.float32),
+        ("",) * count,
+    )
+
+
+def config(**changes: object) -> TrainConfig:
+    values: dict[str, object] = {
+        "network": SMALL,
+        "epochs": 3,
+        "batch_size": 16,
+        "optimizer": "adamw",
+        "learning_rate": 5e-3,
+        "betas": (0.9, 0.999),
+        "schedule": "cosine",
+        "warmup_steps": 4,
+        "ema": 0.8,
+        **changes,
+    }
+    return TrainConfig(**values)  # type: ignore[arg-type]
+
+
+def test_it_learns(tmp_path: Path) -> None:
+    report = train(config(epochs=6), faces_with_a_pattern(160), faces_with_a_pattern(60, 1), tmp_path / "run")
+    assert report["expression"]["accuracy"] > 0.95
+    assert report["au"]["pearson"]["AU12"] > 0.8
+    assert report["va"]["valence"]["ccc"] > 0.6
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    assert lines[-1]["loss"]["total"] < lines[0]["loss"]["total"]
+
+
+def states_are_equal(a: Path, b: Path) -> bool:
+    first, second = load_checkpoint(a)["network"], load_checkpoint(b)["network"]
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("after", [3, 10, 17])
+def test_an_interrupted_run_ends_in_the_same_numbers(tmp_path: Path, after: int) -> None:
+    data = faces_with_a_pattern(160), faces_with_a_pattern(60, 1)
+    train(config(), *data, tmp_path / "whole")
+
+    def interrupt(step: int, steps: int, values: dict[str, float]) -> None:
+        if step == after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config(), *data, tmp_path / "broken", on_step=interrupt)
+    train(config(), *data, tmp_path / "broken", resume=True)
+    assert states_are_equal(tmp_path / "whole" / "last.pt", tmp_path / "broken" / "last.pt")
+    assert states_are_equal(tmp_path / "whole" / "best.pt", tmp_path / "broken" / "best.pt")
+
+
+def test_a_seed_decides_everything(tmp_path: Path) -> None:
+    data = faces_with_a_pattern(64), faces_with_a_pattern(32, 1)
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(config(epochs=1, seed=seed), *data, tmp_path / name)
+    assert states_are_equal(tmp_path / "a" / "last.pt", tmp_path / "b" / "last.pt")
+    assert not states_are_equal(tmp_path / "a" / "last.pt", tmp_path / "c" / "last.pt")
+
+
+def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
+    data = faces_with_a_pattern(64), faces_with_a_pattern(32, 1)
+    train(config(epochs=1), *data, tmp_path / "run")
+    with pytest.raises(ModelError, match="other settings"):
+        train(config(epochs=2), *data, tmp_path / "run", resume=True)
+
+
+def test_too_few_faces(tmp_path: Path) -> None:
+    few = faces_with_a_pattern(10)
+    with pytest.raises(ValueError, match="do not fill one batch"):
+        train(config(), few, few, tmp_path / "run")
+
+
+def test_batches_cover_an_epoch_once() -> None:
+    faces = faces_with_a_pattern(50)
+    spec = InputSpec(16, 1, "tight")
+    got = list(batches(faces, spec, batch_size=16, seed=0, epoch=0))
+    assert len(got) == 3 and got[0].faces.shape == (16, 16, 16, 1)
+    later = list(batches(faces, spec, batch_size=16, seed=0, epoch=0, first=2))
+    assert torch.equal(later[0].faces, got[2].faces)
+    other = next(batches(faces, spec, batch_size=16, seed=0, epoch=1))
+    assert not torch.equal(other.faces, got[0].faces)
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return print, ("boom",)
+
+
+def test_checkpoints_cannot_run_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"config": Bomb()}, tmp_path / "bomb.pt")
+    with pytest.raises(ModelError, match="cannot be read as a checkpoint"):
+        load_checkpoint(tmp_path / "bomb.pt")
+    assert "boom" not in capsys.readouterr().out
+    with pytest.raises(ModelError, match="no such checkpoint"):
+        load_checkpoint(tmp_path / "gone.pt")
+    torch.save({"weights": 1}, tmp_path / "other.pt")
+    with pytest.raises(ModelError, match="not a checkpoint of affectkit"):
+        load_checkpoint(tmp_path / "other.pt")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    train(config(epochs=2), faces_with_a_pattern(64), faces_with_a_pattern(32, 1), folder)
+    return folder
+
+
+def export(runs: list[Path], folder: Path, **options: object) -> object:
+    details = {"name": "small", "licence": "MIT", "trained_on": ["patterns"], "card": "# small\n"}
+    return export_runs(runs, folder, **details, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("members", [1, 2])
+def test_export_reproduces_torch(run: Path, tmp_path: Path, members: int) -> None:
+    folder = tmp_path / "small"
+    export([run] * members, folder)
+    model = models.load(folder)
+    assert model.spec.members == members and model.spec.au_thresholds_from.startswith("best F1")
+    assert all(part.relative <= 1e-4 for part in verify(model, device="cpu"))
+    network, _ = load_member(run)
+    crops = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 1)).astype(np.uint8)
+    with torch.no_grad():
+        want = network(torch.from_numpy(crops))
+    with Predictor(folder) as predictor:
+        _, logits = predictor.predict_aligned(crops, return_logits=True)
+    for member in range(members):
+        assert logits["va"][member] == pytest.approx(want.va.numpy(), abs=1e-4)
+        assert logits["features"][member] == pytest.approx(want.features.numpy(), abs=1e-4)
+    with pytest.raises(OutputError, match="exists already"):
+        export([run], folder)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_an_export_that_differs_leaves_nothing(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(to_onnx, "TOLERANCE", 0.0)
+    monkeypatch.setattr(to_onnx, "compare", lambda *a, **k: [to_onnx.Parity("au", 1.0, 1.0, 0.5)])
+    with pytest.raises(EngineError, match=r"differs from torch by 5.0e-01 of the largest 'au'"):
+        export([run], tmp_path / "small")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_golden_faces_are_nobodys() -> None:
+    faces = to_onnx.golden_faces(16, 1)
+    assert faces.shape == (8, 16, 16, 1) and faces[-3].max() == 0 and faces[-1].min() == 255
+    assert (faces == to_onnx.golden_faces(16, 1)).all()
+
+
+def test_evaluate_prints_one_json_object(files: tuple[Path, Path, Path], tiny: Path, run_cli: Cli) -> None:
+    labels, images, points = files
+    common = ("train", "evaluate", "--model", tiny, "--labels", labels, "--images", images)
+    code, out, _ = run_cli(*common, "--landmarks", points)
+    report = json.loads(out)
+    assert code == 0 and set(report) == {"count", "expression", "au", "va", "ece"}
+    assert report["count"] == 6 and report["expression"]["count"] == 4
+    assert set(report["expression"]) == {"count", "accuracy", "macro_f1", "f1", "confusion"}
+    assert list(report["au"]) == ["pearson", "f1", "best_f1"]
+    assert list(report["au"]["f1"]) == ["mean", "AU1", "AU2", "AU4", "AU6", "AU12", "AU15", "AU20", "AU25"]
+    assert list(report["va"]) == ["valence", "arousal"] and set(report["va"]["arousal"]) == {"ccc", "rmse"}
+    code, out, _ = run_cli(*common, "--prefix", "FER2013Valid/")
+    assert json.loads(out)["count"] == 2
+    code, _, err = run_cli(*common, "--prefix", "nothing/")
+    assert code == 1 and "no row is left" in err
+
+
+def test_evaluate_agrees_with_the_predictor(files: tuple[Path, Path, Path], tiny: Path, run_cli: Cli) -> None:
+    labels, images, points = files
+    _, out, _ = run_cli(
+        "train", "evaluate", "--model", tiny, "--labels", labels, "--images", images, "--landmarks", points
+    )
+    faces = read_set(labels, images, points)
+    with Predictor(tiny) as predictor:
+        crops = np.stack([cut(i, p, predictor.spec.input) for i, p in zip(faces.images, faces.landmarks, strict=True)])
+        affects = predictor.predict_aligned(crops)
+    known = ~np.isnan(faces.expression)
+    right = [a.expression_probabilities.argmax() == e for a, e in zip(affects, faces.expression, strict=True)]
+    assert json.loads(out)["expression"]["accuracy"] == pytest.approx(np.mean(np.array(right)[known]))
+
+
+def test_teacher_from_the_command_line(tmp_path: Path, run_cli: Cli) -> None:
+    rows, points, names = [], [], []
+    buffer = io.BytesIO()
+    rng = np.random.default_rng(0)
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for i in range(40):
+            name = f"FER2013Train/{i:03}.png"
+            picture = cv2.resize(rng.integers(0, 256, (5, 5)).astype(np.uint8), (48, 48))
+            archive.writestr(name, cv2.imencode(".png", picture)[1].tobytes())
+            rows.append(f"{name},{'anger' if i % 2 else 'neutral'},{rng.random():.3f},{rng.random():.3f},0.7")
+            points.append(InputSpec(48, 1, "tight").template_px())
+            names.append(name)
+    (tmp_path / "i.zip").write_bytes(buffer.getvalue())
+    (tmp_path / "l.csv").write_text("image,expression,valence,arousal,AU12\n" + "\n".join(rows) + "\n")
+    np.savez(tmp_path / "p.npz", image=np.array(names), landmark5=np.stack(points))
+    arguments = ["train", "teacher", "--labels", tmp_path / "l.csv", "--images", tmp_path / "i.zip"]
+    arguments += ["--landmarks", tmp_path / "p.npz", "-o", tmp_path / "run", "--epochs", "1", "--batch-size", "8"]
+    code, out, err = run_cli(*arguments)
+    assert code == 0 and json.loads(out)["count"] > 0 and "M parameters" in err
+    assert (tmp_path / "run" / "best.pt").exists()
+    code, _, err = run_cli(*arguments)
+    assert code == 2 and "--resume" in err
+
+
+def test_lite_is_as_good_as_its_card_says(shared: Path) -> None:
+    """FER+ valid: the numbers in model.json, and the bars they have to clear."""
+    from affectkit.train.evaluate import evaluate_model
+
+    data = shared / "data"
+    faces = read_set(
+        data / "ferplus_labels.csv",
+        data / "ferplus_images.zip",
+        data / "ferplus_landmarks.npz",
+        prefix="FER2013Valid/",
+    )
+    report = evaluate_model("lite", faces)
+    card = models.load("lite").spec.metrics["FER+ valid"]
+    assert report["expression"]["accuracy"] == pytest.approx(card["expression"]["accuracy"], abs=0.003)
+    assert report["expression"]["accuracy"] >= 0.82
+    assert report["au"]["pearson"]["mean"] >= 0.80
+    assert report["va"]["valence"]["ccc"] >= 0.89 and report["va"]["arousal"]["ccc"] >= 0.88
