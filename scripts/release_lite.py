@@ -45,8 +45,8 @@ one network, no distillation; blank labels count as missing |
 
 - **FER+**: 48 x 48 px pictures of FER-2013, found by web search, tight and often blurred. *Expression*: ten people
   voted on each picture; the network learns the share of votes. These are labels of what people see in a face, not of
-  what its owner feels. *Valence and arousal*: **derived, not annotated**: the mean of textbook circumplex coordinates under the
-  same votes. They carry no information beyond the votes. *AUs*: see below.
+  what its owner feels. *Valence and arousal*: **derived, not annotated**: the mean of textbook circumplex coordinates
+  under the same votes. They carry no information beyond the votes. *AUs*: see below.
 - **facial_expressions** (muxspace): pictures of well-known people, one expression label each, very unbalanced (mostly
   neutral and happiness). Its valence and arousal only repeat the label and were not used.
 - **Action units are machine-made soft labels** on both sets: formulas over the 52 blendshape scores and the mesh of
