@@ -72,7 +72,7 @@ def warp(image: UInt8, matrix: Array, size: int) -> UInt8:
         # A whole number of cells, so that every cell averages exactly shrink x shrink pixels.
         cells_x, cells_y = max(1, int(x1 - x0) // shrink), max(1, int(y1 - y0) // shrink)
         region = image[y0 : y0 + cells_y * shrink, x0 : x0 + cells_x * shrink]
-        image = cv2.resize(region, (cells_x, cells_y), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        image = np.asarray(cv2.resize(region, (cells_x, cells_y), interpolation=cv2.INTER_AREA), np.uint8)
         # The centre of cell i lies at shrink * i + (shrink - 1) / 2 of the region.
         step_x, step_y = region.shape[1] / cells_x, region.shape[0] / cells_y
         cell_to_picture = np.array([[step_x, 0, x0 + (step_x - 1) / 2], [0, step_y, y0 + (step_y - 1) / 2], [0, 0, 1]])

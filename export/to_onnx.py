@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -136,7 +137,8 @@ def write_model_folder(
         write_onnx(members, partial / FRAME_NAME)
         faces = golden_faces(spec.input.size, spec.input.channels)
         expected = golden_outputs(members, faces)
-        np.savez_compressed(partial / GOLDEN_NAME, faces=faces, **expected)
+        arrays: dict[str, Any] = {"faces": faces, **expected}
+        np.savez_compressed(partial / GOLDEN_NAME, **arrays)
         parity = compare(partial / FRAME_NAME, faces, expected, device="cpu")
         worst = max(parity, key=lambda p: p.relative)
         if not worst.relative <= TOLERANCE:

@@ -150,7 +150,8 @@ def _read_images(path: Path, names: Sequence[str]) -> tuple[UInt8, ...]:
                 image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
                 if image is None or image.dtype != np.uint8:
                     raise SourceError(f"{path}: {name} is not an 8-bit picture")
-                images.append(np.asarray(image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)))
+                rgb = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+                images.append(np.asarray(rgb, np.uint8))
     except KeyError as error:
         raise SourceError(f"{path}: {error.args[0]}; every image of the label file must be in it") from error
     except (OSError, zipfile.BadZipFile) as error:
@@ -310,7 +311,8 @@ def augment(image: UInt8, landmarks: Array, spec: InputSpec, how: Augmentation, 
         matrix = matrix * (target / size)
     crop = to_channels(warp(image, matrix, target), spec.channels)
     if target != size:
-        crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_LINEAR).reshape(size, size, -1)  # type: ignore[assignment]
+        enlarged = cv2.resize(crop, (size, size), interpolation=cv2.INTER_LINEAR)
+        crop = np.asarray(enlarged, np.uint8).reshape(size, size, -1)
     return _disturb(crop, how, rng)
 
 
@@ -332,14 +334,13 @@ def _disturb(crop: UInt8, how: Augmentation, rng: np.random.Generator) -> UInt8:
         crop[top : top + height, left : left + width] = rng.integers(0, 256)
     if rng.random() < how.blur:
         sigma = float(rng.uniform(0.4, 1.5))
-        crop = cv2.GaussianBlur(crop, (0, 0), sigma).reshape(size, size, channels)  # type: ignore[assignment]
+        crop = np.asarray(cv2.GaussianBlur(crop, (0, 0), sigma), np.uint8).reshape(size, size, channels)
     if rng.random() < how.noise:
         crop = np.clip(crop + rng.normal(0, rng.uniform(1, 10), crop.shape), 0, 255).astype(np.uint8)
     if rng.random() < how.compress:
         quality = int(rng.integers(20, 90))
-        ok, data = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        if ok:
-            crop = cv2.imdecode(data, cv2.IMREAD_UNCHANGED).reshape(size, size, channels)  # type: ignore[assignment]
+        _, data = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        crop = np.asarray(cv2.imdecode(data, cv2.IMREAD_UNCHANGED), np.uint8).reshape(size, size, channels)
     return np.ascontiguousarray(crop)
 
 

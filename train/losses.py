@@ -61,7 +61,7 @@ def decode_va(logits: Tensor) -> Tensor:
     """(..., 2 * B) logits -> (..., 2) valence, arousal: the expectation over ``linspace(-1, 1, B)``."""
     bins = logits.shape[-1] // 2
     centres = torch.linspace(-1, 1, bins, device=logits.device, dtype=logits.dtype)
-    return (torch.softmax(logits.unflatten(-1, (2, bins)), -1) * centres).sum(-1)
+    return (torch.softmax(logits.reshape(*logits.shape[:-1], 2, bins), -1) * centres).sum(-1)
 
 
 def va_bin(target: Tensor, bins: int) -> Tensor:

@@ -13,14 +13,14 @@ Float = npt.NDArray[np.float64]
 def confusion_matrix(truth: Array, predicted: Array, classes: int) -> npt.NDArray[np.int64]:
     """(classes, classes) counts, rows the truth, columns the prediction."""
     flat = np.bincount(truth.astype(int) * classes + predicted.astype(int), minlength=classes * classes)
-    return flat.reshape(classes, classes)
+    return np.asarray(flat.reshape(classes, classes), np.int64)
 
 
 def f1_by_class(confusion: Array) -> Float:
     """F1 of each class; 0 for one that is neither there nor predicted."""
     hits = np.diag(confusion).astype(float)
     involved = confusion.sum(0) + confusion.sum(1)
-    return np.divide(2 * hits, involved, out=np.zeros_like(hits), where=involved > 0)
+    return np.asarray(np.divide(2 * hits, involved, out=np.zeros_like(hits), where=involved > 0), np.float64)
 
 
 def binary_f1(truth: Array, predicted: Array) -> float:

@@ -132,7 +132,8 @@ class MultitaskCNN(nn.Module):
         pooled = self.backbone(self.normalise(faces).contiguous(memory_format=torch.channels_last))
         answers = [self.heads[task](pooled) for task in TASKS]
         features = torch.stack([feature for feature, _ in answers], dim=1)
-        return Outputs(*(logits for _, logits in answers), features=features)
+        expression, au, va = (logits for _, logits in answers)
+        return Outputs(expression, au, va, features)
 
 
 def multiply_adds(network: MultitaskCNN) -> int:
