@@ -12,24 +12,8 @@ from affectkit.errors import ModelError
 from affectkit.export.to_onnx import write_model_folder
 from affectkit.export.verify import Parity
 from affectkit.spec import ModelSpec
-from affectkit.train.loop import config_from_dict, load_checkpoint
-from affectkit.train.networks import FEATURE_WIDTH, MultitaskCNN
-
-
-def load_member(path: Path) -> tuple[MultitaskCNN, dict[str, Any]]:
-    """The network of a checkpoint in evaluation mode, and the checkpoint.
-
-    Args:
-        path: a checkpoint, or a run's folder, whose best one is taken.
-    """
-    path = path / "best.pt" if path.is_dir() else path
-    state = load_checkpoint(path)
-    network = MultitaskCNN(config_from_dict(state["config"]).network)
-    try:
-        network.load_state_dict(state["network"])
-    except RuntimeError as error:
-        raise ModelError(f"{path}: its weights do not fit its own description: {error}") from error
-    return network.eval(), state
+from affectkit.train.loop import config_from_dict, load_network
+from affectkit.train.networks import FEATURE_WIDTH
 
 
 def export_runs(
@@ -48,7 +32,7 @@ def export_runs(
 
     The AU thresholds are the mean of those that the runs found on their dev part.
     """
-    loaded = [load_member(run) for run in runs]
+    loaded = [load_network(run / "best.pt" if run.is_dir() else run) for run in runs]
     networks = [network for network, _ in loaded]
     specs = {config_from_dict(state["config"]).input_spec() for _, state in loaded}
     if len(specs) != 1:

@@ -12,10 +12,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from affectkit.export.runs import export_runs, load_member
+from affectkit.export.runs import export_runs
 from affectkit.models import EMBEDDED
 from affectkit.train.data import FaceSet, read_set
 from affectkit.train.evaluate import evaluate_model
+from affectkit.train.loop import load_network
 from affectkit.train.networks import multiply_adds
 
 NAME = "lite"
@@ -125,7 +126,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--train-count", type=int, default=34763, help="pictures trained on, as the run printed")
     arguments = parser.parse_args()
-    network, state = load_member(arguments.run)
+    network, state = load_network(arguments.run / "best.pt")
     options: dict[str, Any] = {"name": NAME, "licence": LICENCE, "trained_on": TRAINED_ON}
     with tempfile.TemporaryDirectory() as scratch:  # the card holds what the exported file measures, so export twice
         export_runs([arguments.run], Path(scratch) / NAME, card="", **options)

@@ -18,7 +18,7 @@ import torch
 from affectkit import models
 from affectkit.errors import EngineError, ModelError, OutputError, SourceError
 from affectkit.export import to_onnx
-from affectkit.export.runs import export_runs, load_member
+from affectkit.export.runs import export_runs
 from affectkit.export.verify import verify
 from affectkit.predictor import Predictor
 from affectkit.spec import InputSpec
@@ -37,8 +37,17 @@ from affectkit.train.data import (
     split_of,
     without_derived_va,
 )
-from affectkit.train.loop import TrainConfig, load_checkpoint, train
-from affectkit.train.networks import MultitaskCNN, NetworkConfig, multiply_adds
+from affectkit.train.distill import kl, student_loss, teach
+from affectkit.train.loop import TrainConfig, load_checkpoint, load_network, train
+from affectkit.train.networks import (
+    LiteBackbone,
+    MultitaskCNN,
+    NetworkConfig,
+    Outputs,
+    TemporalHeads,
+    multiply_adds,
+    resnet50_config,
+)
 
 Cli = Callable[..., tuple[int, str, str]]
 NAN = math.nan
@@ -312,10 +321,11 @@ def test_the_networks_size() -> None:
 
 def test_brightness_and_contrast_hardly_matter() -> None:
     x = torch.randint(60, 120, (1, 16, 16, 1), dtype=torch.uint8)
-    plain, brighter = MultitaskCNN.normalise(x), MultitaskCNN.normalise(x + 60)
+    x = x.permute(0, 3, 1, 2).float()
+    plain, brighter = LiteBackbone.normalise(x), LiteBackbone.normalise(x + 60)
     assert torch.allclose(plain, brighter, atol=1e-5)
     assert float(plain.mean()) == pytest.approx(0, abs=1e-5)
-    assert MultitaskCNN.normalise(torch.full((1, 16, 16, 1), 9, dtype=torch.uint8)).abs().max() == 0
+    assert LiteBackbone.normalise(torch.full((1, 1, 16, 16), 9.0)).abs().max() == 0
 
 
 def faces_with_a_pattern(count: int, seed: int = 0) -> FaceSet:
@@ -461,7 +471,7 @@ def test_export_reproduces_torch(run: Path, tmp_path: Path, members: int) -> Non
     model = models.load(folder)
     assert model.spec.members == members and model.spec.au_thresholds_from.startswith("best F1")
     assert all(part.relative <= 1e-4 for part in verify(model, device="cpu"))
-    network, _ = load_member(run)
+    network, _ = load_network(run / "best.pt")
     crops = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 1)).astype(np.uint8)
     with torch.no_grad():
         want = network(torch.from_numpy(crops))
@@ -542,6 +552,12 @@ def test_teacher_from_the_command_line(tmp_path: Path, run_cli: Cli) -> None:
     assert (tmp_path / "run" / "best.pt").exists()
     code, _, err = run_cli(*arguments)
     assert code == 2 and "--resume" in err
+    arguments[1] = "students"
+    arguments[arguments.index("-o") + 1] = tmp_path / "taught"
+    code, _, err = run_cli(*arguments, "--teacher", tmp_path / "run", "--count", "2")
+    assert code == 0 and "student 1" in err
+    assert sorted(p.name for p in (tmp_path / "taught").iterdir()) == ["student_0", "student_1"]
+    assert not states_are_equal(*((tmp_path / "taught" / f"student_{k}" / "best.pt") for k in range(2)))
 
 
 def test_lite_is_as_good_as_its_card_says(shared: Path) -> None:
@@ -561,3 +577,110 @@ def test_lite_is_as_good_as_its_card_says(shared: Path) -> None:
     assert report["expression"]["accuracy"] >= 0.82
     assert report["au"]["pearson"]["mean"] >= 0.80
     assert report["va"]["valence"]["ccc"] >= 0.89 and report["va"]["arousal"]["ccc"] >= 0.88
+
+
+# --- distillation, ResNet-50, recurrent heads -------------------------------------------------------------------------
+
+
+def outputs_of(expression: list[float], au: float, va: int) -> Outputs:
+    """One face; ``va`` is the bin that both values have nearly all their weight in."""
+    logits = torch.zeros(1, 40)
+    logits[0, va], logits[0, 20 + va] = 50.0, 50.0
+    return Outputs(torch.tensor([expression]), torch.full((1, 8), au), logits, torch.zeros(1, 3, 128))
+
+
+def test_kl_by_hand() -> None:
+    # teacher (3/4, 1/4), student (1/2, 1/2), at T = 1 and with logits doubled at T = 2
+    teacher, student = torch.tensor([[math.log(3), 0.0]]), torch.zeros(1, 2)
+    by_hand = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
+    assert kl(student, teacher, 1.0).item() == pytest.approx(by_hand, rel=1e-5)
+    assert kl(2 * student, 2 * teacher, 2.0).item() == pytest.approx(by_hand, rel=1e-5)
+    assert kl(teacher, teacher, 1.5).item() == pytest.approx(0, abs=1e-7)
+
+
+def test_student_without_labels_is_distilled_only() -> None:
+    student, teacher = outputs_of([0.0] * 7, 0.0, 3), outputs_of([1.5 * math.log(6), 0, 0, 0, 0, 0, 0], 1.0, 3)
+    blank = losses.Labels(torch.full((1, 7), NAN), torch.full((1, 8), NAN), torch.full((1, 2), NAN))
+    parts = student_loss(student, teacher, blank)
+    # at T = 1.5 the teacher says 1/2 for the first and 1/12 for each other class, the student 1/7
+    expression = 0.5 * math.log(3.5) + 0.5 * math.log(7 / 12)
+    assert parts["expression"].item() == pytest.approx(expression / 3, rel=1e-4)
+    assert parts["au"].item() == pytest.approx(math.log(2) / 3, rel=1e-5)
+    assert parts["va"].item() == pytest.approx(0, abs=1e-6)
+    assert parts["total"].item() == pytest.approx((expression + math.log(2)) / 3, rel=1e-4)
+
+
+def test_student_with_labels_mixes_both() -> None:
+    student, teacher = outputs_of([0.0] * 7, 0.0, 3), outputs_of([0.0] * 7, 1.0, 3)
+    au = torch.full((1, 8), NAN)
+    au[0, :4] = 1.0
+    labels = losses.Labels(torch.eye(7)[2:3], au, torch.full((1, 2), NAN))
+    parts = student_loss(student, teacher, labels)
+    assert parts["expression"].item() == pytest.approx(0.6 * math.log(7) / 3, rel=1e-5)
+    # half of the units are labelled: .4 distilled and .6 supervised with weight 8; the other half distilled alone
+    by_hand = 0.5 * (0.4 * math.log(2) + 0.6 * 8 * math.log(2)) + 0.5 * math.log(2)
+    assert parts["au"].item() == pytest.approx(by_hand / 3, rel=1e-5)
+
+
+def test_several_teachers_are_averaged_as_probabilities() -> None:
+    class Fixed(torch.nn.Module):
+        def __init__(self, answer: Outputs) -> None:
+            super().__init__()
+            self.answer = answer
+
+        def forward(self, faces: torch.Tensor) -> Outputs:
+            return self.answer
+
+    first, second = outputs_of([0.0] * 7, 0.0, 3), outputs_of([math.log(6)] + [0.0] * 6, math.log(3), 3)
+    both = teach([Fixed(first), Fixed(second)], torch.zeros(1, 4, 4, 1))
+    p = torch.softmax(both.expression, 1)[0]
+    assert p[0].item() == pytest.approx((1 / 7 + 1 / 2) / 2, rel=1e-5)
+    assert torch.sigmoid(both.au)[0, 0].item() == pytest.approx((0.5 + 0.75) / 2, rel=1e-5)
+    assert losses.decode_va(both.va)[0, 0].item() == pytest.approx(-1 + 2 * 3 / 19, abs=1e-4)
+
+
+def test_a_student_learns_from_its_teacher_alone(tmp_path: Path) -> None:
+    """Without a single label the student ends where its teacher is."""
+    labelled, dev = faces_with_a_pattern(160), faces_with_a_pattern(60, 1)
+    train(config(epochs=6), labelled, dev, tmp_path / "teacher")
+    teacher, _ = load_network(tmp_path / "teacher" / "best.pt")
+    blind = FaceSet(
+        labelled.names,
+        labelled.images,
+        labelled.landmarks,
+        np.full_like(labelled.expression, NAN),
+        np.full_like(labelled.expression_target, NAN),
+        np.full_like(labelled.au, NAN),
+        np.full_like(labelled.va, NAN),
+        labelled.person,
+    )
+    report = train(config(epochs=6, seed=9), blind, dev, tmp_path / "student", teachers=[teacher])
+    assert report["expression"]["accuracy"] > 0.95
+    assert report["au"]["pearson"]["AU12"] > 0.8
+
+
+def test_resnet50_is_the_papers() -> None:
+    network = MultitaskCNN(resnet50_config()).eval()
+    assert sum(p.numel() for p in network.parameters()) == pytest.approx(24.3e6, abs=0.05e6)
+    with torch.no_grad():
+        answer = network(torch.zeros(1, 112, 112, 3, dtype=torch.uint8))
+        assert answer.va.shape == (1, 40) and answer.features.shape == (1, 3, 128)
+        assert network(torch.zeros(1, 224, 224, 3, dtype=torch.uint8)).au.shape == (1, 8)
+    strides = [block.reduce[0].stride for block in network.backbone.stages]
+    assert [i for i, stride in enumerate(strides) if stride == (2, 2)] == [3, 7, 13]  # in the first 1x1 convolution
+    assert network.backbone.pool.ceil_mode and network.backbone.pool.padding == 0
+    grey = torch.full((1, 1, 2, 2), 100.0)
+    assert network.backbone.normalise(grey)[0, :, 0, 0].tolist() == pytest.approx([-31.0912, -3.8827, 8.5047], abs=1e-3)
+
+
+def test_recurrent_heads_see_both_directions() -> None:
+    heads = TemporalHeads().eval()
+    features = torch.randn(2, 8, 3, 128)
+    with torch.no_grad():
+        plain = heads(features)
+        assert plain.expression.shape == (2, 8, 7) and plain.va.shape == (2, 8, 40)
+        changed = features.clone()
+        changed[:, 7, 1] += 1  # the last frame's AU features
+        after = heads(changed)
+    assert (after.au[:, 0] - plain.au[:, 0]).abs().max() > 0  # reach the first frame's AUs
+    assert torch.equal(after.expression, plain.expression)  # and no other task

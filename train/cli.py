@@ -2,93 +2,162 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from affectkit.errors import SourceError
-from affectkit.train.data import join, read_set, select_split, without_derived_va
+from affectkit.models import sha256
+from affectkit.train.data import FaceSet, join, read_set, select_split, without_derived_va
 from affectkit.train.evaluate import evaluate_model
-from affectkit.train.loop import TrainConfig, train
-from affectkit.train.networks import MultitaskCNN, NetworkConfig, multiply_adds
+from affectkit.train.loop import TrainConfig, load_network, train
+from affectkit.train.networks import MultitaskCNN, NetworkConfig, multiply_adds, resnet50_config
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
+STEPS_A_LINE = 50
+
+
+Command = Callable[..., None]
+
+_OPTIONS: tuple[Callable[[Command], Command], ...] = (
+    click.option("--labels", type=_FILE, required=True, multiple=True, help="CSV of a set; repeat for several sets."),
+    click.option("--images", type=_FILE, required=True, multiple=True, help="Zip of its pictures, in the same order."),
+    click.option("--landmarks", type=_FILE, multiple=True, help="npz of its points, in the same order."),
+    click.option(
+        "-o",
+        "--output",
+        "run",
+        type=click.Path(path_type=Path, file_okay=False),
+        required=True,
+        help="Folder of the run: checkpoints and metrics.jsonl.",
+    ),
+    click.option("--backbone", type=click.Choice(["lite", "resnet50"]), default="lite", show_default=True),
+    click.option("--size", type=click.IntRange(min=16), help="Side of the face, px.  [default: 64, resnet50 112]"),
+    click.option("--batch-size", type=click.IntRange(min=2), default=60, show_default=True),
+    click.option("--optimizer", type=click.Choice(["adam", "adamw"]), default="adam", show_default=True),
+    click.option("--learning-rate", type=float, default=1e-4, show_default=True),
+    click.option("--beta1", type=float, default=0.5, show_default=True),
+    click.option("--weight-decay", type=float, default=0.0, show_default=True),
+    click.option("--schedule", type=click.Choice(["constant", "cosine"]), default="constant", show_default=True),
+    click.option("--warmup-steps", type=click.IntRange(min=0), default=0, show_default=True),
+    click.option(
+        "--ema",
+        type=click.FloatRange(0, 1, max_open=True),
+        default=0.0,
+        show_default=True,
+        help="Decay of the moving average of the weights; 0: none.",
+    ),
+    click.option("--au-weight", type=float, default=8.0, show_default=True),
+    click.option("--expression-weight", type=float, default=1.0, show_default=True),
+    click.option("--va-weight", type=float, default=1.0, show_default=True),
+    click.option("--focal-gamma", type=float, default=0.0, show_default=True, help="Focal loss for AUs; 0: none."),
+    click.option("--seed", type=int, default=0, show_default=True),
+    click.option("--bf16", is_flag=True, help="Convolutions in bfloat16: faster on GPUs and on CPUs with AMX."),
+    click.option("--device", default="cpu", show_default=True, help="A torch device."),
+    click.option("--checkpoint-minutes", type=float, default=5.0, show_default=True),
+    click.option("--resume", is_flag=True, help="Go on with the run in the output folder."),
+)
+
+
+def _training_options(command: Command) -> Command:
+    """What teacher and students share; the defaults are the paper's."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
 
 @click.command()
-@click.option("--labels", type=_FILE, required=True, multiple=True, help="CSV of a set; repeat for several sets.")
-@click.option("--images", type=_FILE, required=True, multiple=True, help="Zip of its pictures, in the same order.")
-@click.option("--landmarks", type=_FILE, multiple=True, help="npz of its points, in the same order.")
-@click.option(
-    "-o",
-    "--output",
-    "run",
-    type=click.Path(path_type=Path, file_okay=False),
-    required=True,
-    help="Folder of the run: checkpoints and metrics.jsonl.",
-)
+@_training_options
 @click.option("--epochs", type=click.IntRange(min=1), default=8, show_default=True)
-@click.option("--batch-size", type=click.IntRange(min=2), default=60, show_default=True)
-@click.option("--optimizer", type=click.Choice(["adam", "adamw"]), default="adam", show_default=True)
-@click.option("--learning-rate", type=float, default=1e-4, show_default=True)
-@click.option("--beta1", type=float, default=0.5, show_default=True)
-@click.option("--weight-decay", type=float, default=0.0, show_default=True)
-@click.option("--schedule", type=click.Choice(["constant", "cosine"]), default="constant", show_default=True)
-@click.option("--warmup-steps", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option(
-    "--ema",
-    type=click.FloatRange(0, 1, max_open=True),
-    default=0.0,
-    show_default=True,
-    help="Decay of the moving average of the weights; 0: none.",
-)
-@click.option("--au-weight", type=float, default=8.0, show_default=True)
-@click.option("--expression-weight", type=float, default=1.0, show_default=True)
-@click.option("--va-weight", type=float, default=1.0, show_default=True)
-@click.option("--focal-gamma", type=float, default=0.0, show_default=True, help="Focal loss for the AUs; 0: none.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--bf16", is_flag=True, help="Convolutions in bfloat16: faster on GPUs and on CPUs with AMX.")
-@click.option("--device", default="cpu", show_default=True, help="A torch device.")
-@click.option("--checkpoint-minutes", type=float, default=5.0, show_default=True)
-@click.option("--resume", is_flag=True, help="Go on with the run in the output folder.")
-def teacher(
-    labels: tuple[Path, ...],
-    images: tuple[Path, ...],
-    landmarks: tuple[Path, ...],
-    run: Path,
-    beta1: float,
-    resume: bool,
-    **values: Any,
-) -> None:
+def teacher(run: Path, resume: bool, **options: Any) -> None:
     """Train one network on all three tasks, each learned from the faces labelled for it.
 
-    The defaults are the paper's. FER2013Valid and every fifth person are left out; a tenth of FER2013Train chooses the
-    checkpoint and the AU thresholds.
+    FER2013Valid and every fifth person are left out; a tenth of FER2013Train chooses the checkpoint and the AU
+    thresholds.
     """
+    train_set, dev_set = _read_sets(options.pop("labels"), options.pop("images"), options.pop("landmarks"))
+    _train(_config(options), train_set, dev_set, run, resume=resume)
+
+
+@click.command()
+@_training_options
+@click.option("--epochs", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option(
+    "--teacher",
+    "teachers",
+    type=click.Path(path_type=Path, exists=True),
+    required=True,
+    multiple=True,
+    help="Run or checkpoint of the teacher; repeat it for an ensemble.",
+)
+@click.option("--count", type=click.IntRange(min=1), default=5, show_default=True, help="Number of students.")
+@click.option("--temperature", type=click.FloatRange(min=0, min_open=True), default=1.5, show_default=True)
+@click.option("--supervised-share", type=click.FloatRange(0, 1), default=0.6, show_default=True)
+def students(run: Path, resume: bool, teachers: tuple[Path, ...], count: int, seed: int, **options: Any) -> None:
+    """Train students, each from a fresh initialisation, on the labels and a teacher's answers.
+
+    Each gets a folder of its own in the output folder, student_0 and on; student k has the seed --seed + 1 + k.
+    """
+    train_set, dev_set = _read_sets(options.pop("labels"), options.pop("images"), options.pop("landmarks"))
+    files = [path / "best.pt" if path.is_dir() else path for path in teachers]
+    networks = [load_network(path)[0] for path in files]
+    digests = tuple(sha256(path) for path in files)
+    for k in range(count):
+        config = dataclasses.replace(_config({**options, "seed": seed + 1 + k}), teachers=digests)
+        click.echo(f"student {k}", err=True)
+        _train(config, train_set, dev_set, run / f"student_{k}", teachers=networks, resume=resume)
+
+
+def _config(options: dict[str, Any]) -> TrainConfig:
+    values = dict(options)
+    backbone, size, beta1 = values.pop("backbone"), values.pop("size"), values.pop("beta1")
+    network = NetworkConfig() if backbone == "lite" else resnet50_config(channels=1)
+    network = dataclasses.replace(network, size=size or network.size)
+    return TrainConfig(network=network, betas=(beta1, 0.999), **values)
+
+
+def _read_sets(
+    labels: tuple[Path, ...], images: tuple[Path, ...], landmarks: tuple[Path, ...]
+) -> tuple[FaceSet, FaceSet]:
+    """The faces to train on, and those to choose checkpoints by."""
     if len(labels) != len(images) or len(landmarks) not in (0, len(labels)):
         raise click.UsageError("give --labels, --images and, if at all, --landmarks once for every set")
-    if not resume and (run / "last.pt").exists():
-        raise click.UsageError(f"{run} holds a run already; give --resume to go on with it, or another folder")
-    config = TrainConfig(**values, betas=(beta1, 0.999))
     points = landmarks or (None,) * len(labels)
     sets = []
     for label_file, image_file, point_file in zip(labels, images, points, strict=True):
         faces = read_set(label_file, image_file, point_file)
         kept = without_derived_va(faces)
         if kept is not faces:
-            click.echo(
-                f"{label_file.name}: valence and arousal only repeat the expression; they are left out", err=True
-            )
+            note = "valence and arousal only repeat the expression; they are left out"
+            click.echo(f"{label_file.name}: {note}", err=True)
         sets.append(kept)
     train_set = join([select_split(faces, "train") for faces in sets])
     dev_set = join([select_split(faces, "dev") for faces in sets])
     if not len(train_set) or not len(dev_set):
         raise SourceError("no faces are left to train on, or none (a tenth of FER2013Train) to choose checkpoints by")
-    network = MultitaskCNN(NetworkConfig())
+    return train_set, dev_set
+
+
+def _train(
+    config: TrainConfig,
+    train_set: FaceSet,
+    dev_set: FaceSet,
+    run: Path,
+    *,
+    teachers: Sequence[MultitaskCNN] = (),
+    resume: bool,
+) -> None:
+    """Train one network with its progress on stderr; its report on the dev part goes to stdout."""
+    if not resume and (run / "last.pt").exists():
+        raise click.UsageError(f"{run} holds a run already; give --resume to go on with it, or another folder")
+    network = MultitaskCNN(config.network)
     parameters = sum(p.numel() for p in network.parameters())
     click.echo(
         f"{len(train_set)} faces to train on, {len(dev_set)} to choose by; {parameters / 1e6:.2f} M parameters, "
@@ -96,14 +165,13 @@ def teacher(
         err=True,
     )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    every = 50
 
     def on_step(step: int, steps: int, losses: dict[str, float]) -> None:
-        if step % every == 0:
+        if step % STEPS_A_LINE == 0:
             line = "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
             click.echo(f"step {step}/{steps}  {line}", err=True)
 
-    report = train(config, train_set, dev_set, run, resume=resume, on_step=on_step)
+    report = train(config, train_set, dev_set, run, teachers=teachers, resume=resume, on_step=on_step)
     click.echo(json.dumps(report, indent=2))
 
 
@@ -132,4 +200,4 @@ def evaluate(
     click.echo()
 
 
-COMMANDS: dict[str, click.Command] = {"teacher": teacher, "evaluate": evaluate}
+COMMANDS: dict[str, click.Command] = {"teacher": teacher, "students": students, "evaluate": evaluate}

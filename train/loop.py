@@ -1,4 +1,8 @@
-"""Stage 1 of the method: one network, three tasks, each learned from the faces that are labelled for it."""
+"""One loop for both stages of the method.
+
+Stage 1, the teacher: one network, three tasks, each learned from the faces that are labelled for it. Stage 2, students:
+the same with one or several teachers beside the labels.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -23,8 +27,9 @@ from affectkit.spec import InputSpec
 from affectkit.train import metrics
 from affectkit.train.calibrate import best_f1_thresholds
 from affectkit.train.data import Augmentation, FaceSet, batches, cut
-from affectkit.train.losses import decode_va, supervised
-from affectkit.train.networks import MultitaskCNN, NetworkConfig
+from affectkit.train.distill import student_loss, teach
+from affectkit.train.losses import Labels, decode_va, supervised
+from affectkit.train.networks import MultitaskCNN, NetworkConfig, Outputs
 from affectkit.types import Array
 
 log = logging.getLogger(__name__)
@@ -50,6 +55,12 @@ class TrainConfig:
     expression_weight: float = 1.0
     va_weight: float = 1.0
     focal_gamma: float = 0.0
+    temperature: float = 1.5
+    """Of the distillation; only with teachers."""
+    supervised_share: float = 0.6
+    """Of the loss of a labelled task, the rest is distillation; only with teachers."""
+    teachers: tuple[str, ...] = ()
+    """sha256 of the teachers' checkpoints, so that a run is resumed with the same ones."""
     seed: int = 0
     bf16: bool = False
     """Convolutions in bfloat16; two to three times as fast on CPUs with AMX and on GPUs."""
@@ -74,6 +85,7 @@ def config_from_dict(values: dict[str, Any]) -> TrainConfig:
             "network": NetworkConfig(**network),
             "augmentation": Augmentation(**values["augmentation"]),
             "betas": tuple(values["betas"]),
+            "teachers": tuple(values.get("teachers", ())),
         }
     )
 
@@ -167,12 +179,28 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
+def load_network(path: Path) -> tuple[MultitaskCNN, dict[str, Any]]:
+    """The network of a checkpoint, in evaluation mode, and the checkpoint.
+
+    Raises:
+        ModelError: it cannot be read, or its weights do not fit its own description.
+    """
+    state = load_checkpoint(path)
+    network = MultitaskCNN(config_from_dict(state["config"]).network)
+    try:
+        network.load_state_dict(state["network"])
+    except RuntimeError as error:
+        raise ModelError(f"{path}: its weights do not fit its own description: {error}") from error
+    return network.eval(), state
+
+
 def train(
     config: TrainConfig,
     train_set: FaceSet,
     dev_set: FaceSet,
     run: Path,
     *,
+    teachers: Sequence[nn.Module] = (),
     resume: bool = False,
     on_step: Callable[[int, int, dict[str, float]], None] | None = None,
 ) -> dict[str, Any]:
@@ -182,6 +210,7 @@ def train(
     written every ``checkpoint_minutes``, after each epoch and on Ctrl-C. ``run/metrics.jsonl`` gets a line an epoch.
 
     Args:
+        teachers: networks whose averaged answers the run learns from beside the labels; none: stage 1.
         on_step: called with (step, steps in all, losses of this step).
     """
     run.mkdir(parents=True, exist_ok=True)
@@ -190,6 +219,7 @@ def train(
     torch.manual_seed(config.seed)
     network = MultitaskCNN(config.network).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network) if config.ema > 0 else network
+    frozen = [teacher.to(device).eval().requires_grad_(False) for teacher in teachers]
     decayed = [p for p in network.parameters() if p.ndim > 1]
     rest = [p for p in network.parameters() if p.ndim <= 1]  # biases and norms are not decayed
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
@@ -227,7 +257,7 @@ def train(
         while step < total_steps:
             epoch, first = divmod(step, steps_per_epoch)
             sums: dict[str, float] = {}
-            for losses in _epoch(config, network, average, optimizer, train_set, spec, epoch, first, total_steps):
+            for losses in _epoch(config, network, average, frozen, optimizer, train_set, epoch, first, total_steps):
                 step += 1
                 sums = {name: sums.get(name, 0.0) + value for name, value in losses.items()}
                 if on_step is not None:
@@ -272,9 +302,9 @@ def _epoch(
     config: TrainConfig,
     network: MultitaskCNN,
     average: nn.Module,
+    teachers: Sequence[nn.Module],
     optimizer: torch.optim.Optimizer,
     train_set: FaceSet,
-    spec: InputSpec,
     epoch: int,
     first: int,
     total_steps: int,
@@ -282,37 +312,48 @@ def _epoch(
     """The steps of one epoch from batch ``first`` on; yields the losses of each."""
     device = next(network.parameters()).device
     step = epoch * (len(train_set) // config.batch_size) + first
-    how = config.augmentation
+    spec, how = config.input_spec(), config.augmentation
     for batch in batches(
         train_set, spec, batch_size=config.batch_size, seed=config.seed, epoch=epoch, first=first, how=how
     ):
         network.train()
         for group in optimizer.param_groups:
             group["lr"] = _learning_rate(config, step, total_steps)
+        faces = batch.faces.to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
-            outputs = network(batch.faces.to(device))
-        outputs = dataclasses.replace(
-            outputs, expression=outputs.expression.float(), au=outputs.au.float(), va=outputs.va.float()
-        )
-        labels = dataclasses.replace(
-            batch.labels,
-            expression=batch.labels.expression.to(device),
-            au=batch.labels.au.to(device),
-            va=batch.labels.va.to(device),
-        )
-        losses = supervised(outputs, labels, focal_gamma=config.focal_gamma)
-        total = losses.total(
-            au_weight=config.au_weight, expression_weight=config.expression_weight, va_weight=config.va_weight
-        )
+            outputs = network(faces)
+            taught = teach(teachers, faces) if teachers else None
+        labels = Labels(*(getattr(batch.labels, name).to(device) for name in ("expression", "au", "va")))
+        losses = _losses(config, _float(outputs), None if taught is None else _float(taught), labels)
         optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
+        losses["total"].backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         step += 1
         if average is not network:
             _follow(average, network, config.ema, step)
-        yield {
-            "total": float(total.detach()),
-            "expression": float(losses.expression.detach()),
-            "au": float(losses.au.detach()),
-            "va": float(losses.va.detach()),
-        }
+        yield {name: float(value.detach()) for name, value in losses.items()}
+
+
+def _float(outputs: Outputs) -> Outputs:
+    """The logits in float32, whatever the network computed in."""
+    return Outputs(outputs.expression.float(), outputs.au.float(), outputs.va.float(), outputs.features)
+
+
+def _losses(config: TrainConfig, outputs: Outputs, taught: Outputs | None, labels: Labels) -> dict[str, Tensor]:
+    weights = {
+        "au_weight": config.au_weight,
+        "expression_weight": config.expression_weight,
+        "va_weight": config.va_weight,
+    }
+    if taught is not None:
+        return student_loss(
+            outputs,
+            taught,
+            labels,
+            temperature=config.temperature,
+            supervised_share=config.supervised_share,
+            focal_gamma=config.focal_gamma,
+            **weights,
+        )
+    parts = supervised(outputs, labels, focal_gamma=config.focal_gamma)
+    return {"expression": parts.expression, "au": parts.au, "va": parts.va, "total": parts.total(**weights)}

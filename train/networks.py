@@ -1,4 +1,4 @@
-"""The networks: a compact backbone and the paper's three heads on it.
+"""The networks: two backbones, the paper's three heads on either, and the recurrent heads over time.
 
 Deng, Chen, Shi, "Multitask Emotion Recognition with Incomplete Labels", FG 2020.
 """
@@ -6,6 +6,7 @@ Deng, Chen, Shi, "Multitask Emotion Recognition with Incomplete Labels", FG 2020
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,16 +25,22 @@ FEATURE_WIDTH = 128
 class NetworkConfig:
     """All that is needed to build a network again."""
 
-    backbone: str = "lite"
+    backbone: Literal["lite", "resnet50"] = "lite"
     size: int = 64
     channels: int = 1
     template: str = "tight"
     margin: float = 1.0
     widths: tuple[int, ...] = (32, 64, 128, 152)
-    """Channels of the four stages; each halves the picture, the stem halves it once more before them."""
+    """Channels of lite's stages; each but the first halves the picture, the stem halves it once before them."""
     blocks: tuple[int, ...] = (2, 2, 2, 1)
-    """Residual blocks of each stage."""
+    """Residual blocks of each of lite's stages."""
     dropout: float = 0.1
+    """Before the last layer of each head; the paper's networks have none."""
+
+
+def resnet50_config(size: int = 112, *, channels: int = 3) -> NetworkConfig:
+    """The paper's network: RGB, 112 px (or 224)."""
+    return NetworkConfig(backbone="resnet50", size=size, channels=channels, dropout=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +92,70 @@ class LiteBackbone(nn.Module):
         self.stages = nn.Sequential(*stages)
         self.width = width
 
+    @staticmethod
+    def normalise(x: Tensor) -> Tensor:
+        """(N, C, S, S) 0..255 -> each face to mean 0 and about unit spread, so that light and contrast matter less."""
+        mean = x.mean((1, 2, 3), keepdim=True)
+        # Population variance; + 64 (8 grey levels squared) keeps a face without contrast from becoming pure noise.
+        deviation = torch.sqrt(((x - mean) ** 2).mean((1, 2, 3), keepdim=True) + 64.0)
+        return (x - mean) / deviation
+
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.stages(self.stem(x))
+        return y.mean((2, 3))
+
+
+class Bottleneck(nn.Module):
+    """ResNet-50's block in the Caffe arrangement: the stride sits in the first 1x1 convolution."""
+
+    def __init__(self, width_in: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.reduce = _conv_norm(width_in, width, 1, stride)
+        self.spatial = _conv_norm(width, width, 3, 1)
+        self.increase = _conv_norm(width, 4 * width, 1, 1)
+        self.project: nn.Module = nn.Identity()
+        if stride != 1 or width_in != 4 * width:
+            self.project = _conv_norm(width_in, 4 * width, 1, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.relu(self.reduce(x))
+        y = torch.relu(self.spatial(y))
+        return torch.relu(self.increase(y) + self.project(x))
+
+
+def _conv_norm(width_in: int, width: int, kernel: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(width_in, width, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(width, eps=1e-5)
+    )
+
+
+class ResNet50Backbone(nn.Module):
+    """The VGG group's Caffe-style ResNet-50; (N, C, S, S) -> (N, 2048). Grey faces are repeated over RGB."""
+
+    MEAN_RGB = (131.0912, 103.8827, 91.4953)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = _conv_norm(3, 64, 7, 2)
+        self.pool = nn.MaxPool2d(3, 2, padding=0, ceil_mode=True)
+        stages: list[nn.Module] = []
+        width_in = 64
+        for stage, count in enumerate((3, 4, 6, 3)):
+            for block in range(count):
+                width = 64 * 2**stage
+                stages.append(Bottleneck(width_in, width, 2 if stage > 0 and block == 0 else 1))
+                width_in = 4 * width
+        self.stages = nn.Sequential(*stages)
+        self.width = width_in
+
+    @staticmethod
+    def normalise(x: Tensor) -> Tensor:
+        """(N, 1 or 3, S, S) 0..255 -> (N, 3, S, S) minus the mean of the pictures the backbone was made for."""
+        mean = x.new_tensor(ResNet50Backbone.MEAN_RGB).reshape(1, 3, 1, 1)
+        return x - mean  # a single channel is broadcast over the three
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.stages(self.pool(torch.relu(self.stem(x))))
         return y.mean((2, 3))
 
 
@@ -111,28 +180,41 @@ class MultitaskCNN(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        if config.backbone != "lite":
-            raise ValueError(f"backbone must be 'lite', got {config.backbone!r}")
+        if config.backbone not in ("lite", "resnet50"):
+            raise ValueError(f"backbone must be 'lite' or 'resnet50', got {config.backbone!r}")
         self.config = config
-        self.backbone = LiteBackbone(config)
+        self.backbone = LiteBackbone(config) if config.backbone == "lite" else ResNet50Backbone()
         self.heads = nn.ModuleDict(
             {task: TaskHead(self.backbone.width, TASK_WIDTHS[task], config.dropout) for task in TASKS}
         )
 
-    @staticmethod
-    def normalise(faces: Tensor) -> Tensor:
-        """(N, S, S, C) uint8 -> (N, C, S, S) float; each face to mean 0, so that light and contrast matter less."""
-        x = faces.permute(0, 3, 1, 2).to(torch.float32)
-        mean = x.mean((1, 2, 3), keepdim=True)
-        # Population variance; + 64 (8 grey levels) keeps a face without contrast from becoming pure noise.
-        deviation = torch.sqrt(((x - mean) ** 2).mean((1, 2, 3), keepdim=True) + 64.0)
-        return (x - mean) / deviation
-
     def forward(self, faces: Tensor) -> Outputs:
-        pooled = self.backbone(self.normalise(faces).contiguous(memory_format=torch.channels_last))
+        x = faces.permute(0, 3, 1, 2).to(torch.float32)  # (N, C, S, S)
+        x = self.backbone.normalise(x).contiguous(memory_format=torch.channels_last)
+        pooled = self.backbone(x)
         answers = [self.heads[task](pooled) for task in TASKS]
         features = torch.stack([feature for feature, _ in answers], dim=1)
         expression, au, va = (logits for _, logits in answers)
+        return Outputs(expression, au, va, features)
+
+
+class TemporalHeads(nn.Module):
+    """The CNN-RNN part: per task a bidirectional GRU over its features, ReLU, Linear. Runs over whole sequences."""
+
+    def __init__(self, hidden: int = FEATURE_WIDTH // 2) -> None:
+        super().__init__()
+        self.rnn = nn.ModuleDict(
+            {task: nn.GRU(FEATURE_WIDTH, hidden, batch_first=True, bidirectional=True) for task in TASKS}
+        )
+        self.classifier = nn.ModuleDict({task: nn.Linear(2 * hidden, TASK_WIDTHS[task]) for task in TASKS})
+
+    def forward(self, features: Tensor) -> Outputs:
+        """(B, T, 3, 128) features of T consecutive frames -> logits (B, T, C) of each task; features pass through."""
+        logits = []
+        for k, task in enumerate(TASKS):
+            states, _ = self.rnn[task](features[:, :, k])  # (B, T, 2 * hidden)
+            logits.append(self.classifier[task](torch.relu(states)))
+        expression, au, va = logits
         return Outputs(expression, au, va, features)
 
 
