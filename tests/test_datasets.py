@@ -1,0 +1,328 @@
+"""Every reader on a tiny tree in the original layout, with its traps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from affectkit.errors import OutputError, SourceError
+from affectkit.train.datasets import afew_va, aff_wild2, disfa, expw, open_sets
+from affectkit.train.datasets.crops import box_crop, paper_crop, paper_matrix
+from affectkit.train.datasets.manifest import COLUMNS, Row, read_manifest, write_manifest
+from affectkit.types import Array, Frame, UInt8
+
+
+def picture(path: Path, level: int = 100, size: int = 20) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.full((size, size, 3), level, np.uint8))
+    return path
+
+
+def text(path: Path, content: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+
+
+# --- manifest ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["m.csv", "m.parquet"])
+def test_manifest_round_trip(tmp_path: Path, name: str) -> None:
+    rows = [
+        Row("a.png", "s", "train", "v", 3, "p", (1.0, 0.0, None, None, None, None, None, 0.5), "fear"),
+        Row("sub/b.png", "s", "valid", votes=(1, 2, 3, 4, 5, 6, 7, 8, 9, 10), valence=-0.5, arousal=0.25),
+    ]
+    write_manifest(rows, tmp_path / name)
+    table = read_manifest(tmp_path / name)
+    assert list(table.columns) == list(COLUMNS)
+    assert table["path"].tolist() == [str(tmp_path / "a.png"), str(tmp_path / "sub" / "b.png")]
+    assert table["AU1"][0] == 1 and table["AU4"].isna().all() and table["frame"][0] == 3
+    assert table["expression"].isna().tolist() == [False, True]
+    assert table["votes_NF"][1] == 10 and table["valence"][1] == -0.5 and np.isnan(table["valence"][0])
+
+
+def test_manifest_errors(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"unknown suffix '.txt'"):
+        write_manifest([], tmp_path / "m.txt")
+    text(tmp_path / "m.csv", "path,set\n")
+    with pytest.raises(SourceError, match="no column 'split'"):
+        read_manifest(tmp_path / "m.csv")
+    with pytest.raises(SourceError, match="cannot be read as a manifest"):
+        read_manifest(tmp_path / "gone.csv")
+
+
+# --- Aff-Wild2 --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def aff_wild(tmp_path: Path) -> Path:
+    root = tmp_path / "aff"
+    for i in (1, 2, 4):  # the third has no crop
+        picture(root / "cropped_aligned" / "one" / f"{i:05d}.jpg")
+    for i in range(1, 31):
+        picture(root / "cropped_aligned" / "two_left" / f"{i:05d}.jpg")
+    header = "AU1,AU2,AU4,AU6,AU12,AU15,AU20,AU25\n"
+    lines = ["1,0,0,0,0,0,0,1", "-1,-1,-1,-1,-1,-1,-1,-1", "0,0,0,0,0,0,0,0", "0,0,0,0,1,0,0,0"]
+    text(root / "AU_Set" / "Training_Set" / "one.txt", header + "\n".join(lines))
+    names = "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise\n"
+    expressions = ["0"] * 21 + ["4"] * 4 + ["1", "-1", "5", "5", "6"]
+    text(root / "EXPR_Set" / "Validation_Set" / "two_left.txt", names + "\n".join(expressions) + "\n")
+    va = ["0.5,-0.25", "-5,-5", "1,-1", "-5.0,0.1", *["0.1,0.1"] * 8]
+    text(root / "VA_Set" / "Training_Set" / "two_left.txt", "valence,arousal\n" + "\n".join(va))
+    return root
+
+
+def test_aff_wild2(aff_wild: Path, tmp_path: Path) -> None:
+    prepared = aff_wild2.read(aff_wild, tmp_path)
+    au = [row for row in prepared.rows if row.set == "aff-wild2/AU"]
+    assert [(row.frame, row.video, row.split) for row in au] == [(0, "one", "train"), (3, "one", "train")]
+    assert au[0].au == (1, 0, 0, 0, 0, 0, 0, 1) and au[1].path == "aff/cropped_aligned/one/00004.jpg"
+    assert prepared.dropped["AU marked as invalid"] == 1 and prepared.dropped["AU without a crop"] == 1
+    expression = [row for row in prepared.rows if row.set == "aff-wild2/EXPR"]
+    assert len(expression) == 29 and {row.split for row in expression} == {"valid"}
+    assert (expression[0].video, expression[0].person) == ("two", "two_left")
+    assert expression[25].expression == "anger" and expression[26].frame == 27
+    va = [row for row in prepared.rows if row.set == "aff-wild2/VA"]
+    assert [(row.frame, row.valence, row.arousal) for row in va[:2]] == [(0, 0.5, -0.25), (2, 1.0, -1.0)]
+    assert prepared.dropped["VA marked as invalid"] == 2
+    assert "AU without a crop: 1" in prepared.report() and "train" in prepared.report()
+
+
+def test_aff_wild2_thinned(aff_wild: Path, tmp_path: Path) -> None:
+    prepared = aff_wild2.read(aff_wild, tmp_path, thin=True)
+    kept = [row.expression for row in prepared.rows if row.set == "aff-wild2/EXPR"]
+    assert kept == ["neutral"] * 3 + ["happiness"] * 2 + ["anger", "sadness", "surprise"]
+    assert [row.frame for row in prepared.rows if row.set == "aff-wild2/VA"] == [0, 7]
+    assert prepared.dropped["EXPR thinned"] == 21 and prepared.dropped["VA thinned"] == 8
+    assert sum(row.set == "aff-wild2/AU" for row in prepared.rows) == 2
+
+
+@pytest.mark.parametrize("line", ["1,0,0", "2,0,0,0,0,0,0,0", "a,0,0,0,0,0,0,0"])
+def test_aff_wild2_lines_that_make_no_sense(aff_wild: Path, tmp_path: Path, line: str) -> None:
+    text(aff_wild / "AU_Set" / "Training_Set" / "one.txt", f"header\n{line}\n")
+    with pytest.raises(SourceError, match=r"one.txt: line 2 cannot be read as AU"):
+        aff_wild2.read(aff_wild, tmp_path)
+
+
+def test_a_folder_that_is_not_aff_wild2(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="cropped_aligned: not there"):
+        aff_wild2.read(tmp_path, tmp_path)
+    (tmp_path / "cropped_aligned").mkdir()
+    with pytest.raises(SourceError, match="is this Aff-Wild2's folder"):
+        aff_wild2.read(tmp_path, tmp_path)
+
+
+# --- DISFA ------------------------------------------------------------------------------------------------------------
+
+POINTS = np.array([[30, 40], [70, 40], [50, 60], [35, 80], [65, 80]], np.float32)
+
+
+def test_disfa(tmp_path: Path) -> None:
+    root = tmp_path / "disfa-src"
+    for unit in (1, 2, 4, 6, 12, 15, 20, 25):
+        intensity = {1: [0, 1, 2, 5], 25: [3, 0, 0, 0]}.get(unit, [0, 0, 0, 0])
+        lines = [f"{i + 1},{value}" for i, value in enumerate(intensity)]
+        if unit == 4:
+            lines = lines[:3]  # the fourth frame lacks a label
+        text(root / "ActionUnit_Labels" / "SN001" / f"SN001_au{unit}.txt", "\n".join(lines) + "\n")
+    picture(root / "Videos_LeftCamera" / "LeftVideoSN001_comp.avi.png").rename(
+        root / "Videos_LeftCamera" / "LeftVideoSN001_comp.avi"
+    )
+
+    def frames_of(path: Path) -> list[Frame]:
+        assert path.name == "LeftVideoSN001_comp.avi"
+        return [Frame(i, i / 20, np.full((120, 100, 3), 10 * i, np.uint8), "v") for i in range(4)]
+
+    def find_points(image: UInt8) -> Array | None:
+        return None if image[0, 0, 0] == 10 else POINTS
+
+    prepared = disfa.read(root, tmp_path / "out", frames_of=frames_of, find_points=find_points)
+    assert [(row.frame, row.person, row.au[0], row.au[7]) for row in prepared.rows] == [
+        (0, "SN001", 0, 1),
+        (2, "SN001", 1, 0),
+    ]
+    assert prepared.dropped == {"no face found": 1, "frame without all labels": 1}
+    assert cv2.imread(str(tmp_path / "out" / prepared.rows[1].path)).shape == (160, 160, 3)
+    text(root / "ActionUnit_Labels" / "SN001" / "SN001_au6.txt", "1,7\n")
+    with pytest.raises(SourceError, match="intensity 7"):
+        disfa.read(root, tmp_path / "out", frames_of=frames_of, find_points=find_points)
+
+
+# --- ExpW -------------------------------------------------------------------------------------------------------------
+
+
+def test_expw(tmp_path: Path) -> None:
+    root = tmp_path / "expw-src"
+    image = np.zeros((100, 100, 3), np.uint8)
+    image[:50, :50] = 200
+    (root / "origin").mkdir(parents=True)
+    cv2.imwrite(str(root / "origin" / "a.png"), image)
+    lines = [
+        "a.png 0 10 10 40 40 55.2 6",  # within the bright quarter
+        "a.png 1 -20 -20 30 30 20.0 0",  # leaves the picture at the top left
+        "a.png 2 60 60 60 60 90.0 3",  # empty
+        "gone.png 0 1 1 5 5 90.0 1",
+    ]
+    text(root / "label.lst", "\n".join(lines) + "\n")
+    prepared = expw.read(root, tmp_path / "out")
+    assert [(row.expression, Path(row.path).name) for row in prepared.rows] == [
+        ("neutral", "a_0.png"),
+        ("anger", "a_1.png"),
+    ]
+    for row in prepared.rows:
+        crop = cv2.imread(str(tmp_path / "out" / row.path))
+        assert crop.shape == (160, 160, 3) and (crop == 200).all()
+    assert prepared.dropped == {"empty box": 1, "without a picture": 1}
+    assert expw.read(root, tmp_path / "out", min_confidence=50).dropped["box of low confidence"] == 1
+    text(root / "label.lst", "a.png 0 10 10 40 40 55.2 9\n")
+    with pytest.raises(SourceError, match="cannot read"):
+        expw.read(root, tmp_path / "out")
+
+
+def test_expw_label_order() -> None:
+    from affectkit.types import EXPRESSION_NAMES
+
+    names = [EXPRESSION_NAMES[i] for i in expw.LABEL_MAP]
+    assert names == ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
+
+
+# --- AFEW-VA ----------------------------------------------------------------------------------------------------------
+
+
+def points68(left: tuple[float, float], right: tuple[float, float], mouth: tuple[float, float]) -> np.ndarray:
+    points = np.zeros((68, 2))
+    points[36:42], points[42:48], points[48:] = left, right, mouth
+    return points
+
+
+def test_afew_va(tmp_path: Path) -> None:
+    root = tmp_path / "afew-src"
+    points = points68((40, 40), (80, 40), (60, 90)).tolist()
+    frames = {
+        "00000": {"landmarks": points, "valence": 10.0, "arousal": -3.0},
+        "00001": {"landmarks": points, "valence": 0.0, "arousal": 0.0},
+    }
+    picture(root / "001" / "00000.png", size=120)
+    text(root / "001" / "001.json", json.dumps({"video_id": "001", "actor": "A", "frames": frames}))
+    prepared = afew_va.read(root, tmp_path / "out")
+    (row,) = prepared.rows
+    assert (row.valence, row.arousal, row.video, row.frame, row.person) == (1.0, -0.3, "001", 0, "A")
+    assert prepared.dropped == {"without a picture": 1}
+    assert cv2.imread(str(tmp_path / "out" / row.path)).shape == (160, 160, 3)
+    frames["00000"]["valence"] = 11.0
+    text(root / "001" / "001.json", json.dumps({"frames": frames}))
+    with pytest.raises(SourceError, match="beyond -10 to 10"):
+        afew_va.read(root, tmp_path / "out")
+
+
+def test_the_papers_crop_by_hand() -> None:
+    # eyes 40 apart and level, mouth 50 below: side 100, centre midway between (60, 40) and (60, 90)
+    matrix = paper_matrix(points68((40, 40), (80, 40), (60, 90)), 100)
+    assert matrix @ [60, 65, 1] == pytest.approx([49.5, 49.5])
+    assert matrix @ [80, 40, 1] == pytest.approx([69.5, 24.5])
+    # turned a quarter: the eyes come level again
+    turned = paper_matrix(points68((40, 40), (40, 80), (-10, 60)), 100)
+    assert (turned @ [40, 40, 1])[1] == pytest.approx((turned @ [40, 80, 1])[1])
+    assert (turned @ [40, 40, 1])[0] < (turned @ [40, 80, 1])[0] and (turned @ [-10, 60, 1])[1] > 49
+    assert paper_matrix(POINTS, 80) @ [50, 60, 1] == pytest.approx([39.5, 39.5])
+    with pytest.raises(ValueError, match="coincide"):
+        paper_matrix(np.zeros((5, 2)), 10)
+    with pytest.raises(ValueError, match=r"\(68, 2\) or \(5, 2\)"):
+        paper_crop(np.zeros((9, 9, 3), np.uint8), np.zeros((7, 2)), 10)
+
+
+def test_box_crop_by_hand() -> None:
+    image = np.zeros((40, 40, 3), np.uint8)
+    image[10:20, 10:20] = 255
+    assert (box_crop(image, 10, 10, 20, 20, 10) == 255).all()
+    wide = box_crop(image, 5, 10, 25, 20, 20)  # made square around its centre
+    assert wide[:, :4].max() == 0 and wide[6:14, 6:14].min() == 255
+
+
+# --- open sets --------------------------------------------------------------------------------------------------------
+
+VOTES = {
+    "clear": (1, 8, 0, 0, 0, 0, 0, 0, 1, 0),
+    "tie": (5, 5, 0, 0, 0, 0, 0, 0, 0, 0),
+    "contempt": (1, 1, 0, 0, 0, 0, 0, 8, 0, 0),
+}
+
+
+def test_ferplus_folders(tmp_path: Path) -> None:
+    root = tmp_path / "fer"
+    lines = []
+    for i, votes in enumerate(VOTES.values()):
+        picture(root / "FER2013Valid" / f"fer{i}.png")
+        lines.append(f'fer{i}.png,"(0, 0, 48, 48)",' + ",".join(map(str, votes)))
+    lines.append('gone.png,"(0, 0, 48, 48)",1,0,0,0,0,0,0,0,0,0')
+    text(root / "FER2013Valid" / "label.csv", "\n".join(lines) + "\n")
+    prepared = open_sets.read_ferplus(root, tmp_path, derive_va=True)
+    assert [row.expression for row in prepared.rows] == ["happiness", None, None]
+    assert [row.split for row in prepared.rows] == ["valid"] * 3 and prepared.dropped == {"without a picture": 1}
+    assert prepared.rows[0].votes == VOTES["clear"] and prepared.rows[0].path == "fer/FER2013Valid/fer0.png"
+    # 1 neutral and 8 happiness of 9 votes for an emotion
+    assert (prepared.rows[0].valence, prepared.rows[0].arousal) == (round(8 / 9 * 0.81, 3), round(8 / 9 * 0.51, 3))
+    assert open_sets.read_ferplus(root, tmp_path).rows[0].valence is None
+
+
+def test_ferplus_from_its_csv(tmp_path: Path) -> None:
+    root = tmp_path / "fer"
+    pixels = " ".join(["7"] * 48 * 48)
+    text(
+        root / "fer2013.csv", f"emotion,pixels,Usage\n0,{pixels},Training\n1,{pixels},PublicTest\n2,{pixels},Training\n"
+    )
+    header = "Usage,Image name," + ",".join(open_sets.VOTE_NAMES)
+    clear = ",".join(map(str, VOTES["clear"]))
+    labels = [f"Training,fer0.png,{clear}", f"PublicTest,fer1.png,{clear}", "Training,,0,0,0,0,0,0,0,0,0,10"]
+    text(root / "fer2013new.csv", "\n".join([header, *labels]) + "\n")
+    prepared = open_sets.read_ferplus(root, tmp_path / "out")
+    assert [(row.path, row.split) for row in prepared.rows] == [
+        ("FER2013Train/fer0.png", "train"),
+        ("FER2013Valid/fer1.png", "valid"),
+    ]
+    stored = cv2.imread(str(tmp_path / "out" / "FER2013Train" / "fer0.png"), cv2.IMREAD_UNCHANGED)
+    assert stored.shape == (48, 48) and (stored == 7).all()
+    assert prepared.dropped == {"removed by FER+ (not a face)": 1}
+    text(
+        root / "fer2013.csv",
+        f"emotion,pixels,Usage\n0,{pixels},PublicTest\n1,{pixels},PublicTest\n2,{pixels},Training\n",
+    )
+    with pytest.raises(SourceError, match="line 2 belongs to another picture"):
+        open_sets.read_ferplus(root, tmp_path / "out")
+
+
+def test_facial_expressions(tmp_path: Path) -> None:
+    import zlib
+
+    root = tmp_path / "fe"
+    for name in ("Ann_Lee_0001.jpg", "Ann_Lee_0002.jpg", "Bob_0001.jpg"):
+        picture(root / "images" / name)
+    lines = ["user.id,image,emotion", "1,Ann_Lee_0001.jpg,HAPPINESS", "1,Ann_Lee_0002.jpg,contempt"]
+    lines += ["2,Bob_0001.jpg,anger", "2,gone.jpg,anger"]
+    text(root / "data" / "legend.csv", "\n".join(lines) + "\n")
+    prepared = open_sets.read_facial_expressions(root, tmp_path, derive_va=True)
+    assert [(row.person, row.expression) for row in prepared.rows] == [
+        ("Ann_Lee", "happiness"),
+        ("Ann_Lee", None),
+        ("Bob", "anger"),
+    ]
+    for row in prepared.rows:
+        assert row.split == ("valid" if zlib.crc32(str(row.person).encode()) % 5 == 0 else "train")
+    assert (prepared.rows[0].valence, prepared.rows[1].valence) == (0.81, -0.55)
+    assert prepared.dropped["without a picture"] == 1
+
+
+def test_derived_labels_agree_with_those_of_the_shared_set(shared: Path) -> None:
+    import pandas as pd
+
+    table = pd.read_csv(shared / "data" / "ferplus_labels.csv", nrows=3000)
+    for _, line in table.iterrows():
+        votes = tuple(int(line[f"votes_{name}"]) for name in open_sets.VOTE_NAMES)
+        expression = line["expression"] if isinstance(line["expression"], str) else None
+        assert open_sets.winner(votes) == expression
+        by_name = dict(zip(open_sets.VOTE_NAMES, map(float, votes), strict=True))
+        assert open_sets.derived_va(by_name) == pytest.approx((line["valence"], line["arousal"]), abs=1e-3)

@@ -1,0 +1,1 @@
+"""Readers of the original layouts: a folder as its authors publish it -> one manifest."""
