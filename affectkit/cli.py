@@ -8,10 +8,12 @@ import math
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -20,6 +22,7 @@ from affectkit.errors import AffectKitError, OutputError
 
 if TYPE_CHECKING:
     from affectkit.predictor import Predictor
+    from affectkit.sinks import Layout
     from affectkit.types import FrameResult
     from affectkit.video import Source, SourceReport
 
@@ -27,14 +30,12 @@ EXIT_FAILED = 1
 EXIT_MISUSED = 2
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, as shells expect."""
-EXIT_TERMINATED = 143
-"""128 + SIGTERM."""
 
 
 def main() -> None:
     """Entry point: run, and turn errors into one line and an exit code."""
     debug = "--debug" in sys.argv
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))  # unwinds, so that partial files are removed
+    _unwind_on_signals()
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as error:
@@ -54,6 +55,19 @@ def main() -> None:
         # The reader of our output went away (`| head`); Python would complain once more when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_FAILED)
+    except OSError as error:
+        if debug:
+            raise
+        _say(f"error: {error.filename or 'the system'}: {error.strerror or error}")
+        sys.exit(EXIT_FAILED)
+
+
+def _unwind_on_signals() -> None:
+    """Make a termination unwind the stack, so that partial files are removed."""
+    for name in ("SIGTERM", "SIGHUP"):  # there is no SIGHUP on Windows
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
+            signal.signal(number, lambda received, _: sys.exit(128 + received))
 
 
 def _say(message: str) -> None:
@@ -93,7 +107,7 @@ def cli() -> None:
 )
 @click.option("--min-face", type=click.IntRange(min=12), default=20, show_default=True, help="Smallest face, px.")
 @click.option("--aligned", is_flag=True, help="The pictures are aligned faces already: detect nothing.")
-@click.option("--start", type=float, default=0.0, help="Begin at this time, seconds.")
+@click.option("--start", type=float, default=-math.inf, help="Begin at this time, seconds.")
 @click.option("--end", type=float, default=math.inf, help="Stop before this time, seconds.")
 @click.option("--every", type=click.IntRange(min=1), default=1, help="Only every N-th frame.")
 @click.option("--max-faces", type=click.IntRange(min=1), help="Only the N largest faces of a frame.")
@@ -167,13 +181,24 @@ def predict(
         for source_name, table_path, video_path in jobs:
             try:
                 summary = _predict_one(
-                    predictor, source_name, table_path, video_path, table, options, overwrite=overwrite, quiet=quiet
+                    predictor,
+                    source_name,
+                    table_path,
+                    video_path,
+                    table,
+                    options,
+                    {"format": table_format, "uncertainty": uncertainty},
+                    overwrite=overwrite,
+                    quiet=quiet,
                 )
-            except AffectKitError as error:
-                if len(jobs) == 1 or debug:
+            except Exception as error:  # whatever one input does, the rest finish
+                if len(jobs) == 1:
                     raise
                 failed += 1
-                _say(f"error: {error}")
+                named = isinstance(error, AffectKitError)
+                _say(f"error: {error}" if named else f"error: {source_name}: {type(error).__name__}: {error}")
+                if debug:
+                    traceback.print_exc()
                 continue
             if not quiet:
                 click.echo(summary, err=True)
@@ -214,7 +239,11 @@ def _meta_path(table: Path) -> Path:
 
 
 def _stem(name: str) -> str:
-    return Path(name.rstrip("/").rpartition("/")[2] if "://" in name else Path(name).resolve()).stem or "output"
+    """What an input's outputs are called: the file's name without its suffix, or the folder's name."""
+    if "://" in name:
+        return Path(urlsplit(name).path).stem or "output"
+    path = Path(os.path.abspath(name))  # not resolved: a link's own name is what the user sees
+    return (path.name if path.is_dir() else path.stem) or "output"
 
 
 def _predict_one(
@@ -222,15 +251,21 @@ def _predict_one(
     source_name: str,
     table_path: Path,
     video_path: Path | None,
-    table: Any,
+    table: Layout,
     options: dict[str, Any],
+    described: dict[str, Any],
     *,
     overwrite: bool,
     quiet: bool,
 ) -> str:
-    """Run one input; the summary for the terminal."""
+    """Run one input; the summary for the terminal.
+
+    Args:
+        options: of ``Predictor.stream``.
+        described: further options that the meta file names.
+    """
     from affectkit.sinks import open_table, write_json
-    from affectkit.video import open_source
+    from affectkit.video import open_source, printable
 
     source = open_source(source_name)
     read = without_face = rows = 0
@@ -247,11 +282,18 @@ def _predict_one(
             without_face += not result.faces
             tracks.update(face.track_id for face in result.faces)
     report = source.report
+    made_by = predictor.describe()
+    if options["aligned"]:
+        made_by["detector"] = None
     meta = {
-        "input": source_name,
-        **predictor.describe(),
-        "options": {name: value if value != math.inf else None for name, value in options.items()},
+        "input": printable(source_name),
+        **made_by,
+        "options": {
+            **{name: None if value in (math.inf, -math.inf) else value for name, value in options.items()},
+            **described,
+        },
         "rotation_deg": source.info.rotation_deg,
+        "mirrored": source.info.mirrored,
         "frames": {
             "decoded": report.frames,
             "in_table": read,
@@ -333,7 +375,7 @@ def _progress(
     if total and source.info.fps:
         total = max(1, round(min(total, options["end_s"] * source.info.fps)))
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         Rate(),

@@ -78,6 +78,9 @@ def check_files(folder: Path, spec: ModelSpec) -> list[str]:
     for name in (FRAME_NAME, GOLDEN_NAME):
         if name not in spec.files:
             problems.append(f"{folder / SPEC_NAME}: lists no checksum for {name}")
+    for path in sorted(folder.iterdir()):  # a network may name further files, which nobody would have checked
+        if path.name not in (SPEC_NAME, *spec.files):
+            problems.append(f"{path}: not listed in {SPEC_NAME}; remove it, or export the model again")
     for name, digest in sorted(spec.files.items()):
         path = folder / name
         if Path(name).name != name:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import os
 from collections import deque
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,11 +17,14 @@ import av
 import av.error
 import cv2
 import numpy as np
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from affectkit.errors import OutputError
 from affectkit.sinks import PartialFile, explain_os_error
 from affectkit.spec import ModelSpec
 from affectkit.types import AU_NAMES, AU_TITLES, EXPRESSION_NAMES, Face, FrameResult, UInt8
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = (".mp4", ".mov", ".mkv")
 
@@ -50,6 +55,12 @@ TRACE_S = 16.0
 
 MIN_HEIGHT = 720
 """Smaller videos are enlarged by a whole number until they are about this high, or the text could not be read."""
+
+MIN_PANEL_HEIGHT = 360
+"""Lower pictures are drawn on a canvas of this height."""
+
+MAX_SIZE = (3840, 2160)
+"""Width and height of the picture part at most; larger ones are shrunk, or encoders and players would refuse them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +95,8 @@ _CROWD = _PanelLayout(
     440, 136, 0.33, (0.44, 302), 13, (8, 36, 124, 54, 28), (188, 248, 54, 28), (332, 76, 24), (364, 46, 68, 62)
 )
 
-MAX_PANELS = 8
+MAX_PANELS = 6
+"""More would be too small to read; further faces keep their box, id and expression."""
 
 TICKS_A_SECOND = 90_000
 """Time base of annotated videos, fine enough for any source's times."""
@@ -122,8 +134,10 @@ class Overlay:
             raise ValueError("the result holds no image; call stream(..., keep_images=True)")
         height, width = result.image.shape[:2]
         if self._geometry is None:
-            enlarge = max(1, round(MIN_HEIGHT / height))
-            self._geometry = (_even(height * enlarge), _even(width * enlarge))
+            most = min(MAX_SIZE[0] / width, MAX_SIZE[1] / height)
+            enlarge = min(max(1, round(MIN_HEIGHT / height)), max(1, int(most))) if most >= 1 else most
+            out_height = max(MIN_PANEL_HEIGHT, round(height * enlarge))
+            self._geometry = (_even(out_height), _even(max(1, round(width * enlarge))))
         out_height, out_width = self._geometry
         panel_width = _even(round(out_height * 0.62))
         canvas = np.empty((out_height, out_width + panel_width, 3), np.uint8)
@@ -140,6 +154,9 @@ class Overlay:
         return canvas
 
     def _remember(self, result: FrameResult, time_s: float) -> None:
+        for trace in self._traces.values():  # times that run backwards begin anew
+            while trace.points and trace.points[-1][0] > time_s:
+                trace.points.pop()
         for face in result.faces:
             trace = self._traces.setdefault(face.track_id, _Trace())
             trace.points.append((time_s, face.affect.valence, face.affect.arousal))
@@ -281,6 +298,8 @@ def _draw_box(picture: UInt8, face: Face, scale: float, unit: float) -> None:
     size = 0.55 * unit
     (text_width, text_height), _ = cv2.getTextSize(label, _FONT, size, max(1, round(size * 1.6)))
     base = y - 4 * unit if y - text_height - 12 * unit > 0 else y + height + text_height + 10 * unit
+    base = min(max(base, text_height + 6 * unit), picture.shape[0] - 6 * unit)  # close-ups leave no room above or below
+    x = min(max(x, 0), picture.shape[1] - text_width - 8 * unit)
     corner, opposite = (x, base - text_height - 4 * unit), (x + text_width + 8 * unit, base + 4 * unit)
     cv2.rectangle(picture, _p(*corner), _p(*opposite), colour, -1)
     _text(picture, label, x + 4 * unit, base, size, (0, 0, 0))
@@ -334,7 +353,9 @@ class VideoWriter:
             pts = max(self._last_pts + 1, round((time_s - self._first_time) / base))
             self._last_pts = pts
             self._frames += 1
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(
+                format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+            )
             frame.pts, frame.time_base = pts, base
             self._output.mux(self._video.encode(frame))
             if self._sound is not None:
@@ -343,20 +364,28 @@ class VideoWriter:
             raise explain_os_error(self._partial.target, error) from error
 
     def _begin(self, image: UInt8, offset_s: float) -> None:
-        self._output = av.open(str(self._partial.path), "w", options={"movflags": "+faststart"})
+        # An absolute path, because FFmpeg takes a name like 12:30.mp4 for a protocol.
+        path = os.path.abspath(self._partial.path)
+        options = {} if self._partial.path.suffix.lower() == ".mkv" else {"movflags": "+faststart"}
+        self._output = av.open(path, "w", options=options)
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
         stream = self._output.add_stream(codec, rate=Fraction(self._fps).limit_denominator(65535))
         assert isinstance(stream, av.VideoStream)
         stream.height, stream.width = image.shape[:2]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, TICKS_A_SECOND)
+        # Tagged, or players would guess from the height how to turn the numbers back into colours.
+        stream.codec_context.colorspace = Colorspace.ITU709
+        stream.codec_context.color_primaries = ColorPrimaries.BT709
+        stream.codec_context.color_trc = ColorTrc.BT709
+        stream.codec_context.color_range = ColorRange.MPEG
         if codec == "libx264":
             stream.options = {"crf": "21", "preset": "veryfast"}
         else:
             stream.bit_rate = 8_000_000
         self._video = stream
         if self._sound_from is not None:
-            self._sound = _Sound.open(self._sound_from, self._output, offset_s)
+            self._sound = _Sound.open(self._sound_from, self._output, self._partial.path.suffix.lower(), offset_s)
 
     def close(self) -> None:
         """Complete the file and give it its final name."""
@@ -409,44 +438,57 @@ def check_video_suffix(path: Path) -> None:
         raise OutputError(f"{path}: unknown suffix {path.suffix!r} for a video; allowed: {', '.join(SUFFIXES)}")
 
 
-_COPIED_SOUND = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"})
-"""Codecs that all our containers hold as they are; others are encoded anew as AAC."""
+_COPIED_SOUND = {
+    ".mp4": frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"}),
+    ".mov": frozenset({"aac", "mp3", "ac3", "eac3", "alac"}),
+    ".mkv": frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac", "vorbis"}),
+}
+"""Codecs that each container holds as they are; others are encoded anew as AAC."""
+
+_AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 
 class _Sound:
-    """Takes the sound of a source along, a piece at a time, so that the output stays interleaved."""
+    """Takes the sound of a source along, a piece at a time, so that the output stays interleaved.
+
+    Sound that cannot be read or written ends with a warning: an annotated video without it is better than none.
+    """
 
     def __init__(
         self,
         source: av.container.InputContainer,
-        stream: av.AudioStream,
         output: av.container.OutputContainer,
+        suffix: str,
         offset_s: float,
     ) -> None:
-        self._source, self._stream, self._output = source, stream, output
+        stream = source.streams.audio[0]
+        self._source, self._output = source, output
         self._offset_s = offset_s
-        self._copies = stream.codec_context.name in _COPIED_SOUND
+        self._copies = stream.codec_context.name in _COPIED_SOUND[suffix]
         self._target: av.AudioStream
         if self._copies:
             self._target = output.add_stream_from_template(stream)
         else:
-            self._target = output.add_stream("aac", rate=stream.codec_context.sample_rate)
+            rate = stream.codec_context.sample_rate
+            self._target = output.add_stream("aac", rate=rate if rate in _AAC_RATES else 48000)
+        self._last_dts: int | None = None
         self._packets = source.demux(stream)
         self._next: av.Packet[av.AudioStream] | None = self._read()
 
     @classmethod
-    def open(cls, path: str, output: av.container.OutputContainer, offset_s: float) -> Self | None:
+    def open(cls, path: str, output: av.container.OutputContainer, suffix: str, offset_s: float) -> Self | None:
         """The sound of ``path`` from ``offset_s`` on; None where there is none that can be read."""
         try:
-            source = av.open(path)
+            source = av.open(path if "://" in path else os.path.abspath(path), metadata_errors="replace")
         except av.error.FFmpegError:
             return None
         if not source.streams.audio or source.streams.audio[0].codec_context.sample_rate == 0:
             source.close()
             return None
-        return cls(source, source.streams.audio[0], output, offset_s)
+        return cls(source, output, suffix, offset_s)
 
     def _read(self) -> av.Packet[av.AudioStream] | None:
+        """The next packet that continues the sound; None at its end."""
         while True:
             try:
                 packet = next(self._packets, None)
@@ -454,28 +496,38 @@ class _Sound:
                 return None  # damaged from here on; what came before is kept
             if packet is None or packet.size == 0:
                 return None
-            if packet.pts is not None and _seconds(packet) >= self._offset_s:
-                return packet
+            if packet.pts is None or _seconds(packet) < self._offset_s:
+                continue
+            if self._last_dts is not None and packet.pts <= self._last_dts:
+                continue  # joined recordings begin their clock anew; a muxer refuses that
+            self._last_dts = packet.pts
+            return packet
 
     def copy_until(self, time_s: float) -> None:
         """Write the sound up to this time of the source."""
-        while self._next is not None and _seconds(self._next) <= time_s:
-            packet, self._next = self._next, self._read()
-            if self._copies:
-                assert packet.pts is not None and packet.time_base is not None
-                shift = round(self._offset_s / packet.time_base)
-                packet.pts -= shift
-                packet.dts = packet.pts
-                packet.stream = self._target
-                self._output.mux(packet)
-            else:
-                self._encode(packet)
+        try:
+            while self._next is not None and _seconds(self._next) <= time_s:
+                packet, self._next = self._next, self._read()
+                if self._copies:
+                    self._mux(packet)
+                else:
+                    self._encode(packet)
+        except (av.error.FFmpegError, ValueError) as error:
+            log.warning("the sound cannot be taken along from %.1f s on: %s", time_s, error)
+            self._next = None
+
+    def _mux(self, packet: av.Packet[av.AudioStream]) -> None:
+        assert packet.pts is not None and packet.time_base is not None
+        packet.pts -= round(self._offset_s / packet.time_base)
+        packet.dts = packet.pts
+        packet.stream = self._target
+        self._output.mux(packet)
 
     def _encode(self, packet: av.Packet[av.AudioStream]) -> None:
         try:
             frames = packet.decode()
         except av.error.FFmpegError:
-            return  # a gap in the sound is better than no video
+            return  # a gap in the sound is better than none at all
         for frame in frames:
             assert isinstance(frame, av.AudioFrame)
             if frame.pts is not None and frame.time_base is not None:
@@ -484,9 +536,13 @@ class _Sound:
 
     def close(self) -> None:
         """Write what the encoder still holds and let go of the source."""
-        if not self._copies:
-            self._output.mux(self._target.encode(None))
-        self._source.close()
+        try:
+            if not self._copies:
+                self._output.mux(self._target.encode(None))
+        except (av.error.FFmpegError, ValueError) as error:
+            log.warning("the end of the sound cannot be taken along: %s", error)
+        finally:
+            self._source.close()
 
 
 def _seconds(packet: av.Packet[av.AudioStream]) -> float:

@@ -94,6 +94,7 @@ class Predictor:
             self._detector: Detector = Mtcnn(*(e.run for e in self._face_engines), min_face_px=min_face_px)
         else:
             self._detector_name, self._detector = type(detector).__name__, detector
+        self._min_face_px = min_face_px if isinstance(detector, str) else None
         self._batch_size = batch_size
         self._max_wait_s = max_wait_s
 
@@ -111,7 +112,7 @@ class Predictor:
         self,
         source: SourceLike,
         *,
-        start_s: float = 0.0,
+        start_s: float = -math.inf,
         end_s: float = math.inf,
         every: int = 1,
         max_faces: int | None = None,
@@ -131,8 +132,9 @@ class Predictor:
             fps: frame rate of arrays, which have no times of their own.
 
         Raises:
-            SourceError: the source is missing, damaged or empty. Damage in the middle does not raise: what can be read
-                is, and ``source.report`` of a source from :func:`affectkit.open_source` tells.
+            SourceError: the source is missing, damaged or empty, or no frame lies in the times asked for. Damage in the
+                middle does not raise: what can be read is, and ``source.report`` of a source from
+                :func:`affectkit.open_source` tells.
         """
         if every < 1:
             raise ValueError(f"every must be at least 1, got {every}")
@@ -222,7 +224,7 @@ class Predictor:
             raise TypeError(
                 f"crops must be a numpy array of uint8, got {getattr(crops, 'dtype', type(crops).__name__)}"
             )
-        if crops.ndim != 4 or crops.shape[3] not in (1, 3):
+        if crops.ndim != 4 or crops.shape[3] not in (1, 3) or 0 in crops.shape[1:]:
             raise ValueError(f"crops must have shape (N, H, W, 3) or (N, H, W, 1), got {crops.shape}")
         fitted = [fit_aligned(crop, self.spec.input) for crop in crops]
         affects: list[Affect] = []
@@ -256,7 +258,11 @@ class Predictor:
             "model": {"name": spec.name, "version": spec.version, "path": str(self._model.path), "sha256": spec.files},
             "au_thresholds": dict(zip(spec.au_labels, spec.au_thresholds, strict=True)),
             "device": self.device,
-            "detector": {"name": self._detector_name, "detect_every": self._detect_every},
+            "detector": {
+                "name": self._detector_name,
+                "detect_every": self._detect_every,
+                "min_face_px": self._min_face_px,
+            },
             "versions": {"python": platform.python_version(), **_versions()},
         }
 

@@ -13,6 +13,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -221,14 +222,19 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         OutputError: its folder is missing or cannot be written to, or it exists and may not be replaced.
     """
     folder = path.parent
-    if not folder.is_dir():
-        raise OutputError(f"{path}: the folder {folder} does not exist; create it first")
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder; give the name of a file")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists already; give --overwrite (overwrite=True) to replace it, or another name")
-    if not os.access(folder, os.W_OK):
-        raise OutputError(f"{path}: the folder {folder} cannot be written to; check its permissions")
+    try:
+        if not folder.is_dir():
+            raise OutputError(f"{path}: the folder {folder} does not exist; create it first")
+        if path.is_dir():
+            raise OutputError(f"{path}: is a folder; give the name of a file")
+        if path.exists() and not overwrite:
+            raise OutputError(
+                f"{path}: exists already; give --overwrite (overwrite=True) to replace it, or another name"
+            )
+        if not os.access(folder, os.W_OK):
+            raise OutputError(f"{path}: the folder {folder} cannot be written to; check its permissions")
+    except OSError as error:  # a name that is too long
+        raise explain_os_error(path, error) from error
 
 
 def explain_os_error(path: Path, error: Exception) -> OutputError:
@@ -245,8 +251,9 @@ class PartialFile:
     def __init__(self, target: Path, *, overwrite: bool = False) -> None:
         check_target(target, overwrite=overwrite)
         self.target = target
-        # The suffix stays last: some writers choose the container by it.
-        self.path = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
+        # The suffix stays last: some writers choose the container by it. Names have at most 255 bytes.
+        stem = target.stem.encode("utf-8", "surrogateescape")[:200].decode("utf-8", "ignore")
+        self.path = target.with_name(f".{stem}.{os.getpid()}.partial{target.suffix}")
 
     def commit(self) -> None:
         """Give it the final name."""
@@ -258,7 +265,8 @@ class PartialFile:
 
     def discard(self) -> None:
         """Remove it if it is there."""
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
 
 
 class _TableWriter:
@@ -300,12 +308,9 @@ class _TableWriter:
 
     def abort(self) -> None:
         """See :class:`Sink`."""
-        try:
+        with suppress(OSError):  # a full disk cannot even be flushed to; the file goes in any case
             self._finish()
-        except OSError:
-            pass  # a full disk cannot even be flushed to; the file goes in any case
-        finally:
-            self._partial.discard()
+        self._partial.discard()
 
     def __enter__(self) -> Self:
         return self

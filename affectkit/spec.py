@@ -6,6 +6,7 @@ Training, export and the SDK meet here and nowhere else: nothing is inferred fro
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -104,13 +105,19 @@ class ModelSpec:
             raise ModelError(
                 f"model {self.name!r}: template {self.input.template!r} is unknown; allowed: {', '.join(TEMPLATES)}"
             )
-        if self.input.channels not in (1, 3) or self.input.size < 1 or self.input.margin <= 0:
+        if self.input.channels not in (1, 3) or self.input.size < 1 or not 0 < self.input.margin < math.inf:
             raise ModelError(f"model {self.name!r}: impossible input {self.input}")
         if self.ensemble not in get_args(EnsembleRule):
             raise ModelError(
                 f"model {self.name!r}: ensemble rule {self.ensemble!r} is unknown; allowed: "
                 f"{', '.join(get_args(EnsembleRule))}"
             )
+        if self.temporal is not None and (
+            self.temporal.sequence_length < 1
+            or self.temporal.feature_width < 1
+            or self.temporal.direction not in ("bidirectional", "forward")
+        ):
+            raise ModelError(f"model {self.name!r}: impossible temporal part {self.temporal}")
         if self.members < 1 or self.feature_width < 1 or self.va_bins < 2:
             raise ModelError(f"model {self.name!r}: members, feature_width and va_bins must be positive")
 

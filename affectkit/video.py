@@ -7,14 +7,19 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Sized
+from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Protocol, runtime_checkable
+from urllib.parse import urlsplit, urlunsplit
 
 import av
 import av.error
+import av.stream
 import cv2
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from affectkit.errors import SourceError
 from affectkit.types import Array, Frame, UInt8, check_image
@@ -40,6 +45,8 @@ class SourceInfo:
     rotation_deg: int
     """Clockwise turn that was applied to bring the picture upright: 0, 90, 180 or 270."""
     has_audio: bool
+    mirrored: bool = False
+    """Whether left and right were exchanged before the turn, as the file asks for."""
 
 
 @dataclass(slots=True)
@@ -72,7 +79,7 @@ class Source(Protocol):
         """What was seen so far."""
         ...
 
-    def frames(self, *, start_s: float = 0.0, end_s: float = math.inf, every: int = 1) -> Iterator[Frame]:
+    def frames(self, *, start_s: float = -math.inf, end_s: float = math.inf, every: int = 1) -> Iterator[Frame]:
         """Decode; hand out the frames with ``start_s <= time < end_s`` whose index is a multiple of ``every``.
 
         All frames are decoded and counted, so ``Frame.index`` is exact whatever is left out. Frames without a time are
@@ -96,7 +103,7 @@ def open_source(source: str | os.PathLike[str] | Array | Iterable[Array], *, fps
     if isinstance(source, np.ndarray):
         check_image(source if source.ndim != 4 else source.reshape(-1, *source.shape[2:])[:1], "array")
         return ArraySource(source if source.ndim == 4 else source[None], fps=fps)
-    if isinstance(source, str) and re.match(r"[a-z][a-z0-9+.-]+://", source, re.IGNORECASE):
+    if isinstance(source, str) and is_url(source):
         return VideoFile(source)
     if isinstance(source, str | os.PathLike):
         path = Path(source)
@@ -115,10 +122,94 @@ def _check_file(path: Path) -> None:
             raise SourceError(f"{path}: no such file or folder; check the path")
         if path.is_file() and path.stat().st_size == 0:
             raise SourceError(f"{path}: the file is empty (0 bytes); copy or record it again")
+        if not path.is_file() and not path.is_dir():
+            raise SourceError(f"{path}: neither a file nor a folder (a pipe or device); save it to a file first")
         if not os.access(path, os.R_OK):
             raise SourceError(f"{path}: cannot be read; check its permissions")
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+
+
+def is_url(name: str) -> bool:
+    """Whether a source is read over the network."""
+    return re.match(r"[a-z][a-z0-9+.-]+://", name, re.IGNORECASE) is not None
+
+
+def printable(name: str) -> str:
+    """A source's name as tables and messages show it: no passwords or tokens of URLs, no undecodable bytes."""
+    if is_url(name):
+        parts = urlsplit(name)
+        host = parts.netloc.rpartition("@")[2]
+        name = urlunsplit((parts.scheme, host, parts.path, "", ""))
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class _Geometry:
+    """How a decoded picture becomes the one that is shown."""
+
+    matrix: tuple[int, int, int, int] = (1, 0, 0, 1)
+    """Signs (a, b, c, d) of the display matrix: picture (x, y) is shown at (a x + c y, b x + d y)."""
+    stretch: Fraction = Fraction(1)
+    """Width of a stored pixel over its height."""
+
+    @property
+    def transposed(self) -> bool:
+        """Whether rows and columns change places."""
+        return self.matrix[0] == 0
+
+    @property
+    def rotation_deg(self) -> int:
+        """Clockwise; after mirroring left and right where ``mirrored``."""
+        a, b, _, _ = self.matrix
+        if self.mirrored:
+            a, b = -a, -b
+        return {(1, 0): 0, (0, 1): 90, (-1, 0): 180, (0, -1): 270}[a, b]
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether left and right are exchanged, as front cameras do."""
+        a, b, c, d = self.matrix
+        return a * d - b * c < 0
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height as shown."""
+        width = max(1, round(width * self.stretch))
+        return (height, width) if self.transposed else (width, height)
+
+    def apply(self, image: UInt8) -> UInt8:
+        """Stretch to square pixels, then turn and mirror."""
+        if self.stretch != 1:
+            size = max(1, round(image.shape[1] * self.stretch)), image.shape[0]
+            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+        a, b, c, d = self.matrix
+        if self.transposed:
+            image = image.transpose(1, 0, 2)  # now columns run along the old y and rows along the old x
+            image = image[:: b or 1, :: c or 1]
+        else:
+            image = image[:: d or 1, :: a or 1]
+        return np.ascontiguousarray(image)
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame, stream: av.VideoStream) -> _Geometry:
+        """Read the display matrix that the container attached to the frame, and the stream's pixel shape."""
+        stretch = stream.sample_aspect_ratio or Fraction(1)
+        if not Fraction(1, 10) < stretch < 10:  # 0/1 and absurd values mean unknown
+            stretch = Fraction(1)
+        try:
+            data = frame.side_data.get("DISPLAYMATRIX")
+        except (KeyError, ValueError):
+            data = None
+        if data is None:
+            return cls(stretch=stretch)
+        numbers = np.frombuffer(memoryview(data), np.int32)  # type: ignore[arg-type]  # a buffer, typed as object
+        m = numbers.astype(np.int64)[[0, 1, 3, 4]]
+        if max(abs(m[0]), abs(m[3])) >= max(abs(m[1]), abs(m[2])):  # turns between quarter turns are rounded
+            m[[1, 2]] = 0
+        else:
+            m[[0, 3]] = 0
+        a, b, c, d = (int(value) for value in np.sign(m))
+        return cls((a, b, c, d), stretch) if a * d - b * c else cls(stretch=stretch)
 
 
 class VideoFile:
@@ -126,12 +217,12 @@ class VideoFile:
 
     def __init__(self, path: str | Path) -> None:
         self._path = str(path)
+        self._name = printable(self._path)
         self._report = SourceReport()
-        container = self._open()
-        try:
-            self._info = self._describe(container)
-        finally:
-            container.close()
+        with self._open() as container:
+            stream = self._stream(container)
+            self._geometry = self._first_geometry(container, stream)
+            self._info = self._describe(container, stream)
 
     @property
     def info(self) -> SourceInfo:
@@ -145,77 +236,90 @@ class VideoFile:
 
     def _open(self) -> av.container.InputContainer:
         try:
-            container = av.open(self._path)
+            container = open_container(self._path)
         except av.error.FFmpegError as error:
-            raise SourceError(
-                f"{self._path}: not a video that FFmpeg can open ({error.strerror}); it may be cut short, "
-                "or another kind of file under this name"
-            ) from error
-        if not container.streams.video:
+            reason = (
+                "check the address and the network"
+                if is_url(self._path)
+                else "it may be cut short, or another kind of file under this name"
+            )
+            raise SourceError(f"{self._name}: not a video that FFmpeg can open ({error.strerror}); {reason}") from error
+        if _film(container) is None:
             container.close()
-            raise SourceError(f"{self._path}: has no video stream, only sound or data; give a video")
+            raise SourceError(f"{self._name}: has no video stream, only sound, data or a cover picture; give a video")
         return container
 
-    def _describe(self, container: av.container.InputContainer) -> SourceInfo:
-        stream = container.streams.video[0]
-        rotation = self._first_rotation(container)
-        width, height = stream.codec_context.width, stream.codec_context.height
-        if rotation in (90, 270):
-            width, height = height, width
+    def _stream(self, container: av.container.InputContainer) -> av.VideoStream:
+        stream = _film(container)
+        assert stream is not None  # _open has looked
+        # Frame threads drop the frames in flight when a damaged packet comes, and how many depends on the machine.
+        stream.thread_type = "SLICE"
+        return stream
+
+    def _describe(self, container: av.container.InputContainer, stream: av.VideoStream) -> SourceInfo:
+        geometry = self._geometry
+        width, height = geometry.size(stream.codec_context.width, stream.codec_context.height)
         frames = stream.frames
-        if not frames and stream.duration and stream.average_rate and stream.time_base:
-            frames = round(stream.duration * stream.time_base * stream.average_rate)
-        elif not frames and container.duration and stream.average_rate:
-            frames = round(container.duration / av.time_base * stream.average_rate)
+        end_s = _announced_end_s(container, stream)
+        if not frames and end_s is not None and stream.average_rate:
+            frames = round((end_s - _start_s(container, stream)) * stream.average_rate)
         return SourceInfo(
             name=self._path,
             width=width,
             height=height,
             frames=frames or None,
             fps=float(stream.average_rate) if stream.average_rate else None,
-            rotation_deg=rotation,
+            rotation_deg=geometry.rotation_deg,
+            mirrored=geometry.mirrored,
             has_audio=bool(container.streams.audio),
         )
 
     @staticmethod
-    def _first_rotation(container: av.container.InputContainer) -> int:
-        """The turn is attached to the decoded frames, so one has to be decoded to know it."""
-        stream = container.streams.video[0]
+    def _first_geometry(container: av.container.InputContainer, stream: av.VideoStream) -> _Geometry:
+        """The turn is attached to the decoded frames, so one has to be decoded to know it.
+
+        Only one: a frame and its side data refer to each other, so that asking every frame would keep them all in
+        memory until the garbage collector comes by.
+        """
         for count, packet in enumerate(container.demux(stream)):
             try:
                 for frame in packet.decode():
-                    return -frame.rotation % 360
+                    return _Geometry.of(frame, stream)
             except av.error.FFmpegError:
                 pass
             if count > 100:
                 break
-        return 0
+        return _Geometry()
 
-    def frames(self, *, start_s: float = 0.0, end_s: float = math.inf, every: int = 1) -> Iterator[Frame]:
+    def frames(self, *, start_s: float = -math.inf, end_s: float = math.inf, every: int = 1) -> Iterator[Frame]:
         """See :class:`Source`."""
         self._report = report = SourceReport()
+        handed_out = 0
         with self._open() as container:
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            last_time = math.nan
+            stream = self._stream(container)
+            clock = _Clock(container, stream)
+            converter = VideoReformatter()  # kept, because setting one up costs more than a conversion
             for frame in self._decode(container, stream):
                 index = report.frames
                 report.frames += 1
                 report.concealed += frame.is_corrupt
-                time_s = _time_of(frame, last_time, stream)
-                last_time = time_s
+                time_s = clock.time_of(frame)
                 if time_s >= end_s:
-                    return
+                    break
                 if time_s < start_s or index % every:
                     continue
-                yield Frame(index, time_s, _upright(frame), self._path)
-            self._judge(container, stream, last_time)
+                handed_out += 1
+                image = np.asarray(converter.reformat(frame, format="rgb24").to_ndarray(), np.uint8)
+                yield Frame(index, time_s, self._geometry.apply(image), self._name)
+            else:
+                self._judge(container, stream, clock.last_s)
         if not report.frames:
-            raise SourceError(f"{self._path}: no frame could be decoded; the file is damaged or its codec is unknown")
+            raise SourceError(f"{self._name}: no frame could be decoded; the file is damaged or its codec is unknown")
+        if not handed_out:
+            span = f"between {start_s:g} s and {end_s:g} s"
+            raise SourceError(f"{self._name}: no frame lies {span}; the last one read is at {clock.last_s:.2f} s")
 
-    def _decode(
-        self, container: av.container.InputContainer, stream: av.video.stream.VideoStream
-    ) -> Iterator[av.VideoFrame]:
+    def _decode(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
         """All frames that can be decoded; what cannot is counted and left out."""
         report = self._report
         self._packets = 0
@@ -226,8 +330,10 @@ class VideoFile:
             except StopIteration:
                 return
             except av.error.FFmpegError as error:
-                # The container itself is unreadable from here on.
+                # The container itself is unreadable from here on; the decoder may still hold frames.
                 report.complete, report.problem = False, f"reading stopped: {error.strerror}"
+                with suppress(av.error.FFmpegError):
+                    yield from stream.codec_context.decode(None)
                 return
             self._packets += packet.size > 0
             if packet.is_corrupt:
@@ -239,37 +345,83 @@ class VideoFile:
                 continue
             yield from (frame for frame in frames if isinstance(frame, av.VideoFrame))
 
-    def _judge(
-        self, container: av.container.InputContainer, stream: av.video.stream.VideoStream, last_time_s: float
-    ) -> None:
+    def _judge(self, container: av.container.InputContainer, stream: av.VideoStream, last_s: float) -> None:
         """Compare what came with what the container announced."""
         report = self._report
         if report.corrupt:
             report.complete = False
             report.problem = report.problem or f"{report.corrupt} damaged packets were left out"
+        end_s = _announced_end_s(container, stream)
         if stream.frames and self._packets < stream.frames:
             report.complete = False
             report.problem = f"the file ends early: {self._packets} of {stream.frames} pictures are there"
-        elif not stream.frames and stream.duration and stream.time_base:
-            begin = (stream.start_time or 0) * stream.time_base
-            missing_s = float(begin + stream.duration * stream.time_base) - last_time_s
-            if missing_s > 1.0:  # a last frame may be shown for a while; a second of nothing is a missing end
-                report.complete = False
-                report.problem = f"the file ends early: its last {missing_s:.1f} s are missing"
+        elif not stream.frames and end_s is not None and end_s - last_s > MISSING_END_S:
+            report.complete = False
+            report.problem = f"the file ends early: its last {end_s - last_s:.1f} s are missing"
 
 
-def _time_of(frame: av.VideoFrame, last_time_s: float, stream: av.video.stream.VideoStream) -> float:
-    if frame.time is not None:
-        return float(frame.time)
-    # Raw streams (.h264) carry no times; the rate is then all there is.
-    step = 1 / float(stream.average_rate or stream.guessed_rate or 25)
-    return 0.0 if math.isnan(last_time_s) else last_time_s + step
+MISSING_END_S = 1.0
+"""A last frame may be shown for a while; more than this without a picture is a missing end."""
 
 
-def _upright(frame: av.VideoFrame) -> UInt8:
-    image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-    turns = frame.rotation % 360 // 90  # counter-clockwise quarter turns
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+def open_container(path: str) -> av.container.InputContainer:
+    """Open a file or URL for reading; titles in odd encodings do no harm, a silent server does not block for ever."""
+    if is_url(path):
+        return av.open(path, timeout=(10.0, 30.0), metadata_errors="replace")
+    # An absolute path, because FFmpeg takes a name like 12:30.mp4 for a protocol.
+    return av.open(os.path.abspath(path), metadata_errors="replace")
+
+
+def _film(container: av.container.InputContainer) -> av.VideoStream | None:
+    """The first video stream that is no cover picture."""
+    covers = av.stream.Disposition.attached_pic
+    return next((stream for stream in container.streams.video if not stream.disposition & covers), None)
+
+
+def _start_s(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+    if stream.start_time is not None and stream.time_base:
+        return float(stream.start_time * stream.time_base)
+    return (container.start_time or 0) / av.time_base
+
+
+def _announced_end_s(container: av.container.InputContainer, stream: av.VideoStream) -> float | None:
+    """When the container says its video ends; None where it does not say."""
+    begin_s = _start_s(container, stream)
+    if stream.duration and stream.time_base:
+        return begin_s + float(stream.duration * stream.time_base)
+    tag = stream.metadata.get("DURATION", "")  # Matroska keeps it there: 00:00:02.400000000
+    clock = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", tag)
+    if clock:
+        return int(clock[1]) * 3600 + int(clock[2]) * 60 + float(clock[3])
+    # Without a mark for the video alone, that of the whole file serves if there is nothing else in it.
+    if container.duration and len(container.streams) == 1:
+        return begin_s + container.duration / av.time_base
+    return None
+
+
+class _Clock:
+    """Presentation times, made up only where the container has none."""
+
+    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream) -> None:
+        # AVI stores no presentation times; what FFmpeg guesses for them is out of order where there are B-frames. Its
+        # frames come out in order, and their decoding times are those at which they are shown.
+        self._ignores_pts = container.format.name == "avi"
+        self._time_base = stream.time_base
+        self._step_s = 1 / float(stream.average_rate or stream.guessed_rate or 25)
+        self._delay: int | None = None
+        self.last_s = math.nan
+
+    def time_of(self, frame: av.VideoFrame) -> float:
+        """Seconds; raw streams (.h264) get one step of the rate a frame."""
+        time_s = None if self._ignores_pts else frame.time
+        if time_s is None and frame.dts is not None and self._time_base:
+            if self._delay is None:  # an AVI begins at 0; its first frame comes out some packets later
+                self._delay = frame.dts if self._ignores_pts else 0
+            time_s = float((frame.dts - self._delay) * self._time_base)
+        if time_s is None:
+            time_s = 0.0 if math.isnan(self.last_s) else self.last_s + self._step_s
+        self.last_s = time_s
+        return time_s
 
 
 class ImageFolder:
@@ -311,7 +463,7 @@ class ImageFolder:
         """See :class:`Source`."""
         return self._report
 
-    def frames(self, *, start_s: float = 0.0, end_s: float = math.inf, every: int = 1) -> Iterator[Frame]:
+    def frames(self, *, start_s: float = -math.inf, end_s: float = math.inf, every: int = 1) -> Iterator[Frame]:
         """See :class:`Source`; pictures have no times, so ``start_s`` and ``end_s`` leave nothing out."""
         self._report = report = SourceReport()
         for file in self._files:
@@ -324,7 +476,7 @@ class ImageFolder:
             index = report.frames
             report.frames += 1
             if index % every == 0:
-                yield Frame(index, math.nan, image, str(file))
+                yield Frame(index, math.nan, image, printable(str(file)))
         if not report.frames:
             raise SourceError(f"{self._path}: none of its {len(self._files)} pictures can be read")
 
@@ -347,7 +499,8 @@ def read_image(path: Path) -> UInt8:
         data = np.fromfile(path, np.uint8)  # cv2.imread fails on some Unicode paths
         image = cv2.imdecode(data, cv2.IMREAD_COLOR)
     except (OSError, cv2.error) as error:
-        raise SourceError(f"{path}: cannot be read as a picture ({error})") from error
+        reason = str(error).strip().splitlines()[-1]  # OpenCV's messages run over several lines
+        raise SourceError(f"{path}: cannot be read as a picture ({reason})") from error
     if image is None:
         raise SourceError(f"{path}: not a picture that OpenCV can read, or a damaged one")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
@@ -384,7 +537,7 @@ class ArraySource:
         """See :class:`Source`."""
         return self._report
 
-    def frames(self, *, start_s: float = 0.0, end_s: float = math.inf, every: int = 1) -> Iterator[Frame]:
+    def frames(self, *, start_s: float = -math.inf, end_s: float = math.inf, every: int = 1) -> Iterator[Frame]:
         """See :class:`Source`."""
         self._report = report = SourceReport()
         for index, image in enumerate(self._arrays):

@@ -21,9 +21,10 @@ def write_clip(
     gop: int = 12,
 ) -> Path:
     """Encode RGB frames; ``times`` in seconds make the rate variable, ``sound`` adds a tone."""
-    options = {"crf": "10", "g": str(gop), "bf": "0"} if codec == "libx264" else {}
-    with av.open(str(path), "w", options={"movflags": "+faststart"}) as output:
-        stream = output.add_stream(codec, rate=fps, options=options)
+    coding = {"crf": "10", "g": str(gop), "bf": "0"} if codec == "libx264" else {}
+    options = {"movflags": "+faststart"} if path.suffix == ".mp4" else {}
+    with av.open(str(path), "w", options=options) as output:
+        stream = output.add_stream(codec, rate=fps, options=coding)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)

@@ -256,7 +256,7 @@ def test_debug_shows_the_traceback() -> None:
     assert run.returncode == 1 and "Traceback" in run.stderr and "SourceError" in run.stderr
 
 
-@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_interrupted_in_the_middle(tmp_path: Path, number: int, expected: int) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (1500, 90, 160, 1)).astype(np.uint8)
     path = write_clip(tmp_path / "long.mp4", [np.repeat(n, 3, 2) for n in noise])
@@ -332,6 +332,55 @@ def run_without(package: str, *arguments: str) -> subprocess.CompletedProcess[st
 def test_doctor_names_what_is_missing() -> None:
     run = run_without("onnxruntime", "doctor")
     assert run.returncode == 1 and "pip install 'affectkit[cpu]'" in run.stdout
+
+
+@pytest.mark.parametrize("options", [[], ["--render", "t.mp4"]])
+def test_a_range_without_frames(run_cli: Cli, clip: Path, options: list[str]) -> None:
+    code, _, err = run_cli("predict", clip, "-o", "t.csv", "--start", 100, *options)
+    assert code == 1 and left_behind() == []
+    one_line(err, "clip.mp4", "no frame lies between 100 s")
+
+
+def test_names_of_links_folders_and_odd_files(run_cli: Cli, clip: Path, tmp_path: Path) -> None:
+    os.symlink(clip, "a.mp4")
+    os.symlink(clip, "b.mp4")
+    for name in ("fold.v1", "fold.v2"):
+        Path(name).mkdir()
+        cv2.imwrite(f"{name}/1.png", np.zeros((30, 30, 3), np.uint8))
+    odd = os.fsdecode(b"caf\xe9.mp4")
+    Path(odd).write_bytes(clip.read_bytes())
+    assert run_cli("predict", "a.mp4", "b.mp4", "fold.v1", "fold.v2", odd, "-q")[0] == 0
+    tables = {name for name in os.listdir() if name.endswith(".csv")}
+    assert tables == {"a.csv", "b.csv", "fold.v1.csv", "fold.v2.csv", os.fsdecode(b"caf\xe9.csv")}
+    assert rows("a.csv")[0]["input"] == "a.mp4" and rows(os.fsdecode(b"caf\xe9.csv"))[0]["input"] == "caf\ufffd.mp4"
+
+
+@pytest.mark.parametrize("length", [240, 250, 300])
+def test_long_names(run_cli: Cli, clip: Path, length: int) -> None:
+    code, _, err = run_cli("predict", clip, "-o", "a" * length + ".csv", "-q")
+    if length == 240:
+        assert code == 0
+    else:
+        assert code == 1 and left_behind() == [] and "too long" in err and "Traceback" not in err
+
+
+def test_one_bad_input_never_stops_the_rest(
+    run_cli: Cli, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from affectkit import video
+
+    real = video.VideoFile._describe
+
+    def describe(self: video.VideoFile, *arguments: object) -> object:
+        if "cursed" in self._path:
+            raise RuntimeError("nobody expected this")
+        return real(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(video.VideoFile, "_describe", describe)
+    (tmp_path / "cursed.mp4").write_bytes(clip.read_bytes())
+    code, _, err = run_cli("predict", tmp_path / "cursed.mp4", clip, "-q")
+    assert code == 1 and left_behind() == ["clip.csv", "clip.csv.meta.json"]
+    assert "cursed.mp4: RuntimeError: nobody expected this" in err
 
 
 def test_version_and_help(run_cli: Cli) -> None:

@@ -64,8 +64,18 @@ def test_pyramid_counts_scales_as_the_original_does() -> None:
     # ln(360 / 12) / ln(1 / .709) - 1 = 8.89
     assert pyramid(360, 640, 20) == pytest.approx([0.6 * 0.709**i for i in range(9)])
     assert pyramid(10, 640, 20) == []
-    for side in range(20, 400):  # the smallest level still holds one window
-        assert int(side * pyramid(side, side, 20)[-1]) >= 12
+    for smallest in (12, 20, 24, 40, 100, 300):  # every level holds at least one window
+        for side in range(smallest, 1100, 7):
+            assert all(int(side * scale) >= 12 for scale in pyramid(side, side, smallest))
+
+
+@pytest.mark.parametrize("smallest", [12, 24, 60, 90])
+def test_any_smallest_face(smallest: int, astronaut: Path) -> None:
+    networks = (open_engine(FACE_WEIGHTS / f"{n}.onnx", device="cpu").run for n in ("pnet", "rnet", "onet"))
+    detector = Mtcnn(*networks, min_face_px=smallest)
+    image = next(iter(open_source(astronaut).frames())).image
+    assert len(detector.detect(image)) == 1
+    assert detector.detect(image[:100, :100]) == []
 
 
 def test_nms_by_hand() -> None:

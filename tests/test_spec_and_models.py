@@ -49,6 +49,11 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
         (lambda d: d["input"].update(template="round"), "template 'round' is unknown; allowed: tight"),
         (lambda d: d["input"].update(size="big"), "wrong kind"),
         (lambda d: d["input"].update(channels=2), "impossible input"),
+        (lambda d: d["input"].update(margin=float("nan")), "impossible input"),
+        (
+            lambda d: d.update(temporal={"sequence_length": 32, "feature_width": 4, "direction": "up"}),
+            "impossible temporal",
+        ),
         (lambda d: d["tasks"]["au"].update(thresholds=[0.5]), "one AU threshold"),
         (lambda d: d["tasks"]["au"].update(labels=["AU01"] * 8), "action units"),
         (lambda d: d["tasks"]["expression"].update(labels=["joy"] * 7), "expressions"),
@@ -81,6 +86,12 @@ def test_a_flipped_byte_or_a_missing_file(copy: Path, name: str, run_cli: Cli) -
     assert code == 1 and "damaged" in out and "reinstall" in err
     (copy / name).unlink()
     with pytest.raises(ModelError, match=f"{name}: missing"):
+        models.load(copy)
+
+
+def test_files_that_nobody_vouches_for(copy: Path) -> None:
+    (copy / "frame.onnx.data").write_bytes(b"weights from elsewhere")
+    with pytest.raises(ModelError, match=r"frame.onnx.data: not listed"):
         models.load(copy)
 
 

@@ -207,7 +207,7 @@ def files(tmp_path: Path) -> tuple[Path, Path, Path]:
 
 def test_reading_a_set(files: tuple[Path, Path, Path]) -> None:
     faces = read_set(*files)
-    assert len(faces) == 6 and faces.images[0].shape == (48, 48)
+    assert len(faces) == 6 and faces.image(0).shape == (48, 48)
     assert faces.expression.tolist()[0] == 0 and np.isnan(faces.expression[1])
     # a single vote is an outlier; the rest are shares
     assert faces.expression_target[0].tolist() == [1, 0, 0, 0, 0, 0, 0]
@@ -523,7 +523,7 @@ def test_evaluate_agrees_with_the_predictor(files: tuple[Path, Path, Path], tiny
     )
     faces = read_set(labels, images, points)
     with Predictor(tiny) as predictor:
-        crops = np.stack([cut(i, p, predictor.spec.input) for i, p in zip(faces.images, faces.landmarks, strict=True)])
+        crops = np.stack([cut(faces.image(i), faces.landmarks[i], predictor.spec.input) for i in range(len(faces))])
         affects = predictor.predict_aligned(crops)
     known = ~np.isnan(faces.expression)
     right = [a.expression_probabilities.argmax() == e for a, e in zip(affects, faces.expression, strict=True)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,10 +22,11 @@ import torch
 from affectkit.align import similarity, to_channels, warp
 from affectkit.errors import SourceError
 from affectkit.spec import InputSpec
+from affectkit.train.balance import ClassUniformSampler, EpochSampler, Index, MlRosSampler, VaHistogramSampler
+from affectkit.train.datasets.manifest import AU_COLUMNS, read_manifest
 from affectkit.train.losses import Labels
 from affectkit.types import EXPRESSION_NAMES, Array, Float32, UInt8
 
-AU_COLUMNS = ("AU1", "AU2", "AU4", "AU6", "AU12", "AU15", "AU20", "AU25")
 VOTE_COLUMNS = (
     "votes_neutral",
     "votes_anger",
@@ -45,8 +46,8 @@ class FaceSet:
     """Pictures of one face each, with whatever labels they have; N rows."""
 
     names: tuple[str, ...]
-    images: tuple[UInt8, ...]
-    """Grey (H, W) or RGB (H, W, 3) as stored."""
+    images: tuple[UInt8 | Path, ...]
+    """Grey (H, W) or RGB (H, W, 3) as stored; a path is read when it is needed, for sets that do not fit in memory."""
     landmarks: Float32
     """(N, 5, 2) px; NaN: unknown, the whole picture is the crop."""
     expression: Float32
@@ -62,6 +63,11 @@ class FaceSet:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def image(self, row: int) -> UInt8:
+        """The picture of one row."""
+        image = self.images[row]
+        return _read_picture(image) if isinstance(image, Path) else image
 
     def subset(self, keep: Array) -> FaceSet:
         """The rows where ``keep`` (N,) is true."""
@@ -159,6 +165,44 @@ def _read_images(path: Path, names: Sequence[str]) -> tuple[UInt8, ...]:
     return tuple(images)
 
 
+def _read_picture(path: Path) -> UInt8:
+    try:
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (OSError, cv2.error) as error:
+        raise SourceError(f"{path}: cannot be read as a picture ({error})") from error
+    if image is None or image.dtype != np.uint8:
+        raise SourceError(f"{path}: not an 8-bit picture")
+    return np.asarray(image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def read_manifest_splits(path: Path) -> tuple[FaceSet, FaceSet]:
+    """The faces of a manifest (:mod:`affectkit.train.datasets`) to train on, and those to choose checkpoints by.
+
+    Where the manifest has no split ``dev``, a tenth of ``train`` is taken: whole videos or persons where they are
+    named, else by the pixels, so that exact twins stay together.
+    """
+    table = read_manifest(path)
+    split = table["split"].to_numpy(object)
+    if not (split == "dev").any():
+        for i in np.flatnonzero(split == "train"):
+            video, person = table["video"].iloc[i], table["person"].iloc[i]
+            name = video if isinstance(video, str) else person
+            key = name.encode() if isinstance(name, str) else _read_picture(Path(table["path"].iloc[i])).tobytes()
+            if zlib.crc32(key) % 10 == 0:
+                split[i] = "dev"
+    faces = FaceSet(
+        names=tuple(table["path"]),
+        images=tuple(Path(name) for name in table["path"]),
+        landmarks=np.full((len(table), 5, 2), np.nan, np.float32),
+        expression=_expression_index(table, path),
+        expression_target=_expression_target(table, path),
+        au=_numbers(table, AU_COLUMNS),
+        va=_numbers(table, ("valence", "arousal")),
+        person=tuple(table["person"].fillna("").astype(str)),
+    )
+    return faces.subset(split == "train"), faces.subset(split == "dev")
+
+
 def _read_landmarks(path: Path | None, names: Sequence[str]) -> Float32:
     points = np.full((len(names), 5, 2), np.nan, np.float32)
     if path is None:
@@ -250,8 +294,8 @@ def split_of(name: str, person: str, image: UInt8) -> Split:
 
 def select_split(faces: FaceSet, split: Split) -> FaceSet:
     """The rows of one split."""
-    rows = zip(faces.names, faces.person, faces.images, strict=True)
-    return faces.subset(np.array([split_of(*row) == split for row in rows], bool))
+    splits = [split_of(faces.names[i], faces.person[i], faces.image(i)) for i in range(len(faces))]
+    return faces.subset(np.array([name == split for name in splits], bool))
 
 
 def crop_matrix(image: UInt8, landmarks: Array, spec: InputSpec) -> Float32:
@@ -352,6 +396,68 @@ class Batch:
     labels: Labels
 
 
+Drawing = Literal["mixed", "per-task"]
+"""``mixed``: every face once an epoch, all its labels count. ``per-task``: the paper's way, see :func:`plan_epoch`."""
+
+
+class _LabelledRows(EpochSampler):
+    """Every labelled row once, shuffled."""
+
+    def __init__(self, labelled: Array, *, seed: int) -> None:
+        super().__init__(seed)
+        self._rows = np.flatnonzero(labelled)
+
+    def order(self) -> Index:
+        """See :class:`EpochSampler`."""
+        return np.asarray(self._rng().permutation(self._rows))
+
+
+def task_samplers(faces: FaceSet, *, seed: int, balance: bool) -> dict[str, EpochSampler]:
+    """For each task that has labels, the order of its faces in an epoch: the paper's balanced one, or plain."""
+    labelled = {
+        "expression": np.asarray(~np.isnan(faces.expression)),
+        "au": np.asarray(~np.isnan(faces.au).all(1)),
+        "va": np.asarray(~np.isnan(faces.va).any(1)),
+    }
+    balanced: dict[str, Callable[[], EpochSampler]] = {
+        "expression": lambda: ClassUniformSampler(faces.expression, seed=seed),
+        "au": lambda: MlRosSampler(faces.au, seed=seed + 1),
+        "va": lambda: VaHistogramSampler(faces.va, seed=seed + 2),
+    }
+    samplers: dict[str, EpochSampler] = {}
+    for k, (task, rows) in enumerate(labelled.items()):
+        if rows.any():
+            samplers[task] = balanced[task]() if balance else _LabelledRows(rows, seed=seed + k)
+    return samplers
+
+
+def plan_epoch(
+    faces: FaceSet, *, batch_size: int, seed: int, epoch: int, drawing: Drawing = "mixed", balance: bool = False
+) -> list[list[tuple[str | None, Index]]]:
+    """The rows of every batch of an epoch, which depend on the arguments alone.
+
+    ``mixed``: each batch is one group of rows whose labels all count (task None); with ``balance`` the rows are those
+    of the three balanced samplers together. ``per-task``: each batch holds one group a task, and only that task's
+    labels of it count; tasks with fewer faces begin anew until the longest is through.
+
+    The last, smaller batch is left out: batch statistics of a handful of faces disturb more than they teach.
+    """
+    if drawing == "mixed" and not balance:
+        order = np.random.default_rng((seed, epoch)).permutation(len(faces))
+        return [[(None, order[i : i + batch_size])] for i in range(0, len(order) - batch_size + 1, batch_size)]
+    orders = {}
+    for task, sampler in task_samplers(faces, seed=seed, balance=balance).items():
+        sampler.set_epoch(epoch)
+        orders[task] = sampler.order()
+    if drawing == "mixed":
+        order = np.random.default_rng((seed, epoch)).permutation(np.concatenate(list(orders.values())))
+        return [[(None, order[i : i + batch_size])] for i in range(0, len(order) - batch_size + 1, batch_size)]
+    size = batch_size // len(orders)
+    count = max(len(order) for order in orders.values()) // size
+    wrapped = {task: np.resize(order, count * size) for task, order in orders.items()}
+    return [[(task, order[k * size : (k + 1) * size]) for task, order in wrapped.items()] for k in range(count)]
+
+
 def batches(
     faces: FaceSet,
     spec: InputSpec,
@@ -361,21 +467,33 @@ def batches(
     epoch: int,
     first: int = 0,
     how: Augmentation | None = None,
+    drawing: Drawing = "mixed",
+    balance: bool = False,
 ) -> Iterator[Batch]:
-    """One epoch in an order and with disturbances that depend on (seed, epoch) alone, from batch ``first`` on.
-
-    The last, smaller batch is left out: batch statistics of a handful of faces disturb more than they teach.
-    """
+    """The batches of :func:`plan_epoch` from ``first`` on; each draw's disturbance follows from (seed, epoch, draw)."""
     how = how or Augmentation()
-    labels = faces.labels()
-    order = np.random.default_rng((seed, epoch)).permutation(len(faces))
-    for step in range(first, len(faces) // batch_size):
-        rows = order[step * batch_size : (step + 1) * batch_size]
-        crops = [
-            augment(faces.images[i], faces.landmarks[i], spec, how, np.random.default_rng((seed, epoch, int(i))))
-            for i in rows
-        ]
-        index = torch.from_numpy(rows)
-        yield Batch(
-            torch.from_numpy(np.stack(crops)), Labels(labels.expression[index], labels.au[index], labels.va[index])
+    plan = plan_epoch(faces, batch_size=batch_size, seed=seed, epoch=epoch, drawing=drawing, balance=balance)
+    for step in range(first, len(plan)):
+        crops, parts = [], []
+        for task, rows in plan[step]:
+            for i in rows:
+                # A face drawn twice in an epoch is disturbed anew: the number of draws so far is part of its seed.
+                rng = np.random.default_rng((seed, epoch, int(i), step if balance or drawing == "per-task" else 0))
+                crops.append(augment(faces.image(i), faces.landmarks[i], spec, how, rng))
+            parts.append(_labels_of(faces, rows, task))
+        labels = Labels(
+            torch.cat([part.expression for part in parts]),
+            torch.cat([part.au for part in parts]),
+            torch.cat([part.va for part in parts]),
         )
+        yield Batch(torch.from_numpy(np.stack(crops)), labels)
+
+
+def _labels_of(faces: FaceSet, rows: Index, task: str | None) -> Labels:
+    """The labels of some rows; all but those of ``task`` blank, if one is given."""
+
+    def part(values: Float32, name: str) -> torch.Tensor:
+        kept = values[rows] if task in (None, name) else np.full_like(values[rows], np.nan)
+        return torch.from_numpy(kept)
+
+    return Labels(part(faces.expression_target, "expression"), part(faces.au, "au"), part(faces.va, "va"))

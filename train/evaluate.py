@@ -17,7 +17,7 @@ def evaluate_model(model: str | os.PathLike[str], faces: FaceSet, *, device: str
     """``metrics.report`` of a model on ``faces``; without flips or any other test-time trick."""
     with Predictor(model, device=device, batch_size=128) as predictor:
         spec = predictor.spec
-        crops = np.stack([cut(*pair, spec.input) for pair in zip(faces.images, faces.landmarks, strict=True)])
+        crops = np.stack([cut(faces.image(i), faces.landmarks[i], spec.input) for i in range(len(faces))])
         affects = predictor.predict_aligned(crops)
     threshold = dict(zip(spec.au_labels, spec.au_thresholds, strict=True))
     return metrics.report(

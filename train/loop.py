@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 import json
 import logging
 import math
@@ -26,7 +27,7 @@ from affectkit.errors import ModelError
 from affectkit.spec import InputSpec
 from affectkit.train import metrics
 from affectkit.train.calibrate import best_f1_thresholds
-from affectkit.train.data import Augmentation, FaceSet, batches, cut
+from affectkit.train.data import Augmentation, Drawing, FaceSet, batches, cut, plan_epoch
 from affectkit.train.distill import student_loss, teach
 from affectkit.train.losses import Labels, decode_va, supervised
 from affectkit.train.networks import MultitaskCNN, NetworkConfig, Outputs
@@ -67,6 +68,9 @@ class TrainConfig:
     device: str = "cpu"
     checkpoint_minutes: float = 5.0
     augmentation: Augmentation = field(default_factory=Augmentation)
+    drawing: Drawing = "mixed"
+    balance: bool = False
+    """Balanced sampling: ML-ROS for AUs, class-uniform expressions, a uniform histogram of valence and arousal."""
 
     def input_spec(self) -> InputSpec:
         """What the SDK has to give the network."""
@@ -102,7 +106,7 @@ def predict(network: nn.Module, faces: FaceSet, spec: InputSpec, *, batch_size: 
     parts: dict[str, list[Tensor]] = {"expression": [], "au": [], "va": []}
     for start in range(0, len(faces), batch_size):
         stop = min(start + batch_size, len(faces))
-        crops = np.stack([cut(faces.images[i], faces.landmarks[i], spec) for i in range(start, stop)])
+        crops = np.stack([cut(faces.image(i), faces.landmarks[i], spec) for i in range(start, stop)])
         outputs = network(torch.from_numpy(crops).to(device))
         parts["expression"].append(torch.softmax(outputs.expression, 1))
         parts["au"].append(torch.sigmoid(outputs.au))
@@ -225,9 +229,7 @@ def train(
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
     optimizer = kind(groups, lr=config.learning_rate, betas=config.betas)
-    steps_per_epoch = len(train_set) // config.batch_size
-    if steps_per_epoch == 0:
-        raise ValueError(f"{len(train_set)} faces do not fill one batch of {config.batch_size}")
+    steps_per_epoch = _steps_per_epoch(config, train_set)
     total_steps = steps_per_epoch * config.epochs
     step, best = 0, -math.inf
     if resume and (run / "last.pt").exists():
@@ -298,6 +300,21 @@ def train(
     return result
 
 
+def _steps_per_epoch(config: TrainConfig, faces: FaceSet) -> int:
+    """Batches of the first epoch; ML-ROS clones a little more or less in later ones, which are cut to this length."""
+    plan = plan_epoch(
+        faces,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        epoch=0,
+        drawing=config.drawing,
+        balance=config.balance,
+    )
+    if not plan:
+        raise ValueError(f"{len(faces)} faces do not fill one batch of {config.batch_size}")
+    return len(plan)
+
+
 def _epoch(
     config: TrainConfig,
     network: MultitaskCNN,
@@ -311,11 +328,20 @@ def _epoch(
 ) -> Iterator[dict[str, float]]:
     """The steps of one epoch from batch ``first`` on; yields the losses of each."""
     device = next(network.parameters()).device
-    step = epoch * (len(train_set) // config.batch_size) + first
-    spec, how = config.input_spec(), config.augmentation
-    for batch in batches(
-        train_set, spec, batch_size=config.batch_size, seed=config.seed, epoch=epoch, first=first, how=how
-    ):
+    steps_per_epoch = _steps_per_epoch(config, train_set)
+    step = epoch * steps_per_epoch + first
+    stream = batches(
+        train_set,
+        config.input_spec(),
+        batch_size=config.batch_size,
+        seed=config.seed,
+        epoch=epoch,
+        first=first,
+        how=config.augmentation,
+        drawing=config.drawing,
+        balance=config.balance,
+    )
+    for batch in itertools.islice(stream, steps_per_epoch - first):
         network.train()
         for group in optimizer.param_groups:
             group["lr"] = _learning_rate(config, step, total_steps)

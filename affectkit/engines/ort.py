@@ -65,6 +65,9 @@ class OrtEngine:
         self._path = path
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only: its warnings about node placement go to stderr otherwise
+        # Threads that spin while they wait take the cores from decoding and drawing between two runs: 74 frames a
+        # second with, 112 without, on two cores.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads is not None:
             options.intra_op_num_threads = threads
         self._session: onnxruntime.InferenceSession | None = None

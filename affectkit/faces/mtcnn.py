@@ -143,7 +143,9 @@ def pyramid(height: int, width: int, min_face_px: int) -> list[float]:
     if shorter < min_face_px:
         return []
     count = max(1, round(math.log(shorter / PNET_WINDOW_PX) / math.log(1 / PYRAMID_FACTOR) - 1))
-    return [first * PYRAMID_FACTOR**i for i in range(count)]
+    scales = [first * PYRAMID_FACTOR**i for i in range(count)]
+    # The original's count is right for faces of 20 px; for larger ones its last levels would be under one window.
+    return [scale for scale in scales if int(shorter * scale) >= PNET_WINDOW_PX]
 
 
 def nms(boxes: Boxes, scores: Boxes, limit: float, *, over_smaller: bool = False) -> npt.NDArray[np.intp]:

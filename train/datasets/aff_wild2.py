@@ -6,7 +6,9 @@ frames to leave out. Videos of two people have a file for each, ending in ``_lef
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 from affectkit.errors import SourceError
 from affectkit.train.datasets.manifest import AU_COLUMNS, Prepared, Row, lines_of, need, relative
@@ -55,12 +57,12 @@ def _read_video(path: Path, task: str, split: str, crops: Path, target: Path, pr
         elif not picture.is_file():
             prepared.dropped[f"{task} without a crop"] += 1
         else:
-            location = relative(picture, target)
-            rows.append(Row(location, f"aff-wild2/{task}", split, video, i, person, **labels))
+            row = Row(relative(picture, target), f"aff-wild2/{task}", split, video, i, person)
+            rows.append(dataclasses.replace(row, **labels))
     return rows
 
 
-def _labels(task: str, line: str) -> dict[str, object] | None:
+def _labels(task: str, line: str) -> dict[str, Any] | None:
     """The fields of a Row; None where the frame is marked."""
     values = line.split(",")
     if task == "AU":
