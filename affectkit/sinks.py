@@ -428,9 +428,14 @@ def open_table(path: Path, table: Layout, *, overwrite: bool = False) -> Sink:
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
     """Write a JSON file by the same rule: complete or not at all; an older one is replaced."""
+    write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, complete or not at all; an older one is replaced."""
     partial = PartialFile(path, overwrite=True)
     try:
-        partial.path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.path.write_text(text, encoding="utf-8")
     except OSError as error:
         partial.discard()
         raise explain_os_error(path, error) from error

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from affectkit.errors import OutputError, SourceError
-from affectkit.train.datasets import afew_va, aff_wild2, disfa, expw, open_sets
+from affectkit.errors import MissingDependency, OutputError, SourceError
+from affectkit.train.data import read_manifest_splits
+from affectkit.train.datasets import afew_va, aff_wild2, blendshapes, disfa, expw, open_sets
 from affectkit.train.datasets.crops import box_crop, paper_crop, paper_matrix
 from affectkit.train.datasets.manifest import COLUMNS, Row, read_manifest, write_manifest
 from affectkit.types import Array, Frame, UInt8
+
+Cli = Callable[..., tuple[int, str, str]]
 
 
 def picture(path: Path, level: int = 100, size: int = 20) -> Path:
@@ -326,3 +330,135 @@ def test_derived_labels_agree_with_those_of_the_shared_set(shared: Path) -> None
         assert open_sets.winner(votes) == expression
         by_name = dict(zip(open_sets.VOTE_NAMES, map(float, votes), strict=True))
         assert open_sets.derived_va(by_name) == pytest.approx((line["valence"], line["arousal"]), abs=1e-3)
+
+
+# --- blendshapes ------------------------------------------------------------------------------------------------------
+
+
+def scores(**changes: float) -> dict[str, float]:
+    names = ["browInnerUp"]
+    for name in ("browOuterUp", "browDown", "eyeSquint", "mouthSmile", "mouthFrown", "mouthStretch"):
+        names += [f"{name}Left", f"{name}Right"]
+    return {**dict.fromkeys(names, 0.0), **changes}
+
+
+def mesh(gap: float) -> np.ndarray:
+    """Eye centres 40 px apart, inner lips ``gap`` px apart."""
+    points = np.zeros((478, 2))
+    points[33], points[133], points[362], points[263] = (0, 0), (20, 0), (40, 0), (60, 0)
+    points[13], points[14] = (30, 50), (30, 50 + gap)
+    return points
+
+
+def test_soft_labels_by_hand() -> None:
+    assert blendshapes.soft_labels(scores(), mesh(0)) == (0,) * 8
+    at_threshold = scores(
+        browInnerUp=0.4,
+        browOuterUpLeft=0.9,  # the mean of the two sides counts
+        browDownLeft=0.4,
+        browDownRight=0.4,
+        mouthSmileLeft=0.36,
+        mouthSmileRight=0.36,
+        eyeSquintLeft=0.5,
+        eyeSquintRight=0.5,
+        mouthFrownLeft=0.15,
+        mouthFrownRight=0.15,
+        mouthStretchLeft=0.5,
+        mouthStretchRight=0.0,
+    )
+    # AU6: .5 * sqrt(.36) = .3, its threshold; AU12: .36 over .3 is .6; AU25: 2.8 / 40 = .07
+    assert blendshapes.soft_labels(at_threshold, mesh(2.8)) == (0.5, 0.5, 0.5, 0.5, 0.6, 0.5, 0.5, 0.5)
+    assert blendshapes.soft_labels(scores(browInnerUp=1.0), mesh(100))[::7] == (1, 1)
+
+
+def test_labelling_a_folder(tmp_path: Path) -> None:
+    picture(tmp_path / "faces" / "a.png", level=50)
+    picture(tmp_path / "faces" / "sub" / "b.png", level=200)
+    (tmp_path / "faces" / "c.png").write_bytes(b"broken")
+
+    def landmarks(image: UInt8) -> tuple[dict[str, float], Array] | None:
+        return (scores(mouthSmileLeft=0.6, mouthSmileRight=0.6), mesh(0)) if image.mean() > 100 else None
+
+    prepared = blendshapes.read(tmp_path / "faces", tmp_path, landmarks=landmarks)
+    (row,) = prepared.rows
+    assert row.path == "faces/sub/b.png" and row.au[4] == 1 and row.au[0] == 0
+    assert prepared.dropped == {"no face found": 1, "damaged picture": 1}
+
+
+def test_without_mediapipe(tmp_path: Path) -> None:
+    import importlib.util
+
+    if importlib.util.find_spec("mediapipe"):
+        pytest.skip("mediapipe is installed")
+    landmarker = blendshapes.face_landmarker(tmp_path / "x.task")
+    with pytest.raises(MissingDependency, match=r"affectkit\[mediapipe\]"), landmarker:
+        pass
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def test_prepare_writes_a_manifest_and_a_report(aff_wild: Path, tmp_path: Path, run_cli: Cli) -> None:
+    target = tmp_path / "prepared"
+    code, out, _ = run_cli("train", "prepare", "aff-wild2", aff_wild, "-o", target, "--thin")
+    assert code == 0 and "EXPR thinned: 21" in out
+    assert (target / "report.txt").read_text() == out
+    table = read_manifest(target / "manifest.csv")
+    assert len(table) == 12 and all(Path(path).is_file() for path in table["path"])
+    code, _, err = run_cli("train", "prepare", "aff-wild2", aff_wild, "-o", target)
+    assert code == 1 and "--overwrite" in err
+    assert run_cli("train", "prepare", "aff-wild2", aff_wild, "-o", target, "--manifest", "m.xls")[0] == 1
+    assert run_cli("train", "prepare", "aff-wild2", aff_wild, "-o", target, "--overwrite")[0] == 0
+    assert len(read_manifest(target / "manifest.csv")) == 41
+
+
+def test_every_reader_has_its_command(run_cli: Cli) -> None:
+    code, out, _ = run_cli("train", "prepare", "--help")
+    names = ("aff-wild2", "disfa", "expw", "afew-va", "ferplus", "facial-expressions", "blendshapes")
+    assert code == 0 and all(name in out for name in names)
+
+
+def test_disfa_through_the_real_detector(tmp_path: Path, astronaut: Path, run_cli: Cli) -> None:
+    root = tmp_path / "disfa-src"
+    for unit in (1, 2, 4, 6, 12, 15, 20, 25):
+        lines = [f"{i + 1},{3 if unit in (12, 25) else 0}" for i in range(100)]
+        text(root / "ActionUnit_Labels" / "SN001" / f"SN001_au{unit}.txt", "\n".join(lines[:3]))
+    (root / "Videos_LeftCamera").mkdir()
+    (root / "Videos_LeftCamera" / "LeftVideoSN001_comp.avi").write_bytes(astronaut.read_bytes())
+    code, out, _ = run_cli("train", "prepare", "disfa", root, "-o", tmp_path / "out")
+    assert code == 0 and "frame without all labels: 97" in out
+    table = read_manifest(tmp_path / "out" / "manifest.csv")
+    assert table["AU12"].tolist() == [1, 1, 1] and table["AU1"].tolist() == [0, 0, 0]
+    crop = cv2.imread(table["path"][0])
+    assert crop.shape == (160, 160, 3) and crop.mean() > 60
+
+
+def test_training_on_a_manifest(tmp_path: Path, run_cli: Cli) -> None:
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(60):
+        image = cv2.resize(rng.integers(0, 256, (5, 5)).astype(np.uint8), (40, 40))
+        (tmp_path / "p").mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / "p" / f"{i}.png"), image)
+        task = i % 3  # each picture is labelled for one task only
+        rows.append(
+            Row(
+                f"p/{i}.png",
+                "s",
+                "train",
+                video=f"v{i // 2}",
+                au=tuple(map(float, rng.integers(0, 2, 8))) if task == 0 else (None,) * 8,
+                expression=("neutral", "anger")[i % 2] if task == 1 else None,
+                valence=float(rng.uniform(-1, 1)) if task == 2 else None,
+                arousal=float(rng.uniform(-1, 1)) if task == 2 else None,
+            )
+        )
+    write_manifest(rows, tmp_path / "m.parquet")
+    train_set, dev_set = read_manifest_splits(tmp_path / "m.parquet")
+    assert len(train_set) + len(dev_set) == 60 and len(dev_set) > 0
+    arguments = ["train", "teacher", "--manifest", tmp_path / "m.parquet", "--size", "16", "--batch-size", "12"]
+    code, out, _ = run_cli(*arguments, "--epochs", "1", "--drawing", "per-task", "--balance", "-o", tmp_path / "run")
+    assert code == 0 and json.loads(out)["count"] == len(dev_set)
+    code, out, _ = run_cli("train", "distribution", "--manifest", tmp_path / "m.parquet", "--plot", tmp_path / "d.png")
+    assert code == 0 and "neutral" in out and "AU12" in out
+    assert cv2.imread(str(tmp_path / "d.png")).shape[0] > 300

@@ -23,7 +23,7 @@ from affectkit.export.verify import verify
 from affectkit.predictor import Predictor
 from affectkit.spec import InputSpec
 from affectkit.train import losses, metrics
-from affectkit.train.calibrate import best_f1_thresholds
+from affectkit.train.calibrate import fit_thresholds, precision_equals_recall_threshold
 from affectkit.train.data import (
     Augmentation,
     FaceSet,
@@ -32,6 +32,7 @@ from affectkit.train.data import (
     crop_matrix,
     cut,
     join,
+    plan_epoch,
     read_set,
     select_split,
     split_of,
@@ -171,7 +172,7 @@ def test_thresholds_leave_out_missing_labels() -> None:
     labels = np.full((4, 8), NAN)
     labels[:, 0] = [0.9, NAN, 0.2, 0.7]
     p = np.tile(np.array([[0.8], [0.1], [0.3], [0.6]]), (1, 8))
-    assert best_f1_thresholds(labels, p) == pytest.approx([0.45] + [0.5] * 7)
+    assert fit_thresholds(labels, p) == pytest.approx([0.45] + [0.5] * 7)
 
 
 # --- data -------------------------------------------------------------------------------------------------------------
@@ -497,6 +498,86 @@ def test_golden_faces_are_nobodys() -> None:
     faces = to_onnx.golden_faces(16, 1)
     assert faces.shape == (8, 16, 16, 1) and faces[-3].max() == 0 and faces[-1].min() == 255
     assert (faces == to_onnx.golden_faces(16, 1)).all()
+
+
+def test_precision_equals_recall() -> None:
+    truth, p = np.array([1, 0, 1, 0, 0]), np.array([0.9, 0.8, 0.4, 0.3, 0.1])
+    threshold = precision_equals_recall_threshold(truth, p)  # two are active, so the two highest are taken
+    assert threshold == pytest.approx(0.6)
+    assert (p >= threshold).sum() == truth.sum()
+    assert precision_equals_recall_threshold(np.zeros(3), np.ones(3)) == 0.5
+
+
+@pytest.mark.parametrize("rule", ["best-f1", "precision-equals-recall"])
+def test_calibrate_writes_thresholds_with_their_provenance(
+    files: tuple[Path, Path, Path], tiny: Path, tmp_path: Path, run_cli: Cli, rule: str
+) -> None:
+    import shutil
+
+    labels, images, points = files
+    model = Path(shutil.copytree(tiny, tmp_path / "model"))
+    common = ("--labels", labels, "--images", images, "--landmarks", points)
+    code, out, _ = run_cli("train", "calibrate", "--model", model, *common, "--rule", rule)
+    spec = models.load(model).spec
+    assert code == 0 and spec.au_thresholds_from == f"{rule} of each action unit on labels.csv (6 faces)"
+    assert [float(line.split()[1]) for line in out.splitlines()] == list(spec.au_thresholds)
+    assert spec.au_thresholds != models.load(tiny).spec.au_thresholds
+    code, _, err = run_cli("train", "calibrate", "--model", models.EMBEDDED / "lite", *common)
+    assert code == 1 and "copy the folder" in err
+
+
+def plan(**options: object) -> list[list[tuple[str | None, list[int]]]]:
+    faces = faces_with_a_pattern(60)
+    faces.expression[30:] = NAN
+    faces.expression_target[30:] = NAN
+    faces.va[:40] = NAN
+    arguments: dict[str, object] = {"batch_size": 12, "seed": 0, "epoch": 0, **options}
+    batches_of_rows = plan_epoch(faces, **arguments)  # type: ignore[arg-type]
+    return [[(task, rows.tolist()) for task, rows in batch] for batch in batches_of_rows]
+
+
+def test_mixed_batches_show_every_face_once() -> None:
+    shown = plan()
+    assert len(shown) == 5 and all(len(batch) == 1 and batch[0][0] is None for batch in shown)
+    assert sorted(row for batch in shown for _, rows in batch for row in rows) == list(range(60))
+    assert plan() == shown and plan(epoch=1) != shown
+
+
+def test_per_task_batches_hold_one_part_a_task() -> None:
+    for batch in plan(drawing="per-task"):
+        assert [task for task, _ in batch] == ["expression", "au", "va"]
+        parts = dict(batch)
+        assert all(len(rows) == 4 for rows in parts.values())
+        assert max(parts["expression"]) < 30 and min(parts["va"]) >= 40
+        assert not any(row % 3 == 0 for row in parts["au"])  # every third face has no AU label
+    # the longest task (40 faces with AUs) gives the length, the others begin anew
+    assert len(plan(drawing="per-task")) == 10
+
+
+def test_labels_of_other_tasks_are_blank_in_per_task_batches() -> None:
+    faces = faces_with_a_pattern(48)
+    spec = InputSpec(16, 1, "tight")
+    batch = next(batches(faces, spec, batch_size=12, seed=0, epoch=0, drawing="per-task"))
+    expression, au, va = (~torch.isnan(x).all(1) for x in (batch.labels.expression, batch.labels.au, batch.labels.va))
+    assert expression.tolist() == [True] * 4 + [False] * 8
+    assert au.tolist() == [False] * 4 + [True] * 4 + [False] * 4
+    assert va.tolist() == [False] * 8 + [True] * 4
+
+
+@pytest.mark.parametrize("drawing", ["mixed", "per-task"])
+def test_balanced_runs_resume_to_the_same_numbers(tmp_path: Path, drawing: str) -> None:
+    data = faces_with_a_pattern(120), faces_with_a_pattern(40, 1)
+    settings = config(epochs=2, drawing=drawing, balance=True, batch_size=18)
+    train(settings, *data, tmp_path / "whole")
+
+    def interrupt(step: int, steps: int, values: dict[str, float]) -> None:
+        if step == steps // 2 + 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, *data, tmp_path / "broken", on_step=interrupt)
+    train(settings, *data, tmp_path / "broken", resume=True)
+    assert states_are_equal(tmp_path / "whole" / "last.pt", tmp_path / "broken" / "last.pt")
 
 
 def test_evaluate_prints_one_json_object(files: tuple[Path, Path, Path], tiny: Path, run_cli: Cli) -> None:

@@ -85,18 +85,26 @@ def class_weights(labels: Array) -> Float:
     return weights
 
 
-def va_weights(va: Array, *, bins: int = VA_GRID) -> Float:
-    """(N,) sampling weights 1 / count(bin) on a 2-d histogram over the labels' own range, 0 where unlabelled."""
-    weights = np.zeros(len(va))
+def va_cells(va: Array, *, bins: int = VA_GRID) -> Index:
+    """(N,) number of each row's cell (valence * bins + arousal) of a grid over the labels' own range; -1 unlabelled."""
+    cells = np.full(len(va), -1, np.int64)
     labelled = ~np.isnan(va).any(1)
     if not labelled.any():
-        return weights
+        return cells
     values = va[labelled].astype(np.float64)
     low, high = values.min(0), values.max(0)
     span = np.where(high > low, high - low, 1.0)
     cell = np.minimum(((values - low) / span * bins).astype(int), bins - 1)  # the upper edge belongs to the last bin
-    flat = cell[:, 0] * bins + cell[:, 1]
-    weights[labelled] = 1 / np.bincount(flat, minlength=bins * bins)[flat]
+    cells[labelled] = cell[:, 0] * bins + cell[:, 1]
+    return cells
+
+
+def va_weights(va: Array, *, bins: int = VA_GRID) -> Float:
+    """(N,) sampling weights 1 / count(bin) on a 2-d histogram over the labels' own range, 0 where unlabelled."""
+    weights = np.zeros(len(va))
+    cells = va_cells(va, bins=bins)
+    labelled = cells >= 0
+    weights[labelled] = 1 / np.bincount(cells[labelled], minlength=bins * bins)[cells[labelled]]
     return weights
 
 

@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from affectkit import models
+from affectkit.errors import ModelError
+from affectkit.sinks import write_text
 from affectkit.train.metrics import best_f1_threshold
-from affectkit.types import Array
+from affectkit.types import AU_NAMES, Array
+
+Rule = Literal["best-f1", "precision-equals-recall"]
 
 
-def best_f1_thresholds(labels: Array, probabilities: Array) -> list[float]:
-    """For each action unit the threshold of best F1; a label is active at >= 0.5, NaN rows are left out.
+def precision_equals_recall_threshold(truth: Array, probability: Array) -> float:
+    """The threshold at which as many faces are predicted active as are active, so that precision equals recall.
+
+    Midway between the last face above it and the first below. Without a positive the answer is 0.5.
+    """
+    positives = int(truth.astype(bool).sum())
+    if positives == 0:
+        return 0.5
+    ranked = np.sort(probability.astype(np.float64))[::-1]
+    below = ranked[positives] if positives < len(ranked) else 0.0
+    return float((ranked[positives - 1] + below) / 2)
+
+
+def _best_f1(truth: Array, probability: Array) -> float:
+    return best_f1_threshold(truth, probability)[0]
+
+
+RULES: dict[Rule, Callable[[Array, Array], float]] = {
+    "best-f1": _best_f1,
+    "precision-equals-recall": precision_equals_recall_threshold,
+}
+
+
+def fit_thresholds(labels: Array, probabilities: Array, *, rule: Rule = "best-f1") -> list[float]:
+    """One threshold for each action unit; a label is active at >= 0.5, NaN rows are left out.
 
     Args:
         labels: (N, 8) in [0, 1], NaN where unlabelled.
@@ -18,9 +54,27 @@ def best_f1_thresholds(labels: Array, probabilities: Array) -> list[float]:
     """
     thresholds = []
     for label, probability in zip(labels.T, probabilities.T, strict=True):
-        labelled = label == label  # not NaN
-        if not labelled.any():
-            thresholds.append(0.5)
-            continue
-        thresholds.append(best_f1_threshold(label[labelled] >= 0.5, probability[labelled])[0])
+        labelled = ~np.isnan(label)
+        fitted = RULES[rule](label[labelled] >= 0.5, probability[labelled]) if labelled.any() else 0.5
+        thresholds.append(fitted)
     return thresholds
+
+
+def write_thresholds(model: str | os.PathLike[str], thresholds: list[float], provenance: str) -> Path:
+    """Put thresholds (in the order of AU_NAMES) and where they come from into a model folder's model.json.
+
+    Raises:
+        ModelError: the model is one of the embedded ones, which are not to be changed.
+    """
+    folder = models.find(model)
+    if folder.parent == models.EMBEDDED:
+        raise ModelError(f"{model}: is embedded in the package; copy the folder {folder} and calibrate the copy")
+    spec = models.load(folder).spec
+    by_name = dict(zip(AU_NAMES, thresholds, strict=True))
+    changed = dataclasses.replace(
+        spec,
+        au_thresholds=tuple(round(by_name[name], 4) for name in spec.au_labels),
+        au_thresholds_from=provenance,
+    )
+    write_text(folder / models.SPEC_NAME, changed.to_json())
+    return folder

@@ -11,13 +11,27 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from affectkit.errors import SourceError
 from affectkit.models import sha256
-from affectkit.train.data import FaceSet, join, read_set, select_split, without_derived_va
-from affectkit.train.evaluate import evaluate_model
+from affectkit.predictor import Predictor
+from affectkit.train.calibrate import RULES, Rule, fit_thresholds, write_thresholds
+from affectkit.train.data import (
+    FaceSet,
+    Split,
+    join,
+    read_manifest_splits,
+    read_set,
+    select_split,
+    without_derived_va,
+)
+from affectkit.train.distribution import distributions, plot
+from affectkit.train.evaluate import answers_of, evaluate_model
 from affectkit.train.loop import TrainConfig, load_network, train
 from affectkit.train.networks import MultitaskCNN, NetworkConfig, multiply_adds, resnet50_config
+from affectkit.train.prepare_cli import prepare
+from affectkit.types import AU_NAMES
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -26,10 +40,17 @@ STEPS_A_LINE = 50
 
 Command = Callable[..., None]
 
-_OPTIONS: tuple[Callable[[Command], Command], ...] = (
-    click.option("--labels", type=_FILE, required=True, multiple=True, help="CSV of a set; repeat for several sets."),
-    click.option("--images", type=_FILE, required=True, multiple=True, help="Zip of its pictures, in the same order."),
+_DATA: tuple[Callable[[Command], Command], ...] = (
+    click.option("--labels", type=_FILE, multiple=True, help="CSV of a set; repeat for several sets."),
+    click.option("--images", type=_FILE, multiple=True, help="Zip of its pictures, in the same order."),
     click.option("--landmarks", type=_FILE, multiple=True, help="npz of its points, in the same order."),
+    click.option(
+        "--manifest", "manifests", type=_FILE, multiple=True, help="Manifest of `affectkit train prepare`; may repeat."
+    ),
+)
+
+_OPTIONS: tuple[Callable[[Command], Command], ...] = (
+    *_DATA,
     click.option(
         "-o",
         "--output",
@@ -58,6 +79,14 @@ _OPTIONS: tuple[Callable[[Command], Command], ...] = (
     click.option("--expression-weight", type=float, default=1.0, show_default=True),
     click.option("--va-weight", type=float, default=1.0, show_default=True),
     click.option("--focal-gamma", type=float, default=0.0, show_default=True, help="Focal loss for AUs; 0: none."),
+    click.option(
+        "--drawing",
+        type=click.Choice(["mixed", "per-task"]),
+        default="mixed",
+        show_default=True,
+        help="mixed: every face once an epoch, all its labels count; per-task: one part of each batch a task.",
+    ),
+    click.option("--balance", is_flag=True, help="ML-ROS, class-uniform expressions, uniform valence-arousal bins."),
     click.option("--seed", type=int, default=0, show_default=True),
     click.option("--bf16", is_flag=True, help="Convolutions in bfloat16: faster on GPUs and on CPUs with AMX."),
     click.option("--device", default="cpu", show_default=True, help="A torch device."),
@@ -73,6 +102,13 @@ def _training_options(command: Command) -> Command:
     return command
 
 
+def _data_options(command: Command) -> Command:
+    """Where the labelled faces are."""
+    for option in reversed(_DATA):
+        command = option(command)
+    return command
+
+
 @click.command()
 @_training_options
 @click.option("--epochs", type=click.IntRange(min=1), default=8, show_default=True)
@@ -82,7 +118,7 @@ def teacher(run: Path, resume: bool, **options: Any) -> None:
     FER2013Valid and every fifth person are left out; a tenth of FER2013Train chooses the checkpoint and the AU
     thresholds.
     """
-    train_set, dev_set = _read_sets(options.pop("labels"), options.pop("images"), options.pop("landmarks"))
+    train_set, dev_set = _read_sets(options)
     _train(_config(options), train_set, dev_set, run, resume=resume)
 
 
@@ -105,7 +141,7 @@ def students(run: Path, resume: bool, teachers: tuple[Path, ...], count: int, se
 
     Each gets a folder of its own in the output folder, student_0 and on; student k has the seed --seed + 1 + k.
     """
-    train_set, dev_set = _read_sets(options.pop("labels"), options.pop("images"), options.pop("landmarks"))
+    train_set, dev_set = _read_sets(options)
     files = [path / "best.pt" if path.is_dir() else path for path in teachers]
     networks = [load_network(path)[0] for path in files]
     digests = tuple(sha256(path) for path in files)
@@ -123,26 +159,35 @@ def _config(options: dict[str, Any]) -> TrainConfig:
     return TrainConfig(network=network, betas=(beta1, 0.999), **values)
 
 
-def _read_sets(
-    labels: tuple[Path, ...], images: tuple[Path, ...], landmarks: tuple[Path, ...]
-) -> tuple[FaceSet, FaceSet]:
-    """The faces to train on, and those to choose checkpoints by."""
+def _read_sets(options: dict[str, Any]) -> tuple[FaceSet, FaceSet]:
+    """The faces to train on, and those to choose checkpoints by; takes the options of ``_DATA`` out of ``options``."""
+    labels, images, landmarks, manifests = (options.pop(k) for k in ("labels", "images", "landmarks", "manifests"))
     if len(labels) != len(images) or len(landmarks) not in (0, len(labels)):
         raise click.UsageError("give --labels, --images and, if at all, --landmarks once for every set")
-    points = landmarks or (None,) * len(labels)
-    sets = []
-    for label_file, image_file, point_file in zip(labels, images, points, strict=True):
-        faces = read_set(label_file, image_file, point_file)
-        kept = without_derived_va(faces)
-        if kept is not faces:
-            note = "valence and arousal only repeat the expression; they are left out"
-            click.echo(f"{label_file.name}: {note}", err=True)
-        sets.append(kept)
-    train_set = join([select_split(faces, "train") for faces in sets])
-    dev_set = join([select_split(faces, "dev") for faces in sets])
+    if not labels and not manifests:
+        raise click.UsageError("give --labels and --images, or --manifest")
+    train_sets, dev_sets = [], []
+    for label_file, image_file, point_file in zip(labels, images, landmarks or (None,) * len(labels), strict=True):
+        faces = _without_derived_va(read_set(label_file, image_file, point_file), label_file)
+        train_sets.append(select_split(faces, "train"))
+        dev_sets.append(select_split(faces, "dev"))
+    for path in manifests:
+        part, chosen_by = read_manifest_splits(path)
+        train_sets.append(_without_derived_va(part, path))
+        dev_sets.append(chosen_by)
+    train_set, dev_set = join(train_sets), join(dev_sets)
     if not len(train_set) or not len(dev_set):
-        raise SourceError("no faces are left to train on, or none (a tenth of FER2013Train) to choose checkpoints by")
+        raise SourceError(
+            "no faces are left to train on, or none to choose checkpoints by; see train/README.md on splits"
+        )
     return train_set, dev_set
+
+
+def _without_derived_va(faces: FaceSet, where: Path) -> FaceSet:
+    kept = without_derived_va(faces)
+    if kept is not faces:
+        click.echo(f"{where.name}: valence and arousal only repeat the expression; they are left out", err=True)
+    return kept
 
 
 def _train(
@@ -200,4 +245,62 @@ def evaluate(
     click.echo()
 
 
-COMMANDS: dict[str, click.Command] = {"teacher": teacher, "students": students, "evaluate": evaluate}
+@click.command()
+@click.option("--model", type=click.Path(path_type=Path, file_okay=False), required=True, help="A model folder.")
+@click.option("--labels", type=_FILE, required=True, help="CSV with a row an image.")
+@click.option("--images", type=_FILE, required=True, help="Zip with the pictures.")
+@click.option("--landmarks", type=_FILE, help="npz with landmark5.")
+@click.option("--prefix", default="", help="Only images whose name begins with it.")
+@click.option("--split", type=click.Choice(["dev", "valid"]), help="Only this part, as training divides the sets.")
+@click.option("--rule", type=click.Choice(list(RULES)), default="best-f1", show_default=True)
+@click.option("--device", default="auto", show_default=True)
+def calibrate(
+    model: Path,
+    labels: Path,
+    images: Path,
+    landmarks: Path | None,
+    prefix: str,
+    split: Split | None,
+    rule: Rule,
+    device: str,
+) -> None:
+    """Fit the AU thresholds of a model folder on labelled pictures, and write them into it with their provenance."""
+    faces = read_set(labels, images, landmarks, prefix=prefix)
+    if split is not None:
+        faces = select_split(faces, split)
+    if not len(faces) or np.isnan(faces.au).all():
+        raise SourceError(f"{labels}: no face with an AU label is left")
+    with Predictor(model, device=device, batch_size=128) as predictor:
+        answers = answers_of(predictor, faces)
+    thresholds = fit_thresholds(faces.au, answers["au"], rule=rule)
+    part = "".join((f", images {prefix}..." if prefix else "", f", split {split}" if split else ""))
+    folder = write_thresholds(
+        model, thresholds, f"{rule} of each action unit on {labels.name}{part} ({len(faces)} faces)"
+    )
+    for name, threshold in zip(AU_NAMES, thresholds, strict=True):
+        click.echo(f"{name} {threshold:.4f}")
+    click.echo(f"wrote {folder / 'model.json'}", err=True)
+
+
+@click.command()
+@_data_options
+@click.option("--plot", "picture", type=click.Path(path_type=Path, dir_okay=False), help="Also draw it: a .png.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def distribution(picture: Path | None, **options: Any) -> None:
+    """Show how often an epoch shows each label, before and after balancing."""
+    train_set, _ = _read_sets(options)
+    found = distributions(train_set, seed=options["seed"])
+    click.echo("\n\n".join(one.table() for one in found))
+    if picture is not None:
+        plot(found, picture)
+        click.echo(f"wrote {picture}", err=True)
+
+
+COMMANDS: dict[str, click.Command] = {
+    "prepare": prepare,
+    "distribution": distribution,
+    "teacher": teacher,
+    "students": students,
+    "evaluate": evaluate,
+    "calibrate": calibrate,
+}

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from affectkit.errors import ModelError
 from affectkit.spec import InputSpec
 from affectkit.train import metrics
-from affectkit.train.calibrate import best_f1_thresholds
+from affectkit.train.calibrate import fit_thresholds
 from affectkit.train.data import Augmentation, Drawing, FaceSet, batches, cut, plan_epoch
 from affectkit.train.distill import student_loss, teach
 from affectkit.train.losses import Labels, decode_va, supervised
@@ -268,7 +268,7 @@ def train(
                     save_last()
                     saved_at = time.monotonic()
             answers = predict(average, dev_set, spec)
-            thresholds = best_f1_thresholds(dev_set.au, answers["au"])
+            thresholds = fit_thresholds(dev_set.au, answers["au"])
             report = score(dev_set, answers, np.asarray(thresholds))
             value = selection_score(report)
             line = {
@@ -286,7 +286,7 @@ def train(
                     "epoch": epoch + 1,
                     "dev": report,
                     "au_thresholds": thresholds,
-                    "au_thresholds_from": "best F1 of each action unit on the dev part (a tenth of FER2013Train)",
+                    "au_thresholds_from": "best F1 of each action unit on the dev part of the training data",
                 }
                 save_atomically(chosen, run / "best.pt")
             with (run / "metrics.jsonl").open("a") as file:

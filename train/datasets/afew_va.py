@@ -17,7 +17,10 @@ CROP_PX = 160
 
 
 def read(source: Path, target: Path) -> Prepared:
-    """Read all clips; faces are cut by their 68 points into ``target/afew-va/CLIP/00000.png``."""
+    """AFEW-VA: valence and arousal; faces are cut by their 68 points.
+
+    They are written to ``target/afew-va/CLIP/00000.png``.
+    """
     files = sorted(source.glob("*/*.json")) or sorted(source.glob("*/*/*.json"))  # as published: in twelve parts
     if not files:
         raise SourceError(f"{source}: has no CLIP/CLIP.json; is this AFEW-VA's folder?")

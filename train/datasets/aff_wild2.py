@@ -23,7 +23,9 @@ THIN_VA = 5
 
 
 def read(source: Path, target: Path, *, thin: bool = False) -> Prepared:
-    """Read the three sets that are there; a frame labelled for two tasks gets a row in each.
+    """Aff-Wild2: action units, expressions, valence and arousal.
+
+    A frame labelled for two tasks gets a row in each.
 
     Args:
         thin: leave out frames as the paper does, separately in every video.

@@ -22,7 +22,9 @@ CROP_PX = 160
 
 
 def read(source: Path, target: Path, *, min_confidence: float = 0.0) -> Prepared:
-    """Read all faces; each becomes a crop in ``target/expw/NAME_FACE.png``.
+    """ExpW: expressions; each face becomes a crop.
+
+    They are written to ``target/expw/NAME_FACE.png``.
 
     Args:
         min_confidence: leave out boxes below it (ExpW's detector gives up to about 100).

@@ -94,12 +94,23 @@ class Prepared:
         return "\n".join(lines)
 
 
+def check_manifest_name(path: Path) -> None:
+    """Refuse a name that is neither ``.csv`` nor ``.parquet``.
+
+    Raises:
+        OutputError: it is neither.
+    """
+    if path.suffix not in (".csv", ".parquet"):
+        raise OutputError(f"{path}: unknown suffix {path.suffix!r} for a manifest; allowed: .csv, .parquet")
+
+
 def write_manifest(rows: Sequence[Row], path: Path) -> None:
     """Write ``.csv`` or ``.parquet``.
 
     Raises:
         OutputError: another suffix.
     """
+    check_manifest_name(path)
     table = pd.DataFrame([row.values() for row in rows], columns=list(COLUMNS))
     table["frame"] = table["frame"].astype("Int64")
     for name in VOTE_NAMES:
@@ -108,10 +119,8 @@ def write_manifest(rows: Sequence[Row], path: Path) -> None:
         table[name] = table[name].astype("float64")
     if path.suffix == ".csv":
         table.to_csv(path, index=False)
-    elif path.suffix == ".parquet":
-        table.to_parquet(path, index=False)
     else:
-        raise OutputError(f"{path}: unknown suffix {path.suffix!r} for a manifest; allowed: .csv, .parquet")
+        table.to_parquet(path, index=False)
 
 
 def read_manifest(path: Path) -> pd.DataFrame:

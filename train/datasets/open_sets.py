@@ -47,7 +47,9 @@ def winner(votes: tuple[int, ...]) -> str | None:
 
 
 def read_ferplus(source: Path, target: Path, *, derive_va: bool = False) -> Prepared:
-    """FER+'s ``fer2013new.csv`` with FER-2013's ``fer2013.csv``, or folders ``FER2013Train ...`` with ``label.csv``.
+    """FER+: votes on the pictures of FER-2013.
+
+    Reads ``fer2013new.csv`` with FER-2013's ``fer2013.csv``, or folders ``FER2013Train ...`` with ``label.csv``.
 
     Args:
         target: where pictures are written that exist only as numbers in ``fer2013.csv``.
@@ -107,9 +109,10 @@ def _ferplus_row(path: str, split: str, votes: tuple[int, ...], derive_va: bool)
 
 
 def read_facial_expressions(source: Path, target: Path, *, derive_va: bool = False) -> Prepared:
-    """``images/`` and ``data/legend.csv`` (``user.id,image,emotion``); the person is in the file's name.
+    """muxspace/facial_expressions: one expression a picture.
 
-    Every person is on one side: valid is ``crc32(person) % 5 == 0``.
+    Reads ``images/`` and ``data/legend.csv`` (``user.id,image,emotion``); the person is in the file's name. Every
+    person is on one side: valid is ``crc32(person) % 5 == 0``.
     """
     import zlib
 
