@@ -379,7 +379,7 @@ def test_decoded_frames_are_let_go_at_once(tmp_path: Path) -> None:
     try:
         for _ in source.frames():
             pass
-        kept = sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+        kept = sum(type(thing) is av.VideoFrame for thing in gc.get_objects())
     finally:
         gc.enable()
     assert kept <= 3
