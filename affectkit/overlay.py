@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import av
@@ -20,7 +19,7 @@ import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from affectkit.errors import OutputError
-from affectkit.sinks import PartialFile, explain_os_error
+from affectkit.sinks import Completed, PartialFile, explain_os_error
 from affectkit.spec import ModelSpec
 from affectkit.types import AU_NAMES, AU_TITLES, EXPRESSION_NAMES, Face, FrameResult, UInt8
 
@@ -305,7 +304,7 @@ def _draw_box(picture: UInt8, face: Face, scale: float, unit: float) -> None:
     _text(picture, label, x + 4 * unit, base, size, (0, 0, 0))
 
 
-class VideoWriter:
+class VideoWriter(Completed):
     """Encodes annotated frames with their own times, and the sound of the source.
 
     Like every output it is written beside the target and renamed at the end. Use as a context manager.
@@ -415,17 +414,6 @@ class VideoWriter:
             pass  # a file that goes need not be complete
         finally:
             self._partial.discard()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
 
 def check_video_suffix(path: Path) -> None:

@@ -269,7 +269,30 @@ class PartialFile:
             self.path.unlink(missing_ok=True)
 
 
-class _TableWriter:
+class Completed:
+    """A context that completes an output on success, and undoes it when an exception passes."""
+
+    def close(self) -> None:
+        """Complete the output and give it its final name."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """Remove what was written; whatever stood under the final name stays."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+
+class _TableWriter(Completed):
     """What the three writers share; a subclass says how rows become bytes."""
 
     def __init__(self, path: Path, table: Layout, *, overwrite: bool = False) -> None:
@@ -311,17 +334,6 @@ class _TableWriter:
         with suppress(OSError):  # a full disk cannot even be flushed to; the file goes in any case
             self._finish()
         self._partial.discard()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
 
 class CsvWriter(_TableWriter):

@@ -212,17 +212,11 @@ class _Geometry:
         return cls((a, b, c, d), stretch) if a * d - b * c else cls(stretch=stretch)
 
 
-class VideoFile:
-    """A video through FFmpeg."""
+class _Described:
+    """What the sources share: what is known of them beforehand, and what reading them came to."""
 
-    def __init__(self, path: str | Path) -> None:
-        self._path = str(path)
-        self._name = printable(self._path)
-        self._report = SourceReport()
-        with self._open() as container:
-            stream = self._stream(container)
-            self._geometry = self._first_geometry(container, stream)
-            self._info = self._describe(container, stream)
+    _info: SourceInfo
+    _report: SourceReport
 
     @property
     def info(self) -> SourceInfo:
@@ -233,6 +227,19 @@ class VideoFile:
     def report(self) -> SourceReport:
         """See :class:`Source`."""
         return self._report
+
+
+class VideoFile(_Described):
+    """A video through FFmpeg."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = str(path)
+        self._name = printable(self._path)
+        self._report = SourceReport()
+        with self._open() as container:
+            stream = self._stream(container)
+            self._geometry = self._first_geometry(container, stream)
+            self._info = self._describe(container, stream)
 
     def _open(self) -> av.container.InputContainer:
         try:
@@ -424,7 +431,7 @@ class _Clock:
         return time_s
 
 
-class ImageFolder:
+class ImageFolder(_Described):
     """A folder of pictures in natural order (2 before 10), or a single picture."""
 
     def __init__(self, path: Path) -> None:
@@ -452,16 +459,6 @@ class ImageFolder:
             for entry in folder.iterdir()
             if entry.suffix.lower() in IMAGE_SUFFIXES and entry.is_file() and not entry.name.startswith(".")
         ]
-
-    @property
-    def info(self) -> SourceInfo:
-        """See :class:`Source`."""
-        return self._info
-
-    @property
-    def report(self) -> SourceReport:
-        """See :class:`Source`."""
-        return self._report
 
     def frames(self, *, start_s: float = -math.inf, end_s: float = math.inf, every: int = 1) -> Iterator[Frame]:
         """See :class:`Source`; pictures have no times, so ``start_s`` and ``end_s`` leave nothing out."""
@@ -506,7 +503,7 @@ def read_image(path: Path) -> UInt8:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-class ArraySource:
+class ArraySource(_Described):
     """Pictures that are in memory or come from an iterator."""
 
     def __init__(self, arrays: Iterable[Array], *, fps: float | None = None) -> None:
@@ -526,16 +523,6 @@ class ArraySource:
             rotation_deg=0,
             has_audio=False,
         )
-
-    @property
-    def info(self) -> SourceInfo:
-        """See :class:`Source`."""
-        return self._info
-
-    @property
-    def report(self) -> SourceReport:
-        """See :class:`Source`."""
-        return self._report
 
     def frames(self, *, start_s: float = -math.inf, end_s: float = math.inf, every: int = 1) -> Iterator[Frame]:
         """See :class:`Source`."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from affectkit.predictor import Predictor
-from affectkit.train import metrics
 from affectkit.train.data import FaceSet, cut
+from affectkit.train.loop import score
 from affectkit.types import AU_NAMES, Array
 
 
@@ -31,12 +31,4 @@ def evaluate_model(model: str | os.PathLike[str], faces: FaceSet, *, device: str
         answers = answers_of(predictor, faces)
         spec = predictor.spec
     threshold = dict(zip(spec.au_labels, spec.au_thresholds, strict=True))
-    return metrics.report(
-        expression=faces.expression,
-        au=faces.au,
-        va=faces.va,
-        expression_probability=answers["expression"],
-        au_probability=answers["au"],
-        va_predicted=answers["va"],
-        au_thresholds=np.array([threshold[name] for name in AU_NAMES]),
-    )
+    return score(faces, answers, np.array([threshold[name] for name in AU_NAMES]))
