@@ -16,7 +16,7 @@ import av
 import av.error
 import cv2
 import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.reformatter import ColorRange, Colorspace
 
 from affectkit.errors import OutputError
 from affectkit.sinks import Completed, PartialFile, explain_os_error
@@ -96,6 +96,9 @@ _CROWD = _PanelLayout(
 
 MAX_PANELS = 6
 """More would be too small to read; further faces keep their box, id and expression."""
+
+BT709 = 1
+"""Number of ITU-R BT.709 in ISO/IEC 23091-2, for primaries as for the transfer curve."""
 
 TICKS_A_SECOND = 90_000
 """Time base of annotated videos, fine enough for any source's times."""
@@ -289,7 +292,7 @@ def _draw_box(picture: UInt8, face: Face, scale: float, unit: float) -> None:
     colour = IDENTITIES[face.track_id % len(IDENTITIES)]
     x, y, width, height = (side * scale for side in face.box)
     thickness = max(1, round(2 * unit))
-    cv2.rectangle(picture, _p(x, y), _p(x + width, y + height), colour, thickness, cv2.LINE_AA)
+    cv2.rectangle(picture, _p(x, y), _p(x + width, y + height), colour, thickness)
     for point in face.landmarks:
         if np.isfinite(point).all():
             cv2.circle(picture, _p(*(point * scale)), max(1, round(2 * unit)), colour, -1, cv2.LINE_AA)
@@ -375,8 +378,8 @@ class VideoWriter(Completed):
         stream.codec_context.time_base = Fraction(1, TICKS_A_SECOND)
         # Tagged, or players would guess from the height how to turn the numbers back into colours.
         stream.codec_context.colorspace = Colorspace.ITU709
-        stream.codec_context.color_primaries = ColorPrimaries.BT709
-        stream.codec_context.color_trc = ColorTrc.BT709
+        stream.codec_context.color_primaries = BT709
+        stream.codec_context.color_trc = BT709
         stream.codec_context.color_range = ColorRange.MPEG
         if codec == "libx264":
             stream.options = {"crf": "21", "preset": "veryfast"}
