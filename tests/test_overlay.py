@@ -74,7 +74,7 @@ def test_the_box_is_where_the_face_is(overlay: Overlay) -> None:
     drawn = (picture == IDENTITIES[0]).all(-1)
     x, y, width, height = (round(2 * side) for side in face().box)  # enlarged twice
     assert drawn[y : y + height, x].mean() > 0.9 and drawn[y : y + height, x + width].mean() > 0.9
-    assert drawn[y, x : x + width].mean() > 0.9  # the label's letters may reach into it
+    assert drawn[y, x : x + width].mean() > 0.8  # the label's letters may reach into it
     assert drawn[y + height, x : x + width].mean() > 0.9
     assert not drawn[y + height + 4 :].any() and not drawn[:, : x - 4].any()
 
