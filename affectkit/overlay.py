@@ -22,6 +22,7 @@ from affectkit.errors import OutputError
 from affectkit.sinks import Completed, PartialFile, explain_os_error
 from affectkit.spec import ModelSpec
 from affectkit.types import AU_NAMES, AU_TITLES, EXPRESSION_NAMES, Face, FrameResult, UInt8
+from affectkit.video import open_container
 
 log = logging.getLogger(__name__)
 
@@ -470,7 +471,7 @@ class _Sound:
     def open(cls, path: str, output: av.container.OutputContainer, suffix: str, offset_s: float) -> Self | None:
         """The sound of ``path`` from ``offset_s`` on; None where there is none that can be read."""
         try:
-            source = av.open(path if "://" in path else os.path.abspath(path), metadata_errors="replace")
+            source = open_container(path)
         except av.error.FFmpegError:
             return None
         if not source.streams.audio or source.streams.audio[0].codec_context.sample_rate == 0:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit, urlunsplit
 
 import av
@@ -373,10 +373,13 @@ MISSING_END_S = 1.0
 
 def open_container(path: str) -> av.container.InputContainer:
     """Open a file or URL for reading; titles in odd encodings do no harm, a silent server does not block for ever."""
+    options: dict[str, Any] = {}
+    if int(av.__version__.partition(".")[0]) < 19:  # PyAV 19 no longer stumbles over such titles, nor takes the option
+        options["metadata_errors"] = "replace"
     if is_url(path):
-        return av.open(path, timeout=(10.0, 30.0), metadata_errors="replace")
+        return av.open(path, timeout=(10.0, 30.0), **options)
     # An absolute path, because FFmpeg takes a name like 12:30.mp4 for a protocol.
-    return av.open(os.path.abspath(path), metadata_errors="replace")
+    return av.open(os.path.abspath(path), **options)
 
 
 def _film(container: av.container.InputContainer) -> av.VideoStream | None:
