@@ -377,9 +377,11 @@ def open_container(path: str) -> av.container.InputContainer:
     if int(av.__version__.partition(".")[0]) < 19:  # PyAV 19 no longer stumbles over such titles, nor takes the option
         options["metadata_errors"] = "replace"
     if is_url(path):
-        return av.open(path, timeout=(10.0, 30.0), **options)
-    # An absolute path, because FFmpeg takes a name like 12:30.mp4 for a protocol.
-    return av.open(os.path.abspath(path), **options)
+        options["timeout"] = (10.0, 30.0)
+    else:
+        path = os.path.abspath(path)  # because FFmpeg takes a name like 12:30.mp4 for a protocol
+    container: av.container.InputContainer = av.open(path, **options)
+    return container
 
 
 def _film(container: av.container.InputContainer) -> av.VideoStream | None:
