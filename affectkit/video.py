@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 from urllib.parse import urlsplit, urlunsplit
 
 import av
@@ -193,8 +193,10 @@ class _Geometry:
     @classmethod
     def of(cls, frame: av.VideoFrame, stream: av.VideoStream) -> _Geometry:
         """Read the display matrix that the container attached to the frame, and the stream's pixel shape."""
-        stretch = stream.sample_aspect_ratio or Fraction(1)
-        if not Fraction(1, 10) < stretch < 10:  # 0/1 and absurd values mean unknown
+        ratio = stream.sample_aspect_ratio
+        known = ratio is not None and ratio.numerator > 0 and ratio.denominator > 0
+        stretch = Fraction(ratio.numerator, ratio.denominator) if ratio is not None and known else Fraction(1)
+        if not Fraction(1, 10) < stretch < 10:  # absurd values mean unknown
             stretch = Fraction(1)
         try:
             data = frame.side_data.get("DISPLAYMATRIX")
@@ -202,7 +204,7 @@ class _Geometry:
             data = None
         if data is None:
             return cls(stretch=stretch)
-        numbers = np.frombuffer(memoryview(data), np.int32)  # type: ignore[arg-type]  # a buffer, typed as object
+        numbers = np.frombuffer(cast(Any, data), np.int32)  # a buffer, which some versions of PyAV type as object
         m = numbers.astype(np.int64)[[0, 1, 3, 4]]
         if max(abs(m[0]), abs(m[3])) >= max(abs(m[1]), abs(m[2])):  # turns between quarter turns are rounded
             m[[1, 2]] = 0
