@@ -542,3 +542,5 @@ class ArraySource(_Described):
                 return
             if not time_s < start_s and index % every == 0:
                 yield Frame(index, time_s, image, "array")
+        if not report.frames:
+            raise SourceError("array: no pictures; an iterator can be read once only, open a new one to read again")

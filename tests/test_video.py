@@ -346,6 +346,13 @@ def test_arrays_and_iterators() -> None:
     assert [f.index for f in frames] == [0, 1, 2] and math.isnan(frames[0].time_s)
 
 
+def test_an_iterator_that_was_read_already() -> None:
+    source = open_source(iter(grey_frames(3)))
+    assert len(list(source.frames())) == 3
+    with pytest.raises(SourceError, match="can be read once only"):
+        list(source.frames())
+
+
 @pytest.mark.parametrize(
     ("array", "error", "message"),
     [
