@@ -116,13 +116,16 @@ def align(frames: Iterable[TrackedFrame], spec: InputSpec) -> Iterator[CroppedFr
     """Cut every tracked face out of its frame; lazy, one frame in, one frame out."""
     for tracked in frames:
         crops = [crop_face(tracked.frame.image, face.detection.landmarks, spec) for face in tracked.faces]
-        empty = np.empty((0, spec.size, spec.size, spec.channels), np.uint8)
-        yield CroppedFrame(tracked, np.stack(crops) if crops else empty)
+        yield CroppedFrame(tracked, _stacked(crops, spec))
 
 
 def take_whole(frames: Iterable[TrackedFrame], spec: InputSpec) -> Iterator[CroppedFrame]:
     """Like :func:`align` for pictures that are aligned faces already: the whole picture is the crop."""
     for tracked in frames:
         crops = [fit_aligned(tracked.frame.image, spec) for _ in tracked.faces]
-        empty = np.empty((0, spec.size, spec.size, spec.channels), np.uint8)
-        yield CroppedFrame(tracked, np.stack(crops) if crops else empty)
+        yield CroppedFrame(tracked, _stacked(crops, spec))
+
+
+def _stacked(crops: list[UInt8], spec: InputSpec) -> UInt8:
+    """(N, S, S, C), also for no crops."""
+    return np.stack(crops) if crops else np.empty((0, spec.size, spec.size, spec.channels), np.uint8)

@@ -19,7 +19,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from affectkit.errors import OutputError
-from affectkit.sinks import Completed, PartialFile, explain_os_error
+from affectkit.sinks import Completed, PartialFile, check_suffix, explain_os_error
 from affectkit.spec import ModelSpec
 from affectkit.types import AU_NAMES, AU_TITLES, EXPRESSION_NAMES, Face, FrameResult, UInt8
 from affectkit.video import open_container
@@ -426,8 +426,7 @@ def check_video_suffix(path: Path) -> None:
     Raises:
         OutputError: unknown suffix; the message lists the known ones.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise OutputError(f"{path}: unknown suffix {path.suffix!r} for a video; allowed: {', '.join(SUFFIXES)}")
+    check_suffix(path, SUFFIXES, what=" for a video")
 
 
 _COPIED_SOUND = {

@@ -416,14 +416,14 @@ class ParquetWriter(_TableWriter):
             self._file.close()
 
 
-def check_suffix(path: Path) -> None:
-    """Refuse a suffix that names no table format.
+def check_suffix(path: Path, allowed: tuple[str, ...] = SUFFIXES, *, what: str = "") -> None:
+    """Refuse a suffix that names no format we write; tables' unless ``allowed`` says otherwise.
 
     Raises:
         OutputError: unknown suffix; the message lists the known ones.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise OutputError(f"{path}: unknown suffix {path.suffix!r}; allowed: {', '.join(SUFFIXES)}")
+    if path.suffix.lower() not in allowed:
+        raise OutputError(f"{path}: unknown suffix {path.suffix!r}{what}; allowed: {', '.join(allowed)}")
 
 
 def open_table(path: Path, table: Layout, *, overwrite: bool = False) -> Sink:

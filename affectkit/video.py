@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import re
@@ -23,8 +22,6 @@ from av.video.reformatter import VideoReformatter
 
 from affectkit.errors import SourceError
 from affectkit.types import Array, Frame, UInt8, check_image
-
-log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 

@@ -73,6 +73,19 @@ def test_ml_ros_sampler_keeps_every_labelled_row() -> None:
     assert (sampler.order() != order).any()
 
 
+def test_every_epoch_is_equally_long() -> None:
+    """Training counts on it; random bags of faces with several units could end a little earlier or later."""
+    rng = np.random.default_rng(15)
+    active = rng.random((300, 8)) < rng.random(8) ** 3 * 0.6
+    assert len({len(ml_ros(active, np.random.default_rng((0, epoch)))) for epoch in range(12)}) > 1
+    sampler = MlRosSampler(active.astype(float), seed=0)
+    lengths = set()
+    for epoch in range(12):
+        sampler.set_epoch(epoch)
+        lengths.add(len(sampler.order()))
+    assert lengths == {len(sampler)}
+
+
 def test_class_weights_by_hand() -> None:
     assert class_weights(np.array([0, 0, 0, 2, NAN])).tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 1, 0])
 

@@ -136,19 +136,17 @@ class MlRosSampler(EpochSampler):
     def __init__(self, au: Array, *, seed: int = 0, bag: int = BAG, limit: float = CLONE_LIMIT) -> None:
         """``au``: (N, 8) in [0, 1], active at >= 0.5, NaN where unlabelled; rows without any label are left out."""
         super().__init__(seed)
-        self._rows = np.flatnonzero(~np.isnan(au).all(1))
-        self._active = np.nan_to_num(au[self._rows]) >= 0.5
-        self._bag, self._limit = bag, limit
+        labelled = np.flatnonzero(~np.isnan(au).all(1))
+        # Cloned once, as the method does beforehand: so every epoch has the same length, which training counts on.
+        clones = ml_ros(np.nan_to_num(au[labelled]) >= 0.5, np.random.default_rng(seed), bag=bag, limit=limit)
+        self._rows = np.concatenate([labelled, labelled[clones]])
 
     def order(self) -> Index:
         """See :class:`EpochSampler`."""
-        rng = self._rng()
-        rows = np.arange(len(self._rows))
-        clones = ml_ros(self._active, rng, bag=self._bag, limit=self._limit)
-        return np.asarray(self._rows[rng.permutation(np.concatenate([rows, clones]))])
+        return np.asarray(self._rng().permutation(self._rows))
 
     def __len__(self) -> int:
-        return len(self.order())
+        return len(self._rows)
 
 
 class WeightedSampler(EpochSampler):

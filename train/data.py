@@ -6,6 +6,7 @@ with five points a face. A blank label is a missing one and becomes NaN.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import zipfile
 import zlib
@@ -152,12 +153,7 @@ def _read_images(path: Path, names: Sequence[str]) -> tuple[UInt8, ...]:
     try:
         with zipfile.ZipFile(path) as archive:
             for name in names:
-                data = np.frombuffer(archive.read(name), np.uint8)
-                image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-                if image is None or image.dtype != np.uint8:
-                    raise SourceError(f"{path}: {name} is not an 8-bit picture")
-                rgb = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-                images.append(np.asarray(rgb, np.uint8))
+                images.append(_decode(np.frombuffer(archive.read(name), np.uint8), f"{path}: {name}"))
     except KeyError as error:
         raise SourceError(f"{path}: {error.args[0]}; every image of the label file must be in it") from error
     except (OSError, zipfile.BadZipFile) as error:
@@ -167,11 +163,16 @@ def _read_images(path: Path, names: Sequence[str]) -> tuple[UInt8, ...]:
 
 def _read_picture(path: Path) -> UInt8:
     try:
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    except (OSError, cv2.error) as error:
-        raise SourceError(f"{path}: cannot be read as a picture ({error})") from error
+        return _decode(np.fromfile(path, np.uint8), str(path))
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _decode(data: UInt8, where: str) -> UInt8:
+    """The picture in a file's bytes: grey (H, W) or RGB (H, W, 3)."""
+    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     if image is None or image.dtype != np.uint8:
-        raise SourceError(f"{path}: not an 8-bit picture")
+        raise SourceError(f"{where} is not an 8-bit picture")
     return np.asarray(image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
@@ -266,17 +267,7 @@ def without_derived_va(faces: FaceSet) -> FaceSet:
         values = values[~np.isnan(values).any(1)]
         if len(values) and np.ptp(values, axis=0).max() > 1e-6:
             return faces
-    blank = np.full_like(faces.va, np.nan)
-    return FaceSet(
-        faces.names,
-        faces.images,
-        faces.landmarks,
-        faces.expression,
-        faces.expression_target,
-        faces.au,
-        blank,
-        faces.person,
-    )
+    return dataclasses.replace(faces, va=np.full_like(faces.va, np.nan))
 
 
 def split_of(name: str, person: str, image: UInt8) -> Split:
@@ -442,15 +433,14 @@ def plan_epoch(
 
     The last, smaller batch is left out: batch statistics of a handful of faces disturb more than they teach.
     """
-    if drawing == "mixed" and not balance:
-        order = np.random.default_rng((seed, epoch)).permutation(len(faces))
-        return [[(None, order[i : i + batch_size])] for i in range(0, len(order) - batch_size + 1, batch_size)]
-    orders = {}
-    for task, sampler in task_samplers(faces, seed=seed, balance=balance).items():
-        sampler.set_epoch(epoch)
-        orders[task] = sampler.order()
+    orders: dict[str, Index] = {}
+    if drawing == "per-task" or balance:
+        for task, sampler in task_samplers(faces, seed=seed, balance=balance).items():
+            sampler.set_epoch(epoch)
+            orders[task] = sampler.order()
     if drawing == "mixed":
-        order = np.random.default_rng((seed, epoch)).permutation(np.concatenate(list(orders.values())))
+        rows = np.concatenate(list(orders.values())) if balance else np.arange(len(faces))
+        order = np.random.default_rng((seed, epoch)).permutation(rows)
         return [[(None, order[i : i + batch_size])] for i in range(0, len(order) - batch_size + 1, batch_size)]
     size = batch_size // len(orders)
     count = max(len(order) for order in orders.values()) // size

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import itertools
 import json
 import logging
 import math
@@ -259,7 +258,7 @@ def train(
         while step < total_steps:
             epoch, first = divmod(step, steps_per_epoch)
             sums: dict[str, float] = {}
-            for losses in _epoch(config, network, average, frozen, optimizer, train_set, epoch, first, total_steps):
+            for losses in _epoch(config, network, average, frozen, optimizer, train_set, epoch, first, steps_per_epoch):
                 step += 1
                 sums = {name: sums.get(name, 0.0) + value for name, value in losses.items()}
                 if on_step is not None:
@@ -301,7 +300,7 @@ def train(
 
 
 def _steps_per_epoch(config: TrainConfig, faces: FaceSet) -> int:
-    """Batches of the first epoch; ML-ROS clones a little more or less in later ones, which are cut to this length."""
+    """Batches of an epoch, the same in every one."""
     plan = plan_epoch(
         faces,
         batch_size=config.batch_size,
@@ -324,12 +323,11 @@ def _epoch(
     train_set: FaceSet,
     epoch: int,
     first: int,
-    total_steps: int,
+    steps_per_epoch: int,
 ) -> Iterator[dict[str, float]]:
     """The steps of one epoch from batch ``first`` on; yields the losses of each."""
     device = next(network.parameters()).device
-    steps_per_epoch = _steps_per_epoch(config, train_set)
-    step = epoch * steps_per_epoch + first
+    step, total_steps = epoch * steps_per_epoch + first, config.epochs * steps_per_epoch
     stream = batches(
         train_set,
         config.input_spec(),
@@ -341,7 +339,7 @@ def _epoch(
         drawing=config.drawing,
         balance=config.balance,
     )
-    for batch in itertools.islice(stream, steps_per_epoch - first):
+    for batch in stream:
         network.train()
         for group in optimizer.param_groups:
             group["lr"] = _learning_rate(config, step, total_steps)
