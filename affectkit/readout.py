@@ -51,6 +51,8 @@ def check_outputs(outputs: Mapping[str, Array], spec: ModelSpec, faces: int) -> 
 def read_out(outputs: Mapping[str, Array], spec: ModelSpec) -> list[Affect]:
     """Decode the network's answer.
 
+    The expression logits are divided by the spec's temperature (Guo et al., ICML 2017) before anything else.
+
     With ``ensemble="probabilities"`` the members' probabilities and decoded values are averaged, with ``"logits"``
     their logits, before decoding. The spread is the members' (population) standard deviation in both cases.
 
@@ -62,7 +64,7 @@ def read_out(outputs: Mapping[str, Array], spec: ModelSpec) -> list[Affect]:
     """
     expression_order = [spec.expression_labels.index(name) for name in EXPRESSION_NAMES]
     au_order = [spec.au_labels.index(name) for name in AU_NAMES]
-    expression = outputs["expression"][:, :, expression_order]
+    expression = outputs["expression"][:, :, expression_order] / spec.expression_temperature
     au = outputs["au"][:, :, au_order]
     thresholds = np.asarray(spec.au_thresholds)[au_order]
     members_au = sigmoid(au)

@@ -78,6 +78,10 @@ class ModelSpec:
     feature_width: int
     """Width of each task's features."""
     expression_labels: tuple[str, ...] = EXPRESSION_NAMES
+    expression_temperature: float = 1.0
+    """What the expression logits are divided by before the softmax, so that probabilities are honest."""
+    expression_temperature_from: str = "not calibrated"
+    """How and on what data the temperature was chosen."""
     au_labels: tuple[str, ...] = AU_NAMES
     va_bins: int = VA_BINS
     """Bins of each of valence and arousal; logits 0..bins-1 are valence, the rest arousal."""
@@ -100,6 +104,10 @@ class ModelSpec:
             raise ModelError(
                 f"model {self.name!r}: needs one AU threshold in 0..1 for each of the {len(self.au_labels)} action "
                 f"units, got {list(self.au_thresholds)}"
+            )
+        if not 0 < self.expression_temperature < math.inf:
+            raise ModelError(
+                f"model {self.name!r}: the expression temperature must be positive, got {self.expression_temperature}"
             )
         if self.input.template not in TEMPLATES:
             raise ModelError(
@@ -137,7 +145,11 @@ class ModelSpec:
                 "margin": self.input.margin,
             },
             "tasks": {
-                "expression": {"labels": list(self.expression_labels)},
+                "expression": {
+                    "labels": list(self.expression_labels),
+                    "temperature": self.expression_temperature,
+                    "temperature_from": self.expression_temperature_from,
+                },
                 "au": {
                     "labels": list(self.au_labels),
                     "thresholds": list(self.au_thresholds),
@@ -200,6 +212,9 @@ class ModelSpec:
                 members=int(document["members"]),
                 feature_width=int(document["feature_width"]),
                 expression_labels=tuple(tasks["expression"]["labels"]),
+                # Models written before there was a temperature have none.
+                expression_temperature=float(tasks["expression"].get("temperature", 1.0)),
+                expression_temperature_from=str(tasks["expression"].get("temperature_from", "not calibrated")),
                 au_labels=tuple(tasks["au"]["labels"]),
                 va_bins=int(tasks["va"]["bins"]),
                 ensemble=document["ensemble"],

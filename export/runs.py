@@ -6,14 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from affectkit.errors import ModelError
 from affectkit.export.to_onnx import write_model_folder
 from affectkit.export.verify import Parity
-from affectkit.spec import ModelSpec
-from affectkit.train.loop import config_from_dict, load_network
-from affectkit.train.networks import FEATURE_WIDTH
+from affectkit.train.loop import load_network
+from affectkit.train.runs import checkpoint_of, spec_of
 
 
 def export_runs(
@@ -27,28 +23,19 @@ def export_runs(
     card: str,
     metrics: dict[str, Any] | None = None,
     overwrite: bool = False,
+    half: bool = False,
 ) -> list[Parity]:
-    """Fuse the best checkpoints of ``runs`` into one model folder.
-
-    The AU thresholds are the mean of those that the runs found on their dev part.
+    """Fuse the best checkpoints of ``runs`` into one model folder; the arguments are those of
+    :func:`affectkit.train.runs.spec_of` and :func:`write_model_folder`.
     """
-    loaded = [load_network(run / "best.pt" if run.is_dir() else run) for run in runs]
-    networks = [network for network, _ in loaded]
-    specs = {config_from_dict(state["config"]).input_spec() for _, state in loaded}
-    if len(specs) != 1:
-        raise ModelError("members of one model need the same input; these runs differ in it")
-    thresholds = np.mean([state.get("au_thresholds", [0.5] * 8) for _, state in loaded], axis=0)
-    source = loaded[0][1].get("au_thresholds_from", "0.5, not calibrated")
-    spec = ModelSpec(
+    loaded = [load_network(checkpoint_of(run)) for run in runs]
+    spec = spec_of(
+        [state for _, state in loaded],
         name=name,
         version=version,
         licence=licence,
-        trained_on=tuple(trained_on),
-        input=specs.pop(),
-        au_thresholds=tuple(round(float(t), 4) for t in thresholds),
-        au_thresholds_from=source,
-        members=len(networks),
-        feature_width=FEATURE_WIDTH,
-        metrics=metrics or {},
+        trained_on=trained_on,
+        metrics=metrics,
     )
-    return write_model_folder(networks, spec, folder, card=card, overwrite=overwrite)
+    networks = [network for network, _ in loaded]
+    return write_model_folder(networks, spec, folder, card=card, overwrite=overwrite, half=half)

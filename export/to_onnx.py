@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.helper
+import onnx.numpy_helper
 import torch
 from torch import Tensor, nn
 
@@ -83,6 +85,40 @@ def write_onnx(members: Sequence[MultitaskCNN], path: Path) -> None:
 
 
 @torch.no_grad()
+def round_to_half(members: Sequence[MultitaskCNN]) -> None:
+    """Round the weights that :func:`store_as_half` stores to what float16 can hold, so that both compute the same."""
+    for member in members:
+        for parameter in member.parameters():
+            if parameter.ndim > 1:  # biases and batch statistics are few, and small values of theirs matter
+                parameter.copy_(parameter.half().float())
+
+
+def store_as_half(path: Path) -> None:
+    """Store the large float32 weights of an ONNX file as float16, each with a cast back that is folded on loading.
+
+    Raises:
+        EngineError: a weight cannot be held by float16 as it is.
+    """
+    model = onnx.load(str(path))
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type != onnx.TensorProto.FLOAT or len(tensor.dims) < 2:
+            continue
+        values = onnx.numpy_helper.to_array(tensor)
+        small = values.astype(np.float16)
+        if not np.array_equal(small.astype(np.float32), values):
+            raise EngineError(f"{path.name}: {tensor.name} does not fit into float16; export it without half storage")
+        name = tensor.name
+        tensor.CopyFrom(onnx.numpy_helper.from_array(small, f"{name}_f16"))
+        casts.append(onnx.helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
+
+
+@torch.no_grad()
 def golden_outputs(members: Sequence[MultitaskCNN], faces: UInt8) -> dict[str, Array]:
     """What torch answers on the CPU in float32, by output name."""
     network = FusedMembers([member.eval().float() for member in members])
@@ -113,12 +149,15 @@ def write_model_folder(
     *,
     card: str,
     overwrite: bool = False,
+    half: bool = False,
 ) -> list[Parity]:
     """Write model.json, frame.onnx, golden.npz and MODEL_CARD.md; over the tolerance nothing is left behind.
 
     Args:
         spec: without ``files``, which are filled in here.
         card: text of the model card.
+        half: store the weights of convolutions and linear layers as float16, which halves the file; they are widened
+            again when it is loaded, so all computation stays float32. The members themselves are rounded by it.
 
     Returns:
         how far ONNX Runtime's outputs are from torch's.
@@ -134,7 +173,11 @@ def write_model_folder(
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
         partial = Path(scratch) / folder.name
         partial.mkdir()
+        if half:
+            round_to_half(members)
         write_onnx(members, partial / FRAME_NAME)
+        if half:
+            store_as_half(partial / FRAME_NAME)
         faces = golden_faces(spec.input.size, spec.input.channels)
         expected = golden_outputs(members, faces)
         arrays: dict[str, Any] = {"faces": faces, **expected}

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from patterns import NAN, SMALL, config, faces_with_a_pattern, states_are_equal
 
 from affectkit import models
 from affectkit.errors import EngineError, ModelError, OutputError, SourceError
@@ -39,7 +40,7 @@ from affectkit.train.data import (
     without_derived_va,
 )
 from affectkit.train.distill import kl, student_loss, teach
-from affectkit.train.loop import TrainConfig, load_checkpoint, load_network, train
+from affectkit.train.loop import load_checkpoint, load_network, train
 from affectkit.train.networks import (
     LiteBackbone,
     MultitaskCNN,
@@ -51,8 +52,6 @@ from affectkit.train.networks import (
 )
 
 Cli = Callable[..., tuple[int, str, str]]
-NAN = math.nan
-SMALL = NetworkConfig(size=16, widths=(8, 8), blocks=(1, 1))
 
 
 # --- losses -----------------------------------------------------------------------------------------------------------
@@ -329,49 +328,6 @@ def test_brightness_and_contrast_hardly_matter() -> None:
     assert LiteBackbone.normalise(torch.full((1, 1, 16, 16), 9.0)).abs().max() == 0
 
 
-def faces_with_a_pattern(count: int, seed: int = 0) -> FaceSet:
-    """Bright upper half: happiness and AU12; bright lower half: sadness and AU15."""
-    rng = np.random.default_rng(seed)
-    up = rng.random(count) < 0.5
-    images = []
-    for is_up in up:
-        image = rng.integers(0, 60, (16, 16))
-        image[: 8 if is_up else 16] += 120 if is_up else 0
-        image[8:] += 0 if is_up else 120
-        images.append(image.astype(np.uint8))
-    index = np.where(up, 4, 5).astype(np.float32)
-    au = np.zeros((count, 8), np.float32)
-    au[up, 4], au[~up, 5] = 1, 1
-    au[::3] = NAN
-    va = np.stack([np.where(up, 0.8, -0.6), np.where(up, 0.5, -0.2)], 1) + rng.normal(0, 0.05, (count, 2))
-    return FaceSet(
-        tuple(map(str, range(count))),
-        tuple(images),
-        np.full((count, 5, 2), NAN, np.float32),
-        index,
-        np.eye(7, dtype=np.float32)[index.astype(int)],
-        au,
-        va.astype(np.float32),
-        ("",) * count,
-    )
-
-
-def config(**changes: object) -> TrainConfig:
-    values: dict[str, object] = {
-        "network": SMALL,
-        "epochs": 3,
-        "batch_size": 16,
-        "optimizer": "adamw",
-        "learning_rate": 5e-3,
-        "betas": (0.9, 0.999),
-        "schedule": "cosine",
-        "warmup_steps": 4,
-        "ema": 0.8,
-        **changes,
-    }
-    return TrainConfig(**values)  # type: ignore[arg-type]
-
-
 def test_it_learns(tmp_path: Path) -> None:
     report = train(config(epochs=6), faces_with_a_pattern(160), faces_with_a_pattern(60, 1), tmp_path / "run")
     assert report["expression"]["accuracy"] > 0.95
@@ -380,11 +336,6 @@ def test_it_learns(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4, 5, 6]
     assert lines[-1]["loss"]["total"] < lines[0]["loss"]["total"]
-
-
-def states_are_equal(a: Path, b: Path) -> bool:
-    first, second = load_checkpoint(a)["network"], load_checkpoint(b)["network"]
-    return all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.parametrize("after", [3, 10, 17])
@@ -520,7 +471,10 @@ def test_calibrate_writes_thresholds_with_their_provenance(
     code, out, _ = run_cli("train", "calibrate", "--model", model, *common, "--rule", rule)
     spec = models.load(model).spec
     assert code == 0 and spec.au_thresholds_from == f"{rule} of each action unit on labels.csv (6 faces)"
-    assert [float(line.split()[1]) for line in out.splitlines()] == list(spec.au_thresholds)
+    lines = out.splitlines()
+    assert [float(line.split()[1]) for line in lines[:8]] == list(spec.au_thresholds)
+    assert lines[8] == f"expression temperature {spec.expression_temperature:.4f}"
+    assert spec.expression_temperature_from == "least log loss on labels.csv (6 faces)"
     assert spec.au_thresholds != models.load(tiny).spec.au_thresholds
     code, _, err = run_cli("train", "calibrate", "--model", models.EMBEDDED / "lite", *common)
     assert code == 1 and "copy the folder" in err
@@ -585,7 +539,7 @@ def test_evaluate_prints_one_json_object(files: tuple[Path, Path, Path], tiny: P
     common = ("train", "evaluate", "--model", tiny, "--labels", labels, "--images", images)
     code, out, _ = run_cli(*common, "--landmarks", points)
     report = json.loads(out)
-    assert code == 0 and set(report) == {"count", "expression", "au", "va", "ece"}
+    assert code == 0 and set(report) == {"count", "expression", "au", "va", "ece", "scores"}
     assert report["count"] == 6 and report["expression"]["count"] == 4
     assert set(report["expression"]) == {"count", "accuracy", "macro_f1", "f1", "confusion"}
     assert list(report["au"]) == ["pearson", "f1", "best_f1"]

@@ -11,9 +11,9 @@ import io
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -61,6 +61,16 @@ class FaceSet:
     """(N, 2) in [-1, 1], NaN where unlabelled."""
     person: tuple[str, ...]
     """Empty where unknown."""
+    video: tuple[str, ...] = ()
+    """N names, empty where a face belongs to no video; () stands for that everywhere."""
+    frame: Float32 = field(default_factory=lambda: np.empty(0, np.float32))
+    """(N,) number of the frame in its video, NaN where it belongs to none; () stands for that everywhere."""
+
+    def __post_init__(self) -> None:
+        if not self.video:
+            object.__setattr__(self, "video", ("",) * len(self.names))
+        if not len(self.frame):
+            object.__setattr__(self, "frame", np.full(len(self.names), np.nan, np.float32))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -82,6 +92,8 @@ class FaceSet:
             au=self.au[rows],
             va=self.va[rows],
             person=tuple(self.person[i] for i in rows),
+            video=tuple(self.video[i] for i in rows),
+            frame=self.frame[rows],
         )
 
     def labels(self) -> Labels:
@@ -100,7 +112,36 @@ def join(sets: Sequence[FaceSet]) -> FaceSet:
         au=np.concatenate([s.au for s in sets]),
         va=np.concatenate([s.va for s in sets]),
         person=tuple(person for s in sets for person in s.person),
+        video=tuple(video for s in sets for video in s.video),
+        frame=np.concatenate([s.frame for s in sets]),
     )
+
+
+def only_tasks(faces: FaceSet, tasks: Sequence[str]) -> FaceSet:
+    """Blank the labels of every other task (``expression``, ``au``, ``va``), as for a single-task network."""
+
+    def kept(values: Float32, task: str) -> Float32:
+        return values if task in tasks else np.full_like(values, np.nan)
+
+    return dataclasses.replace(
+        faces,
+        expression=kept(faces.expression, "expression"),
+        expression_target=kept(faces.expression_target, "expression"),
+        au=kept(faces.au, "au"),
+        va=kept(faces.va, "va"),
+    )
+
+
+def in_videos(faces: FaceSet) -> FaceSet:
+    """The faces that name the video and frame they come from."""
+    return faces.subset(np.array([bool(name) for name in faces.video], bool) & ~np.isnan(faces.frame))
+
+
+def fixed_share(faces: FaceSet, share: float) -> FaceSet:
+    """About ``share`` of the faces, always the same ones: chosen by a checksum of their names, in steps of 1/1000."""
+    if share >= 1:
+        return faces
+    return faces.subset(np.array([zlib.crc32(name.encode()) % 1000 < round(share * 1000) for name in faces.names]))
 
 
 def read_set(
@@ -145,7 +186,16 @@ def read_set(
         au=_numbers(table, AU_COLUMNS),
         va=_numbers(table, ("valence", "arousal")),
         person=tuple(table["person"].fillna("")) if "person" in table.columns else ("",) * len(names),
+        **_videos(table),
     )
+
+
+def _videos(table: pd.DataFrame) -> dict[str, Any]:
+    """``video`` and ``frame`` of a FaceSet; nothing where the table has no such columns."""
+    if not {"video", "frame"} <= set(table.columns):
+        return {}
+    frame = pd.to_numeric(table["frame"], errors="coerce").to_numpy(np.float32, na_value=np.nan)
+    return {"video": tuple(table["video"].fillna("").astype(str)), "frame": frame}
 
 
 def _read_images(path: Path, names: Sequence[str]) -> tuple[UInt8, ...]:
@@ -182,6 +232,18 @@ def read_manifest_splits(path: Path) -> tuple[FaceSet, FaceSet]:
     Where the manifest has no split ``dev``, a tenth of ``train`` is taken: whole videos or persons where they are
     named, else by the pixels, so that exact twins stay together.
     """
+    faces, split = _read_manifest(path)
+    return faces.subset(split == "train"), faces.subset(split == "dev")
+
+
+def read_manifest_split(path: Path, split: str | None = None) -> FaceSet:
+    """The faces of one split of a manifest (``dev`` as :func:`read_manifest_splits` takes it), or all of them."""
+    faces, splits = _read_manifest(path)
+    return faces if split is None else faces.subset(splits == split)
+
+
+def _read_manifest(path: Path) -> tuple[FaceSet, Array]:
+    """All faces and the split of each."""
     table = read_manifest(path)
     split = table["split"].to_numpy(object)
     if not (split == "dev").any():
@@ -200,8 +262,9 @@ def read_manifest_splits(path: Path) -> tuple[FaceSet, FaceSet]:
         au=_numbers(table, AU_COLUMNS),
         va=_numbers(table, ("valence", "arousal")),
         person=tuple(table["person"].fillna("").astype(str)),
+        **_videos(table),
     )
-    return faces.subset(split == "train"), faces.subset(split == "dev")
+    return faces, split
 
 
 def _read_landmarks(path: Path | None, names: Sequence[str]) -> Float32:
@@ -381,9 +444,9 @@ def _disturb(crop: UInt8, how: Augmentation, rng: np.random.Generator) -> UInt8:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Faces and labels of one step."""
+    """Faces and labels of one step; sequences have the labels of all their frames, one sequence after another."""
 
-    faces: torch.Tensor  # (N, S, S, C) uint8
+    faces: torch.Tensor  # (N, S, S, C) uint8; sequences: (B, T, S, S, C)
     labels: Labels
 
 
@@ -422,16 +485,28 @@ def task_samplers(faces: FaceSet, *, seed: int, balance: bool) -> dict[str, Epoc
     return samplers
 
 
+Plan = list[list[tuple[str | None, Index]]]
+"""The batches of an epoch; each is a list of (task, rows), see :func:`plan_epoch`."""
+
+
 def plan_epoch(
-    faces: FaceSet, *, batch_size: int, seed: int, epoch: int, drawing: Drawing = "mixed", balance: bool = False
-) -> list[list[tuple[str | None, Index]]]:
+    faces: FaceSet,
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    drawing: Drawing = "mixed",
+    balance: bool = False,
+    most: int | None = None,
+) -> Plan:
     """The rows of every batch of an epoch, which depend on the arguments alone.
 
     ``mixed``: each batch is one group of rows whose labels all count (task None); with ``balance`` the rows are those
     of the three balanced samplers together. ``per-task``: each batch holds one group a task, and only that task's
     labels of it count; tasks with fewer faces begin anew until the longest is through.
 
-    The last, smaller batch is left out: batch statistics of a handful of faces disturb more than they teach.
+    The last, smaller batch is left out: batch statistics of a handful of faces disturb more than they teach. An epoch
+    has at most ``most`` batches: balanced ones are longer, and with it both kinds cost the same.
     """
     orders: dict[str, Index] = {}
     if drawing == "per-task" or balance:
@@ -441,11 +516,12 @@ def plan_epoch(
     if drawing == "mixed":
         rows = np.concatenate(list(orders.values())) if balance else np.arange(len(faces))
         order = np.random.default_rng((seed, epoch)).permutation(rows)
-        return [[(None, order[i : i + batch_size])] for i in range(0, len(order) - batch_size + 1, batch_size)]
+        starts = range(0, len(order) - batch_size + 1, batch_size)[:most]
+        return [[(None, order[i : i + batch_size])] for i in starts]
     size = batch_size // len(orders)
     count = max(len(order) for order in orders.values()) // size
     wrapped = {task: np.resize(order, count * size) for task, order in orders.items()}
-    return [[(task, order[k * size : (k + 1) * size]) for task, order in wrapped.items()] for k in range(count)]
+    return [[(task, order[k * size : (k + 1) * size]) for task, order in wrapped.items()] for k in range(count)[:most]]
 
 
 def batches(
@@ -459,10 +535,11 @@ def batches(
     how: Augmentation | None = None,
     drawing: Drawing = "mixed",
     balance: bool = False,
+    most: int | None = None,
 ) -> Iterator[Batch]:
     """The batches of :func:`plan_epoch` from ``first`` on; each draw's disturbance follows from (seed, epoch, draw)."""
     how = how or Augmentation()
-    plan = plan_epoch(faces, batch_size=batch_size, seed=seed, epoch=epoch, drawing=drawing, balance=balance)
+    plan = plan_epoch(faces, batch_size=batch_size, seed=seed, epoch=epoch, drawing=drawing, balance=balance, most=most)
     for step in range(first, len(plan)):
         crops, parts = [], []
         for task, rows in plan[step]:
@@ -470,7 +547,7 @@ def batches(
                 # A face drawn twice in an epoch is disturbed anew: the number of draws so far is part of its seed.
                 rng = np.random.default_rng((seed, epoch, int(i), step if balance or drawing == "per-task" else 0))
                 crops.append(augment(faces.image(i), faces.landmarks[i], spec, how, rng))
-            parts.append(_labels_of(faces, rows, task))
+            parts.append(labels_of(faces, rows, task))
         labels = Labels(
             torch.cat([part.expression for part in parts]),
             torch.cat([part.au for part in parts]),
@@ -479,7 +556,7 @@ def batches(
         yield Batch(torch.from_numpy(np.stack(crops)), labels)
 
 
-def _labels_of(faces: FaceSet, rows: Index, task: str | None) -> Labels:
+def labels_of(faces: FaceSet, rows: Index, task: str | None = None) -> Labels:
     """The labels of some rows; all but those of ``task`` blank, if one is given."""
 
     def part(values: Float32, name: str) -> torch.Tensor:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from affectkit.errors import MissingDependency
 from affectkit.train.balance import VA_GRID, Float, Index, va_cells
 from affectkit.train.data import FaceSet, task_samplers
+from affectkit.train.plots import pyplot
 from affectkit.types import AU_NAMES, EXPRESSION_NAMES
 
 
@@ -69,15 +69,7 @@ def _counts(faces: FaceSet, task: str, rows: Index) -> tuple[Float, tuple[str, .
 
 def plot(found: list[Distribution], path: Path) -> None:
     """Bars before and after, one panel a task; needs matplotlib."""
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        import matplotlib.pyplot as plt
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "matplotlib":
-            raise
-        raise MissingDependency("matplotlib", "train", "plotting") from error
+    plt = pyplot("plotting")
     figure, panels = plt.subplots(len(found), 1, figsize=(9, 3.2 * len(found)), squeeze=False)
     for panel, one in zip(panels[:, 0], found, strict=True):
         x = np.arange(len(one.names))

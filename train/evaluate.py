@@ -1,34 +1,101 @@
-"""A model folder on labelled pictures, through the SDK as a user would run it."""
+"""A model on labelled pictures: a model folder through the SDK as a user would run it, or a training run in torch."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 
 from affectkit.predictor import Predictor
+from affectkit.readout import read_out
+from affectkit.spec import EnsembleRule, ModelSpec
 from affectkit.train.data import FaceSet, cut
-from affectkit.train.loop import score
+from affectkit.train.loop import config_from_dict, load_any, run_logits, score
+from affectkit.train.runs import checkpoints_of, spec_of
 from affectkit.types import AU_NAMES, Array
 
 
-def answers_of(predictor: Predictor, faces: FaceSet) -> dict[str, Array]:
-    """``expression`` (N, 7) and ``au`` (N, 8) probabilities and ``va`` (N, 2); no flips or other test-time tricks."""
-    spec = predictor.spec
-    crops = np.stack([cut(faces.image(i), faces.landmarks[i], spec.input) for i in range(len(faces))])
-    affects = predictor.predict_aligned(crops)
-    return {
-        "expression": np.stack([a.expression_probabilities for a in affects]),
-        "au": np.stack([a.au_probabilities for a in affects]),
-        "va": np.array([[a.valence, a.arousal] for a in affects]),
-    }
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What the M members of a model answer for N faces."""
+
+    spec: ModelSpec
+    logits: dict[str, Array]
+    """``expression`` (M, N, 7), ``au`` (M, N, 8), ``va`` (M, N, 40), labels in the order of the spec."""
+
+    def decoded(self) -> dict[str, Array]:
+        """``expression`` (N, 7) and ``au`` (N, 8) probabilities and ``va`` (N, 2), read out as the SDK does."""
+        affects = read_out(self.logits, self.spec)
+        return {
+            "expression": np.stack([a.expression_probabilities for a in affects]),
+            "au": np.stack([a.au_probabilities for a in affects]),
+            "va": np.array([[a.valence, a.arousal] for a in affects]),
+        }
+
+    def member(self, k: int) -> Answers:
+        """One member by itself."""
+        spec = dataclasses.replace(self.spec, members=1)
+        return Answers(spec, {name: part[k : k + 1] for name, part in self.logits.items()})
+
+    def by_rule(self, rule: EnsembleRule) -> Answers:
+        """The same members, averaged by another rule."""
+        return dataclasses.replace(self, spec=dataclasses.replace(self.spec, ensemble=rule))
+
+    def subset(self, keep: Array) -> Answers:
+        """The faces where ``keep`` (N,) is true."""
+        return dataclasses.replace(self, logits={name: part[:, keep] for name, part in self.logits.items()})
+
+    def report(self, faces: FaceSet) -> dict[str, Any]:
+        """``metrics.report`` against the labels of ``faces``."""
+        threshold = dict(zip(self.spec.au_labels, self.spec.au_thresholds, strict=True))
+        return score(faces, self.decoded(), np.array([threshold[name] for name in AU_NAMES]))
 
 
-def evaluate_model(model: str | os.PathLike[str], faces: FaceSet, *, device: str = "auto") -> dict[str, Any]:
-    """``metrics.report`` of a model on ``faces``."""
+def ask(model: str | os.PathLike[str], faces: FaceSet, *, device: str = "auto") -> Answers:
+    """Ask a model about every face; one crop each, no flips or other test-time tricks.
+
+    Args:
+        model: name of an embedded model, a model folder, a training run, a folder of students' runs, or a checkpoint.
+        device: of a model folder's engine; training runs are asked on torch's CPU.
+
+    Raises:
+        ModelError: the model is missing or damaged.
+    """
+    runs = checkpoints_of(Path(model))
+    if runs:
+        return _ask_runs(runs, faces)
     with Predictor(model, device=device, batch_size=128) as predictor:
-        answers = answers_of(predictor, faces)
         spec = predictor.spec
-    threshold = dict(zip(spec.au_labels, spec.au_thresholds, strict=True))
-    return score(faces, answers, np.array([threshold[name] for name in AU_NAMES]))
+        crops = np.stack([cut(faces.image(i), faces.landmarks[i], spec.input) for i in range(len(faces))])
+        _, logits = predictor.predict_aligned(crops, return_logits=True)
+    return Answers(spec, {name: logits[name] for name in ("expression", "au", "va")})
+
+
+def _ask_runs(runs: list[Path], faces: FaceSet) -> Answers:
+    parts, states = [], []
+    for path in runs:
+        network, state = load_any(path)
+        parts.append(run_logits(network, faces, config_from_dict(state["config"])))
+        states.append(state)
+    spec = spec_of(states, name=str(runs[0].parent if len(runs) == 1 else runs[0].parent.parent))
+    return Answers(spec, {name: np.stack([part[name] for part in parts]) for name in parts[0]})
+
+
+def evaluate_model(
+    model: str | os.PathLike[str], faces: FaceSet, *, device: str = "auto", members: bool = False
+) -> dict[str, Any]:
+    """``metrics.report`` of a model on ``faces``.
+
+    Args:
+        members: add ``members``, a report for each member by itself, and ``ensemble``, one for each ensemble rule.
+    """
+    answers = ask(model, faces, device=device)
+    report = answers.report(faces)
+    if members:
+        report["members"] = [answers.member(k).report(faces) for k in range(answers.spec.members)]
+        report["ensemble"] = {rule: answers.by_rule(rule).report(faces) for rule in get_args(EnsembleRule)}
+    return report

@@ -81,6 +81,75 @@ def expected_calibration_error(probability: Array, truth: Array, bins: int = 15)
     return float(gap)
 
 
+class AuScore:
+    """F1 and accuracy of the action units and the paper's score of both, over any number of batches."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros((len(AU_NAMES), 2, 2), np.int64)  # [unit, truth, predicted]
+
+    def update(self, truth: Array, active: Array) -> None:
+        """Count (N, 8) labels, NaN where unlabelled and active at >= 0.5, against (N, 8) booleans."""
+        for k in range(len(AU_NAMES)):
+            labelled = ~np.isnan(truth[:, k])
+            self._counts[k] += confusion_matrix(truth[labelled, k] >= 0.5, active[labelled, k], 2)
+
+    def compute(self) -> dict[str, float]:
+        """``f1``: mean of the units with labels; ``accuracy`` of all decisions; ``score``: (F1 + accuracy) / 2."""
+        labelled = self._counts.sum((1, 2)) > 0
+        if not labelled.any():
+            return {"f1": 0.0, "accuracy": 0.0, "score": 0.0}
+        f1 = float(np.mean([f1_by_class(counts)[1] for counts in self._counts[labelled]]))
+        accuracy = float(np.trace(self._counts.sum(0)) / self._counts.sum())
+        return {"f1": f1, "accuracy": accuracy, "score": (f1 + accuracy) / 2}
+
+
+class ExpressionScore:
+    """Macro F1 and accuracy of the expressions and the paper's score of both, over any number of batches."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros((len(EXPRESSION_NAMES), len(EXPRESSION_NAMES)), np.int64)
+
+    def update(self, truth: Array, predicted: Array) -> None:
+        """Count (N,) class indices, NaN where unlabelled, against (N,) class indices."""
+        labelled = ~np.isnan(truth)
+        self._counts += confusion_matrix(truth[labelled], predicted[labelled], len(EXPRESSION_NAMES))
+
+    @property
+    def confusion(self) -> npt.NDArray[np.int64]:
+        """(7, 7) counts, rows the truth, columns the prediction."""
+        return self._counts
+
+    def compute(self) -> dict[str, float]:
+        """``macro_f1``, ``accuracy`` and ``score``: .67 macro F1 + .33 accuracy."""
+        total = int(self._counts.sum())
+        f1 = float(f1_by_class(self._counts).mean())
+        accuracy = float(np.trace(self._counts)) / total if total else 0.0
+        return {"macro_f1": f1, "accuracy": accuracy, "score": 0.67 * f1 + 0.33 * accuracy}
+
+
+class VaScore:
+    """Concordance of valence and arousal over any number of batches, from sums: nothing is kept of a batch."""
+
+    def __init__(self) -> None:
+        self._sums = np.zeros((2, 5))  # of x, y, x^2, y^2, xy for valence and arousal
+        self._count = 0
+
+    def update(self, truth: Array, predicted: Array) -> None:
+        """Add (N, 2) labels, NaN where unlabelled, and (N, 2) predictions."""
+        labelled = ~np.isnan(truth).any(1)
+        x, y = predicted[labelled].astype(np.float64), truth[labelled].astype(np.float64)
+        self._sums += np.stack([x.sum(0), y.sum(0), (x * x).sum(0), (y * y).sum(0), (x * y).sum(0)], axis=1)
+        self._count += int(labelled.sum())
+
+    def compute(self) -> dict[str, float]:
+        """``valence`` and ``arousal``: the CCC of each (:func:`ccc`); ``score``: their mean."""
+        values = []
+        for x, y, xx, yy, xy in self._sums / max(1, self._count):
+            spread = (xx - x * x) + (yy - y * y) + (x - y) ** 2
+            values.append(float(2 * (xy - x * y) / spread) if spread > 0 else 0.0)
+        return {"valence": values[0], "arousal": values[1], "score": (values[0] + values[1]) / 2}
+
+
 def report(
     *,
     expression: Array,
@@ -93,7 +162,8 @@ def report(
 ) -> dict[str, object]:
     """The JSON object of ``affectkit train evaluate``.
 
-    A part without any label is null. An AU label counts as active at >= 0.5.
+    A part without any label is null. An AU label counts as active at >= 0.5. ``scores`` are the paper's: AU (F1 +
+    accuracy) / 2, expression .67 macro F1 + .33 accuracy, VA the mean CCC.
 
     Args:
         expression: (N,) class index, NaN where unlabelled.
@@ -105,27 +175,37 @@ def report(
         au_thresholds: (8,).
     """
     labelled = ~np.isnan(expression)
-    truth = expression[labelled].astype(int)
     expression_part: dict[str, object] | None = None
     ece: float | None = None
+    scores: dict[str, float] = {}
     if labelled.any():
-        probability = expression_probability[labelled]
-        confusion = confusion_matrix(truth, probability.argmax(1), len(EXPRESSION_NAMES))
-        f1 = f1_by_class(confusion)
+        counted = ExpressionScore()
+        counted.update(expression, expression_probability.argmax(1))
+        result = counted.compute()
         expression_part = {
             "count": int(labelled.sum()),
-            "accuracy": float((probability.argmax(1) == truth).mean()),
-            "macro_f1": float(f1.mean()),
-            "f1": dict(zip(EXPRESSION_NAMES, map(float, f1), strict=True)),
-            "confusion": confusion.tolist(),
+            "accuracy": result["accuracy"],
+            "macro_f1": result["macro_f1"],
+            "f1": dict(zip(EXPRESSION_NAMES, map(float, f1_by_class(counted.confusion)), strict=True)),
+            "confusion": counted.confusion.tolist(),
         }
-        ece = expected_calibration_error(probability, truth)
+        ece = expected_calibration_error(expression_probability[labelled], expression[labelled].astype(int))
+        scores["expression"] = result["score"]
+    if not np.isnan(au).all():
+        decided = AuScore()
+        decided.update(au, au_probability >= au_thresholds)
+        scores["au"] = decided.compute()["score"]
+    if not np.isnan(va).any(1).all():
+        concordance = VaScore()
+        concordance.update(va, va_predicted)
+        scores["va"] = concordance.compute()["score"]
     return {
         "count": len(expression),
         "expression": expression_part,
         "au": _au_report(au, au_probability, au_thresholds),
         "va": _va_report(va, va_predicted),
         "ece": ece,
+        "scores": scores,
     }
 
 

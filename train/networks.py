@@ -6,7 +6,7 @@ Deng, Chen, Shi, "Multitask Emotion Recognition with Incomplete Labels", FG 2020
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -216,6 +216,38 @@ class TemporalHeads(nn.Module):
             logits.append(self.classifier[task](torch.relu(states)))
         expression, au, va = logits
         return Outputs(expression, au, va, features)
+
+
+class MultitaskCNNRNN(nn.Module):
+    """The CNN-RNN: recurrent heads over the features of a CNN, which stays as it is.
+
+    The CNN's own batch statistics are not moved and nothing flows back into it: it is frozen, as the paper's option
+    ``--frozen`` says.
+    """
+
+    def __init__(self, cnn: MultitaskCNN) -> None:
+        super().__init__()
+        self.cnn = cnn.eval().requires_grad_(False)
+        self.heads = TemporalHeads()
+
+    @property
+    def config(self) -> NetworkConfig:
+        """The CNN's."""
+        return self.cnn.config
+
+    def train(self, mode: bool = True) -> Self:
+        """Of the heads only."""
+        super().train(mode)
+        self.cnn.eval()
+        return self
+
+    def forward(self, faces: Tensor) -> Outputs:
+        """(B, T, S, S, C) faces -> logits of all B * T frames, one sequence after another."""
+        with torch.no_grad():
+            features = self.cnn(faces.flatten(0, 1)).features.float()  # (B * T, 3, 128)
+        with torch.autocast(faces.device.type, enabled=False):  # the GRUs are small, and bfloat16 has too few digits
+            answer = self.heads(features.unflatten(0, faces.shape[:2]))
+        return Outputs(answer.expression.flatten(0, 1), answer.au.flatten(0, 1), answer.va.flatten(0, 1), features)
 
 
 def multiply_adds(network: MultitaskCNN) -> int:

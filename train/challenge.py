@@ -1,0 +1,96 @@
+"""Files in the format of the ABAW challenge: a text file a video and task, one header line, then a line a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from affectkit.errors import SourceError
+from affectkit.sinks import write_text
+from affectkit.train.data import FaceSet
+from affectkit.train.datasets.manifest import AU_COLUMNS, lines_of
+from affectkit.train.evaluate import Answers
+from affectkit.train.sequences import videos
+from affectkit.types import AU_NAMES, EXPRESSION_NAMES
+
+PICTURES = (".jpg", ".jpeg", ".png")
+
+HEADERS = {
+    "AU_Set": ",".join(AU_COLUMNS),
+    "EXPR_Set": ",".join(name.capitalize() for name in EXPRESSION_NAMES),
+    "VA_Set": "valence,arousal",
+}
+NOTHING = {"AU_Set": ",".join(["-1"] * 8), "EXPR_Set": "-1", "VA_Set": "-5,-5"}
+"""The line of a frame without a face, as the annotations mark frames to leave out."""
+
+
+def faces_of_crops(folder: Path) -> FaceSet:
+    """The faces of ``FOLDER/VIDEO/00001.jpg`` ...: the picture numbered i + 1 is frame i, as in Aff-Wild2.
+
+    Raises:
+        SourceError: no such picture is there, or a name is no frame number.
+    """
+    pictures = sorted(path for path in folder.glob("*/*") if path.suffix.lower() in PICTURES)
+    if not pictures:
+        raise SourceError(f"{folder}: no pictures VIDEO/00001.jpg in it; give the folder cropped_aligned")
+    for path in pictures:
+        if not path.stem.isdecimal() or int(path.stem) < 1:
+            raise SourceError(f"{path}: its name should be the frame's number, from 1 on")
+    count = len(pictures)
+    return FaceSet(
+        names=tuple(path.relative_to(folder).as_posix() for path in pictures),
+        images=tuple(pictures),
+        landmarks=np.full((count, 5, 2), np.nan, np.float32),
+        expression=np.full(count, np.nan, np.float32),
+        expression_target=np.full((count, len(EXPRESSION_NAMES)), np.nan, np.float32),
+        au=np.full((count, len(AU_NAMES)), np.nan, np.float32),
+        va=np.full((count, 2), np.nan, np.float32),
+        person=("",) * count,
+        video=tuple(path.parent.name for path in pictures),
+        frame=np.array([int(path.stem) - 1 for path in pictures], np.float32),
+    )
+
+
+def read_lengths(path: Path) -> dict[str, int]:
+    """Frames of each video, from lines ``VIDEO FRAMES``.
+
+    Raises:
+        SourceError: a line is not of that form.
+    """
+    lengths = {}
+    for line in lines_of(path):
+        name, _, number = line.rpartition(" ")
+        if not name.strip() or not number.isdecimal():
+            raise SourceError(f"{path}: expected lines 'VIDEO FRAMES', got {line!r}")
+        lengths[name.strip()] = int(number)
+    return lengths
+
+
+def write_predictions(answers: Answers, faces: FaceSet, folder: Path, *, lengths: Mapping[str, int]) -> int:
+    """Write ``FOLDER/{AU,EXPR,VA}_Set/VIDEO.txt`` and return the number of videos.
+
+    A video has a line for each of its ``lengths`` frames, or, where that is unknown, up to its last face.
+    """
+    decoded = answers.decoded()
+    order = [answers.spec.au_labels.index(name) for name in AU_NAMES]
+    active = decoded["au"] >= np.asarray(answers.spec.au_thresholds)[order]
+    for task in HEADERS:
+        (folder / task).mkdir(parents=True, exist_ok=True)
+    found = videos(faces)
+    for rows in found:
+        name, frames = faces.video[rows[0]], faces.frame[rows].astype(int)
+        if Path(name).name != name:
+            raise SourceError(f"{name!r}: a video's name becomes a file's; it cannot be a path")
+        length = lengths.get(name, int(frames[-1]) + 1)
+        lines = {task: [nothing] * length for task, nothing in NOTHING.items()}
+        for row, frame in zip(rows, frames, strict=True):
+            if frame >= length:
+                raise SourceError(f"{name}: has a face in frame {frame}, but --lengths gives it {length} frames")
+            lines["AU_Set"][frame] = ",".join(str(int(on)) for on in active[row])
+            lines["EXPR_Set"][frame] = str(int(decoded["expression"][row].argmax()))
+            lines["VA_Set"][frame] = ",".join(f"{value:.4f}" for value in decoded["va"][row])
+        for task, header in HEADERS.items():
+            write_text(folder / task / f"{name}.txt", "\n".join([header, *lines[task]]) + "\n")
+    return len(found)

@@ -1,0 +1,73 @@
+"""Training runs as models: which checkpoints a path names, and the spec of the model that they make together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affectkit.errors import ModelError
+from affectkit.spec import EnsembleRule, ModelSpec
+from affectkit.train.loop import config_from_dict
+from affectkit.train.networks import FEATURE_WIDTH
+
+BEST_NAME = "best.pt"
+
+
+def checkpoint_of(path: Path) -> Path:
+    """The best checkpoint of a run's folder, or the file itself."""
+    return path / BEST_NAME if path.is_dir() else path
+
+
+def checkpoints_of(path: Path) -> list[Path]:
+    """The checkpoints that ``path`` names: a file, a run, or a folder of students' runs; none for anything else."""
+    if path.is_file() and path.suffix == ".pt":
+        return [path]
+    if (path / BEST_NAME).is_file():
+        return [path / BEST_NAME]
+    found = [folder / BEST_NAME for folder in path.glob("student_*") if (folder / BEST_NAME).is_file()]
+    return sorted(found, key=lambda file: (len(file.parent.name), file.parent.name))  # student_10 after student_9
+
+
+def spec_of(
+    states: Sequence[dict[str, Any]],
+    *,
+    name: str,
+    version: str = "1",
+    licence: str = "unknown",
+    trained_on: Sequence[str] = (),
+    ensemble: EnsembleRule = "probabilities",
+    metrics: dict[str, Any] | None = None,
+) -> ModelSpec:
+    """What the members of these checkpoints expect and answer.
+
+    Thresholds and temperature are the means of those that the runs found on their dev part; for several members
+    ``affectkit train calibrate`` fits better ones.
+
+    Raises:
+        ModelError: the members need different inputs.
+    """
+    inputs = {config_from_dict(state["config"]).input_spec() for state in states}
+    if len(inputs) != 1:
+        raise ModelError("members of one model need the same input; these runs differ in it")
+    thresholds = np.mean([state.get("au_thresholds", [0.5] * 8) for state in states], axis=0)
+    temperature = float(np.mean([state.get("expression_temperature", 1.0) for state in states]))
+    return ModelSpec(
+        name=name,
+        version=version,
+        licence=licence,
+        trained_on=tuple(trained_on),
+        input=inputs.pop(),
+        au_thresholds=tuple(round(float(t), 4) for t in thresholds),
+        au_thresholds_from=states[0].get("au_thresholds_from", "0.5, not calibrated"),
+        expression_temperature=round(temperature, 4),
+        expression_temperature_from="least log loss on the dev part of the training data"
+        if temperature != 1
+        else "not calibrated",
+        members=len(states),
+        feature_width=FEATURE_WIDTH,
+        ensemble=ensemble,
+        metrics=metrics or {},
+    )

@@ -1,0 +1,127 @@
+"""Frames of a video as sequences, for the CNN-RNN: which frames go together, batches of them, and answers in order.
+
+A video's frames are taken in the order of their numbers; a number that is missing (no face was found) is passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from affectkit.errors import SourceError
+from affectkit.spec import InputSpec
+from affectkit.train.balance import Index
+from affectkit.train.data import Augmentation, Batch, FaceSet, augment, cut, labels_of
+from affectkit.train.losses import Labels
+from affectkit.train.networks import TASK_WIDTHS, MultitaskCNNRNN
+from affectkit.types import Array
+
+
+def videos(faces: FaceSet) -> list[Index]:
+    """The rows of each video by frame number, videos in the order of their first row.
+
+    Raises:
+        SourceError: no face names the video and frame it comes from.
+    """
+    rows: dict[str, list[int]] = {}
+    for i, name in enumerate(faces.video):
+        if name and not np.isnan(faces.frame[i]):
+            rows.setdefault(name, []).append(i)
+    if not rows:
+        raise SourceError("no face names its video and frame; sequences need the manifest's columns video and frame")
+    return [np.array(sorted(part, key=lambda i: faces.frame[i]), np.int64) for part in rows.values()]
+
+
+def paper_windows(count: int, length: int) -> list[tuple[int, int]]:
+    """(start, stop) of non-overlapping windows, the last one moved back so that it ends on the last frame.
+
+    A clip shorter than the window is one window of its own length.
+    """
+    if count <= length:
+        return [(0, count)]
+    starts = [*range(0, count - length, length), count - length]
+    return [(start, start + length) for start in starts]
+
+
+def plan_sequences(faces: FaceSet, *, length: int, batch_size: int, seed: int, epoch: int) -> list[list[Index]]:
+    """The sequences of every batch of an epoch, each ``length`` rows.
+
+    Every epoch cuts the videos at other places. A video shorter than ``length`` is filled up with -1. The last,
+    smaller batch is kept only where it is the only one: unlike the CNN, the heads have no batch statistics.
+    """
+    rng = np.random.default_rng((seed, epoch))
+    sequences = []
+    for rows in videos(faces):
+        shift = int(rng.integers(0, length))
+        for k in range(-(-len(rows) // length)):
+            start = min(max(0, k * length - shift), max(0, len(rows) - length))
+            part = rows[start : start + length]
+            sequences.append(np.concatenate([part, np.full(length - len(part), -1, np.int64)]))
+    order = [sequences[i] for i in rng.permutation(len(sequences))]
+    whole = max(1, len(order) // batch_size)
+    return [order[k * batch_size : (k + 1) * batch_size] for k in range(whole)]
+
+
+def sequence_batches(
+    faces: FaceSet,
+    spec: InputSpec,
+    *,
+    length: int,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    first: int = 0,
+    how: Augmentation | None = None,
+) -> Iterator[Batch]:
+    """The batches of :func:`plan_sequences` from ``first`` on; a sequence is disturbed by one draw for all its frames.
+
+    Rows that fill up a short video repeat its last face and have no labels.
+    """
+    how = how or Augmentation()
+    plan = plan_sequences(faces, length=length, batch_size=batch_size, seed=seed, epoch=epoch)
+    for step in range(first, len(plan)):
+        crops, parts = [], []
+        for rows in plan[step]:
+            there = rows[rows >= 0]
+            draw = (seed, epoch, int(rows[0]))
+            frames = [
+                augment(faces.image(i), faces.landmarks[i], spec, how, np.random.default_rng(draw)) for i in there
+            ]
+            crops.append(np.stack(frames + [frames[-1]] * (len(rows) - len(there))))
+            labels = labels_of(faces, np.maximum(rows, 0))
+            for values in (labels.expression, labels.au, labels.va):
+                values[torch.from_numpy(rows < 0)] = torch.nan
+            parts.append(labels)
+        yield Batch(
+            torch.from_numpy(np.stack(crops)),
+            Labels(
+                torch.cat([part.expression for part in parts]),
+                torch.cat([part.au for part in parts]),
+                torch.cat([part.va for part in parts]),
+            ),
+        )
+
+
+@torch.no_grad()
+def sequence_logits(network: MultitaskCNNRNN, faces: FaceSet, spec: InputSpec, length: int) -> dict[str, Array]:
+    """Logits of every face that belongs to a video, by :func:`paper_windows`.
+
+    Where the last window reaches back over frames that have an answer already, they keep the one they have.
+
+    Returns:
+        ``expression`` (N, 7), ``au`` (N, 8), ``va`` (N, 40) in the order of ``faces``; NaN for faces of no video.
+    """
+    network.eval()
+    device = next(network.parameters()).device
+    logits = {task: np.full((len(faces), width), np.nan, np.float32) for task, width in TASK_WIDTHS.items()}
+    for rows in videos(faces):
+        for start, stop in paper_windows(len(rows), length):
+            window = rows[start:stop]
+            crops = np.stack([cut(faces.image(i), faces.landmarks[i], spec) for i in window])
+            outputs = network(torch.from_numpy(crops)[None].to(device))
+            new = np.isnan(logits["au"][window, 0])
+            for task, answer in logits.items():
+                answer[window[new]] = getattr(outputs, task).cpu().numpy()[new]
+    return dict(logits)
