@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
 import shutil
 import tempfile
 import warnings
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import onnx.helper
 import onnx.numpy_helper
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from affectkit.errors import EngineError, OutputError
 from affectkit.export.verify import Parity, compare
@@ -51,10 +54,7 @@ class FusedMembers(nn.Module):
 
 
 def write_onnx(members: Sequence[MultitaskCNN], path: Path) -> None:
-    """Export the members as one graph with a free number of faces.
-
-    Batch-norm is folded into the weights by ONNX Runtime when it loads the file.
-    """
+    """Export the members as one graph with a free number of faces; the exporter folds batch-norm into the weights."""
     network = FusedMembers([member.eval() for member in members])
     config = members[0].config
     example = torch.zeros(2, config.size, config.size, config.channels, dtype=torch.uint8)
@@ -85,12 +85,32 @@ def write_onnx(members: Sequence[MultitaskCNN], path: Path) -> None:
 
 
 @torch.no_grad()
-def round_to_half(members: Sequence[MultitaskCNN]) -> None:
-    """Round the weights that :func:`store_as_half` stores to what float16 can hold, so that both compute the same."""
-    for member in members:
-        for parameter in member.parameters():
-            if parameter.ndim > 1:  # biases and batch statistics are few, and small values of theirs matter
-                parameter.copy_(parameter.half().float())
+def rounded_to_half(member: MultitaskCNN) -> MultitaskCNN:
+    """A copy without batch-norm after convolutions, whose weights :func:`store_as_half` stores without loss.
+
+    Batch-norm goes first, because exporters fold it into the weights, which would then be other numbers than those that
+    were rounded. Biases and what is left of the statistics are few, and small values of theirs matter: they stay.
+
+    Raises:
+        EngineError: folding changed what the network answers.
+    """
+    copied = copy.deepcopy(member).eval()
+    for module in list(copied.modules()):
+        children = list(module.named_children())
+        for (name, conv), (norm_name, norm) in pairwise(children):  # a norm registered right after a conv follows it
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, name, fuse_conv_bn_eval(conv, norm))
+                setattr(module, norm_name, nn.Identity())
+    config = member.config
+    faces = torch.from_numpy(golden_faces(config.size, config.channels))
+    before, after = (FusedMembers([network])(faces) for network in (member.eval(), copied))
+    for name, want, got in zip(OUTPUT_NAMES, before, after, strict=True):
+        if float((want - got).abs().max()) > 1e-3 * float(want.abs().max()):
+            raise EngineError(f"folding batch-norm changed the output {name!r}")
+    for parameter in copied.parameters():
+        if parameter.ndim > 1:
+            parameter.copy_(parameter.half().float())
+    return copied
 
 
 def store_as_half(path: Path) -> None:
@@ -157,7 +177,8 @@ def write_model_folder(
         spec: without ``files``, which are filled in here.
         card: text of the model card.
         half: store the weights of convolutions and linear layers as float16, which halves the file; they are widened
-            again when it is loaded, so all computation stays float32. The members themselves are rounded by it.
+            again when it is loaded, so all computation stays float32. The golden outputs are those of the rounded
+            weights.
 
     Returns:
         how far ONNX Runtime's outputs are from torch's.
@@ -174,7 +195,7 @@ def write_model_folder(
         partial = Path(scratch) / folder.name
         partial.mkdir()
         if half:
-            round_to_half(members)
+            members = [rounded_to_half(member) for member in members]
         write_onnx(members, partial / FRAME_NAME)
         if half:
             store_as_half(partial / FRAME_NAME)

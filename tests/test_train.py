@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import math
+import shutil
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -12,6 +14,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
+import onnx.helper
+import onnx.numpy_helper
 import pytest
 import torch
 from patterns import NAN, SMALL, config, faces_with_a_pattern, states_are_equal
@@ -437,6 +442,39 @@ def test_export_reproduces_torch(run: Path, tmp_path: Path, members: int) -> Non
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_half_storage_halves_the_file_and_hardly_changes_the_answers(run: Path, tmp_path: Path) -> None:
+    export([run] * 2, tmp_path / "whole")
+    export([run] * 2, tmp_path / "half", half=True)
+    graph = onnx.load(tmp_path / "half" / "frame.onnx").graph
+    large = [tensor for tensor in graph.initializer if len(tensor.dims) > 1]
+    assert large and {tensor.data_type for tensor in large} == {onnx.TensorProto.FLOAT16}
+    weights = sum(math.prod(tensor.dims) for tensor in large)
+    saved = (tmp_path / "whole" / "frame.onnx").stat().st_size - (tmp_path / "half" / "frame.onnx").stat().st_size
+    assert saved > 1.8 * weights  # two bytes a weight, less the names of the casts
+    assert all(part.relative <= 1e-4 for part in verify(models.load(tmp_path / "half"), device="cpu"))
+    crops = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 1)).astype(np.uint8)
+    with Predictor(tmp_path / "whole") as whole, Predictor(tmp_path / "half") as half:
+        (_, want), (_, got) = (p.predict_aligned(crops, return_logits=True) for p in (whole, half))
+    for name in ("expression", "au", "va", "features"):
+        assert 0 < np.abs(got[name] - want[name]).max() < 2e-2 * np.abs(want[name]).max()
+
+
+def test_weights_that_float16_cannot_hold_are_refused(tmp_path: Path) -> None:
+    weight = onnx.numpy_helper.from_array(np.full((2, 2), 0.1, np.float32), "w")
+    node = onnx.helper.make_node("MatMul", ["x", "w"], ["y"])
+    x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 2]) for name in "xy")
+    opset = [onnx.helper.make_opsetid("", 18)]
+    onnx.save(
+        onnx.helper.make_model(onnx.helper.make_graph([node], "g", [x], [y], [weight]), opset_imports=opset),
+        tmp_path / "m.onnx",
+    )
+    before = (tmp_path / "m.onnx").read_bytes()
+    with pytest.raises(EngineError, match="w does not fit into float16"):
+        to_onnx.store_as_half(tmp_path / "m.onnx")
+    assert (tmp_path / "m.onnx").read_bytes() == before
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_an_export_that_differs_leaves_nothing(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(to_onnx, "TOLERANCE", 0.0)
     monkeypatch.setattr(to_onnx, "compare", lambda *a, **k: [to_onnx.Parity("au", 1.0, 1.0, 0.5)])
@@ -463,8 +501,6 @@ def test_precision_equals_recall() -> None:
 def test_calibrate_writes_thresholds_with_their_provenance(
     files: tuple[Path, Path, Path], tiny: Path, tmp_path: Path, run_cli: Cli, rule: str
 ) -> None:
-    import shutil
-
     labels, images, points = files
     model = Path(shutil.copytree(tiny, tmp_path / "model"))
     common = ("--labels", labels, "--images", images, "--landmarks", points)
@@ -672,6 +708,31 @@ def test_several_teachers_are_averaged_as_probabilities() -> None:
     assert p[0].item() == pytest.approx((1 / 7 + 1 / 2) / 2, rel=1e-5)
     assert torch.sigmoid(both.au)[0, 0].item() == pytest.approx((0.5 + 0.75) / 2, rel=1e-5)
     assert losses.decode_va(both.va)[0, 0].item() == pytest.approx(-1 + 2 * 3 / 19, abs=1e-4)
+
+
+def test_a_student_may_start_from_given_weights(tmp_path: Path) -> None:
+    data = faces_with_a_pattern(64), faces_with_a_pattern(32, 1)
+    train(config(epochs=1), *data, tmp_path / "first")
+    first, _ = load_network(tmp_path / "first" / "best.pt")
+    still = config(epochs=1, learning_rate=0.0, weight_decay=0.0, ema=0.0, warmup_steps=0)
+    train(still, *data, tmp_path / "second", teachers=[first], start=first)
+    second, _ = load_network(tmp_path / "second" / "best.pt")
+    pairs = zip(first.parameters(), second.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.skipif(not shutil.which("c++"), reason="torch.compile needs a C++ compiler")
+def test_compiled_steps_are_the_same_steps(tmp_path: Path) -> None:
+    """torch.compile changes the speed; without dropout, which draws other numbers, the losses agree to rounding."""
+    data = faces_with_a_pattern(64), faces_with_a_pattern(32, 1)
+    losses_of: dict[bool, list[float]] = {False: [], True: []}
+    for compiled, seen in losses_of.items():
+        settings = config(epochs=1, network=dataclasses.replace(SMALL, dropout=0.0), compile=compiled)
+        train(
+            settings, *data, tmp_path / str(compiled), on_step=lambda _, __, loss, seen=seen: seen.append(loss["total"])
+        )
+    assert losses_of[True] == pytest.approx(losses_of[False], rel=1e-3) and len(losses_of[True]) == 4
 
 
 def test_a_student_learns_from_its_teacher_alone(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -127,6 +128,8 @@ def _train(
     """Train one network with its progress on stderr; its report on the dev part goes to stdout."""
     if not resume and (run / "last.pt").exists():
         raise click.UsageError(f"{run} holds a run already; give --resume to go on with it, or another folder")
+    if config.compile and config.device == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):
+        raise click.UsageError("--compile needs a C++ compiler, and none is installed; leave it out, or install g++")
     network = MultitaskCNN(config.network)
     parameters = sum(p.numel() for p in network.parameters())
     click.echo(
