@@ -88,8 +88,33 @@ def crop_face(image: UInt8, landmarks: Array, spec: InputSpec) -> UInt8:
         image: RGB (H, W, 3) uint8.
         landmarks: (5, 2) px: eyes, nose tip, mouth corners.
     """
-    crop = warp(image, similarity(landmarks, spec.template_px()), spec.size)
+    crop = warp(image, face_matrix(landmarks, spec), spec.size)
     return to_channels(crop, spec.channels)
+
+
+def face_matrix(landmarks: Array, spec: InputSpec) -> Float32:
+    """(2, 3) matrix, picture -> crop, that brings five points (5, 2) px to where the spec wants them."""
+    if spec.template == "published":
+        return _published_matrix(np.asarray(landmarks, np.float64), spec)
+    return similarity(landmarks, spec.template_px())
+
+
+def _published_matrix(points: Array, spec: InputSpec) -> Float32:
+    """The cut of the published network (reference: its authors' code for videos of one's own).
+
+    Rotated so that the eyes are level; a square around the middle between eye centre and mouth centre, with the side
+    2 * max(distance of the eyes, height from eyes to mouth), of which ``margin`` is shown.
+    """
+    across = points[1] - points[0]
+    eyes, mouth = points[:2].mean(0), points[3:].mean(0)
+    distance = float(np.hypot(*across))
+    if not np.isfinite(points).all() or distance < 1e-6:
+        raise ValueError("the eyes coincide or are unknown, so they say nothing about scale and rotation")
+    side = 2 * max(distance, float(np.hypot(*(mouth - eyes)))) * spec.margin
+    cosine, sine = across / distance
+    linear = spec.size / side * np.array([[cosine, sine], [-sine, cosine]])
+    shift = (spec.size - 1) / 2 - linear @ ((eyes + mouth) / 2)
+    return np.column_stack([linear, shift]).astype(np.float32)
 
 
 def to_channels(image: UInt8, channels: int) -> UInt8:
@@ -103,12 +128,17 @@ def to_channels(image: UInt8, channels: int) -> UInt8:
 
 
 def fit_aligned(image: UInt8, spec: InputSpec) -> UInt8:
-    """A picture that is an aligned face already, resized to the model's input, (S, S, C)."""
+    """A picture that is an aligned face already, resized to the model's input, (S, S, C).
+
+    Where the spec has an ``aligned_size``, it is resized to that and its centre taken, unless it has the input's size.
+    """
     height, width = image.shape[:2]
     if (height, width) != (spec.size, spec.size):
-        shrinks = height >= spec.size and width >= spec.size
-        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        image = np.asarray(cv2.resize(image, (spec.size, spec.size), interpolation=interpolation), np.uint8)
+        side = spec.aligned_size or spec.size
+        interpolation = cv2.INTER_AREA if height >= side and width >= side else cv2.INTER_LINEAR
+        image = np.asarray(cv2.resize(image, (side, side), interpolation=interpolation), np.uint8)
+        first = (side - spec.size) // 2
+        image = image[first : first + spec.size, first : first + spec.size]
     return to_channels(image, spec.channels)
 
 

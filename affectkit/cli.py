@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -485,16 +485,7 @@ class _LateGroup(click.Group):
         self._home, self._extra = home, extra
 
     def _load(self) -> dict[str, click.Command]:
-        from importlib import import_module
-
-        from affectkit.errors import MissingDependency
-
-        try:
-            commands: dict[str, click.Command] = import_module(self._home).COMMANDS
-        except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] not in ("torch", "pandas", "onnx", "onnxscript"):
-                raise
-            raise MissingDependency(str(error.name), self._extra, f"affectkit {self.name}") from error
+        commands: dict[str, click.Command] = _late(self._home, self._extra, f"affectkit {self.name}").COMMANDS
         return commands
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -502,6 +493,52 @@ class _LateGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return self._load().get(cmd_name)
+
+
+@cli.command("import-checkpoints")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Model folder to write.")
+@click.option("--name", help="Name of the model.  [default: the folder's]")
+@click.option(
+    "--ensemble",
+    type=click.Choice(["logits", "probabilities"]),
+    default="logits",
+    show_default=True,
+    help="What is averaged over the members; the published code averages logits.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace the folder if it exists.")
+def import_checkpoints_command(path: Path, output: Path, name: str | None, ensemble: Any, overwrite: bool) -> None:
+    """Turn the released checkpoints in PATH (CNN/, CNN_RNN/, or one .pth) into a model folder (extra: export)."""
+    checkpoints = _late("affectkit.export.checkpoints", "export", "importing checkpoints")
+    files = checkpoints.find_checkpoints(path)
+    parity = checkpoints.import_checkpoints(files, output, name=name, ensemble=ensemble, overwrite=overwrite)
+    _show_parity(parity)
+    click.echo(f"{len(files)} member{'s' * (len(files) != 1)} -> {output}", err=True)
+
+
+def _show_parity(parity: Iterable[Any]) -> None:
+    """How far every output is from the original."""
+    click.echo(f"{'output':20} {'largest':>10} {'mean':>10} {'relative':>10} {'cosine':>12}")
+    for one in parity:
+        click.echo(f"{one.name:20} {one.largest:10.2e} {one.mean:10.2e} {one.relative:10.2e} {one.cosine:12.9f}")
+
+
+def _late(module: str, extra: str, purpose: str) -> Any:
+    """A module that needs an extra, imported when it is used.
+
+    Raises:
+        MissingDependency: the extra is not installed.
+    """
+    from importlib import import_module
+
+    from affectkit.errors import MissingDependency
+
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("torch", "pandas", "onnx", "onnxscript", "onnxruntime"):
+            raise
+        raise MissingDependency(str(error.name), extra, purpose) from error
 
 
 cli.add_command(

@@ -14,6 +14,7 @@ DEFAULT_MODEL = "lite"
 EMBEDDED = Path(__file__).parent / "models"
 SPEC_NAME = "model.json"
 FRAME_NAME = "frame.onnx"
+TEMPORAL_NAME = "temporal.onnx"
 GOLDEN_NAME = "golden.npz"
 
 
@@ -28,6 +29,11 @@ class ModelFolder:
     def frame_onnx(self) -> Path:
         """The network that looks at single faces."""
         return self.path / FRAME_NAME
+
+    @property
+    def temporal_onnx(self) -> Path | None:
+        """The network that looks at sequences; None for models without one."""
+        return None if self.spec.temporal is None else self.path / TEMPORAL_NAME
 
     @property
     def golden(self) -> Path:
@@ -75,7 +81,7 @@ def read_spec(folder: Path) -> ModelSpec:
 def check_files(folder: Path, spec: ModelSpec) -> list[str]:
     """What is wrong with a folder's files, one line each; empty where all is well."""
     problems = []
-    for name in (FRAME_NAME, GOLDEN_NAME):
+    for name in (FRAME_NAME, GOLDEN_NAME, *([TEMPORAL_NAME] if spec.temporal else [])):
         if name not in spec.files:
             problems.append(f"{folder / SPEC_NAME}: lists no checksum for {name}")
     for path in sorted(folder.iterdir()):  # a network may name further files, which nobody would have checked

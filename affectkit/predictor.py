@@ -17,12 +17,14 @@ from affectkit import models
 from affectkit.align import align, crop_face, fit_aligned, take_whole
 from affectkit.batch import batched
 from affectkit.engines import Engine, check_device, open_engine
+from affectkit.errors import ModelError
 from affectkit.faces.base import Detector
 from affectkit.faces.mtcnn import Mtcnn
 from affectkit.faces.tracking import Tracker, TrackingConfig, track, whole_pictures
 from affectkit.readout import check_outputs, read_out
 from affectkit.sinks import Table, table_of
 from affectkit.spec import ModelSpec
+from affectkit.temporal import run_sequence
 from affectkit.types import Affect, Array, CroppedFrame, Detection, Face, FrameResult, UInt8, check_image
 from affectkit.video import Source, open_source
 
@@ -84,6 +86,8 @@ class Predictor:
         self._detect_every = TrackingConfig(detect_every=detect_every).detect_every
         self._model = models.load(model)
         self._engine = engine or open_engine(self._model.frame_onnx, device=device, threads=threads)
+        temporal = self._model.temporal_onnx
+        self._temporal = None if temporal is None else open_engine(temporal, device=device, threads=threads)
         self._face_engines = []
         if isinstance(detector, str):
             if detector != "mtcnn":
@@ -240,6 +244,38 @@ class Predictor:
             raise ValueError("no crops, so there are no logits to return")
         return affects, {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
 
+    @overload
+    def predict_sequence(self, crops: UInt8) -> list[Affect]: ...
+
+    @overload
+    def predict_sequence(self, crops: UInt8, *, return_logits: bool) -> tuple[list[Affect], dict[str, Array]]: ...
+
+    def predict_sequence(
+        self, crops: UInt8, *, return_logits: bool = False
+    ) -> list[Affect] | tuple[list[Affect], dict[str, Array]]:
+        """Consecutive aligned faces of one person, through the model's temporal part.
+
+        The frames are cut into windows of the length that the model was trained with, the last one moved back so that
+        it ends on the last frame; a shorter clip is one window.
+
+        Args:
+            crops: (N, H, W, 3) RGB or (N, H, W, 1) grey uint8, in the order of time; N >= 1.
+            return_logits: also return the members' logits: ``expression`` (M, N, 7), ``au`` (M, N, 8) and ``va``
+                (M, N, 40), labels in the order of the spec.
+
+        Raises:
+            ModelError: the model has no temporal part.
+        """
+        if self._temporal is None or self.spec.temporal is None:
+            raise ModelError(
+                f"model {self.spec.name!r} has no temporal part: it looks at single frames; use predict_aligned"
+            )
+        _, single = self.predict_aligned(crops, return_logits=True)
+        logits = run_sequence(self._temporal.run, single["features"], self.spec.temporal.sequence_length)
+        check_outputs(logits, self.spec, len(crops))
+        affects = read_out(logits, self.spec)
+        return (affects, logits) if return_logits else affects
+
     def _affects(self, crops: UInt8) -> list[Affect]:
         affects: list[Affect] = []
         for start in range(0, len(crops), self._batch_size):  # a single frame may hold more faces than a batch
@@ -269,6 +305,8 @@ class Predictor:
     def close(self) -> None:
         """Free the networks; the predictor cannot be used after."""
         self._engine.close()
+        if self._temporal is not None:
+            self._temporal.close()
         for engine in self._face_engines:
             engine.close()
         self._detector.close()

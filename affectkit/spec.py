@@ -29,6 +29,8 @@ TEMPLATES: dict[str, tuple[tuple[float, float], ...]] = {
     "tight": ((0.315, 0.388), (0.685, 0.388), (0.500, 0.586), (0.348, 0.785), (0.652, 0.785)),
     # The usual 112 px template of face recognition (ArcFace), 3.2 inter-ocular distances wide, mirrored and averaged.
     "arcface": ((0.3427, 0.4607), (0.6573, 0.4607), (0.5000, 0.6405), (0.3697, 0.8240), (0.6303, 0.8240)),
+    # Nominal points of the crop that the published network was trained on; align.py cuts by its rule, not by these.
+    "published": ((0.25, 0.25), (0.75, 0.25), (0.50, 0.52), (0.31, 0.75), (0.69, 0.75)),
 }
 """Where the five points lie in the crop, as fractions of its side: eyes, nose tip, mouth corners, left to right."""
 
@@ -45,6 +47,9 @@ class InputSpec:
     """Key into ``TEMPLATES``."""
     margin: float = 1.0
     """Width of the crop relative to the template's; over 1 shows more around the face."""
+    aligned_size: int | None = None
+    """Pictures that are aligned faces already are resized to this side, px, of which the centre is taken; None:
+    to ``size``."""
 
     def template_px(self) -> Float32:
         """The five points of an aligned face, (5, 2) px; (0, 0) is the centre of the top left pixel."""
@@ -115,6 +120,8 @@ class ModelSpec:
             )
         if self.input.channels not in (1, 3) or self.input.size < 1 or not 0 < self.input.margin < math.inf:
             raise ModelError(f"model {self.name!r}: impossible input {self.input}")
+        if self.input.aligned_size is not None and self.input.aligned_size < self.input.size:
+            raise ModelError(f"model {self.name!r}: aligned_size must be at least size, got {self.input}")
         if self.ensemble not in get_args(EnsembleRule):
             raise ModelError(
                 f"model {self.name!r}: ensemble rule {self.ensemble!r} is unknown; allowed: "
@@ -143,6 +150,7 @@ class ModelSpec:
                 "channels": self.input.channels,
                 "template": self.input.template,
                 "margin": self.input.margin,
+                "aligned_size": self.input.aligned_size,
             },
             "tasks": {
                 "expression": {
@@ -206,6 +214,9 @@ class ModelSpec:
                     channels=document["input"]["channels"],
                     template=str(document["input"]["template"]),
                     margin=float(document["input"]["margin"]),
+                    aligned_size=None
+                    if document["input"].get("aligned_size") is None
+                    else int(document["input"]["aligned_size"]),
                 ),
                 au_thresholds=tuple(map(float, tasks["au"]["thresholds"])),
                 au_thresholds_from=str(tasks["au"]["thresholds_from"]),

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from affectkit.errors import ModelError
 from affectkit.export.to_onnx import write_model_folder
 from affectkit.export.verify import Parity
-from affectkit.train.loop import load_network
+from affectkit.train.loop import load_any
+from affectkit.train.networks import MultitaskCNNRNN
 from affectkit.train.runs import checkpoint_of, spec_of
 
 
@@ -28,7 +30,11 @@ def export_runs(
     """Fuse the best checkpoints of ``runs`` into one model folder; the arguments are those of
     :func:`affectkit.train.runs.spec_of` and :func:`write_model_folder`.
     """
-    loaded = [load_network(checkpoint_of(run)) for run in runs]
+    loaded = [load_any(checkpoint_of(run)) for run in runs]
+    cnns = [network.cnn if isinstance(network, MultitaskCNNRNN) else network for network, _ in loaded]
+    heads = [network.heads for network, _ in loaded if isinstance(network, MultitaskCNNRNN)]
+    if heads and len(heads) != len(cnns):
+        raise ModelError("members of one model are either all CNNs or all CNN-RNNs; these runs are both")
     spec = spec_of(
         [state for _, state in loaded],
         name=name,
@@ -37,5 +43,4 @@ def export_runs(
         trained_on=trained_on,
         metrics=metrics,
     )
-    networks = [network for network, _ in loaded]
-    return write_model_folder(networks, spec, folder, card=card, overwrite=overwrite, half=half)
+    return write_model_folder(cnns, spec, folder, card=card, temporal=heads, overwrite=overwrite, half=half)

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from affectkit.errors import EngineError, OutputError
-from affectkit.export.verify import Parity, compare
-from affectkit.models import FRAME_NAME, GOLDEN_NAME, SPEC_NAME, sha256
+from affectkit.export.verify import Parity, compare_golden
+from affectkit.models import FRAME_NAME, GOLDEN_NAME, SPEC_NAME, TEMPORAL_NAME, sha256
 from affectkit.spec import ModelSpec
-from affectkit.train.networks import MultitaskCNN
+from affectkit.train.networks import FEATURE_WIDTH, MultitaskCNN, TemporalHeads
 from affectkit.types import Array, UInt8
 
 OPSET = 18
@@ -53,19 +53,56 @@ class FusedMembers(nn.Module):
         )
 
 
+class FusedSequences(nn.Module):
+    """M recurrent parts as one: features (M, B, T, 3, F) -> (M, B, T, 7), (M, B, T, 8), (M, B, T, 40)."""
+
+    def __init__(self, heads: Sequence[TemporalHeads]) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(heads)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        answers = [part(features[k]) for k, part in enumerate(self.heads)]
+        return (
+            torch.stack([a.expression for a in answers]),
+            torch.stack([a.au for a in answers]),
+            torch.stack([a.va for a in answers]),
+        )
+
+
 def write_onnx(members: Sequence[MultitaskCNN], path: Path) -> None:
     """Export the members as one graph with a free number of faces; the exporter folds batch-norm into the weights."""
     network = FusedMembers([member.eval() for member in members])
     config = members[0].config
     example = torch.zeros(2, config.size, config.size, config.channels, dtype=torch.uint8)
+    shapes = {"faces": {0: torch.export.Dim("n", min=1, max=65536)}}
+    _write(network, example, path, input_name="faces", output_names=OUTPUT_NAMES, dynamic_shapes=shapes)
+
+
+def write_temporal_onnx(heads: Sequence[TemporalHeads], path: Path) -> None:
+    """Export the recurrent parts as one graph with a free number of sequences of a free length."""
+    network = FusedSequences([part.eval() for part in heads])
+    example = torch.zeros(len(heads), 2, 5, 3, FEATURE_WIDTH)
+    shapes = {"features": {1: torch.export.Dim("b", min=1, max=65536), 2: torch.export.Dim("t", min=1, max=65536)}}
+    _write(network, example, path, input_name="features", output_names=OUTPUT_NAMES[:3], dynamic_shapes=shapes)
+
+
+def _write(
+    network: nn.Module,
+    example: Tensor,
+    path: Path,
+    *,
+    input_name: str,
+    output_names: Sequence[str],
+    dynamic_shapes: dict[str, Any],
+) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
         program = torch.onnx.export(
             network,
             (example,),
-            input_names=["faces"],
-            output_names=list(OUTPUT_NAMES),
-            dynamic_shapes={"faces": {0: torch.export.Dim("n", min=1, max=65536)}},
+            input_names=[input_name],
+            output_names=list(output_names),
+            dynamic_shapes=dynamic_shapes,
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
@@ -146,6 +183,16 @@ def golden_outputs(members: Sequence[MultitaskCNN], faces: UInt8) -> dict[str, A
     return {name: answer.numpy() for name, answer in zip(OUTPUT_NAMES, answers, strict=True)}
 
 
+@torch.no_grad()
+def golden_sequence(heads: Sequence[TemporalHeads]) -> dict[str, Array]:
+    """Features of two sequences of seven frames, and what torch makes of them; names begin with ``sequence_``."""
+    rng = np.random.default_rng(2020)
+    features = rng.normal(0, 1, (len(heads), 2, 7, 3, FEATURE_WIDTH)).astype(np.float32)
+    answers = FusedSequences([part.eval().float() for part in heads])(torch.from_numpy(features))
+    outputs = {f"sequence_{name}": a.numpy() for name, a in zip(OUTPUT_NAMES[:3], answers, strict=True)}
+    return {"sequence_features": features, **outputs}
+
+
 def golden_faces(size: int, channels: int, count: int = 8) -> UInt8:
     """Inputs for the golden outputs: smooth patterns, noise, flat black, grey and white. No picture of anybody."""
     rng = np.random.default_rng(2020)
@@ -168,10 +215,13 @@ def write_model_folder(
     folder: Path,
     *,
     card: str,
+    temporal: Sequence[TemporalHeads] = (),
     overwrite: bool = False,
     half: bool = False,
 ) -> list[Parity]:
     """Write model.json, frame.onnx, golden.npz and MODEL_CARD.md; over the tolerance nothing is left behind.
+
+    Recurrent parts, one for each member, become temporal.onnx.
 
     Args:
         spec: without ``files``, which are filled in here.
@@ -199,11 +249,15 @@ def write_model_folder(
         write_onnx(members, partial / FRAME_NAME)
         if half:
             store_as_half(partial / FRAME_NAME)
+        names = [FRAME_NAME, GOLDEN_NAME, CARD_NAME]
         faces = golden_faces(spec.input.size, spec.input.channels)
-        expected = golden_outputs(members, faces)
-        arrays: dict[str, Any] = {"faces": faces, **expected}
+        arrays: dict[str, Any] = {"faces": faces, **golden_outputs(members, faces)}
+        if temporal:
+            write_temporal_onnx(temporal, partial / TEMPORAL_NAME)
+            arrays |= golden_sequence(temporal)
+            names.append(TEMPORAL_NAME)
         np.savez_compressed(partial / GOLDEN_NAME, **arrays)
-        parity = compare(partial / FRAME_NAME, faces, expected, device="cpu")
+        parity = compare_golden(partial, arrays, device="cpu")
         worst = max(parity, key=lambda p: p.relative)
         if not worst.relative <= TOLERANCE:
             raise EngineError(
@@ -211,7 +265,6 @@ def write_model_folder(
                 f"allowed is {TOLERANCE:.0e}"
             )
         (partial / CARD_NAME).write_text(card, encoding="utf-8")
-        names = (FRAME_NAME, GOLDEN_NAME, CARD_NAME)
         finished = dataclasses.replace(spec, files={name: sha256(partial / name) for name in names})
         (partial / SPEC_NAME).write_text(finished.to_json(), encoding="utf-8")
         if folder.exists():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +11,8 @@ import numpy as np
 
 from affectkit.engines import open_engine
 from affectkit.errors import ModelError
-from affectkit.models import ModelFolder
-from affectkit.types import Array, UInt8
+from affectkit.models import FRAME_NAME, TEMPORAL_NAME, ModelFolder
+from affectkit.types import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +26,42 @@ class Parity:
     """Mean absolute difference."""
     relative: float
     """``largest`` over the largest absolute value expected."""
+    cosine: float = 1.0
+    """Cosine of the angle between what was got and what was expected, over all values."""
 
 
-def compare(onnx_file: Path, faces: UInt8, expected: dict[str, Array], *, device: str = "cpu") -> list[Parity]:
-    """Run ``faces`` through ``onnx_file`` and measure every output against ``expected``."""
-    engine = open_engine(onnx_file, device=device)
+def compare_golden(folder: Path, golden: Mapping[str, Array], *, device: str = "cpu") -> list[Parity]:
+    """Run the golden inputs through the ONNX files of a model folder and measure every output.
+
+    Args:
+        golden: the arrays of golden.npz: ``faces`` and the outputs they give; for models with a temporal part also
+            ``sequence_features`` and ``sequence_*``.
+    """
+    parity = _run(folder / FRAME_NAME, {"faces": golden["faces"]}, "", golden, device)
+    if "sequence_features" in golden:
+        inputs = {"features": golden["sequence_features"]}
+        parity += _run(folder / TEMPORAL_NAME, inputs, "sequence_", golden, device)
+    return parity
+
+
+def _run(path: Path, inputs: dict[str, Array], prefix: str, golden: Mapping[str, Array], device: str) -> list[Parity]:
+    engine = open_engine(path, device=device)
     try:
-        got = engine.run({"faces": faces})
+        got = engine.run(inputs)
     finally:
         engine.close()
-    return [measure(name, got[name], want) for name, want in expected.items()]
+    return [measure(prefix + name, answer, golden[prefix + name]) for name, answer in got.items()]
 
 
 def measure(name: str, got: Array, want: Array) -> Parity:
     """The differences of one output."""
-    difference = np.abs(got.astype(np.float64) - want.astype(np.float64))
-    largest = float(difference.max())
-    return Parity(name, largest, float(difference.mean()), largest / float(np.abs(want).max()))
+    a, b = got.astype(np.float64).ravel(), want.astype(np.float64).ravel()
+    difference = np.abs(a - b)
+    largest, scale = float(difference.max()), float(np.abs(b).max())
+    norm = float(np.linalg.norm(a) * np.linalg.norm(b))
+    relative = largest / scale if scale > 0 else float(largest > 0)
+    cosine = float(a @ b) / norm if norm > 0 else float(largest == 0)
+    return Parity(name, largest, float(difference.mean()), relative, cosine)
 
 
 def verify(model: ModelFolder, *, device: str = "auto") -> list[Parity]:
@@ -51,8 +72,7 @@ def verify(model: ModelFolder, *, device: str = "auto") -> list[Parity]:
     """
     try:
         with np.load(model.golden, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        faces = arrays.pop("faces")
-    except (OSError, ValueError, KeyError) as error:
+            golden = {name: archive[name] for name in archive.files}
+        return compare_golden(model.path, golden, device=device)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ModelError(f"{model.golden}: cannot be read ({error}); export the model again") from error
-    return compare(model.frame_onnx, faces, arrays, device=device)

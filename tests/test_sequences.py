@@ -15,11 +15,12 @@ from patterns import NAN, SMALL, config, faces_with_a_pattern, states_are_equal
 
 from affectkit.errors import ModelError, SourceError
 from affectkit.spec import InputSpec
+from affectkit.temporal import paper_windows
 from affectkit.train.data import Augmentation, FaceSet
 from affectkit.train.datasets.manifest import Row, write_manifest
 from affectkit.train.loop import TrainConfig, load_network, load_temporal, train
 from affectkit.train.networks import MultitaskCNN, MultitaskCNNRNN
-from affectkit.train.sequences import paper_windows, plan_sequences, sequence_batches, sequence_logits, videos
+from affectkit.train.sequences import plan_sequences, sequence_batches, sequence_logits, videos
 
 Cli = Callable[..., tuple[int, str, str]]
 SPEC = InputSpec(16, 1, "tight")

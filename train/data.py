@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from affectkit.align import similarity, to_channels, warp
+from affectkit.align import face_matrix, similarity, to_channels, warp
 from affectkit.errors import SourceError
 from affectkit.spec import InputSpec
 from affectkit.train.balance import ClassUniformSampler, EpochSampler, Index, MlRosSampler, VaHistogramSampler
@@ -355,7 +355,7 @@ def select_split(faces: FaceSet, split: Split) -> FaceSet:
 def crop_matrix(image: UInt8, landmarks: Array, spec: InputSpec) -> Float32:
     """(2, 3) picture -> crop: by the five points, or the whole picture where they are NaN."""
     if not np.isnan(landmarks).any():
-        return similarity(landmarks, spec.template_px())
+        return face_matrix(landmarks, spec)
     height, width = image.shape[:2]
     fx, fy = spec.size / width, spec.size / height
     return np.array([[fx, 0, (fx - 1) / 2], [0, fy, (fy - 1) / 2]], np.float32)

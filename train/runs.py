@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from affectkit.errors import ModelError
-from affectkit.spec import EnsembleRule, ModelSpec
+from affectkit.spec import EnsembleRule, ModelSpec, TemporalSpec
 from affectkit.train.loop import config_from_dict
 from affectkit.train.networks import FEATURE_WIDTH
 
@@ -52,6 +52,10 @@ def spec_of(
     inputs = {config_from_dict(state["config"]).input_spec() for state in states}
     if len(inputs) != 1:
         raise ModelError("members of one model need the same input; these runs differ in it")
+    lengths = {state["config"].get("sequence_length", 0) for state in states}
+    if len(lengths) != 1:
+        raise ModelError("members of one model need the same sequence length; these runs differ in it")
+    length = lengths.pop()
     thresholds = np.mean([state.get("au_thresholds", [0.5] * 8) for state in states], axis=0)
     temperature = float(np.mean([state.get("expression_temperature", 1.0) for state in states]))
     return ModelSpec(
@@ -69,5 +73,6 @@ def spec_of(
         members=len(states),
         feature_width=FEATURE_WIDTH,
         ensemble=ensemble,
+        temporal=TemporalSpec(length, FEATURE_WIDTH, "bidirectional") if length else None,
         metrics=metrics or {},
     )

@@ -12,6 +12,7 @@ import torch
 
 from affectkit.errors import SourceError
 from affectkit.spec import InputSpec
+from affectkit.temporal import paper_windows
 from affectkit.train.balance import Index
 from affectkit.train.data import Augmentation, Batch, FaceSet, augment, cut, labels_of
 from affectkit.train.losses import Labels
@@ -32,17 +33,6 @@ def videos(faces: FaceSet) -> list[Index]:
     if not rows:
         raise SourceError("no face names its video and frame; sequences need the manifest's columns video and frame")
     return [np.array(sorted(part, key=lambda i: faces.frame[i]), np.int64) for part in rows.values()]
-
-
-def paper_windows(count: int, length: int) -> list[tuple[int, int]]:
-    """(start, stop) of non-overlapping windows, the last one moved back so that it ends on the last frame.
-
-    A clip shorter than the window is one window of its own length.
-    """
-    if count <= length:
-        return [(0, count)]
-    starts = [*range(0, count - length, length), count - length]
-    return [(start, start + length) for start in starts]
 
 
 def plan_sequences(faces: FaceSet, *, length: int, batch_size: int, seed: int, epoch: int) -> list[list[Index]]:
