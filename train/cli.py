@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from affectkit.models import sha256
-from affectkit.train.data import FaceSet, in_videos
+from affectkit.train.data import AUGMENTATIONS, FaceSet, in_videos
 from affectkit.train.evaluate_cli import calibrate, distribution, evaluate, predict
 from affectkit.train.loop import TrainConfig, load_network, load_temporal, train
 from affectkit.train.networks import MultitaskCNN, MultitaskCNNRNN, multiply_adds
@@ -94,7 +94,9 @@ def students(
 @click.option("--sequence-length", type=click.IntRange(min=2), default=32, show_default=True, help="Frames.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=12, show_default=True, help="Sequences.")
 @click.option("--epochs", type=click.IntRange(min=1), default=8, show_default=True)
-def temporal(run: Path, resume: bool, cnn: Path, teachers: tuple[Path, ...], beta1: float, **options: Any) -> None:
+def temporal(
+    run: Path, resume: bool, cnn: Path, teachers: tuple[Path, ...], beta1: float, augmentation: str, **options: Any
+) -> None:
     """Train recurrent heads (CNN-RNN) on a frozen CNN, from sequences of labelled video frames.
 
     The sets must name each face's video and frame, as manifests do. Without --teacher it is the teacher of the second
@@ -108,6 +110,7 @@ def temporal(run: Path, resume: bool, cnn: Path, teachers: tuple[Path, ...], bet
         betas=(beta1, 0.999),
         cnn=sha256(checkpoint_of(cnn)),
         teachers=tuple(map(sha256, files)),
+        augmentation=AUGMENTATIONS[augmentation],
         **options,
     )
     networks = [load_temporal(path)[0] for path in files]

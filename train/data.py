@@ -388,6 +388,24 @@ class Augmentation:
     occlude: float = 0.25
 
 
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "full": Augmentation(),
+    "light": Augmentation(
+        rotate_deg=7.0,
+        scale=0.07,
+        shift=0.03,
+        point_noise=0.015,
+        small=0.2,
+        blur=0.1,
+        compress=0.1,
+        light=0.5,
+        noise=0.1,
+        occlude=0.05,
+    ),
+}
+"""``full`` to learn from nothing; ``light`` for the last epochs, nearer to what the network will mostly be shown."""
+
+
 def augment(image: UInt8, landmarks: Array, spec: InputSpec, how: Augmentation, rng: np.random.Generator) -> UInt8:
     """A disturbed crop (S, S, C); the same for the same generator state."""
     size = spec.size

@@ -11,6 +11,7 @@ import click
 
 from affectkit.errors import SourceError
 from affectkit.train.data import (
+    AUGMENTATIONS,
     FaceSet,
     Split,
     fixed_share,
@@ -83,6 +84,13 @@ _OPTIMISATION: tuple[Option, ...] = (
     click.option("--expression-weight", type=float, default=1.0, show_default=True),
     click.option("--va-weight", type=float, default=1.0, show_default=True),
     click.option("--focal-gamma", type=float, default=0.0, show_default=True, help="Focal loss for AUs; 0: none."),
+    click.option(
+        "--augmentation",
+        type=click.Choice(list(AUGMENTATIONS)),
+        default="full",
+        show_default=True,
+        help="How much the pictures are disturbed.",
+    ),
     click.option("--seed", type=int, default=0, show_default=True),
     click.option("--bf16", is_flag=True, help="Convolutions in bfloat16: faster on GPUs and on CPUs with AMX."),
     click.option("--device", default="cpu", show_default=True, help="A torch device."),
@@ -146,7 +154,7 @@ teaching_options = _with(_TEACHING)
 
 def config_of(options: dict[str, Any]) -> TrainConfig:
     """The run that the options of :data:`cnn_options` describe."""
-    values = dict(options)
+    values = {**options, "augmentation": AUGMENTATIONS[options["augmentation"]]}
     backbone, size, beta1 = values.pop("backbone"), values.pop("size"), values.pop("beta1")
     network = NetworkConfig() if backbone == "lite" else resnet50_config(channels=1)
     network = dataclasses.replace(network, size=size or network.size)
