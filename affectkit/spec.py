@@ -23,6 +23,9 @@ VA_BINS = 20
 
 EnsembleRule = Literal["probabilities", "logits"]
 
+Precision = Literal["fp32", "fp16", "int8"]
+"""What the network computes in; inputs and outputs are the same in all."""
+
 TEMPLATES: dict[str, tuple[tuple[float, float], ...]] = {
     # Median of the five points over the frontal faces of FER+ and facial_expressions (train/README.md), mirrored and
     # averaged; the crop is 2.7 inter-ocular distances wide, which is all that those tight pictures show of a face.
@@ -92,6 +95,7 @@ class ModelSpec:
     """Bins of each of valence and arousal; logits 0..bins-1 are valence, the rest arousal."""
     ensemble: EnsembleRule = "probabilities"
     temporal: TemporalSpec | None = None
+    precision: Precision = "fp32"
     metrics: dict[str, Any] = field(default_factory=dict)
     """What the model reached, by data set."""
     files: dict[str, str] = field(default_factory=dict)
@@ -127,6 +131,9 @@ class ModelSpec:
                 f"model {self.name!r}: ensemble rule {self.ensemble!r} is unknown; allowed: "
                 f"{', '.join(get_args(EnsembleRule))}"
             )
+        if self.precision not in get_args(Precision):
+            allowed = ", ".join(get_args(Precision))
+            raise ModelError(f"model {self.name!r}: precision {self.precision!r} is unknown; allowed: {allowed}")
         if self.temporal is not None and (
             self.temporal.sequence_length < 1
             or self.temporal.feature_width < 1
@@ -168,6 +175,7 @@ class ModelSpec:
             "feature_width": self.feature_width,
             "members": self.members,
             "ensemble": self.ensemble,
+            "precision": self.precision,
             "temporal": None
             if self.temporal is None
             else {
@@ -236,6 +244,7 @@ class ModelSpec:
                     feature_width=int(temporal["feature_width"]),
                     direction=temporal["direction"],
                 ),
+                precision=document.get("precision", "fp32"),
                 metrics=dict(document["metrics"]),
                 files={str(name): str(digest) for name, digest in document["files"].items()},
                 format_version=version,

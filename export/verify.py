@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 from affectkit.engines import open_engine
 from affectkit.errors import ModelError
 from affectkit.models import FRAME_NAME, TEMPORAL_NAME, ModelFolder
+from affectkit.spec import Precision
 from affectkit.types import Array
 
 
@@ -62,6 +64,38 @@ def measure(name: str, got: Array, want: Array) -> Parity:
     relative = largest / scale if scale > 0 else float(largest > 0)
     cosine = float(a @ b) / norm if norm > 0 else float(largest == 0)
     return Parity(name, largest, float(difference.mean()), relative, cosine)
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenTolerance:
+    """What a precision may cost on the golden inputs."""
+
+    relative: float
+    """Largest difference of an output, relative to its largest value."""
+    cosine: float
+    """Smallest cosine of an output."""
+
+
+GOLDEN_TOLERANCES: dict[Precision, GoldenTolerance] = {
+    "fp32": GoldenTolerance(relative=1e-4, cosine=0.999999),
+    "fp16": GoldenTolerance(relative=2e-2, cosine=0.9999),
+    # The golden inputs are patterns, not faces, and the ranges were found on faces: only the direction is compared.
+    "int8": GoldenTolerance(relative=math.inf, cosine=0.95),
+}
+
+
+def problems(parity: Iterable[Parity], precision: Precision) -> list[str]:
+    """What is over the tolerance of a precision, one line each."""
+    allowed = GOLDEN_TOLERANCES[precision]
+    found = []
+    for one in parity:
+        if not one.relative <= allowed.relative:
+            found.append(
+                f"{one.name} differs by {one.relative:.1e} of its largest value, allowed is {allowed.relative:g}"
+            )
+        if not one.cosine >= allowed.cosine:
+            found.append(f"{one.name} has the cosine {one.cosine:.6f}, needed is {allowed.cosine:g}")
+    return found
 
 
 def verify(model: ModelFolder, *, device: str = "auto") -> list[Parity]:

@@ -1,0 +1,124 @@
+"""How much a converted model differs from its float32 original, and whether that is little enough."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from affectkit.export.verify import Parity, measure, problems
+from affectkit.readout import read_out
+from affectkit.spec import ModelSpec, Precision
+from affectkit.train.data import FaceSet
+from affectkit.train.evaluate import Answers
+from affectkit.types import Array
+
+LOGITS = ("expression", "au", "va")
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """What a precision may cost on labelled faces."""
+
+    expression: float
+    """Smallest share of faces with the same expression."""
+    au: float
+    """Smallest share of the same AU decisions."""
+    va: float
+    """Largest mean difference of valence and arousal."""
+
+
+TOLERANCES: dict[Precision, Tolerance] = {
+    "fp32": Tolerance(expression=0.9999, au=0.9999, va=1e-4),
+    "fp16": Tolerance(expression=0.999, au=0.999, va=2e-3),
+    "int8": Tolerance(expression=0.95, au=0.96, va=4e-2),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Decisions of two models on the same faces."""
+
+    count: int
+    expression: float
+    """Share of faces with the same most probable expression."""
+    au: float
+    """Share of AU decisions that are the same."""
+    va: float
+    """Mean absolute difference of valence and arousal."""
+    va_largest: float
+
+
+@dataclass(frozen=True, slots=True)
+class ParityReport:
+    """Everything that was compared."""
+
+    precision: Precision
+    golden: list[Parity]
+    golden_agreement: Agreement
+    labelled: str = ""
+    """What the labelled faces are."""
+    labelled_agreement: Agreement | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+    """``metrics.report`` of the original and the converted model on the labelled faces."""
+
+    def problems(self) -> list[str]:
+        """What is over the tolerance of the precision, one line each."""
+        found = problems(self.golden, self.precision)
+        if self.labelled_agreement is not None:
+            got, allowed = self.labelled_agreement, TOLERANCES[self.precision]
+            for name, value, least in (
+                ("expressions", got.expression, allowed.expression),
+                ("AU decisions", got.au, allowed.au),
+            ):
+                if not value >= least:
+                    found.append(f"{value:.2%} of the {name} agree, needed are {least:.2%}")
+            if not got.va <= allowed.va:
+                found.append(f"valence and arousal differ by {got.va:.4f} on average, allowed is {allowed.va:g}")
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        document = dataclasses.asdict(self)
+        document["problems"] = self.problems()
+        return document
+
+
+def agreement(spec: ModelSpec, want: dict[str, Array], got: dict[str, Array]) -> Agreement:
+    """Compare the decisions that two sets of logits lead to."""
+    before, after = read_out(want, spec), read_out(got, spec)
+    expression = np.mean([a.expression == b.expression for a, b in zip(before, after, strict=True)])
+    au = np.mean([a.au_active == b.au_active for a, b in zip(before, after, strict=True)])
+    va = np.abs(np.array([[a.valence, a.arousal] for a in before]) - np.array([[b.valence, b.arousal] for b in after]))
+    return Agreement(len(before), float(expression), float(au), float(va.mean()), float(va.max()))
+
+
+def compare_models(
+    spec: ModelSpec,
+    golden: dict[str, tuple[Array, Array]],
+    labelled: tuple[str, FaceSet, Answers, Answers] | None = None,
+) -> ParityReport:
+    """Put a report together.
+
+    Args:
+        spec: of the converted model.
+        golden: (expected, got) by output name; those of sequences begin with ``sequence_``.
+        labelled: what the faces are, the faces, and the answers of the original and of the converted model.
+    """
+    parts = [measure(name, got, want) for name, (want, got) in golden.items()]
+    want = {name: golden[name][0] for name in LOGITS}
+    got = {name: golden[name][1] for name in LOGITS}
+    if labelled is None:
+        return ParityReport(spec.precision, parts, agreement(spec, want, got))
+    where, faces, before, after = labelled
+    return ParityReport(
+        spec.precision,
+        parts,
+        agreement(spec, want, got),
+        where,
+        agreement(spec, before.logits, after.logits),
+        {"float32": before.report(faces), os.fspath(spec.precision): after.report(faces)},
+    )
