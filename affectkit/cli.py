@@ -96,7 +96,7 @@ def cli() -> None:
 @click.option(
     "--model", default="lite", show_default=True, help="Name of an embedded model, or path of a model folder."
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda[:N], tensorrt[:N] or ort-tensorrt.")
 @click.option("--detector", type=click.Choice(["mtcnn"]), default="mtcnn", show_default=True, help="Face detector.")
 @click.option(
     "--detect-every",
@@ -497,7 +497,7 @@ class _LateGroup(click.Group):
 
 @cli.command()
 @click.argument("model", default="lite")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda[:N], tensorrt[:N] or ort-tensorrt.")
 def verify(model: str, device: str) -> None:
     """Run MODEL's golden inputs on a device and compare with what its original answered (needs no torch)."""
     from affectkit import models

@@ -63,8 +63,8 @@ class Predictor:
 
         Args:
             model: name of an embedded model (``affectkit models list``) or path of a model folder.
-            device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` for the affect network; all but ``auto`` are binding. The
-                face detector runs on the CPU.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tensorrt``, ``tensorrt:N`` or ``ort-tensorrt`` for the
+                affect network; all but ``auto`` are binding. The face detector runs on the CPU.
             detector: ``mtcnn``, or an object with the methods of :class:`affectkit.faces.base.Detector`.
             detect_every: frames from one face detection to the next; in between faces are followed.
             min_face_px: smallest face that the detector looks for.
@@ -85,9 +85,9 @@ class Predictor:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self._detect_every = TrackingConfig(detect_every=detect_every).detect_every
         self._model = models.load(model)
-        self._engine = engine or open_engine(self._model.frame_onnx, device=device, threads=threads)
+        self._engine = engine or self._open(self._model.frame_onnx, device, threads)
         temporal = self._model.temporal_onnx
-        self._temporal = None if temporal is None else open_engine(temporal, device=device, threads=threads)
+        self._temporal = None if temporal is None else self._open(temporal, device, threads)
         self._face_engines = []
         if isinstance(detector, str):
             if detector != "mtcnn":
@@ -101,6 +101,11 @@ class Predictor:
         self._min_face_px = min_face_px if isinstance(detector, str) else None
         self._batch_size = batch_size
         self._max_wait_s = max_wait_s
+
+    def _open(self, path: Path, device: str, threads: int | None) -> Engine:
+        spec = self._model.spec
+        weights = spec.files[path.name]
+        return open_engine(path, device=device, threads=threads, precision=spec.precision, weights=weights)
 
     @property
     def spec(self) -> ModelSpec:

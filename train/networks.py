@@ -189,7 +189,8 @@ class MultitaskCNN(nn.Module):
         )
 
     def forward(self, faces: Tensor) -> Outputs:
-        x = faces.permute(0, 3, 1, 2).to(torch.float32)  # (N, C, S, S)
+        # Widened before it is turned: TensorRT takes bytes as an input, but does nothing to them except widening.
+        x = faces.to(torch.float32).permute(0, 3, 1, 2)  # (N, C, S, S)
         x = self.backbone.normalise(x).contiguous(memory_format=torch.channels_last)
         pooled = self.backbone(x)
         answers = [self.heads[task](pooled) for task in TASKS]

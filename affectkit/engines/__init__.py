@@ -7,10 +7,11 @@ from pathlib import Path
 
 from affectkit.engines.base import Engine
 from affectkit.engines.fake import FakeEngine
+from affectkit.engines.plans import Profile
 
-__all__ = ["Engine", "FakeEngine", "check_device", "open_engine"]
+__all__ = ["Engine", "FakeEngine", "Profile", "check_device", "open_engine"]
 
-DEVICES = "auto, cpu, cuda, cuda:N"
+DEVICES = "auto, cpu, cuda, cuda:N, tensorrt, tensorrt:N, ort-tensorrt"
 
 
 def check_device(device: str) -> str:
@@ -19,17 +20,28 @@ def check_device(device: str) -> str:
     Raises:
         ValueError: it is not.
     """
-    if device in ("auto", "cpu", "cuda") or re.fullmatch(r"cuda:\d+", device):
+    if device in ("auto", "cpu", "cuda", "tensorrt", "ort-tensorrt") or re.fullmatch(r"(cuda|tensorrt):\d+", device):
         return device
     raise ValueError(f"device must be one of {DEVICES}, got {device!r}")
 
 
-def open_engine(path: Path, *, device: str = "auto", threads: int | None = None) -> Engine:
+def open_engine(
+    path: Path,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: str = "fp32",
+    weights: str | None = None,
+    profile: Profile | None = None,
+) -> Engine:
     """Load the ONNX file ``path`` on ``device``.
 
     Args:
         device: ``auto`` takes CUDA where it works, else the CPU. Every other value is binding.
         threads: CPU threads; None leaves it to the backend (all cores).
+        precision: what the file computes in; part of what TensorRT's plan is kept by.
+        weights: sha256 of the file where it is known already; likewise.
+        profile: numbers of faces that TensorRT's plan is built for.
 
     Raises:
         ValueError: unknown device.
@@ -38,6 +50,11 @@ def open_engine(path: Path, *, device: str = "auto", threads: int | None = None)
         EngineError: the file cannot be loaded.
     """
     check_device(device)
+    if device.partition(":")[0] == "tensorrt":
+        from affectkit.engines.trt import TrtEngine  # late: loads tensorrt
+
+        number = int(device.partition(":")[2] or 0)
+        return TrtEngine(path, number=number, precision=precision, profile=profile, weights=weights)
     from affectkit.engines.ort import OrtEngine, check_installation  # late: loads onnxruntime
 
     check_installation()

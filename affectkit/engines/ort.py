@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from affectkit.engines.plans import cache_folder
 from affectkit.errors import DeviceUnavailable, EngineError, MissingDependency
 from affectkit.types import Array
 
@@ -75,6 +76,8 @@ class OrtEngine:
             self._session, self._device = self._open_auto(options)
         elif device == "cpu":
             self._session, self._device = self._open(["CPUExecutionProvider"], options), "cpu"
+        elif device == "ort-tensorrt":
+            self._session, self._device = self._open_tensorrt(options)
         else:
             self._session, self._device = self._open_cuda(device, options)
         self._inputs = {i.name: (_DTYPES.get(i.type), i.shape) for i in self._session.get_inputs()}
@@ -89,6 +92,9 @@ class OrtEngine:
 
     def _open_cuda(self, device: str, options: object) -> tuple[onnxruntime.InferenceSession, str]:
         number = device.partition(":")[2] or "0"
+        # CUDA and cuDNN may come as pip packages, which the loader does not find by itself (since 1.21).
+        if hasattr(onnxruntime, "preload_dlls") and "CUDAExecutionProvider" in providers():
+            onnxruntime.preload_dlls()
         if "CUDAExecutionProvider" not in providers():
             raise DeviceUnavailable(
                 f"device {device!r}: the installed ONNX Runtime has no CUDA provider; "
@@ -103,6 +109,24 @@ class OrtEngine:
             )
         return session, f"cuda:{number}"
 
+    def _open_tensorrt(self, options: object) -> tuple[onnxruntime.InferenceSession, str]:
+        """ONNX Runtime's own way into TensorRT; what that cannot run goes to CUDA."""
+        if "TensorrtExecutionProvider" not in providers():
+            raise DeviceUnavailable(
+                "device 'ort-tensorrt': the installed ONNX Runtime has no TensorRT provider; pip uninstall -y "
+                "onnxruntime && pip install 'affectkit[gpu,tensorrt]', or use --device cpu"
+            )
+        folder = str(cache_folder() / "ort-tensorrt")
+        cache = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": folder, "trt_timing_cache_enable": "1"}
+        wanted: list[str | tuple[str, dict[str, str]]] = [("TensorrtExecutionProvider", cache), "CUDAExecutionProvider"]
+        session = self._open(wanted, options)
+        if session.get_providers()[0] != "TensorrtExecutionProvider":
+            raise DeviceUnavailable(
+                "device 'ort-tensorrt': TensorRT could not be started (no GPU, or TensorRT's libraries, CUDA or cuDNN "
+                "are missing); see `affectkit doctor`, or use --device cpu"
+            )
+        return session, "ort-tensorrt"
+
     def _open_auto(self, options: object) -> tuple[onnxruntime.InferenceSession, str]:
         if "CUDAExecutionProvider" in providers():
             try:
@@ -113,7 +137,7 @@ class OrtEngine:
 
     @property
     def device(self) -> str:
-        """``cpu`` or ``cuda:N``: what the session really took."""
+        """``cpu``, ``cuda:N`` or ``ort-tensorrt``: what the session really took."""
         return self._device
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:

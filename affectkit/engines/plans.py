@@ -1,0 +1,148 @@
+"""Where TensorRT's plans are kept, and when one may be used again. Knows nothing of TensorRT itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from affectkit.errors import EngineError
+
+log = logging.getLogger(__name__)
+
+CACHE_VARIABLE = "AFFECTKIT_CACHE"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a plan is built for."""
+
+    smallest: int = 1
+    """Faces (or sequences) at once."""
+    best: int = 32
+    """What it is tuned for."""
+    largest: int = 128
+    frames: int = 32
+    """Longest sequence, and the length it is tuned for; only of temporal networks, whose second free axis it is."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.smallest <= self.best <= self.largest:
+            raise ValueError(f"a profile needs 1 <= smallest <= best <= largest, got {self}")
+        if self.frames < 1:
+            raise ValueError(f"a profile needs at least one frame, got {self}")
+
+    def key(self) -> tuple[int, int, int, int]:
+        """All of it, for a :class:`PlanKey`."""
+        return self.smallest, self.best, self.largest, self.frames
+
+    def shape(self, network: tuple[int, ...], which: Literal["smallest", "best", "largest"]) -> tuple[int, ...]:
+        """A shape in which -1 is free, with its free axes filled in: the first counts faces, the second frames.
+
+        Raises:
+            EngineError: there are no free axes, or more than two.
+        """
+        free = [axis for axis, length in enumerate(network) if length < 0]
+        if not 1 <= len(free) <= 2:
+            raise EngineError(f"a network needs one or two free axes to be given faces, this one is {network}")
+        frames = 1 if which == "smallest" else self.frames
+        filled = dict(zip(free, (getattr(self, which), frames), strict=False))
+        return tuple(filled.get(axis, length) for axis, length in enumerate(network))
+
+
+@dataclass(frozen=True, slots=True)
+class PlanKey:
+    """Everything that a plan depends on; a plan of another key is not used."""
+
+    weights: str
+    """sha256 of the ONNX file."""
+    precision: str
+    profile: tuple[int, int, int, int]
+    tensorrt: str
+    gpu: str
+    driver: str
+
+    @property
+    def digest(self) -> str:
+        """Name of the plan's file."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def cache_folder() -> Path:
+    """``$AFFECTKIT_CACHE``, else ``affectkit`` in the user's cache folder."""
+    named = os.environ.get(CACHE_VARIABLE)
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "affectkit"
+
+
+def plan_for(key: PlanKey, name: str, build: Callable[[bytes], tuple[bytes, bytes]], folder: Path) -> bytes:
+    """The plan of ``key``: from the cache, or built and put there.
+
+    Args:
+        name: of the model, for messages and to find what a plan in the cache differs in.
+        build: takes a timing cache (or nothing), returns a plan and the timing cache after it.
+        folder: of the cache; made if need be.
+
+    Raises:
+        EngineError: the cache cannot be written.
+    """
+    path = folder / f"{name}-{key.digest}.plan"
+    described = path.with_suffix(".json")
+    try:
+        if path.is_file() and described.is_file():
+            facts = json.loads(described.read_text(encoding="utf-8"))
+            plan = path.read_bytes()
+            if facts.get("sha256") == hashlib.sha256(plan).hexdigest():
+                return plan
+            log.warning("%s: the plan in the cache is damaged; building it again", name)
+        else:
+            log.warning(
+                "%s: building a TensorRT plan, which takes a minute or more (%s)", name, _why(key, name, folder)
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        timing = folder / f"{key.gpu}-{key.tensorrt}.timing".replace(" ", "_").replace("/", "_")
+        plan, timed = build(timing.read_bytes() if timing.is_file() else b"")
+        _write(timing, timed)
+        _write(path, plan)
+        facts = {**asdict(key), "name": name, "sha256": hashlib.sha256(plan).hexdigest()}
+        _write(described, (json.dumps(facts, indent=2) + "\n").encode())
+    except OSError as error:
+        raise EngineError(
+            f"{error.filename or folder}: TensorRT's plan cannot be kept there ({error.strerror or error}); set "
+            f"{CACHE_VARIABLE} to a folder that can be written"
+        ) from error
+    except ValueError as error:
+        raise EngineError(f"{described}: damaged ({error}); delete it") from error
+    return plan
+
+
+def _why(key: PlanKey, name: str, folder: Path) -> str:
+    """What keeps the plans that are there from being used."""
+    wanted = asdict(key)
+    nearest: list[str] | None = None
+    for described in sorted(folder.glob(f"{name}-*.json")):
+        try:
+            there = json.loads(described.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        other = [field for field, value in wanted.items() if _plain(there.get(field)) != _plain(value)]
+        if nearest is None or len(other) < len(nearest):
+            nearest = other
+    return "the first for this model" if nearest is None else f"another {' and '.join(nearest)} than before"
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Complete or not at all: another process may be reading, or building the same."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_bytes(data)
+    os.replace(partial, path)
