@@ -517,6 +517,14 @@ def verify(model: str, device: str) -> None:
 @click.argument("model")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Model folder to write.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
+@click.option(
+    "--format",
+    "target",
+    type=click.Choice(["onnx", "tensorrt", "triton"]),
+    default="onnx",
+    show_default=True,
+    help="tensorrt: also build its plan on this machine's GPU and verify it. triton: a model repository of its server.",
+)
 @click.option("--name", help="Name of the new model.  [default: MODEL's, with the precision]")
 @click.option("--faces", help="int8: a video, picture or folder; the faces found in it decide the ranges.")
 @click.option("--aligned", is_flag=True, help="The pictures of --faces are aligned faces already.")
@@ -535,6 +543,7 @@ def export(
     model: str,
     output: Path,
     precision: Any,
+    target: str,
     name: str | None,
     faces: str | None,
     aligned: bool,
@@ -557,10 +566,13 @@ def export(
         labelled, calibration = convert.labelled_part(model, labels, images, landmarks, split, precision=precision)
     if faces is not None:
         calibration = convert.faces_of(model, faces, aligned=aligned)
+    if target == "tensorrt":
+        convert.check_tensorrt()
     report = convert.export_model(
         model,
         output,
         precision=precision,
+        target=target,
         calibration=calibration,
         labelled=labelled,
         name=name,
@@ -573,7 +585,12 @@ def export(
                 f"{where} ({one.count}): {one.expression:.2%} of the expressions and {one.au:.2%} of the AU decisions "
                 f"agree, valence and arousal differ by {one.va:.4f} on average"
             )
-    click.echo(f"{model} in {precision} -> {output}", err=True)
+    if target == "tensorrt":
+        from affectkit import models
+        from affectkit.export import verify as verification
+
+        _show_parity(verification.verify(models.load(output), device="tensorrt"))
+    click.echo(f"{model} in {precision} for {target} -> {output}", err=True)
 
 
 @cli.command("import-checkpoints")

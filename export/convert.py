@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -21,6 +21,7 @@ from affectkit.errors import EngineError, ModelError, OutputError, SourceError
 from affectkit.export.parity import ParityReport, compare_models
 from affectkit.export.precision import to_half, to_int8, widened
 from affectkit.export.runs import export_runs
+from affectkit.export.triton import write_triton
 from affectkit.faces.mtcnn import Mtcnn
 from affectkit.faces.tracking import Tracker, TrackingConfig, track, whole_pictures
 from affectkit.models import FRAME_NAME, GOLDEN_NAME, SPEC_NAME, TEMPORAL_NAME, ModelFolder, sha256
@@ -32,6 +33,8 @@ from affectkit.train.loop import load_checkpoint
 from affectkit.train.runs import checkpoints_of, spec_of
 from affectkit.types import Array, CroppedFrame, UInt8
 from affectkit.video import open_source
+
+Target = Literal["onnx", "tensorrt", "triton"]
 
 PARITY_NAME = "parity.json"
 CALIBRATION = 512
@@ -68,7 +71,7 @@ def export_model(
     folder: Path,
     *,
     precision: Precision = "fp32",
-    for_tensorrt: bool = False,
+    target: Target = "onnx",
     calibration: UInt8 | None = None,
     labelled: tuple[str, FaceSet] | None = None,
     name: str | None = None,
@@ -79,7 +82,8 @@ def export_model(
     Args:
         model: name of an embedded model, a model folder, a training run, or a folder of students' runs.
         folder: the model folder to write.
-        for_tensorrt: int8 as TensorRT reads it, see :func:`affectkit.export.precision.to_int8`.
+        target: ``tensorrt``: int8 as TensorRT reads it, see :func:`affectkit.export.precision.to_int8`; ``triton``: a
+            model repository (:mod:`affectkit.export.triton`) instead of the model folder.
         calibration: (N, S, S, C) real faces; int8 needs them.
         labelled: what they are in words, and labelled faces to compare decisions and metrics on.
         name: of the new model; None: the original's with the precision.
@@ -99,7 +103,7 @@ def export_model(
         original = open_original(model, Path(scratch))
         partial = Path(scratch) / "result" / folder.name
         partial.mkdir(parents=True)
-        _convert(original, partial, precision, for_tensorrt, calibration)
+        _convert(original, partial, precision, target == "tensorrt", calibration)
         spec = dataclasses.replace(
             original.spec,
             name=name or (original.spec.name if precision == "fp32" else f"{original.spec.name}-{precision}"),
@@ -121,11 +125,26 @@ def export_model(
             raise EngineError(f"{folder.name}: {precision} differs too much from float32: {'; '.join(problems)}")
         (partial / PARITY_NAME).write_text(json.dumps(report.as_dict(), indent=2) + "\n", encoding="utf-8")
         _write_spec(partial, spec)
-        models.load(partial)
+        finished = models.load(partial)
+        if target == "triton":
+            write_triton(finished, folder, overwrite=overwrite)
+            return report
         if folder.exists():
             shutil.rmtree(folder)
         partial.rename(folder)
     return report
+
+
+def check_tensorrt() -> None:
+    """Fail early where TensorRT cannot run.
+
+    Raises:
+        MissingDependency: it is not installed.
+        DeviceUnavailable: there is no GPU.
+    """
+    from affectkit.engines.trt import select_gpu
+
+    select_gpu(0)
 
 
 def spec_of_model(model: str | os.PathLike[str]) -> ModelSpec:

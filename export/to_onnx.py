@@ -72,7 +72,7 @@ def write_onnx(members: Sequence[MultitaskCNN], path: Path) -> None:
     config = members[0].config
     example = torch.zeros(2, config.size, config.size, config.channels, dtype=torch.uint8)
     shapes = {"faces": {0: torch.export.Dim("n", min=1, max=65536)}}
-    _write(network, example, path, input_name="faces", output_names=OUTPUT_NAMES, dynamic_shapes=shapes)
+    _write(network, example, path, input_name="faces", output_names=OUTPUT_NAMES, dynamic_shapes=shapes, free={1: "n"})
 
 
 def write_temporal_onnx(heads: Sequence[TemporalHeads], path: Path) -> None:
@@ -80,7 +80,9 @@ def write_temporal_onnx(heads: Sequence[TemporalHeads], path: Path) -> None:
     network = FusedSequences([part.eval() for part in heads])
     example = torch.zeros(len(heads), 2, 5, 3, FEATURE_WIDTH)
     shapes = {"features": {1: torch.export.Dim("b", min=1, max=65536), 2: torch.export.Dim("t", min=1, max=65536)}}
-    _write(network, example, path, input_name="features", output_names=OUTPUT_NAMES[:3], dynamic_shapes=shapes)
+    names = OUTPUT_NAMES[:3]
+    free = {1: "b", 2: "t"}
+    _write(network, example, path, input_name="features", output_names=names, dynamic_shapes=shapes, free=free)
 
 
 def _write(
@@ -91,7 +93,9 @@ def _write(
     input_name: str,
     output_names: Sequence[str],
     dynamic_shapes: dict[str, Any],
+    free: dict[int, str],
 ) -> None:
+    """Export one network; ``free`` names the axes of the outputs that are as long as those of the input."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
         program = torch.onnx.export(
@@ -114,6 +118,11 @@ def _write(
     for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
         del value.metadata_props[:]
     del model.graph.metadata_props[:]
+    # The exporter notes the example's length as the length of what a GRU answers; inference finds the rest anew.
+    del model.graph.value_info[:]
+    for value in model.graph.output:
+        for axis, axis_name in free.items():
+            value.type.tensor_type.shape.dim[axis].dim_param = axis_name
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
 

@@ -179,7 +179,7 @@ def test_agreement_counts_decisions(run: Path) -> None:
 
 def test_export_and_verify_from_the_command_line(original: Path, tmp_path: Path, run_cli: Cli, astronaut: Path) -> None:
     code, out, err = run_cli("export", original, "-o", tmp_path / "i8", "--precision", "int8", "--faces", astronaut)
-    assert code == 0 and "golden inputs (8)" in out and "in int8 ->" in err
+    assert code == 0 and "golden inputs (8)" in out and "in int8 for onnx ->" in err
     code, out, _ = run_cli("verify", tmp_path / "i8")
     assert code == 0 and out.splitlines()[0].split() == ["output", "largest", "mean", "relative", "cosine"]
     code, _, err = run_cli("export", original, "-o", tmp_path / "i8", "--precision", "fp16")

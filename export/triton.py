@@ -1,0 +1,161 @@
+"""A model folder -> a model repository that NVIDIA's Triton inference server loads as it is."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import onnx.helper
+import onnx.numpy_helper
+
+from affectkit.errors import OutputError
+from affectkit.models import ModelFolder
+from affectkit.spec import ModelSpec
+
+LARGEST_BATCH = 128
+PREFERRED = (8, 32, 128)
+DELAY_US = 2000
+"""Longest time that the server lets a request wait for others to share its batch."""
+
+CARD = """\
+# {name} on Triton
+
+`tritonserver --model-repository=THIS_FOLDER` serves:
+
+- `{name}`: `faces` uint8 ({size}, {size}, {channels}), an aligned face of {what} -> logits `expression` ({members}, 7),
+  `au` ({members}, 8), `va` ({members}, 40) and `features` ({members}, 3, {width}), each by member
+{temporal}
+Labels, thresholds and decoding stand in `model.json`, beside this file; `affectkit.readout.read_out` decodes logits
+whose first two axes are (members, faces): transpose what the server answers.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    name: str
+    kind: str
+    """Triton's name of the data type."""
+    dims: tuple[int, ...]
+    """Without the batch; -1: any."""
+    labels: str = ""
+    """File with a label a line."""
+
+    def text(self) -> str:
+        """As in config.pbtxt."""
+        lines = [f'name: "{self.name}"', f"data_type: {self.kind}", f"dims: [ {', '.join(map(str, self.dims))} ]"]
+        if self.labels:
+            lines.append(f'label_filename: "{self.labels}"')
+        return "  {\n" + "".join(f"    {line}\n" for line in lines) + "  }"
+
+
+def write_triton(model: ModelFolder, folder: Path, *, overwrite: bool = False, gpus: bool = True) -> None:
+    """Write a model repository with the frame network and, where there is one, the temporal network.
+
+    Triton batches along the first axis, so the networks there answer (faces, members, ...).
+
+    Args:
+        gpus: put an instance of each network on every GPU; else on the CPU.
+
+    Raises:
+        OutputError: the folder exists, or cannot be written.
+    """
+    if folder.exists() and not overwrite:
+        raise OutputError(f"{folder}: exists already; give --overwrite to replace it, or another name")
+    if not folder.parent.is_dir():
+        raise OutputError(f"{folder}: the folder {folder.parent} does not exist; create it first")
+    spec = model.spec
+    name = spec.name.replace("-", "_")
+    members, size, channels = spec.members, spec.input.size, spec.input.channels
+    answers = [
+        _Tensor("expression", "TYPE_FP32", (members, len(spec.expression_labels)), "expression.txt"),
+        _Tensor("au", "TYPE_FP32", (members, len(spec.au_labels)), "au.txt"),
+        _Tensor("va", "TYPE_FP32", (members, 2 * spec.va_bins)),
+    ]
+    features = _Tensor("features", "TYPE_FP32", (members, 3, spec.feature_width))
+    faces = _Tensor("faces", "TYPE_UINT8", (size, size, channels))
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+        partial = Path(scratch) / folder.name
+        _write_model(partial / name, name, model.frame_onnx, spec, [faces], [*answers, features], gpus)
+        temporal = ""
+        if model.temporal_onnx is not None:
+            inputs = [_Tensor("features", "TYPE_FP32", (members, -1, 3, spec.feature_width))]
+            outputs = [_Tensor(t.name, t.kind, (members, -1, t.dims[1]), t.labels) for t in answers]
+            _write_model(
+                partial / f"{name}_temporal", f"{name}_temporal", model.temporal_onnx, spec, inputs, outputs, gpus
+            )
+            shape = f"({members}, T, 3, {spec.feature_width})"
+            temporal = f"- `{name}_temporal`: `features` {shape} of T frames -> the same logits, by frame\n"
+        what = "RGB" if channels == 3 else "luma"
+        card = CARD.format(
+            name=name,
+            size=size,
+            channels=channels,
+            what=what,
+            members=members,
+            width=spec.feature_width,
+            temporal=temporal,
+        )
+        (partial / "README.md").write_text(card, encoding="utf-8")
+        (partial / "model.json").write_text(spec.to_json(), encoding="utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+
+
+def _write_model(
+    folder: Path, name: str, source: Path, spec: ModelSpec, inputs: list[_Tensor], outputs: list[_Tensor], gpus: bool
+) -> None:
+    """One model of the repository: config.pbtxt, labels and version 1."""
+    (folder / "1").mkdir(parents=True)
+    onnx.save(faces_first(onnx.load(str(source))), str(folder / "1" / "model.onnx"))
+    (folder / "expression.txt").write_text("\n".join(spec.expression_labels) + "\n", encoding="utf-8")
+    (folder / "au.txt").write_text("\n".join(spec.au_labels) + "\n", encoding="utf-8")
+    blocks = [
+        f'name: "{name}"',
+        'backend: "onnxruntime"',
+        f"max_batch_size: {LARGEST_BATCH}",
+        "input [\n" + ",\n".join(tensor.text() for tensor in inputs) + "\n]",
+        "output [\n" + ",\n".join(tensor.text() for tensor in outputs) + "\n]",
+        "dynamic_batching {\n"
+        f"  preferred_batch_size: [ {', '.join(map(str, PREFERRED))} ]\n"
+        f"  max_queue_delay_microseconds: {DELAY_US}\n}}",
+        f"instance_group [\n  {{\n    count: 1\n    kind: {'KIND_GPU' if gpus else 'KIND_CPU'}\n  }}\n]",
+    ]
+    (folder / "config.pbtxt").write_text("\n".join(blocks) + "\n", encoding="utf-8")
+
+
+def faces_first(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same network with members and faces (the first two axes) exchanged wherever members come first."""
+    graph = model.graph
+    before, after = [], []
+    for value in graph.input:
+        if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT:  # features; faces have no members
+            inner = f"{value.name}_members_first"
+            for node in graph.node:
+                node.input[:] = [inner if name == value.name else name for name in node.input]
+            before.append(_exchange(value, value.name, inner))
+    for value in graph.output:
+        inner = f"{value.name}_members_first"
+        for node in graph.node:
+            node.output[:] = [inner if name == value.name else name for name in node.output]
+            node.input[:] = [inner if name == value.name else name for name in node.input]
+        after.append(_exchange(value, inner, value.name))
+    nodes = [*before, *graph.node, *after]
+    del graph.node[:], graph.value_info[:]
+    graph.node.extend(nodes)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _exchange(value: onnx.ValueInfoProto, source: str, target: str) -> onnx.NodeProto:
+    """A node that exchanges the first two axes; the shape noted at ``value`` is exchanged with it."""
+    dims = value.type.tensor_type.shape.dim
+    first, second = onnx.TensorShapeProto.Dimension(), onnx.TensorShapeProto.Dimension()
+    first.CopyFrom(dims[0])
+    second.CopyFrom(dims[1])
+    dims[0].CopyFrom(second)
+    dims[1].CopyFrom(first)
+    return onnx.helper.make_node("Transpose", [source], [target], perm=[1, 0, *range(2, len(dims))])
