@@ -47,6 +47,8 @@ $(VENV)/.torch: $(BIN)/python
 $(VENV)/.tested-with: $(VENV)/.torch $(VENV)/.installed
 	rm -rf build *.egg-info
 	$(BIN)/python -m pip install --quiet ".[dev]"
+	# Without its dependencies: they bring opencv-python, whose windows need libraries that servers lack.
+	$(BIN)/python -m pip install --quiet --no-deps insightface
 	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps --no-cache-dir .
 	touch $@
 

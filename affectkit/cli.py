@@ -97,7 +97,12 @@ def cli() -> None:
     "--model", default="lite", show_default=True, help="Name of an embedded model, or path of a model folder."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda[:N], tensorrt[:N] or ort-tensorrt.")
-@click.option("--detector", type=click.Choice(["mtcnn"]), default="mtcnn", show_default=True, help="Face detector.")
+@click.option(
+    "--detector",
+    default="mtcnn",
+    show_default=True,
+    help="Face detector: mtcnn, or insightface[:PACK|:FOLDER] (non-commercial weights).",
+)
 @click.option(
     "--detect-every",
     type=click.IntRange(min=1),

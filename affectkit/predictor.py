@@ -64,8 +64,11 @@ class Predictor:
         Args:
             model: name of an embedded model (``affectkit models list``) or path of a model folder.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tensorrt``, ``tensorrt:N`` or ``ort-tensorrt`` for the
-                affect network; all but ``auto`` are binding. The face detector runs on the CPU.
-            detector: ``mtcnn``, or an object with the methods of :class:`affectkit.faces.base.Detector`.
+                affect network; all but ``auto`` are binding. MTCNN runs on the CPU, insightface's detector on CUDA if
+                the network does.
+            detector: ``mtcnn``; ``insightface``, ``insightface:PACK`` or ``insightface:FOLDER`` (extra ``insightface``;
+                its weights are for non-commercial research only); or an object with the methods of
+                :class:`affectkit.faces.base.Detector`.
             detect_every: frames from one face detection to the next; in between faces are followed.
             min_face_px: smallest face that the detector looks for.
             batch_size: most faces that the network is given at once.
@@ -88,19 +91,28 @@ class Predictor:
         self._engine = engine or self._open(self._model.frame_onnx, device, threads)
         temporal = self._model.temporal_onnx
         self._temporal = None if temporal is None else self._open(temporal, device, threads)
-        self._face_engines = []
+        self._face_engines: list[Engine] = []
         if isinstance(detector, str):
-            if detector != "mtcnn":
-                raise ValueError(f"detector must be 'mtcnn' or a Detector object, got {detector!r}")
-            paths = [FACE_WEIGHTS / f"{name}.onnx" for name in ("pnet", "rnet", "onet")]
-            self._face_engines = [open_engine(path, device="cpu", threads=threads) for path in paths]
             self._detector_name = detector
-            self._detector: Detector = Mtcnn(*(e.run for e in self._face_engines), min_face_px=min_face_px)
+            self._detector = self._open_detector(detector, min_face_px, threads)
         else:
             self._detector_name, self._detector = type(detector).__name__, detector
         self._min_face_px = min_face_px if isinstance(detector, str) else None
         self._batch_size = batch_size
         self._max_wait_s = max_wait_s
+
+    def _open_detector(self, name: str, min_face_px: int, threads: int | None) -> Detector:
+        kind, _, where = name.partition(":")
+        if kind == "insightface":
+            from affectkit.faces.insight import InsightDetector  # late: loads insightface
+
+            device = self._engine.device if self._engine.device.startswith("cuda") else "cpu"
+            return InsightDetector(where or None, device=device, min_face_px=min_face_px)
+        if name != "mtcnn":
+            raise ValueError(f"detector must be mtcnn, insightface[:PACK|:FOLDER] or a Detector object, got {name!r}")
+        paths = [FACE_WEIGHTS / f"{stage}.onnx" for stage in ("pnet", "rnet", "onet")]
+        self._face_engines = [open_engine(path, device="cpu", threads=threads) for path in paths]
+        return Mtcnn(*(engine.run for engine in self._face_engines), min_face_px=min_face_px)
 
     def _open(self, path: Path, device: str, threads: int | None) -> Engine:
         spec = self._model.spec
