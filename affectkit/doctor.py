@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -28,7 +30,7 @@ class Check:
 def examine() -> list[Check]:
     """Look at everything; never raises."""
     checks = [Check("python", f"{platform.python_version()} on {platform.platform()}")]
-    for examine_one in (_packages, _runtime, _codecs, _models, _prediction):
+    for examine_one in (_packages, _runtime, _devices, _codecs, _models, _prediction):
         try:
             checks += examine_one()
         except AffectKitError as error:
@@ -47,7 +49,14 @@ def _version(name: str) -> str | None:
 
 def _packages() -> list[Check]:
     needed = [f"{name} {_version(name)}" for name in ("affectkit", "numpy", "av", "click", "rich")]
-    extras = {"pyarrow": "parquet", "pandas": "pandas", "torch": "train", "onnx": "export"}
+    extras = {
+        "pyarrow": "parquet",
+        "pandas": "pandas",
+        "torch": "train",
+        "onnx": "export",
+        "tensorrt": "tensorrt",
+        "insightface": "insightface",
+    }
     optional = [f"{name} {_version(name) or f'- ({extra})'}" for name, extra in extras.items()]
     opencv = {
         name: _version(name)
@@ -68,6 +77,48 @@ def _runtime() -> list[Check]:
     ort.check_installation()
     found = ", ".join(f"{name} {version}" for name, version in ort.installed().items()) or "built from source"
     return [Check("onnxruntime", found), Check("providers", ", ".join(ort.providers()))]
+
+
+def _devices() -> list[Check]:
+    """Every device that this installation could have, tried for real with a small network."""
+    from affectkit.engines import open_engine, ort
+    from affectkit.predictor import FACE_WEIGHTS
+
+    gpus = _gpus()
+    checks = [Check("gpu", gpus or "none that nvidia-smi knows")]
+    wanted = ["cpu"]
+    if "CUDAExecutionProvider" in ort.providers():
+        wanted.append("cuda")
+    if "TensorrtExecutionProvider" in ort.providers() and _version("tensorrt"):
+        wanted.append("ort-tensorrt")
+    if _version("tensorrt"):
+        wanted.append("tensorrt")
+    elif gpus:
+        checks.append(Check("tensorrt", "not installed (pip install 'affectkit[tensorrt]')"))
+    if gpus and "cuda" not in wanted:
+        mend = "pip uninstall -y onnxruntime && pip install 'affectkit[gpu]'"
+        checks.append(Check("device cuda", "a GPU is there, but this ONNX Runtime has no CUDA provider", mend))
+    for device in wanted:
+        try:
+            engine = open_engine(FACE_WEIGHTS / "rnet.onnx", device=device)
+            checks.append(Check(f"device {device}", f"runs on {engine.device}"))
+            engine.close()
+        except AffectKitError as error:
+            checks.append(Check(f"device {device}", "cannot be used", str(error)))
+    return checks
+
+
+def _gpus() -> str:
+    """Names and driver of the GPUs, as nvidia-smi gives them; empty without one."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ""
+    query = [program, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return "; ".join(answer.stdout.split("\n")).strip("; ") if answer.returncode == 0 else ""
 
 
 def _codecs() -> list[Check]:

@@ -304,6 +304,16 @@ class Predictor:
         check_outputs(outputs, self.spec, len(crops))
         return outputs
 
+    def warm_up(self, faces: int | None = None) -> None:
+        """Run the network once on black faces, so that the first real ones do not wait for what is prepared then.
+
+        Args:
+            faces: number of them; None: a full batch. TensorRT and CUDA prepare anew for each number.
+        """
+        size, channels = self.spec.input.size, self.spec.input.channels
+        for _ in range(2):  # the second run of a size is the one that becomes a CUDA graph
+            self._run(np.zeros((faces or self._batch_size, size, size, channels), np.uint8))
+
     def describe(self) -> dict[str, Any]:
         """What produced a result: model, checksums, thresholds, device, detector and versions, ready for JSON."""
         spec = self.spec

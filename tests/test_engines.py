@@ -138,3 +138,36 @@ def test_the_fake_remembers_what_it_was_asked(tiny: Path) -> None:
     engine = FakeEngine(lambda inputs: {"n": inputs["x"] + 1})
     assert engine.run({"x": np.ones(2)})["n"].tolist() == [2, 2]
     assert engine.calls[0]["x"].tolist() == [1, 1]
+
+
+def test_sessions_are_shared_and_let_go(tiny: Path) -> None:
+    from affectkit.engines import ort
+
+    before = len(ort._SESSIONS)
+    first, second = (OrtEngine(tiny / "frame.onnx", device="cpu", threads=1) for _ in range(2))
+    other = OrtEngine(tiny / "frame.onnx", device="cpu", threads=2)
+    assert first._session is second._session is not other._session
+    first.close()
+    assert second.run({"faces": faces(2)})["au"].shape == (1, 2, 8)  # closing one does not take it from the other
+    second.close()
+    other.close()
+    assert len(ort._SESSIONS) == before
+
+
+def test_a_changed_file_is_loaded_again(tiny: Path, tmp_path: Path) -> None:
+    path = tmp_path / "frame.onnx"
+    path.write_bytes((tiny / "frame.onnx").read_bytes())
+    first = OrtEngine(path, device="cpu")
+    path.write_bytes(b"no network")
+    with pytest.raises(EngineError):
+        OrtEngine(path, device="cpu")
+    first.close()
+
+
+def test_bound_runs_answer_the_same(tiny: Path) -> None:
+    """The way that CUDA is run, here on the CPU."""
+    engine = OrtEngine(tiny / "frame.onnx", device="cpu")
+    plain, bound = engine.run({"faces": faces(5)}), engine._run_bound({"faces": faces(5)[:, ::-1][:, ::-1]})
+    for name, got in zip(engine._outputs, bound, strict=True):
+        assert np.array_equal(plain[name], got)
+    engine.close()

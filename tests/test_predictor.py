@@ -186,3 +186,13 @@ def test_real_clip_with_one_person(shared: Path) -> None:
         table = predictor.predict(shared / "clips" / "utterance_1.mp4")
     assert sorted(set(table["frame"])) == list(range(309))
     assert (table["face_id"] == 0).sum() >= 0.99 * 309 and set(table["face_id"]) <= {0, -1}
+
+
+def test_warming_up_changes_nothing(tiny: Path) -> None:
+    crops = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 1)).astype(np.uint8)
+    with Predictor(tiny) as predictor:
+        before = predictor.predict_aligned(crops)
+        predictor.warm_up()
+        predictor.warm_up(faces=3)
+        after = predictor.predict_aligned(crops)
+    assert [a.valence for a in before] == [a.valence for a in after]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+import threading
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +23,10 @@ except ModuleNotFoundError as error:
     raise MissingDependency("onnxruntime", "cpu", "running a model") from error
 
 log = logging.getLogger(__name__)
+
+_SESSIONS: weakref.WeakValueDictionary[tuple[object, ...], onnxruntime.InferenceSession] = weakref.WeakValueDictionary()
+"""Sessions in use, by file and settings. They may be run from several threads, and weights are in memory once."""
+_SESSIONS_LOCK = threading.Lock()
 
 _DTYPES = {
     "tensor(uint8)": np.dtype(np.uint8),
@@ -84,6 +90,17 @@ class OrtEngine:
         self._outputs = [o.name for o in self._session.get_outputs()]
 
     def _open(self, wanted: list[str | tuple[str, dict[str, str]]], options: object) -> onnxruntime.InferenceSession:
+        """A session of this file with these providers; one that another engine of this process holds is shared."""
+        facts = self._path.stat() if self._path.is_file() else None
+        same_file = (str(self._path.resolve()), facts and facts.st_mtime_ns, facts and facts.st_size)
+        key = (*same_file, repr(wanted), options.intra_op_num_threads)  # type: ignore[attr-defined]
+        with _SESSIONS_LOCK:
+            session = _SESSIONS.get(key)
+            if session is None:
+                session = _SESSIONS[key] = self._load(wanted, options)
+        return session
+
+    def _load(self, wanted: list[str | tuple[str, dict[str, str]]], options: object) -> onnxruntime.InferenceSession:
         try:
             return onnxruntime.InferenceSession(str(self._path), options, providers=wanted)
         except Exception as error:  # onnxruntime's exceptions have no base class of their own
@@ -146,11 +163,25 @@ class OrtEngine:
             raise EngineError(f"{self._path}: the engine is closed")
         self._check(inputs)
         try:
-            answers = self._session.run(self._outputs, dict(inputs))
+            if self._device.startswith("cuda"):
+                answers = self._run_bound(inputs)
+            else:
+                answers = self._session.run(self._outputs, dict(inputs))
         except Exception as error:  # as above
             reason = str(error).strip().splitlines()[0]
             raise EngineError(f"{self._path}: ONNX Runtime failed: {reason}") from error
         return {name: np.asarray(answer) for name, answer in zip(self._outputs, answers, strict=True)}
+
+    def _run_bound(self, inputs: Mapping[str, Array]) -> list[Array]:
+        """Run with inputs and outputs bound: each is copied once, and nothing waits in between."""
+        assert self._session is not None
+        binding = self._session.io_binding()
+        for name, values in inputs.items():
+            binding.bind_cpu_input(name, np.ascontiguousarray(values))
+        for name in self._outputs:
+            binding.bind_output(name)
+        self._session.run_with_iobinding(binding)
+        return list(binding.copy_outputs_to_cpu())
 
     def _check(self, inputs: Mapping[str, Array]) -> None:
         if inputs.keys() != self._inputs.keys():
