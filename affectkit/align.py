@@ -110,8 +110,9 @@ def _published_matrix(points: Array, spec: InputSpec) -> Float32:
     distance = float(np.hypot(*across))
     if not np.isfinite(points).all() or distance < 1e-6:
         raise ValueError("the eyes coincide or are unknown, so they say nothing about scale and rotation")
-    side = 2 * max(distance, float(np.hypot(*(mouth - eyes)))) * spec.margin
     cosine, sine = across / distance
+    height = abs(float(cosine * (mouth - eyes)[1] - sine * (mouth - eyes)[0]))  # across the line of the eyes
+    side = 2 * max(distance, height) * spec.margin
     linear = spec.size / side * np.array([[cosine, sine], [-sine, cosine]])
     shift = (spec.size - 1) / 2 - linear @ ((eyes + mouth) / 2)
     return np.column_stack([linear, shift]).astype(np.float32)
@@ -127,13 +128,16 @@ def to_channels(image: UInt8, channels: int) -> UInt8:
     return np.asarray(image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.uint8)
 
 
-def fit_aligned(image: UInt8, spec: InputSpec) -> UInt8:
+def fit_aligned(image: UInt8, spec: InputSpec, *, as_it_is: bool = False) -> UInt8:
     """A picture that is an aligned face already, resized to the model's input, (S, S, C).
 
-    Where the spec has an ``aligned_size``, it is resized to that and its centre taken, unless it has the input's size.
+    Where the spec has an ``aligned_size``, it is resized to that and its centre taken.
+
+    Args:
+        as_it_is: a picture of the input's size is the input: nothing is cut from it.
     """
     height, width = image.shape[:2]
-    if (height, width) != (spec.size, spec.size):
+    if (height, width) != (spec.size, spec.size) or (spec.aligned_size and not as_it_is):
         side = spec.aligned_size or spec.size
         interpolation = cv2.INTER_AREA if height >= side and width >= side else cv2.INTER_LINEAR
         image = np.asarray(cv2.resize(image, (side, side), interpolation=interpolation), np.uint8)

@@ -569,7 +569,7 @@ def export(
     labelled = calibration = None
     if labels is not None and images is not None:
         labelled, calibration = convert.labelled_part(model, labels, images, landmarks, split, precision=precision)
-    if faces is not None:
+    if faces is not None and precision == "int8":
         calibration = convert.faces_of(model, faces, aligned=aligned)
     if target == "tensorrt":
         convert.check_tensorrt()
@@ -590,11 +590,6 @@ def export(
                 f"{where} ({one.count}): {one.expression:.2%} of the expressions and {one.au:.2%} of the AU decisions "
                 f"agree, valence and arousal differ by {one.va:.4f} on average"
             )
-    if target == "tensorrt":
-        from affectkit import models
-        from affectkit.export import verify as verification
-
-        _show_parity(verification.verify(models.load(output), device="tensorrt"))
     click.echo(f"{model} in {precision} for {target} -> {output}", err=True)
 
 
@@ -641,6 +636,7 @@ def _late(module: str, extra: str, purpose: str) -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("torch", "pandas", "onnx", "onnxscript", "onnxruntime"):
             raise
+        extra = "cpu" if (error.name or "").startswith("onnxruntime") else extra
         raise MissingDependency(str(error.name), extra, purpose) from error
 
 

@@ -6,6 +6,7 @@ import math
 import os
 import platform
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,7 @@ import numpy as np
 from affectkit import models
 from affectkit.align import align, crop_face, fit_aligned, take_whole
 from affectkit.batch import batched
-from affectkit.engines import Engine, check_device, open_engine
+from affectkit.engines import Engine, Profile, check_device, open_engine
 from affectkit.errors import ModelError
 from affectkit.faces.base import Detector
 from affectkit.faces.mtcnn import Mtcnn
@@ -88,17 +89,22 @@ class Predictor:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self._detect_every = TrackingConfig(detect_every=detect_every).detect_every
         self._model = models.load(model)
-        self._engine = engine or self._open(self._model.frame_onnx, device, threads)
-        temporal = self._model.temporal_onnx
-        self._temporal = None if temporal is None else self._open(temporal, device, threads)
-        self._face_engines: list[Engine] = []
-        if isinstance(detector, str):
-            self._detector_name = detector
-            self._detector = self._open_detector(detector, min_face_px, threads)
-        else:
-            self._detector_name, self._detector = type(detector).__name__, detector
-        self._min_face_px = min_face_px if isinstance(detector, str) else None
         self._batch_size = batch_size
+        self._face_engines: list[Engine] = []
+        with ExitStack() as opened:  # should a later part fail, what was opened before is let go
+            self._engine = engine or self._open(self._model.frame_onnx, device, threads)
+            opened.callback(self._engine.close)
+            temporal = self._model.temporal_onnx
+            self._temporal = None if temporal is None else self._open(temporal, device, threads)
+            if self._temporal is not None:
+                opened.callback(self._temporal.close)
+            if isinstance(detector, str):
+                self._detector_name = detector
+                self._detector = self._open_detector(detector, min_face_px, threads)
+            else:
+                self._detector_name, self._detector = type(detector).__name__, detector
+            opened.pop_all()
+        self._min_face_px = min_face_px if isinstance(detector, str) else None
         self._max_wait_s = max_wait_s
 
     def _open_detector(self, name: str, min_face_px: int, threads: int | None) -> Detector:
@@ -116,8 +122,12 @@ class Predictor:
 
     def _open(self, path: Path, device: str, threads: int | None) -> Engine:
         spec = self._model.spec
+        frames = spec.temporal.sequence_length if spec.temporal else 1
+        profile = Profile(1, min(32, self._batch_size), max(128, self._batch_size), frames)
         weights = spec.files[path.name]
-        return open_engine(path, device=device, threads=threads, precision=spec.precision, weights=weights)
+        return open_engine(
+            path, device=device, threads=threads, precision=spec.precision, weights=weights, profile=profile
+        )
 
     @property
     def spec(self) -> ModelSpec:
@@ -162,7 +172,8 @@ class Predictor:
         if not start_s < end_s:
             raise ValueError(f"start_s must be before end_s, got {start_s} and {end_s}")
         opened = source if isinstance(source, Source) else open_source(source, fps=fps)
-        config = TrackingConfig(detect_every=self._detect_every, max_faces=max_faces)
+        min_score = float(getattr(self._detector, "min_score", TrackingConfig().min_score))
+        config = TrackingConfig(detect_every=self._detect_every, min_score=min_score, max_faces=max_faces)
         return self._stream(opened, config, start_s, end_s, every, aligned, keep_images)
 
     def _stream(
@@ -247,7 +258,7 @@ class Predictor:
             )
         if crops.ndim != 4 or crops.shape[3] not in (1, 3) or 0 in crops.shape[1:]:
             raise ValueError(f"crops must have shape (N, H, W, 3) or (N, H, W, 1), got {crops.shape}")
-        fitted = [fit_aligned(crop, self.spec.input) for crop in crops]
+        fitted = [fit_aligned(crop, self.spec.input, as_it_is=True) for crop in crops]
         affects: list[Affect] = []
         parts: list[dict[str, Array]] = []
         for start in range(0, len(fitted), self._batch_size):
@@ -331,12 +342,9 @@ class Predictor:
 
     def close(self) -> None:
         """Free the networks; the predictor cannot be used after."""
-        self._engine.close()
-        if self._temporal is not None:
-            self._temporal.close()
-        for engine in self._face_engines:
-            engine.close()
-        self._detector.close()
+        for engine in (self._engine, self._temporal, *self._face_engines, self._detector):
+            if engine is not None:
+                engine.close()
 
     def __enter__(self) -> Self:
         return self

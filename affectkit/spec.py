@@ -5,6 +5,7 @@ Training, export and the SDK meet here and nowhere else: nothing is inferred fro
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from dataclasses import dataclass, field
@@ -145,7 +146,7 @@ class ModelSpec:
 
     def to_json(self) -> str:
         """The text of ``model.json``."""
-        document = {
+        document: dict[str, Any] = {
             "format_version": self.format_version,
             "name": self.name,
             "version": self.version,
@@ -185,6 +186,7 @@ class ModelSpec:
             },
             "files": self.files,
         }
+        document["digest"] = _digest(document)
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -208,6 +210,14 @@ class ModelSpec:
             raise ModelError(
                 f"{where}: model format {version} is newer than this affectkit reads ({FORMAT_VERSION}); "
                 "pip install -U affectkit"
+            )
+        unknown = sorted(document.keys() - _FIELDS)
+        if unknown:
+            raise ModelError(f"{where}: has the unknown field {unknown[0]!r}; the file is damaged, reinstall the model")
+        if "digest" in document and document["digest"] != _digest(document):
+            raise ModelError(
+                f"{where}: damaged, or changed by hand; reinstall the model, or take out the field 'digest' if you "
+                "meant to change it"
             )
         try:
             tasks = document["tasks"]
@@ -253,3 +263,32 @@ class ModelSpec:
             raise ModelError(f"{where}: the field {error.args[0]!r} is missing") from error
         except (TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"{where}: a field has a value of the wrong kind ({error})") from error
+
+
+_FIELDS = frozenset(
+    [
+        "format_version",
+        "name",
+        "version",
+        "licence",
+        "trained_on",
+        "metrics",
+        "input",
+        "tasks",
+        "feature_width",
+        "members",
+        "ensemble",
+        "precision",
+        "temporal",
+        "files",
+        "digest",
+    ]
+)
+"""What model.json may hold at its top level."""
+
+
+def _digest(document: dict[str, Any]) -> str:
+    """sha256 of everything in a document but its digest, however it is laid out."""
+    rest = {name: value for name, value in document.items() if name != "digest"}
+    text = json.dumps(rest, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

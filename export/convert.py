@@ -17,11 +17,13 @@ import onnx
 from affectkit import models
 from affectkit.align import align, take_whole
 from affectkit.engines import open_engine
-from affectkit.errors import EngineError, ModelError, OutputError, SourceError
+from affectkit.errors import EngineError, ModelError, SourceError
+from affectkit.export.folders import check_folder, put_in_place
 from affectkit.export.parity import ParityReport, compare_models
 from affectkit.export.precision import to_half, to_int8, widened
 from affectkit.export.runs import export_runs
 from affectkit.export.triton import write_triton
+from affectkit.export.verify import problems, verify
 from affectkit.faces.mtcnn import Mtcnn
 from affectkit.faces.tracking import Tracker, TrackingConfig, track, whole_pictures
 from affectkit.models import FRAME_NAME, GOLDEN_NAME, SPEC_NAME, TEMPORAL_NAME, ModelFolder, sha256
@@ -54,7 +56,7 @@ def open_original(model: str | os.PathLike[str], scratch: Path) -> ModelFolder:
     Raises:
         ModelError: it is missing, damaged, or not in float32.
     """
-    runs = checkpoints_of(Path(model))
+    runs = checkpoints_of(model)
     if runs:
         name = Path(os.path.abspath(model)).name
         target = scratch / name
@@ -93,10 +95,8 @@ def export_model(
         OutputError: the folder exists, or cannot be written.
         ModelError: the original is missing, damaged, or not in float32.
     """
-    if folder.exists() and not overwrite:
-        raise OutputError(f"{folder}: exists already; give --overwrite to replace it, or another name")
-    if not folder.parent.is_dir():
-        raise OutputError(f"{folder}: the folder {folder.parent} does not exist; create it first")
+    mark, kind = ("model.json", "model repository") if target == "triton" else (SPEC_NAME, "model folder")
+    check_folder(folder, overwrite=overwrite, mark=mark, kind=kind)
     if precision == "int8" and calibration is None:
         raise EngineError("int8 needs real faces to find its ranges by: give --faces SOURCE, or a labelled set")
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
@@ -120,18 +120,20 @@ def export_model(
             before, after = ask(original.path, faces), ask(partial, faces)
             report = compare_models(spec, _golden(original, partial), (where, faces, before, after))
             spec = dataclasses.replace(spec, metrics={where: report.metrics[precision]})
-        problems = report.problems()
-        if problems:
-            raise EngineError(f"{folder.name}: {precision} differs too much from float32: {'; '.join(problems)}")
+        over = report.problems()
+        if over:
+            raise EngineError(f"{folder.name}: {precision} differs too much from float32: {'; '.join(over)}")
         (partial / PARITY_NAME).write_text(json.dumps(report.as_dict(), indent=2) + "\n", encoding="utf-8")
         _write_spec(partial, spec)
         finished = models.load(partial)
         if target == "triton":
             write_triton(finished, folder, overwrite=overwrite)
             return report
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
+        if target == "tensorrt":
+            over = problems(verify(finished, device="tensorrt"), precision)
+            if over:
+                raise EngineError(f"{folder.name}: TensorRT's answers differ too much from torch's: {'; '.join(over)}")
+        put_in_place(partial, folder)
     return report
 
 
@@ -149,7 +151,7 @@ def check_tensorrt() -> None:
 
 def spec_of_model(model: str | os.PathLike[str]) -> ModelSpec:
     """What a model folder or a training run expects, without exporting it."""
-    runs = checkpoints_of(Path(model))
+    runs = checkpoints_of(model)
     if not runs:
         return models.load(model).spec
     return spec_of([load_checkpoint(run) for run in runs], name=str(model))
@@ -178,7 +180,8 @@ def faces_of(model: str | os.PathLike[str], source: str, *, aligned: bool = Fals
             found, step = found[::2], 2 * step
     if not found:
         raise SourceError(f"{source}: no face was found in it")
-    return np.stack(found[:: max(1, len(found) // most)][:most])
+    chosen = np.unique(np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int))
+    return np.stack([found[i] for i in chosen])
 
 
 def labelled_part(

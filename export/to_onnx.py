@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import logging
-import shutil
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -21,7 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from affectkit.errors import EngineError, OutputError
+from affectkit.errors import EngineError
+from affectkit.export.folders import check_folder, put_in_place
 from affectkit.export.verify import Parity, compare_golden, problems
 from affectkit.models import FRAME_NAME, GOLDEN_NAME, SPEC_NAME, TEMPORAL_NAME, sha256
 from affectkit.spec import ModelSpec
@@ -243,10 +243,7 @@ def write_model_folder(
         OutputError: the folder exists, or cannot be written.
         EngineError: the exported graph does not reproduce torch.
     """
-    if folder.exists() and not overwrite:
-        raise OutputError(f"{folder}: exists already; give --overwrite to replace it, or another name")
-    if not folder.parent.is_dir():
-        raise OutputError(f"{folder}: the folder {folder.parent} does not exist; create it first")
+    check_folder(folder, overwrite=overwrite, mark=SPEC_NAME, kind="model folder")
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
         partial = Path(scratch) / folder.name
         partial.mkdir()
@@ -270,8 +267,6 @@ def write_model_folder(
         (partial / CARD_NAME).write_text(card, encoding="utf-8")
         finished = dataclasses.replace(spec, files={name: sha256(partial / name) for name in names})
         (partial / SPEC_NAME).write_text(finished.to_json(), encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
+        put_in_place(partial, folder)
     logging.getLogger(__name__).info("wrote %s", folder)
     return parity

@@ -11,7 +11,7 @@ import onnx
 import onnx.helper
 import onnx.numpy_helper
 
-from affectkit.errors import OutputError
+from affectkit.export.folders import check_folder, put_in_place
 from affectkit.models import ModelFolder
 from affectkit.spec import ModelSpec
 
@@ -51,21 +51,17 @@ class _Tensor:
         return "  {\n" + "".join(f"    {line}\n" for line in lines) + "  }"
 
 
-def write_triton(model: ModelFolder, folder: Path, *, overwrite: bool = False, gpus: bool = True) -> None:
+def write_triton(model: ModelFolder, folder: Path, *, overwrite: bool = False) -> None:
     """Write a model repository with the frame network and, where there is one, the temporal network.
 
     Triton batches along the first axis, so the networks there answer (faces, members, ...).
 
-    Args:
-        gpus: put an instance of each network on every GPU; else on the CPU.
+    Networks run on the GPUs where the server has any, else on the CPU (KIND_AUTO).
 
     Raises:
         OutputError: the folder exists, or cannot be written.
     """
-    if folder.exists() and not overwrite:
-        raise OutputError(f"{folder}: exists already; give --overwrite to replace it, or another name")
-    if not folder.parent.is_dir():
-        raise OutputError(f"{folder}: the folder {folder.parent} does not exist; create it first")
+    check_folder(folder, overwrite=overwrite, mark="model.json", kind="model repository")
     spec = model.spec
     name = spec.name.replace("-", "_")
     members, size, channels = spec.members, spec.input.size, spec.input.channels
@@ -78,14 +74,12 @@ def write_triton(model: ModelFolder, folder: Path, *, overwrite: bool = False, g
     faces = _Tensor("faces", "TYPE_UINT8", (size, size, channels))
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
         partial = Path(scratch) / folder.name
-        _write_model(partial / name, name, model.frame_onnx, spec, [faces], [*answers, features], gpus)
+        _write_model(partial / name, name, model.frame_onnx, spec, [faces], [*answers, features])
         temporal = ""
         if model.temporal_onnx is not None:
             inputs = [_Tensor("features", "TYPE_FP32", (members, -1, 3, spec.feature_width))]
             outputs = [_Tensor(t.name, t.kind, (members, -1, t.dims[1]), t.labels) for t in answers]
-            _write_model(
-                partial / f"{name}_temporal", f"{name}_temporal", model.temporal_onnx, spec, inputs, outputs, gpus
-            )
+            _write_model(partial / f"{name}_temporal", f"{name}_temporal", model.temporal_onnx, spec, inputs, outputs)
             shape = f"({members}, T, 3, {spec.feature_width})"
             temporal = f"- `{name}_temporal`: `features` {shape} of T frames -> the same logits, by frame\n"
         what = "RGB" if channels == 3 else "luma"
@@ -100,13 +94,14 @@ def write_triton(model: ModelFolder, folder: Path, *, overwrite: bool = False, g
         )
         (partial / "README.md").write_text(card, encoding="utf-8")
         (partial / "model.json").write_text(spec.to_json(), encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
+        parity = model.path / "parity.json"
+        if parity.is_file():
+            shutil.copyfile(parity, partial / parity.name)
+        put_in_place(partial, folder)
 
 
 def _write_model(
-    folder: Path, name: str, source: Path, spec: ModelSpec, inputs: list[_Tensor], outputs: list[_Tensor], gpus: bool
+    folder: Path, name: str, source: Path, spec: ModelSpec, inputs: list[_Tensor], outputs: list[_Tensor]
 ) -> None:
     """One model of the repository: config.pbtxt, labels and version 1."""
     (folder / "1").mkdir(parents=True)
@@ -122,7 +117,7 @@ def _write_model(
         "dynamic_batching {\n"
         f"  preferred_batch_size: [ {', '.join(map(str, PREFERRED))} ]\n"
         f"  max_queue_delay_microseconds: {DELAY_US}\n}}",
-        f"instance_group [\n  {{\n    count: 1\n    kind: {'KIND_GPU' if gpus else 'KIND_CPU'}\n  }}\n]",
+        "instance_group [\n  {\n    count: 1\n    kind: KIND_AUTO\n  }\n]",
     ]
     (folder / "config.pbtxt").write_text("\n".join(blocks) + "\n", encoding="utf-8")
 

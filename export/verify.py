@@ -32,22 +32,27 @@ class Parity:
     """Cosine of the angle between what was got and what was expected, over all values."""
 
 
-def compare_golden(folder: Path, golden: Mapping[str, Array], *, device: str = "cpu") -> list[Parity]:
+def compare_golden(
+    folder: Path, golden: Mapping[str, Array], *, device: str = "cpu", precision: Precision = "fp32"
+) -> list[Parity]:
     """Run the golden inputs through the ONNX files of a model folder and measure every output.
 
     Args:
         golden: the arrays of golden.npz: ``faces`` and the outputs they give; for models with a temporal part also
             ``sequence_features`` and ``sequence_*``.
+        precision: what the networks compute in.
     """
-    parity = _run(folder / FRAME_NAME, {"faces": golden["faces"]}, "", golden, device)
+    parity = _run(folder / FRAME_NAME, {"faces": golden["faces"]}, "", golden, device, precision)
     if "sequence_features" in golden:
         inputs = {"features": golden["sequence_features"]}
-        parity += _run(folder / TEMPORAL_NAME, inputs, "sequence_", golden, device)
+        parity += _run(folder / TEMPORAL_NAME, inputs, "sequence_", golden, device, precision)
     return parity
 
 
-def _run(path: Path, inputs: dict[str, Array], prefix: str, golden: Mapping[str, Array], device: str) -> list[Parity]:
-    engine = open_engine(path, device=device)
+def _run(
+    path: Path, inputs: dict[str, Array], prefix: str, golden: Mapping[str, Array], device: str, precision: Precision
+) -> list[Parity]:
+    engine = open_engine(path, device=device, precision=precision)
     try:
         got = engine.run(inputs)
     finally:
@@ -107,6 +112,6 @@ def verify(model: ModelFolder, *, device: str = "auto") -> list[Parity]:
     try:
         with np.load(model.golden, allow_pickle=False) as archive:
             golden = {name: archive[name] for name in archive.files}
-        return compare_golden(model.path, golden, device=device)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ModelError(f"{model.golden}: cannot be read ({error}); export the model again") from error
+    return compare_golden(model.path, golden, device=device, precision=model.spec.precision)

@@ -45,6 +45,7 @@ class State:
         self.graphs_launched = 0
         self.live_graphs = 0
         self.flags: list[int] = []
+        self.cleared: list[Any] = []
         self.profiles: list[tuple[Any, ...]] = []
         self.timing_seen: list[bytes] = []
         self.streams = 0
@@ -93,7 +94,8 @@ def make_cudart(state: State) -> types.ModuleType:
 
     def begin(stream: int, mode: Mode) -> tuple[Any, ...]:
         assert isinstance(mode, Mode)
-        state.capturing = []
+        if "cudaStreamBeginCapture" not in state.fail:
+            state.capturing = []
         return answer("cudaStreamBeginCapture")
 
     def end(stream: int) -> tuple[Any, ...]:
@@ -182,6 +184,9 @@ def make_tensorrt(state: State, version: str) -> types.ModuleType:
     class Flag(enum.IntEnum):
         STRONGLY_TYPED = 1
 
+    class BuilderFlag(enum.IntEnum):
+        TF32 = 7
+
     class Pool(enum.IntEnum):
         WORKSPACE = 0
 
@@ -260,6 +265,9 @@ def make_tensorrt(state: State, version: str) -> types.ModuleType:
         def add_optimization_profile(self, profile: Profile) -> int:
             assert profile._shapes
             return 0
+
+        def clear_flag(self, flag: BuilderFlag) -> None:
+            state.cleared.append(flag)
 
         def create_timing_cache(self, data: bytes) -> TimingCache:
             state.timing_seen.append(data)
@@ -393,6 +401,7 @@ def make_tensorrt(state: State, version: str) -> types.ModuleType:
         "IProgressMonitor": IProgressMonitor,
         "NetworkDefinitionCreationFlag": Flag,
         "MemoryPoolType": Pool,
+        "BuilderFlag": BuilderFlag,
         "TensorIOMode": IOMode,
         "OnnxParser": OnnxParser,
         "Builder": Builder,

@@ -1,13 +1,17 @@
-"""Clips with known contents."""
+"""Clips with known contents, and model folders changed on purpose."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
+
+from affectkit.models import sha256
 
 
 def write_clip(
@@ -48,3 +52,13 @@ def write_clip(
 def grey_frames(count: int, *, height: int = 64, width: int = 96) -> list[np.ndarray]:
     """Flat frames whose brightness says which one they are: 20, 22, 24 ..."""
     return [np.full((height, width, 3), 20 + 2 * (i % 100), np.uint8) for i in range(count)]
+
+
+def edit_spec(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change a model.json as a person would: without its digest, and with the checksums of the files as they are."""
+    path = folder / "model.json"
+    document = json.loads(path.read_text())
+    document.pop("digest", None)
+    change(document)
+    document["files"] = {name: sha256(folder / name) for name in document["files"] if (folder / name).is_file()}
+    path.write_text(json.dumps(document))

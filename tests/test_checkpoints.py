@@ -18,6 +18,7 @@ from affectkit.export.checkpoints import find_checkpoints, published_names, read
 from affectkit.models import load
 from affectkit.predictor import Predictor
 from affectkit.spec import InputSpec
+from affectkit.train.data import crop_matrix
 from affectkit.train.networks import MultitaskCNN, MultitaskCNNRNN, resnet50_config
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -189,6 +190,10 @@ def test_the_published_cut_by_hand() -> None:
     spun = points @ turned.T
     assert face_matrix(spun, SPEC) @ np.array([*(turned @ [50, 55]), 1]) == pytest.approx([55.5, 55.5])
     assert face_matrix(spun, SPEC)[:, :2] @ turned == pytest.approx(scale * np.eye(2), abs=1e-5)
+    turned_head = points + np.array(
+        [[0, 0], [0, 0], [0, 0], [20, 0], [20, 0]]
+    )  # the mouth to one side: as high as before
+    assert face_matrix(turned_head, SPEC)[0, 0] == pytest.approx(scale)
     with pytest.raises(ValueError, match="eyes coincide"):
         face_matrix(np.ones((5, 2)), SPEC)
     assert crop_face(np.zeros((100, 100, 3), np.uint8), points, SPEC).shape == (112, 112, 3)
@@ -202,4 +207,10 @@ def test_aligned_faces_are_resized_to_134_and_cut() -> None:
     assert fitted[50, 0, 0] == pytest.approx(255 * 11.5 / 134, abs=1.5)
     assert fitted[50, -1, 0] == pytest.approx(255 * 122.5 / 134, abs=1.5)
     whole = np.random.default_rng(0).integers(0, 256, (112, 112, 3)).astype(np.uint8)
-    assert (fit_aligned(whole, SPEC) == whole).all()  # has the input's size already
+    assert (fit_aligned(whole, SPEC, as_it_is=True) == whole).all()
+    # Aff-Wild2's own crops have 112 px, and the published code enlarges and cuts them too.
+    cut = fit_aligned(np.ascontiguousarray(ramp[::2, ::2][11:123, 11:123]), SPEC)
+    assert cut.shape == (112, 112, 3) and cut[50, 0, 0] > 255 * 20 / 134
+    matrix = crop_matrix(ramp, np.full((5, 2), np.nan), SPEC)
+    assert matrix @ [133.5, 133.5, 1] == pytest.approx([55.5, 55.5])
+    assert matrix[0, 0] == pytest.approx(0.5)

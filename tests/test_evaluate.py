@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from patterns import NAN, SMALL, config, faces_with_a_pattern
+from synthetic import edit_spec
 
 from affectkit import models
 from affectkit.errors import SourceError
@@ -83,9 +84,7 @@ def test_the_temperature_that_was_put_in_is_found() -> None:
 
 def test_the_temperature_reaches_the_readout(tiny: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(tiny, tmp_path / "model"))
-    spec = json.loads((folder / "model.json").read_text())
-    spec["tasks"]["expression"]["temperature"] = 2.0
-    (folder / "model.json").write_text(json.dumps(spec))
+    edit_spec(folder, lambda document: document["tasks"]["expression"].update(temperature=2.0))
     face = np.full((1, 16, 16, 1), 200, np.uint8)
     with Predictor(tiny) as plain, Predictor(folder) as cooled:
         (one,), (other,) = plain.predict_aligned(face), cooled.predict_aligned(face)
@@ -218,6 +217,9 @@ def test_predictions_in_the_challenges_format(crops: Path, tiny: Path, tmp_path:
     code, _, err = run_cli(*arguments)
     assert code == 1 and "not empty" in err
     assert run_cli(*arguments, "--overwrite")[0] == 0
+    (tmp_path / "lengths.txt").write_text("b_left 6\nc 2\n")  # c has no crop at all
+    assert run_cli(*arguments, "--overwrite", "--lengths", tmp_path / "lengths.txt")[0] == 0
+    assert (out / "VA_Set" / "c.txt").read_text() == "valence,arousal\n-5,-5\n-5,-5\n"
     (tmp_path / "lengths.txt").write_text("b_left 2\n")
     code, _, err = run_cli(*arguments, "--overwrite", "--lengths", tmp_path / "lengths.txt")
     assert code == 1 and "face in frame 3" in err
@@ -254,5 +256,8 @@ def test_options_that_do_not_go_together(tmp_path: Path, tiny: Path, run_cli: Cl
     assert code == 1 and "cannot be read as a manifest" in err
 
 
-def test_embedded_names_are_not_runs() -> None:
-    assert checkpoints_of(Path("lite")) == [] and models.find("lite").name == "lite" and SMALL.size == 16
+def test_embedded_names_are_not_runs(students: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(students / "student_0", tmp_path / "lite")
+    monkeypatch.chdir(tmp_path)
+    assert len(checkpoints_of("./lite")) == 1
+    assert checkpoints_of("lite") == [] and models.find("lite").name == "lite" and SMALL.size == 16

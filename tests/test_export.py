@@ -11,10 +11,11 @@ import numpy as np
 import onnx
 import pytest
 from patterns import config, faces_with_a_pattern
+from synthetic import edit_spec
 
 from affectkit import models
 from affectkit.engines import open_engine
-from affectkit.errors import EngineError, ModelError, SourceError
+from affectkit.errors import EngineError, ModelError, OutputError, SourceError
 from affectkit.export import convert
 from affectkit.export.parity import ParityReport, agreement
 from affectkit.export.precision import before_the_network, named, to_int8, widened
@@ -199,11 +200,32 @@ def test_verify_fails_where_the_network_is_another(original: Path, tmp_path: Pat
         arrays = {name: archive[name] for name in archive.files}
     arrays["au"] = arrays["au"] + 1
     np.savez_compressed(folder / "golden.npz", **arrays)
-    spec = json.loads((folder / "model.json").read_text())
-    spec["files"]["golden.npz"] = models.sha256(folder / "golden.npz")
-    (folder / "model.json").write_text(json.dumps(spec))
+    edit_spec(folder, lambda document: None)
     code, _, err = run_cli("verify", folder)
     assert code == 1 and "au differs by" in err
+
+
+def test_only_folders_of_the_same_kind_are_replaced(
+    original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    precious = tmp_path / "CNN"
+    precious.mkdir()
+    (precious / "0.pth").write_text("weights")
+    shutil.copytree(original, tmp_path / "many" / "one")
+    for target, message in ((precious, "is no model folder"), (tmp_path / "many", "is no model folder")):
+        with pytest.raises(OutputError, match=message):
+            convert.export_model(original, target, precision="fp16", overwrite=True)
+    assert (precious / "0.pth").read_text() == "weights" and (tmp_path / "many" / "one" / "model.json").exists()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="is the current folder"):
+        convert.export_model(original, Path("."), precision="fp16", overwrite=True)
+    convert.export_model(original, tmp_path / "new", precision="fp16")
+    convert.export_model(original, tmp_path / "new", overwrite=True)
+    assert models.load(tmp_path / "new").spec.precision == "fp32" and sorted(p.name for p in tmp_path.iterdir()) == [
+        "CNN",
+        "many",
+        "new",
+    ]
 
 
 def test_faces_of_a_video(original: Path, tmp_path: Path, astronaut: Path) -> None:
@@ -218,8 +240,6 @@ def test_a_wrong_opset_is_refused(original: Path, tmp_path: Path) -> None:
     model = onnx.load(folder / "frame.onnx")
     model.opset_import[0].version = 999
     onnx.save(model, folder / "frame.onnx")
-    spec = json.loads((folder / "model.json").read_text())
-    spec["files"]["frame.onnx"] = models.sha256(folder / "frame.onnx")
-    (folder / "model.json").write_text(json.dumps(spec))
+    edit_spec(folder, lambda document: None)
     with pytest.raises(EngineError, match=r"frame\.onnx: ONNX Runtime cannot load it"):
         Predictor(folder)

@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("insightface", reason="pip install --no-deps insightface")
 
 from make_tiny_scrfd import POINTS, write
+from synthetic import write_clip
 
 from affectkit.errors import DeviceUnavailable, ModelError
 from affectkit.faces import insight
@@ -134,5 +135,11 @@ def test_on_the_command_line(pack: Path, tiny: Path, tmp_path: Path, run_cli: Cl
     out = tmp_path / "t.csv"
     code, _, err = run_cli("predict", astronaut, "-o", out, "--model", tiny, "--detector", f"insightface:{pack}")
     assert code == 0 and out.exists(), err
+    clip = write_clip(tmp_path / "square.mp4", [picture((4, 6, 205)) for _ in range(8)])  # a score of .6
+    code, _, err = run_cli(
+        "predict", clip, "-o", tmp_path / "s.csv", "--model", tiny, "--detector", f"insightface:{pack}"
+    )
+    rows = (tmp_path / "s.csv").read_text().splitlines()[1:]
+    assert len(rows) == 8 and {row.split(",")[2] for row in rows} == {"0"}, err
     code, _, err = run_cli("predict", astronaut, "-o", tmp_path / "u.csv", "--detector", "haar")
     assert code == 2 and "detector must be" in err

@@ -171,10 +171,11 @@ def test_the_wheel_holds_everything_and_stays_small(tmp_path: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {
         "affectkit/py.typed",
-        "affectkit/models/lite/frame.onnx",
-        "affectkit/models/lite/model.json",
-        "affectkit/models/lite/golden.npz",
-        "affectkit/models/lite/MODEL_CARD.md",
+        *(
+            f"affectkit/models/{model}/{name}"
+            for model in ("lite", "lite-ensemble")
+            for name in ("frame.onnx", "model.json", "golden.npz", "MODEL_CARD.md")
+        ),
         "affectkit/faces/weights/onet.onnx",
         "affectkit/faces/weights/LICENSE.mtcnn",
     }

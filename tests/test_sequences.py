@@ -16,7 +16,7 @@ from patterns import NAN, SMALL, config, faces_with_a_pattern, states_are_equal
 from affectkit.errors import ModelError, SourceError
 from affectkit.spec import InputSpec
 from affectkit.temporal import paper_windows
-from affectkit.train.data import Augmentation, FaceSet
+from affectkit.train.data import Augmentation, FaceSet, in_videos, join
 from affectkit.train.datasets.manifest import Row, write_manifest
 from affectkit.train.loop import TrainConfig, load_network, load_temporal, train
 from affectkit.train.networks import MultitaskCNN, MultitaskCNNRNN
@@ -76,6 +76,39 @@ def test_sequences_are_consecutive_and_short_ones_filled_up() -> None:
             assert len(there) == (8 if faces.video[there[0]] == "a" else 3)
     first, second = (plan_sequences(faces, length=8, batch_size=1, seed=0, epoch=epoch) for epoch in (0, 1))
     assert [r[0].tolist() for r in first] != [r[0].tolist() for r in second]
+
+
+def test_every_frame_of_a_video_is_shown() -> None:
+    faces = clips({"a": 20})
+    shown = set()
+    for epoch in range(3):
+        plan = plan_sequences(faces, length=8, batch_size=1, seed=0, epoch=epoch)
+        assert len(plan) == 4
+        shown = {float(faces.frame[i]) for batch in plan for rows in batch for i in rows}
+        assert shown == {2.0 * i for i in range(20)}  # from end to end, in each epoch
+
+
+def test_two_people_are_two_sequences_and_one_frame_is_one_face() -> None:
+    """Aff-Wild2: a video with VIDEO_left and VIDEO_right, and a row for each task that labels a frame."""
+    one = clips({"v": 3})
+    left = dataclasses.replace(one, person=("v_left",) * 3)
+    right = dataclasses.replace(one, person=("v_right",) * 3)
+    again = dataclasses.replace(
+        left,
+        expression=np.full(3, NAN, np.float32),
+        expression_target=np.full((3, 7), NAN, np.float32),
+        au=np.full((3, 8), 0.5, np.float32),
+    )
+    faces = join([left, right, again])
+    merged = in_videos(faces)
+    assert len(merged) == 6 and [len(rows) for rows in videos(merged)] == [3, 3]
+    assert (merged.expression == 4).all() and (merged.au[:3] == 0.5).all() and np.isnan(merged.au[3:]).all()
+    torch.manual_seed(0)
+    network = MultitaskCNNRNN(MultitaskCNN(SMALL).eval()).eval()
+    logits = sequence_logits(network, faces, SPEC, 8)["au"]
+    assert not np.isnan(logits).any()
+    assert logits[:3] == pytest.approx(logits[6:])  # the same frames, asked once
+    assert logits[:3] == pytest.approx(sequence_logits(network, merged, SPEC, 8)["au"][:3], abs=1e-6)
 
 
 def test_batches_of_sequences() -> None:

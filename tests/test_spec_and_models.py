@@ -36,6 +36,7 @@ def test_round_trip(tiny: Path) -> None:
 
 def edit(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     document = json.loads((folder / "model.json").read_text())
+    document.pop("digest", None)
     change(document)
     (folder / "model.json").write_text(json.dumps(document))
 
@@ -59,6 +60,10 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
         (lambda d: d["tasks"]["expression"].update(labels=["joy"] * 7), "expressions"),
         (lambda d: d.update(ensemble="vote"), "ensemble rule 'vote'"),
         (lambda d: d.update(members=0), "must be positive"),
+        (lambda d: d.update(precision="fp8"), "precision 'fp8' is unknown"),
+        (lambda d: d["input"].update(aligned_size=8), "aligned_size must be at least size"),
+        (lambda d: d["tasks"]["expression"].update(temperature=0), "temperature must be positive"),
+        (lambda d: d.update(thresholds=[0.5]), "unknown field 'thresholds'"),
         (lambda d: d.update(files={}), "no checksum for frame.onnx"),
         (lambda d: d["files"].update({"../x": "0"}), "not the name of a file"),
     ],
@@ -67,6 +72,19 @@ def test_impossible_specs_are_refused(copy: Path, change: Callable[[dict[str, An
     edit(copy, change)
     with pytest.raises(ModelError, match=message):
         models.load(copy)
+
+
+def test_a_flipped_byte_in_the_spec_itself(copy: Path) -> None:
+    path = copy / "model.json"
+    path.write_text(models.read_spec(copy).to_json())
+    models.load(copy)
+    good = path.read_bytes()
+    for position in np.random.default_rng(0).integers(0, len(good), 150):
+        damaged = bytearray(good)
+        damaged[position] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(ModelError):
+            models.load(copy)
 
 
 def test_not_json(copy: Path) -> None:

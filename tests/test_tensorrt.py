@@ -158,8 +158,7 @@ def test_every_status_is_checked_when_loading(gpu: State, tiny: Path, failing: s
     gpu.fail = {failing}
     with pytest.raises(EngineError, match=message):
         open_engine(tiny / "frame.onnx", device="tensorrt")
-    if failing not in ("cudaMallocHost",):  # the block before it is lost with the process
-        assert gpu.streams == 0 or failing == "cudaStreamCreate"
+    assert gpu.memory == {} and (gpu.streams == 0 or failing == "cudaStreamCreate")
 
 
 @pytest.mark.parametrize(
@@ -182,6 +181,24 @@ def test_every_status_is_checked_when_running(gpu: State, tiny: Path, failing: s
     with pytest.raises(EngineError, match=message):
         engine.run(faces(3))
     gpu.fail = set()
+    assert gpu.capturing is None
+    for count in (3, 7, 3):  # it works again, with the shapes of the new runs
+        got = engine.run(faces(count, count))
+        assert got["au"] == pytest.approx(expected(faces(count, count)["faces"], 1)["au"], abs=1e-4)
+    engine.close()
+    assert gpu.memory == {} and gpu.streams == 0
+
+
+def test_a_failed_run_of_another_size_leaves_nothing_of_it(gpu: State, tiny: Path) -> None:
+    engine = open_engine(tiny / "frame.onnx", device="tensorrt")
+    engine.run(faces(3))
+    gpu.fail = {"execute"}
+    with pytest.raises(EngineError):
+        engine.run(faces(9))
+    gpu.fail = set()
+    got = engine.run(faces(3, 2))
+    assert got["au"].shape == (1, 3, 8)
+    assert got["au"] == pytest.approx(expected(faces(3, 2)["faces"], 1)["au"], abs=1e-4)
     engine.close()
 
 

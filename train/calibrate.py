@@ -86,6 +86,18 @@ def fit_temperature(labels: Array, logits: Array) -> float:
     return round(float(temperatures[int(np.argmin(loss))]), 4)
 
 
+def check_writable(model: str | os.PathLike[str]) -> Path:
+    """The folder of a model that may be calibrated.
+
+    Raises:
+        ModelError: it is not a model folder, or one of the embedded ones, which are not to be changed.
+    """
+    folder = models.find(model)
+    if folder.parent == models.EMBEDDED:
+        raise ModelError(f"{model}: is embedded in the package; copy the folder {folder} and calibrate the copy")
+    return folder
+
+
 def write_calibration(
     model: str | os.PathLike[str],
     *,
@@ -96,11 +108,9 @@ def write_calibration(
     """Put thresholds (in the order of AU_NAMES) or a temperature, and where they come from, into a model's model.json.
 
     Raises:
-        ModelError: the model is one of the embedded ones, which are not to be changed.
+        ModelError: see :func:`check_writable`.
     """
-    folder = models.find(model)
-    if folder.parent == models.EMBEDDED:
-        raise ModelError(f"{model}: is embedded in the package; copy the folder {folder} and calibrate the copy")
+    folder = check_writable(model)
     spec = models.load(folder).spec
     if thresholds is not None:
         by_name = dict(zip(AU_NAMES, thresholds, strict=True))

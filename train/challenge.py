@@ -9,6 +9,7 @@ import numpy as np
 
 from affectkit.errors import SourceError
 from affectkit.sinks import write_text
+from affectkit.train.balance import Index
 from affectkit.train.data import FaceSet
 from affectkit.train.datasets.manifest import AU_COLUMNS, lines_of
 from affectkit.train.evaluate import Answers
@@ -71,26 +72,42 @@ def read_lengths(path: Path) -> dict[str, int]:
 def write_predictions(answers: Answers, faces: FaceSet, folder: Path, *, lengths: Mapping[str, int]) -> int:
     """Write ``FOLDER/{AU,EXPR,VA}_Set/VIDEO.txt`` and return the number of videos.
 
-    A video has a line for each of its ``lengths`` frames, or, where that is unknown, up to its last face.
+    A video has a line for each of its ``lengths`` frames, or, where that is unknown, up to its last face. One with
+    several people has a file for each, as Aff-Wild2 names them.
+
+    Raises:
+        SourceError: a name or a length is impossible; nothing is written then.
     """
     decoded = answers.decoded()
     order = [answers.spec.au_labels.index(name) for name in AU_NAMES]
     active = decoded["au"] >= np.asarray(answers.spec.au_thresholds)[order]
-    for task in HEADERS:
-        (folder / task).mkdir(parents=True, exist_ok=True)
-    found = videos(faces)
-    for rows in found:
-        name, frames = faces.video[rows[0]], faces.frame[rows].astype(int)
+    texts: dict[str, dict[str, list[str]]] = {}
+    for name in lengths:
+        texts[name] = {task: [nothing] * lengths[name] for task, nothing in NOTHING.items()}
+    for rows in videos(faces):
+        name, frames = _name(faces, rows), faces.frame[rows].astype(int)
         if Path(name).name != name:
             raise SourceError(f"{name!r}: a video's name becomes a file's; it cannot be a path")
         length = lengths.get(name, int(frames[-1]) + 1)
-        lines = {task: [nothing] * length for task, nothing in NOTHING.items()}
+        if frames[-1] >= length:
+            raise SourceError(f"{name}: has a face in frame {frames[-1]}, but --lengths gives it {length} frames")
+        lines = texts[name] = {task: [nothing] * length for task, nothing in NOTHING.items()}
         for row, frame in zip(rows, frames, strict=True):
-            if frame >= length:
-                raise SourceError(f"{name}: has a face in frame {frame}, but --lengths gives it {length} frames")
             lines["AU_Set"][frame] = ",".join(str(int(on)) for on in active[row])
             lines["EXPR_Set"][frame] = str(int(decoded["expression"][row].argmax()))
             lines["VA_Set"][frame] = ",".join(f"{value:.4f}" for value in decoded["va"][row])
-        for task, header in HEADERS.items():
+    for task, header in HEADERS.items():
+        (folder / task).mkdir(parents=True, exist_ok=True)
+        for name, lines in texts.items():
             write_text(folder / task / f"{name}.txt", "\n".join([header, *lines[task]]) + "\n")
-    return len(found)
+    return len(texts)
+
+
+def _name(faces: FaceSet, rows: Index) -> str:
+    """The file's name of one person in one video: the video's, with the person's where there are several."""
+    row = int(rows[0])
+    video, person = faces.video[row], faces.person[row]
+    if person.startswith(video):  # Aff-Wild2: VIDEO_left, VIDEO_right
+        return person
+    people = {faces.person[i] for i, name in enumerate(faces.video) if name == video}
+    return video if len(people) == 1 else f"{video}_{person or 'unknown'}"

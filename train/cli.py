@@ -19,7 +19,7 @@ from affectkit.models import sha256
 from affectkit.train.data import AUGMENTATIONS, FaceSet, in_videos
 from affectkit.train.evaluate_cli import calibrate, distribution, evaluate, predict
 from affectkit.train.loop import TrainConfig, load_network, load_temporal, train
-from affectkit.train.networks import MultitaskCNN, MultitaskCNNRNN, multiply_adds
+from affectkit.train.networks import MultitaskCNN, MultitaskCNNRNN, NetworkConfig, multiply_adds
 from affectkit.train.options import EXISTING, cnn_options, config_of, read_sets, sequence_options, teaching_options
 from affectkit.train.prepare_cli import prepare
 from affectkit.train.runs import checkpoint_of
@@ -77,6 +77,7 @@ def students(
         config = dataclasses.replace(config, teachers=tuple(map(sha256, files)), start=begun)
         if origin is not None and origin.config != config.network:
             raise click.UsageError(f"--start {start}: is another network than the one to train: {origin.config}")
+        _check_teachers(teachers, networks, config.network)
         click.echo(f"student {k}", err=True)
         _train(config, train_set, dev_set, run / f"student_{k}", teachers=networks, start=origin, resume=resume)
 
@@ -94,9 +95,7 @@ def students(
 @click.option("--sequence-length", type=click.IntRange(min=2), default=32, show_default=True, help="Frames.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=12, show_default=True, help="Sequences.")
 @click.option("--epochs", type=click.IntRange(min=1), default=8, show_default=True)
-def temporal(
-    run: Path, resume: bool, cnn: Path, teachers: tuple[Path, ...], beta1: float, augmentation: str, **options: Any
-) -> None:
+def temporal(run: Path, resume: bool, cnn: Path, teachers: tuple[Path, ...], augmentation: str, **options: Any) -> None:
     """Train recurrent heads (CNN-RNN) on a frozen CNN, from sequences of labelled video frames.
 
     The sets must name each face's video and frame, as manifests do. Without --teacher it is the teacher of the second
@@ -107,14 +106,28 @@ def temporal(
     network, _ = load_network(checkpoint_of(cnn))
     config = TrainConfig(
         network=network.config,
-        betas=(beta1, 0.999),
+        betas=(options.pop("beta1"), options.pop("beta2")),
         cnn=sha256(checkpoint_of(cnn)),
         teachers=tuple(map(sha256, files)),
         augmentation=AUGMENTATIONS[augmentation],
         **options,
     )
     networks = [load_temporal(path)[0] for path in files]
+    _check_teachers(teachers, networks, network.config)
     _train(config, train_set, dev_set, run, teachers=networks, cnn=network, resume=resume)
+
+
+def _check_teachers(
+    paths: Sequence[Path], networks: Sequence[MultitaskCNN | MultitaskCNNRNN], student: NetworkConfig
+) -> None:
+    """A teacher is shown the student's faces: it has to want the same ones."""
+    for path, network in zip(paths, networks, strict=True):
+        wants, given = (
+            {name: getattr(config, name) for name in ("size", "channels", "template", "margin")}
+            for config in (network.config, student)
+        )
+        if wants != given:
+            raise click.UsageError(f"--teacher {path}: takes other faces ({wants}) than the student ({given})")
 
 
 def _train(
@@ -152,9 +165,13 @@ def _train(
             if not console.is_terminal and step % STEPS_A_LINE == 0:
                 click.echo(f"step {step}/{steps}  {line}", err=True)
 
-        report = train(
-            config, train_set, dev_set, run, teachers=teachers, start=start, cnn=cnn, resume=resume, on_step=on_step
-        )
+        try:
+            report = train(
+                config, train_set, dev_set, run, teachers=teachers, start=start, cnn=cnn, resume=resume, on_step=on_step
+            )
+        except KeyboardInterrupt:
+            click.echo(f"interrupted; {run} is kept: give --resume to go on with it", err=True)
+            raise
     json.dump(report, sys.stdout, indent=2)
     click.echo()
 

@@ -133,8 +133,29 @@ def only_tasks(faces: FaceSet, tasks: Sequence[str]) -> FaceSet:
 
 
 def in_videos(faces: FaceSet) -> FaceSet:
-    """The faces that name the video and frame they come from."""
-    return faces.subset(np.array([bool(name) for name in faces.video], bool) & ~np.isnan(faces.frame))
+    """The faces that name the video and frame they come from, each once with all its labels.
+
+    Sets that label a frame for several tasks in several files (Aff-Wild2) have a row for each.
+    """
+    first: dict[tuple[str, str, float], int] = {}
+    merged = dataclasses.replace(
+        faces,
+        expression=faces.expression.copy(),
+        expression_target=faces.expression_target.copy(),
+        au=faces.au.copy(),
+        va=faces.va.copy(),
+    )
+    keep = np.zeros(len(faces), bool)
+    for i, video in enumerate(faces.video):
+        frame = float(faces.frame[i])
+        if not video or np.isnan(frame):
+            continue
+        row = first.setdefault((video, faces.person[i], frame), i)
+        keep[row] = True
+        if row != i:
+            for values in (merged.expression, merged.expression_target, merged.au, merged.va):
+                values[row] = np.where(np.isnan(values[row]), values[i], values[row])
+    return merged.subset(keep)
 
 
 def fixed_share(faces: FaceSet, share: float) -> FaceSet:
@@ -353,12 +374,13 @@ def select_split(faces: FaceSet, split: Split) -> FaceSet:
 
 
 def crop_matrix(image: UInt8, landmarks: Array, spec: InputSpec) -> Float32:
-    """(2, 3) picture -> crop: by the five points, or the whole picture where they are NaN."""
+    """(2, 3) picture -> crop: by the five points; without them the whole picture, or by ``aligned_size`` its middle."""
     if not np.isnan(landmarks).any():
         return face_matrix(landmarks, spec)
     height, width = image.shape[:2]
-    fx, fy = spec.size / width, spec.size / height
-    return np.array([[fx, 0, (fx - 1) / 2], [0, fy, (fy - 1) / 2]], np.float32)
+    side = spec.aligned_size or spec.size
+    fx, fy, cut_off = side / width, side / height, (side - spec.size) // 2
+    return np.array([[fx, 0, (fx - 1) / 2 - cut_off], [0, fy, (fy - 1) / 2 - cut_off]], np.float32)
 
 
 def cut(image: UInt8, landmarks: Array, spec: InputSpec) -> UInt8:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 
+from affectkit.errors import SourceError
 from affectkit.predictor import Predictor
 from affectkit.readout import read_out
 from affectkit.spec import EnsembleRule, ModelSpec
 from affectkit.train.data import FaceSet, cut
 from affectkit.train.loop import config_from_dict, load_any, run_logits, score
 from affectkit.train.runs import checkpoints_of, spec_of
-from affectkit.types import AU_NAMES, Array
+from affectkit.train.sequences import distinct_frames, videos
+from affectkit.types import AU_NAMES, Array, UInt8
+
+LOGITS = ("expression", "au", "va")
+CHUNK = 4096
+"""Faces whose crops and features are in memory at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,26 +67,56 @@ def ask(model: str | os.PathLike[str], faces: FaceSet, *, device: str = "auto") 
 
     Args:
         model: name of an embedded model, a model folder, a training run, a folder of students' runs, or a checkpoint.
-        device: of a model folder's engine; training runs are asked on torch's CPU.
+        device: of a model folder's engine; training runs are asked on torch's CPU, or on CUDA for ``cuda``.
 
     Raises:
         ModelError: the model is missing or damaged.
     """
-    runs = checkpoints_of(Path(model))
+    runs = checkpoints_of(model)
     if runs:
-        return _ask_runs(runs, faces)
+        return _ask_runs(runs, faces, "cuda" if device.startswith("cuda") else "cpu")
     with Predictor(model, device=device, batch_size=128) as predictor:
         spec = predictor.spec
-        crops = np.stack([cut(faces.image(i), faces.landmarks[i], spec.input) for i in range(len(faces))])
-        _, logits = predictor.predict_aligned(crops, return_logits=True)
-    return Answers(spec, {name: logits[name] for name in ("expression", "au", "va")})
+        if spec.temporal is not None:
+            return Answers(spec, _ask_sequences(predictor, faces))
+        parts = []
+        for start in range(0, len(faces), CHUNK):  # a large set has to fit into memory as logits only
+            rows = range(start, min(start + CHUNK, len(faces)))
+            _, logits = predictor.predict_aligned(_crops(faces, rows, spec), return_logits=True)
+            parts.append(logits)
+    return Answers(spec, {name: np.concatenate([part[name] for part in parts], axis=1) for name in LOGITS})
 
 
-def _ask_runs(runs: list[Path], faces: FaceSet) -> Answers:
+def _crops(faces: FaceSet, rows: Iterable[int], spec: ModelSpec) -> UInt8:
+    return np.stack([cut(faces.image(i), faces.landmarks[i], spec.input) for i in rows])
+
+
+def _ask_sequences(predictor: Predictor, faces: FaceSet) -> dict[str, Array]:
+    """Logits of a model with a temporal part: each person in each video is a sequence.
+
+    Raises:
+        SourceError: a face belongs to no video.
+    """
+    logits: dict[str, Array] = {}
+    for every_row in videos(faces):
+        rows, position = distinct_frames(faces, every_row)
+        _, answer = predictor.predict_sequence(_crops(faces, rows, predictor.spec), return_logits=True)
+        for name, values in answer.items():
+            if name not in logits:
+                logits[name] = np.full((len(values), len(faces), values.shape[2]), np.nan, np.float32)
+            logits[name][:, every_row] = values[:, position]
+    if np.isnan(logits["au"]).any():
+        raise SourceError(
+            f"model {predictor.spec.name!r} looks at sequences, and a face of the set names no video and frame"
+        )
+    return logits
+
+
+def _ask_runs(runs: list[Path], faces: FaceSet, device: str) -> Answers:
     parts, states = [], []
     for path in runs:
         network, state = load_any(path)
-        parts.append(run_logits(network, faces, config_from_dict(state["config"])))
+        parts.append(run_logits(network.to(device), faces, config_from_dict(state["config"])))
         states.append(state)
     spec = spec_of(states, name=str(runs[0].parent if len(runs) == 1 else runs[0].parent.parent))
     return Answers(spec, {name: np.stack([part[name] for part in parts]) for name in parts[0]})

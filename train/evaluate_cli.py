@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from affectkit.errors import OutputError, SourceError
-from affectkit.train.calibrate import RULES, Rule, fit_temperature, fit_thresholds, write_calibration
+from affectkit.train.calibrate import RULES, Rule, check_writable, fit_temperature, fit_thresholds, write_calibration
 from affectkit.train.challenge import faces_of_crops, read_lengths, write_predictions
 from affectkit.train.data import FaceSet, in_videos, read_manifest_split
 from affectkit.train.distribution import distributions, plot
@@ -45,6 +45,7 @@ def calibrate(model: Path, rule: Rule, device: str, **part: Any) -> None:
 
     Both are written into the folder with their provenance; where the pictures have no labels for one, it stays.
     """
+    check_writable(model)
     faces, where = read_part(**part)
     has_au, has_expression = not np.isnan(faces.au).all(), not np.isnan(faces.expression).all()
     if not has_au and not has_expression:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import hashlib
 import logging
 import math
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -278,6 +282,8 @@ def train(
         raise ValueError("a CNN-RNN needs both a CNN and a sequence length, a CNN neither")
     run.mkdir(parents=True, exist_ok=True)
     device = torch.device(config.device)
+    if device.type == "cuda":
+        torch.backends.cudnn.deterministic = True  # the same seed gives the same numbers there too
     torch.manual_seed(config.seed)
     network: Network = MultitaskCNN(config.network) if cnn is None else MultitaskCNNRNN(copy.deepcopy(cnn))
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -286,90 +292,172 @@ def train(
     average = copy.deepcopy(network) if config.ema > 0 else network
     frozen = [_compiled(teacher.to(device).eval().requires_grad_(False), config) for teacher in teachers]
     stepped = _compiled(network, config)
-    trained = [p for p in network.parameters() if p.requires_grad]
-    decayed = [p for p in trained if p.ndim > 1]
-    rest = [p for p in trained if p.ndim <= 1]  # biases and norms are not decayed
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
-    optimizer = kind(groups, lr=config.learning_rate, betas=config.betas)
+    optimizer = _optimizer(config, network)
     steps_per_epoch = _steps_per_epoch(config, train_set)
     total_steps = steps_per_epoch * config.epochs
-    step, best = 0, -math.inf
+    data = _fingerprint(train_set)
+    at = _Progress()
     if resume and (run / "last.pt").exists():
         state = load_checkpoint(run / "last.pt")
         if config_from_dict(state["config"]) != config:
             raise ModelError(f"{run}: was begun with other settings; repeat them, or choose another folder")
+        if "progress" not in state:
+            raise ModelError(f"{run / 'last.pt'}: was written by an older affectkit and cannot be gone on with")
+        if state["data"] != data:
+            raise ModelError(f"{run}: was begun on other faces or labels; give the same ones, or choose another folder")
         network.load_state_dict(state["network"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["rng"])
-        step, best = state["step"], state["best"]
+        if device.type == "cuda":
+            torch.cuda.set_rng_state_all(state["cuda_rng"])
+        at = _Progress(**state["progress"])
 
     def save_last() -> None:
         state = {
             "config": dataclasses.asdict(config),
+            "data": data,
             "network": network.state_dict(),
             "average": average.state_dict(),
             "optimizer": optimizer.state_dict(),
             "rng": torch.get_rng_state(),
-            "step": step,
-            "best": best,
+            "cuda_rng": torch.cuda.get_rng_state_all() if device.type == "cuda" else [],
+            "progress": dataclasses.asdict(at),
         }
         save_atomically(state, run / "last.pt")
 
-    journal = Journal(run, step)
+    journal = Journal(run, at.step if at.evaluated else at.step - 1)
     saved_at = time.monotonic()
+    whole = True  # a step is through, and not half done: only then may its state be saved
     try:
-        while step < total_steps:
-            epoch, first = divmod(step, steps_per_epoch)
-            sums: dict[str, float] = {}
-            stream = _epoch(
-                config, network, stepped, average, frozen, optimizer, train_set, epoch, first, steps_per_epoch
-            )
-            for losses in stream:
-                step += 1
-                sums = {name: sums.get(name, 0.0) + value for name, value in losses.items()}
-                journal.step(step, losses, optimizer.param_groups[0]["lr"])
-                if on_step is not None:
-                    on_step(step, total_steps, losses)
-                if time.monotonic() - saved_at > config.checkpoint_minutes * 60:
-                    save_last()
-                    saved_at = time.monotonic()
-            logits = run_logits(average, dev_set, config)
-            temperature = fit_temperature(dev_set.expression, logits["expression"][None])
-            answers = decode(logits, temperature=temperature)
-            thresholds = fit_thresholds(dev_set.au, answers["au"])
-            report = score(dev_set, answers, np.asarray(thresholds))
-            value = selection_score(report)
-            line = {
-                "epoch": epoch + 1,
-                "step": step,
-                "loss": {name: total / (steps_per_epoch - first) for name, total in sums.items()},
-                "dev": report,
-                "score": value,
-            }
-            if value > best:
-                best = value
-                chosen = {
-                    "config": dataclasses.asdict(config),
-                    "network": average.state_dict(),
-                    "epoch": epoch + 1,
-                    "dev": report,
-                    "au_thresholds": thresholds,
-                    "au_thresholds_from": "best F1 of each action unit on the dev part of the training data",
-                    "expression_temperature": temperature,
-                }
-                save_atomically(chosen, run / "best.pt")
-            journal.epoch(line)
-            log.info("epoch %d: score %.4f (best %.4f)", epoch + 1, value, best)
-            save_last()
+        with _interruptible() as interrupted:
+            while at.step < total_steps or not at.evaluated:
+                if at.evaluated or at.step % steps_per_epoch:
+                    epoch, first = divmod(at.step, steps_per_epoch)
+                    if first == 0:
+                        at.sums = {}
+                    at.evaluated = False
+                    stream = _epoch(
+                        config, network, stepped, average, frozen, optimizer, train_set, epoch, first, steps_per_epoch
+                    )
+                    while True:
+                        whole = False
+                        losses = next(stream, None)
+                        if losses is not None:
+                            at.step += 1
+                            at.sums = {name: at.sums.get(name, 0.0) + value for name, value in losses.items()}
+                        whole = True
+                        if losses is None:
+                            break
+                        journal.step(at.step, losses, optimizer.param_groups[0]["lr"])
+                        if on_step is not None:
+                            on_step(at.step, total_steps, losses)
+                        if interrupted():
+                            raise KeyboardInterrupt
+                        if time.monotonic() - saved_at > config.checkpoint_minutes * 60:
+                            save_last()
+                            saved_at = time.monotonic()
+                line, chosen = _evaluate(config, average, dev_set, at, steps_per_epoch)
+                if line["score"] > at.best:
+                    at.best = line["score"]
+                    save_atomically(chosen, run / "best.pt")
+                at.evaluated = True
+                journal.epoch(line)
+                log.info("epoch %d: score %.4f (best %.4f)", line["epoch"], line["score"], at.best)
+                save_last()
+                if interrupted():
+                    raise KeyboardInterrupt
     except KeyboardInterrupt:
-        save_last()
+        if whole:
+            save_last()
         raise
     finally:
         journal.close()
     result: dict[str, Any] = load_checkpoint(run / "best.pt")["dev"]
     return result
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a run is."""
+
+    step: int = 0
+    best: float = -math.inf
+    evaluated: bool = True
+    """Whether the epoch that ended last has been measured on the dev part."""
+    sums: dict[str, float] = field(default_factory=dict)
+    """Of the losses since the epoch began."""
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Hold back the first Ctrl-C until the step is through: it may come anywhere, and half a step cannot be saved.
+
+    Yields a function that says whether there was one. A second Ctrl-C interrupts at once.
+    """
+    seen = False
+
+    def note(number: int, frame: object) -> None:
+        nonlocal seen
+        if seen:
+            raise KeyboardInterrupt
+        seen = True
+
+    if threading.current_thread() is not threading.main_thread():  # signals go to the main thread only
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: seen
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
+    trained = [p for p in network.parameters() if p.requires_grad]
+    decayed = [p for p in trained if p.ndim > 1]
+    rest = [p for p in trained if p.ndim <= 1]  # biases and norms are not decayed
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    if config.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=config.learning_rate, betas=config.betas)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas)
+
+
+def _fingerprint(faces: FaceSet) -> str:
+    """What faces and labels a run is trained on, so that it is not resumed on others."""
+    digest = hashlib.sha256("\0".join(faces.names).encode())
+    for values in (faces.expression_target, faces.au, faces.va):
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
+
+
+def _evaluate(
+    config: TrainConfig, network: nn.Module, dev_set: FaceSet, at: _Progress, steps_per_epoch: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Measure an epoch on the dev part: its line for the journal, and its checkpoint should it be the best."""
+    epoch = at.step // steps_per_epoch
+    logits = run_logits(network, dev_set, config)
+    temperature = fit_temperature(dev_set.expression, logits["expression"][None])
+    answers = decode(logits, temperature=temperature)
+    thresholds = fit_thresholds(dev_set.au, answers["au"])
+    report = score(dev_set, answers, np.asarray(thresholds))
+    line = {
+        "epoch": epoch,
+        "step": at.step,
+        "loss": {name: total / steps_per_epoch for name, total in at.sums.items()},
+        "dev": report,
+        "score": selection_score(report),
+    }
+    chosen = {
+        "config": dataclasses.asdict(config),
+        "network": network.state_dict(),
+        "epoch": epoch,
+        "dev": report,
+        "au_thresholds": thresholds,
+        "au_thresholds_from": "best F1 of each action unit on the dev part of the training data",
+        "expression_temperature": temperature,
+    }
+    return line, chosen
 
 
 def _compiled(network: nn.Module, config: TrainConfig) -> nn.Module:

@@ -70,6 +70,7 @@ _OPTIMISATION: tuple[Option, ...] = (
     click.option("--optimizer", type=click.Choice(["adam", "adamw"]), default="adam", show_default=True),
     click.option("--learning-rate", type=float, default=1e-4, show_default=True),
     click.option("--beta1", type=float, default=0.5, show_default=True),
+    click.option("--beta2", type=float, default=0.999, show_default=True),
     click.option("--weight-decay", type=float, default=0.0, show_default=True),
     click.option("--schedule", type=click.Choice(["constant", "cosine"]), default="constant", show_default=True),
     click.option("--warmup-steps", type=click.IntRange(min=0), default=0, show_default=True),
@@ -110,6 +111,11 @@ _OPTIMISATION: tuple[Option, ...] = (
 _CNN: tuple[Option, ...] = (
     click.option("--backbone", type=click.Choice(["lite", "resnet50"]), default="lite", show_default=True),
     click.option("--size", type=click.IntRange(min=16), help="Side of the face, px.  [default: 64, resnet50 112]"),
+    click.option(
+        "--channels",
+        type=click.Choice(["1", "3"]),
+        help="1: luma, 3: RGB (grey pictures are repeated).  [default: 1, resnet50 3]",
+    ),
     click.option("--batch-size", type=click.IntRange(min=2), default=60, show_default=True),
     click.option(
         "--drawing",
@@ -155,10 +161,10 @@ teaching_options = _with(_TEACHING)
 def config_of(options: dict[str, Any]) -> TrainConfig:
     """The run that the options of :data:`cnn_options` describe."""
     values = {**options, "augmentation": AUGMENTATIONS[options["augmentation"]]}
-    backbone, size, beta1 = values.pop("backbone"), values.pop("size"), values.pop("beta1")
-    network = NetworkConfig() if backbone == "lite" else resnet50_config(channels=1)
-    network = dataclasses.replace(network, size=size or network.size)
-    return TrainConfig(network=network, betas=(beta1, 0.999), **values)
+    backbone, size, channels = (values.pop(name) for name in ("backbone", "size", "channels"))
+    network = NetworkConfig() if backbone == "lite" else resnet50_config()
+    network = dataclasses.replace(network, size=size or network.size, channels=int(channels or network.channels))
+    return TrainConfig(network=network, betas=(values.pop("beta1"), values.pop("beta2")), **values)
 
 
 def read_sets(options: dict[str, Any]) -> tuple[FaceSet, FaceSet]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from affectkit.errors import ModelError
+from affectkit.models import embedded_names
 from affectkit.spec import EnsembleRule, ModelSpec, TemporalSpec
 from affectkit.train.loop import config_from_dict
 from affectkit.train.networks import FEATURE_WIDTH
@@ -21,8 +23,14 @@ def checkpoint_of(path: Path) -> Path:
     return path / BEST_NAME if path.is_dir() else path
 
 
-def checkpoints_of(path: Path) -> list[Path]:
-    """The checkpoints that ``path`` names: a file, a run, or a folder of students' runs; none for anything else."""
+def checkpoints_of(model: str | os.PathLike[str]) -> list[Path]:
+    """The checkpoints that ``model`` names: a file, a run, or a folder of students' runs; none for anything else.
+
+    The name of an embedded model is that model, also where a folder is called so: a run of that name is ``./lite``.
+    """
+    if os.fspath(model) in embedded_names():
+        return []
+    path = Path(model)
     if path.is_file() and path.suffix == ".pt":
         return [path]
     if (path / BEST_NAME).is_file():
@@ -65,7 +73,8 @@ def spec_of(
         trained_on=tuple(trained_on),
         input=inputs.pop(),
         au_thresholds=tuple(round(float(t), 4) for t in thresholds),
-        au_thresholds_from=states[0].get("au_thresholds_from", "0.5, not calibrated"),
+        au_thresholds_from=("mean of the members', each by " if len(states) > 1 else "")
+        + states[0].get("au_thresholds_from", "0.5, not calibrated"),
         expression_temperature=round(temperature, 4),
         expression_temperature_from="least log loss on the dev part of the training data"
         if temperature != 1

@@ -21,34 +21,45 @@ from affectkit.types import Array
 
 
 def videos(faces: FaceSet) -> list[Index]:
-    """The rows of each video by frame number, videos in the order of their first row.
+    """The rows of each person in each video by frame number, in the order of their first rows.
 
     Raises:
         SourceError: no face names the video and frame it comes from.
     """
-    rows: dict[str, list[int]] = {}
+    rows: dict[tuple[str, str], list[int]] = {}
     for i, name in enumerate(faces.video):
         if name and not np.isnan(faces.frame[i]):
-            rows.setdefault(name, []).append(i)
+            rows.setdefault((name, faces.person[i]), []).append(i)
     if not rows:
         raise SourceError("no face names its video and frame; sequences need the manifest's columns video and frame")
     return [np.array(sorted(part, key=lambda i: faces.frame[i]), np.int64) for part in rows.values()]
 
 
+def distinct_frames(faces: FaceSet, rows: Index) -> tuple[Index, Index]:
+    """One row of each frame, in order, and for each of ``rows`` the position of its frame among them."""
+    _, first, position = np.unique(faces.frame[rows], return_index=True, return_inverse=True)
+    return rows[first], position
+
+
 def plan_sequences(faces: FaceSet, *, length: int, batch_size: int, seed: int, epoch: int) -> list[list[Index]]:
     """The sequences of every batch of an epoch, each ``length`` rows.
 
-    Every epoch cuts the videos at other places. A video shorter than ``length`` is filled up with -1. The last,
-    smaller batch is kept only where it is the only one: unlike the CNN, the heads have no batch statistics.
+    Every epoch cuts the videos at other places: a video of ``length`` frames or fewer is one sequence, filled up with
+    -1; a longer one is covered from end to end by windows of which the inner ones are shifted. The last, smaller batch
+    is kept only where it is the only one: unlike the CNN, the heads have no batch statistics.
     """
     rng = np.random.default_rng((seed, epoch))
     sequences = []
     for rows in videos(faces):
+        spare = len(rows) - length
+        if spare <= 0:
+            sequences.append(np.concatenate([rows, np.full(-spare, -1, np.int64)]))
+            continue
+        # One window more than would do without a shift, so that its number is the same in every epoch.
         shift = int(rng.integers(0, length))
-        for k in range(-(-len(rows) // length)):
-            start = min(max(0, k * length - shift), max(0, len(rows) - length))
-            part = rows[start : start + length]
-            sequences.append(np.concatenate([part, np.full(length - len(part), -1, np.int64)]))
+        for k in range(-(-len(rows) // length) + 1):
+            start = min(max(0, k * length - shift), spare)
+            sequences.append(rows[start : start + length])
     order = [sequences[i] for i in rng.permutation(len(sequences))]
     whole = max(1, len(order) // batch_size)
     return [order[k * batch_size : (k + 1) * batch_size] for k in range(whole)]
@@ -106,7 +117,8 @@ def sequence_logits(network: MultitaskCNNRNN, faces: FaceSet, spec: InputSpec, l
     network.eval()
     device = next(network.parameters()).device
     logits = {task: np.full((len(faces), width), np.nan, np.float32) for task, width in TASK_WIDTHS.items()}
-    for rows in videos(faces):
+    for every_row in videos(faces):
+        rows, position = distinct_frames(faces, every_row)
         for start, stop in paper_windows(len(rows), length):
             window = rows[start:stop]
             crops = np.stack([cut(faces.image(i), faces.landmarks[i], spec) for i in window])
@@ -114,4 +126,6 @@ def sequence_logits(network: MultitaskCNNRNN, faces: FaceSet, spec: InputSpec, l
             new = np.isnan(logits["au"][window, 0])
             for task, answer in logits.items():
                 answer[window[new]] = getattr(outputs, task).cpu().numpy()[new]
+        for answer in logits.values():
+            answer[every_row] = answer[rows[position]]
     return dict(logits)

@@ -65,6 +65,12 @@ def providers() -> list[str]:
     return list(onnxruntime.get_available_providers())
 
 
+def _preload() -> None:
+    """CUDA and cuDNN may come as pip packages, which the loader does not find by itself (since ONNX Runtime 1.21)."""
+    if hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()
+
+
 class OrtEngine:
     """A network on ONNX Runtime."""
 
@@ -109,15 +115,14 @@ class OrtEngine:
 
     def _open_cuda(self, device: str, options: object) -> tuple[onnxruntime.InferenceSession, str]:
         number = device.partition(":")[2] or "0"
-        # CUDA and cuDNN may come as pip packages, which the loader does not find by itself (since 1.21).
-        if hasattr(onnxruntime, "preload_dlls") and "CUDAExecutionProvider" in providers():
-            onnxruntime.preload_dlls()
         if "CUDAExecutionProvider" not in providers():
             raise DeviceUnavailable(
                 f"device {device!r}: the installed ONNX Runtime has no CUDA provider; "
                 "pip uninstall -y onnxruntime && pip install 'affectkit[gpu]', or use --device cpu"
             )
-        session = self._open([("CUDAExecutionProvider", {"device_id": number})], options)
+        _preload()
+        # TF32 rounds to ten bits, which no golden output of a float32 network survives.
+        session = self._open([("CUDAExecutionProvider", {"device_id": number, "use_tf32": "0"})], options)
         # ONNX Runtime falls back to the CPU without an error (microsoft/onnxruntime#23372), so what it took is checked.
         if session.get_providers()[0] != "CUDAExecutionProvider":
             raise DeviceUnavailable(
@@ -131,11 +136,17 @@ class OrtEngine:
         if "TensorrtExecutionProvider" not in providers():
             raise DeviceUnavailable(
                 "device 'ort-tensorrt': the installed ONNX Runtime has no TensorRT provider; pip uninstall -y "
-                "onnxruntime && pip install 'affectkit[gpu,tensorrt]', or use --device cpu"
+                "onnxruntime && pip install 'affectkit[gpu]' 'tensorrt<11' (it is linked with 10), or use --device cpu"
             )
-        folder = str(cache_folder() / "ort-tensorrt")
-        cache = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": folder, "trt_timing_cache_enable": "1"}
-        wanted: list[str | tuple[str, dict[str, str]]] = [("TensorrtExecutionProvider", cache), "CUDAExecutionProvider"]
+        _preload()
+        folder = cache_folder() / "ort-tensorrt"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EngineError(f"{folder}: cannot be made ({error.strerror}); set AFFECTKIT_CACHE to another") from error
+        cache = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(folder), "trt_timing_cache_enable": "1"}
+        rest = ("CUDAExecutionProvider", {"use_tf32": "0"})
+        wanted: list[str | tuple[str, dict[str, str]]] = [("TensorrtExecutionProvider", cache), rest]
         session = self._open(wanted, options)
         if session.get_providers()[0] != "TensorrtExecutionProvider":
             raise DeviceUnavailable(

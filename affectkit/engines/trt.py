@@ -96,7 +96,7 @@ class _Progress(trt.IProgressMonitor):  # type: ignore[misc]
     def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
         """Called by TensorRT."""
         if parent_phase is None:
-            log.info("TensorRT: %s, %d steps", phase_name, num_steps)
+            log.warning("TensorRT: %s, %d steps", phase_name, num_steps)
 
     def step_complete(self, phase_name: str, step: int) -> bool:
         """Called by TensorRT; goes on."""
@@ -129,9 +129,13 @@ def build_plan(onnx_file: Path, profile: Profile, timing: bytes) -> tuple[bytes,
         tensor = network.get_input(i)
         sizes = [profile.shape(tuple(tensor.shape), which) for which in ("smallest", "best", "largest")]
         optimisation.set_shape(tensor.name, *sizes)
-    config.add_optimization_profile(optimisation)
+    if config.add_optimization_profile(optimisation) < 0:
+        raise EngineError(f"{onnx_file}: TensorRT does not take the profile {profile}")
+    config.clear_flag(trt.BuilderFlag.TF32)  # ten bits, which no golden output of a float32 network survives
     cache = config.create_timing_cache(timing)
-    config.set_timing_cache(cache, ignore_mismatch=False)
+    if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
+        log.info("TensorRT does not take the timing cache; it measures anew")
+        config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
     config.progress_monitor = _Progress()
     plan = builder.build_serialized_network(network, config)
     if plan is None:
@@ -145,7 +149,13 @@ class _Buffer:
     def __init__(self, name: str, dtype: np.dtype[Any], largest: tuple[int, ...]) -> None:
         self.dtype, self.bytes = dtype, int(np.prod(largest)) * dtype.itemsize
         self.device = check(cudart.cudaMalloc(self.bytes), f"taking {self.bytes} bytes of GPU memory for {name!r}")
-        self._pinned = check(cudart.cudaMallocHost(self.bytes), f"locking {self.bytes} bytes of memory for {name!r}")
+        try:
+            self._pinned = check(
+                cudart.cudaMallocHost(self.bytes), f"locking {self.bytes} bytes of memory for {name!r}"
+            )
+        except EngineError:
+            check(cudart.cudaFree(self.device), "freeing GPU memory")
+            raise
         memory = (ctypes.c_byte * self.bytes).from_address(int(self._pinned))
         self.host: Array = np.frombuffer(memoryview(memory), dtype)
 
@@ -199,7 +209,7 @@ class TrtEngine:
         if context is None:
             raise EngineError(f"{path}: TensorRT cannot run the plan: {self._logger.last_error} (out of GPU memory?)")
         self._engine, self._context = engine, context
-        self._device = f"tensorrt:{number}"
+        self._device, self._number = f"tensorrt:{number}", number
         self._stream = check(cudart.cudaStreamCreate(), "creating a stream")
         self._shape_before: dict[str, tuple[int, ...]] = {}
         self._graph: Any = None
@@ -237,8 +247,11 @@ class TrtEngine:
         if self._closed:
             raise EngineError(f"{self._path}: the engine is closed")
         shapes = self._checked(inputs)
-        if shapes != self._shape_before:
+        check(cudart.cudaSetDevice(self._number), f"taking GPU {self._number}")  # another engine may have taken its own
+        repeated = shapes == self._shape_before
+        if not repeated:
             self._forget_graph()
+            self._shape_before = {}  # should this run fail, the next one sets its shapes anew
             self._set_shapes(shapes)
         for name in self._inputs:
             buffer = self._buffers[name]
@@ -247,7 +260,7 @@ class TrtEngine:
             kind = cudart.cudaMemcpyKind.cudaMemcpyHostToDevice
             copied = cudart.cudaMemcpyAsync(buffer.device, view.ctypes.data, view.nbytes, kind, self._stream)
             check(copied, f"copying {name!r} to the GPU")
-        self._launch(repeated=shapes == self._shape_before)
+        self._launch(repeated=repeated)
         self._shape_before = shapes
         views = {}
         for name in self._outputs:
@@ -296,8 +309,11 @@ class TrtEngine:
     def _capture(self) -> Any:
         mode = cudart.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         check(cudart.cudaStreamBeginCapture(self._stream, mode), "beginning to capture a CUDA graph")
-        self._enqueue()
-        graph = check(cudart.cudaStreamEndCapture(self._stream), "capturing a CUDA graph")
+        try:
+            self._enqueue()
+        finally:  # whatever happened, the stream must not go on capturing
+            ended = cudart.cudaStreamEndCapture(self._stream)
+        graph = check(ended, "capturing a CUDA graph")
         executable = check(cudart.cudaGraphInstantiate(graph, 0), "preparing a CUDA graph")
         check(cudart.cudaGraphDestroy(graph), "freeing a CUDA graph")
         return executable
@@ -312,6 +328,7 @@ class TrtEngine:
         if self._closed:
             return
         self._closed = True
+        check(cudart.cudaSetDevice(self._number), f"taking GPU {self._number}")
         self._forget_graph()
         for buffer in self._buffers.values():
             buffer.close()

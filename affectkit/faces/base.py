@@ -9,7 +9,10 @@ from affectkit.types import Detection, UInt8
 
 
 class Detector(Protocol):
-    """Finds faces in one picture; keeps nothing from one picture to the next."""
+    """Finds faces in one picture; keeps nothing from one picture to the next.
+
+    A detector may have an attribute ``min_score``: the score that a face needs to begin a track (default .9).
+    """
 
     def detect(self, image: UInt8) -> list[Detection]:
         """All faces of an RGB picture (H, W, 3), in falling order of score."""

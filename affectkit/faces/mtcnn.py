@@ -30,6 +30,9 @@ _PATCHES_AT_ONCE = 512
 class Mtcnn:
     """The cascade of P-Net, R-Net and O-Net."""
 
+    min_score = 0.9
+    """Score that a face needs to begin a track; what is being followed may score less."""
+
     def __init__(
         self,
         pnet: RunNetwork,
