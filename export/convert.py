@@ -110,7 +110,8 @@ def export_model(
             precision=precision,
             metrics={},
         )
-        report = compare_models(spec, _golden(original, partial))
+        golden = _golden(original, partial)
+        report = compare_models(spec, golden)
         card = original.path / CARD_NAME
         text = card.read_text(encoding="utf-8") if card.is_file() else f"# {spec.name}\n"
         (partial / CARD_NAME).write_text(f"{text}\n{_note(original, precision)}", encoding="utf-8")
@@ -118,7 +119,7 @@ def export_model(
         if labelled is not None:
             where, faces = labelled
             before, after = ask(original.path, faces), ask(partial, faces)
-            report = compare_models(spec, _golden(original, partial), (where, faces, before, after))
+            report = compare_models(spec, golden, (where, faces, before, after))
             spec = dataclasses.replace(spec, metrics={where: report.metrics[precision]})
         over = report.problems()
         if over:
