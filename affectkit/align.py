@@ -149,8 +149,13 @@ def fit_aligned(image: UInt8, spec: InputSpec, *, as_it_is: bool = False) -> UIn
 def align(frames: Iterable[TrackedFrame], spec: InputSpec) -> Iterator[CroppedFrame]:
     """Cut every tracked face out of its frame; lazy, one frame in, one frame out."""
     for tracked in frames:
-        crops = [crop_face(tracked.frame.image, face.detection.landmarks, spec) for face in tracked.faces]
-        yield CroppedFrame(tracked, _stacked(crops, spec))
+        yield crop_frame(tracked, spec)
+
+
+def crop_frame(tracked: TrackedFrame, spec: InputSpec) -> CroppedFrame:
+    """One frame's aligned faces."""
+    crops = [crop_face(tracked.frame.image, face.detection.landmarks, spec) for face in tracked.faces]
+    return CroppedFrame(tracked, _stacked(crops, spec))
 
 
 def take_whole(frames: Iterable[TrackedFrame], spec: InputSpec) -> Iterator[CroppedFrame]:

@@ -18,6 +18,7 @@ def batched(
             batch by itself: whole frames stay together.
         max_frames: bounds the pictures held in memory, also where there are no faces.
         max_wait_s: longest time from a batch's first frame until it is handed on; looked at when a frame arrives.
+            Infinite for what does not wait for anybody: then the batches of a file are the same in every run.
     """
     batch: list[CroppedFrame] = []
     faces = 0

@@ -27,8 +27,8 @@ class ModelFolder:
 
     @property
     def frame_onnx(self) -> Path:
-        """The network that looks at single faces."""
-        return self.path / FRAME_NAME
+        """The network that looks at single faces; it may belong to another model."""
+        return _place(self.path, FRAME_NAME, self.spec)
 
     @property
     def temporal_onnx(self) -> Path | None:
@@ -78,6 +78,38 @@ def read_spec(folder: Path) -> ModelSpec:
     return ModelSpec.from_json(text, path)
 
 
+def _place(folder: Path, name: str, spec: ModelSpec) -> Path:
+    """Where a file of a model lies: in its folder, or, a shared frame.onnx, in that of the model it belongs to.
+
+    That one lies beside the folder, or is embedded.
+    """
+    if name != FRAME_NAME or spec.frame_model is None:
+        return folder / name
+    beside = folder.parent / spec.frame_model
+    return (beside if (beside / SPEC_NAME).is_file() else EMBEDDED / spec.frame_model) / name
+
+
+def temporal_sibling(model: str | os.PathLike[str]) -> str | None:
+    """The model that looks at sequences where ``model`` looks at single frames; itself if it does already.
+
+    Of ``lite`` it is ``lite-temporal``, of a folder the one beside it with that ending; None where there is none.
+    """
+    folder = find(model)
+    if read_spec(folder).temporal is not None:
+        return os.fspath(model)
+    name = f"{folder.name}-temporal"
+    if os.fspath(model) in embedded_names():
+        return name if name in embedded_names() else None
+    beside = folder.parent / name
+    return str(beside) if (beside / SPEC_NAME).is_file() else None
+
+
+def frame_sibling(model: str | os.PathLike[str]) -> str:
+    """The model whose frame.onnx a temporal model runs on, by itself."""
+    folder = find(model)
+    return str(_place(folder, FRAME_NAME, read_spec(folder)).parent)
+
+
 def check_files(folder: Path, spec: ModelSpec) -> list[str]:
     """What is wrong with a folder's files, one line each; empty where all is well."""
     problems = []
@@ -88,13 +120,13 @@ def check_files(folder: Path, spec: ModelSpec) -> list[str]:
         if path.name not in (SPEC_NAME, *spec.files):
             problems.append(f"{path}: not listed in {SPEC_NAME}; remove it, or export the model again")
     for name, digest in sorted(spec.files.items()):
-        path = folder / name
+        path = _place(folder, name, spec)
         if Path(name).name != name:
             problems.append(f"{folder / SPEC_NAME}: {name!r} is not the name of a file in the folder")
         elif not path.is_file():
             problems.append(f"{path}: missing")
         elif sha256(path) != digest:
-            problems.append(f"{path}: damaged or changed, its sha256 is not the one in {SPEC_NAME}")
+            problems.append(f"{path}: damaged or changed, its sha256 is not the one in {folder.name}/{SPEC_NAME}")
     return problems
 
 

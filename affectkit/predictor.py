@@ -23,11 +23,13 @@ from affectkit.faces.base import Detector
 from affectkit.faces.mtcnn import Mtcnn
 from affectkit.faces.tracking import Tracker, TrackingConfig, track, whole_pictures
 from affectkit.readout import check_outputs, read_out
+from affectkit.results import Finisher, ResultStream, Session
 from affectkit.sinks import Table, table_of
+from affectkit.smooth import Smoother
 from affectkit.spec import ModelSpec
-from affectkit.temporal import run_sequence
-from affectkit.types import Affect, Array, CroppedFrame, Detection, Face, FrameResult, UInt8, check_image
-from affectkit.video import Source, open_source
+from affectkit.temporal import TemporalBuffer, WindowConfig, WindowMode, run_sequence
+from affectkit.types import AU_NAMES, Affect, Array, Detection, Face, FrameResult, TrackedFrame, UInt8, check_image
+from affectkit.video import LiveSource, Source, open_source
 
 FACE_WEIGHTS = Path(__file__).parent / "faces" / "weights"
 
@@ -58,12 +60,15 @@ class Predictor:
         batch_size: int = 32,
         max_wait_s: float = 0.5,
         threads: int | None = None,
+        temporal: bool | None = None,
         engine: Engine | None = None,
     ) -> None:
         """Load and verify the model.
 
         Args:
             model: name of an embedded model (``affectkit models list``) or path of a model folder.
+            temporal: whether sequences of frames are looked at, or every frame by itself; None: as the model does.
+                True takes the model's ``-temporal`` sibling where it has no temporal part itself.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tensorrt``, ``tensorrt:N`` or ``ort-tensorrt`` for the
                 affect network; all but ``auto`` are binding. MTCNN runs on the CPU, insightface's detector on CUDA if
                 the network does.
@@ -73,7 +78,8 @@ class Predictor:
             detect_every: frames from one face detection to the next; in between faces are followed.
             min_face_px: smallest face that the detector looks for.
             batch_size: most faces that the network is given at once.
-            max_wait_s: longest time a frame waits for its batch to fill.
+            max_wait_s: longest time a frame of a source that has its own pace (a stream, an iterator) waits for its
+                batch to fill; a file's batches are always filled, so that every run of it does the same.
             threads: CPU threads of each network; None: all cores.
             engine: run this instead of the model's own network, as :class:`affectkit.FakeEngine` in tests of your code;
                 ``device`` is ignored then. It takes ``faces`` and answers as the model's spec says.
@@ -88,14 +94,14 @@ class Predictor:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self._detect_every = TrackingConfig(detect_every=detect_every).detect_every
-        self._model = models.load(model)
+        self._model = models.load(_chosen(model, temporal))
         self._batch_size = batch_size
         self._face_engines: list[Engine] = []
         with ExitStack() as opened:  # should a later part fail, what was opened before is let go
             self._engine = engine or self._open(self._model.frame_onnx, device, threads)
             opened.callback(self._engine.close)
-            temporal = self._model.temporal_onnx
-            self._temporal = None if temporal is None else self._open(temporal, device, threads)
+            recurrent = self._model.temporal_onnx if temporal is not False else None
+            self._temporal = None if recurrent is None else self._open(recurrent, device, threads)
             if self._temporal is not None:
                 opened.callback(self._temporal.close)
             if isinstance(detector, str):
@@ -104,6 +110,7 @@ class Predictor:
             else:
                 self._detector_name, self._detector = type(detector).__name__, detector
             opened.pop_all()
+        self._pushed: Session | None = None
         self._min_face_px = min_face_px if isinstance(detector, str) else None
         self._max_wait_s = max_wait_s
 
@@ -139,6 +146,11 @@ class Predictor:
         """Where the network runs."""
         return self._engine.device
 
+    @property
+    def temporal(self) -> bool:
+        """Whether sequences of frames are looked at."""
+        return self._temporal is not None
+
     def stream(
         self,
         source: SourceLike,
@@ -150,8 +162,16 @@ class Predictor:
         aligned: bool = False,
         keep_images: bool = False,
         fps: float | None = None,
-    ) -> Iterator[FrameResult]:
+        window: WindowMode = "overlap",
+        lookahead: int = 0,
+        max_gap_s: float = 0.5,
+        smooth_s: float = 0.0,
+        resume: dict[str, Any] | None = None,
+    ) -> ResultStream:
         """Yield one result per frame, in order, as soon as its batch has run.
+
+        With a temporal model a frame's result follows when the windows it lies in have been seen: at most two windows
+        of frames later, or ``lookahead`` frames later in live mode.
 
         Args:
             source: what :func:`affectkit.open_source` takes, or what it returned.
@@ -161,6 +181,13 @@ class Predictor:
             aligned: the pictures are aligned faces already: nothing is detected, each is resized to the model's input.
             keep_images: put each frame's picture into its result.
             fps: frame rate of arrays, which have no times of their own.
+            window: how a temporal model goes through a face's frames (:mod:`affectkit.temporal`): ``overlap``,
+                ``paper``, or ``live``, which gives the numbers that :meth:`live` would.
+            lookahead: ``live``: frames after a frame that its answer waits for, 0 to T - 1.
+            max_gap_s: longest time that a face may be missing without its sequence beginning anew.
+            smooth_s: average every value over this time (:mod:`affectkit.smooth`); 0: do not.
+            resume: a state that :meth:`ResultStream.checkpoint` gave, of the same source, model and options: the frame
+                after the last result is the first.
 
         Raises:
             SourceError: the source is missing, damaged or empty, or no frame lies in the times asked for. Damage in the
@@ -172,31 +199,102 @@ class Predictor:
         if not start_s < end_s:
             raise ValueError(f"start_s must be before end_s, got {start_s} and {end_s}")
         opened = source if isinstance(source, Source) else open_source(source, fps=fps)
-        min_score = float(getattr(self._detector, "min_score", TrackingConfig().min_score))
-        config = TrackingConfig(detect_every=self._detect_every, min_score=min_score, max_faces=max_faces)
-        return self._stream(opened, config, start_s, end_s, every, aligned, keep_images)
-
-    def _stream(
-        self,
-        source: Source,
-        config: TrackingConfig,
-        start_s: float,
-        end_s: float,
-        every: int,
-        aligned: bool,
-        keep_images: bool,
-    ) -> Iterator[FrameResult]:
-        frames = source.frames(start_s=start_s, end_s=end_s, every=every)
+        finisher = self._finisher(window, lookahead, max_gap_s, smooth_s, keep_images)
+        tracker = self._tracker(max_faces)
+        first = 0
+        if resume is not None:
+            first = resume["last"] + 1
+            finisher.restore(resume["finisher"])
+            if resume["tracker"] is not None:
+                tracker.restore(resume["tracker"])
+        frames = opened.frames(start_s=start_s, end_s=end_s, every=every, first=first)
         if aligned:
             crops = take_whole(whole_pictures(frames), self.spec.input)
         else:
-            crops = align(track(frames, Tracker(self._detector, config)), self.spec.input)
-        for batch in batched(
-            crops, max_faces=self._batch_size, max_frames=self._batch_size, max_wait_s=self._max_wait_s
-        ):
-            affects = iter(self._affects(np.concatenate([frame.crops for frame in batch])))
-            for cropped in batch:
-                yield _result(cropped, affects, keep_images)
+            crops = align(track(frames, tracker), self.spec.input)
+        live = window == "live" or opened.info.paced
+        batches = batched(
+            crops,
+            max_faces=self._batch_size,
+            max_frames=self._batch_size,
+            max_wait_s=self._max_wait_s if live else math.inf,
+        )
+        return ResultStream(batches, finisher, None if aligned else tracker)
+
+    def live(
+        self,
+        source: LiveSource,
+        *,
+        lookahead: int = 0,
+        max_faces: int | None = None,
+        max_gap_s: float = 0.5,
+        smooth_s: float = 0.0,
+        keep_images: bool = False,
+    ) -> Iterator[FrameResult]:
+        """Results of a source that goes on by itself, each as soon as it can be; the newest frame wins.
+
+        While a frame is worked on the source goes on, and what it shows meanwhile is left out: ``source.report`` counts
+        it. ``index`` counts all of its frames. Options as for :meth:`stream`.
+        """
+        session = self.session(
+            lookahead=lookahead, max_faces=max_faces, max_gap_s=max_gap_s, smooth_s=smooth_s, keep_images=keep_images
+        )
+        for frame in source.frames():
+            yield from session.take(frame)
+        yield from session.flush()
+
+    def session(
+        self,
+        *,
+        lookahead: int = 0,
+        max_faces: int | None = None,
+        max_gap_s: float = 0.5,
+        smooth_s: float = 0.0,
+        keep_images: bool = False,
+        name: str = "camera",
+    ) -> Session:
+        """For apps that own the camera: take its frames one by one. Options as for :meth:`stream`.
+
+        Args:
+            name: what ``FrameResult.name`` says.
+        """
+        finisher = self._finisher("live", lookahead, max_gap_s, smooth_s, keep_images)
+        return Session(self._tracker(max_faces), self.spec, finisher, name)
+
+    def push(self, image: UInt8, time_s: float) -> list[FrameResult]:
+        """Take the next frame of a camera: :meth:`Session.push` of a session that is opened at the first call.
+
+        For other options than the defaults, several cameras or a new beginning use :meth:`session`.
+        """
+        if self._pushed is None:
+            self._pushed = self.session()
+        return self._pushed.push(image, time_s)
+
+    def _tracker(self, max_faces: int | None) -> Tracker:
+        min_score = float(getattr(self._detector, "min_score", TrackingConfig().min_score))
+        return Tracker(
+            self._detector, TrackingConfig(detect_every=self._detect_every, min_score=min_score, max_faces=max_faces)
+        )
+
+    def _finisher(
+        self, window: WindowMode, lookahead: int, max_gap_s: float, smooth_s: float, keep_images: bool
+    ) -> Finisher:
+        spec, buffer, live = self.spec, None, window == "live"
+        if self._temporal is not None and spec.temporal is not None:
+            config = WindowConfig(spec.temporal.sequence_length, window, lookahead, max_gap_s)
+            buffer = TemporalBuffer[TrackedFrame](self._temporal.run, config)
+        elif lookahead:
+            raise ValueError(f"model {spec.name!r} looks at single frames, so there is nothing to look ahead for")
+        thresholds = np.array([spec.au_thresholds[spec.au_labels.index(name)] for name in AU_NAMES])
+        smoother = Smoother(smooth_s, thresholds, live=live) if smooth_s else None
+        return Finisher(
+            self._logits, spec, buffer, smoother, lookahead=lookahead if live else None, keep_images=keep_images
+        )
+
+    def _logits(self, crops: UInt8) -> dict[str, Array]:
+        """What the network says of any number of faces (N, S, S, C)."""
+        parts = [self._run(crops[i : i + self._batch_size]) for i in range(0, len(crops), self._batch_size)]
+        return parts[0] if len(parts) == 1 else {k: np.concatenate([p[k] for p in parts], axis=1) for k in parts[0]}
 
     def predict(self, source: SourceLike, **options: Any) -> Table:
         """Everything at once, as columns; options as for :meth:`stream`.
@@ -230,7 +328,7 @@ class Predictor:
         if not found:
             return []
         crops = np.stack([crop_face(image, face.landmarks, self.spec.input) for face in found])
-        affects = self._affects(crops)
+        affects = read_out(self._logits(crops), self.spec)
         return [
             Face(i, face.box, face.score, face.landmarks, affect)
             for i, (face, affect) in enumerate(zip(found, affects, strict=True))
@@ -304,12 +402,6 @@ class Predictor:
         affects = read_out(logits, self.spec)
         return (affects, logits) if return_logits else affects
 
-    def _affects(self, crops: UInt8) -> list[Affect]:
-        affects: list[Affect] = []
-        for start in range(0, len(crops), self._batch_size):  # a single frame may hold more faces than a batch
-            affects += read_out(self._run(crops[start : start + self._batch_size]), self.spec)
-        return affects
-
     def _run(self, crops: UInt8) -> dict[str, Array]:
         outputs = self._engine.run({"faces": crops})
         check_outputs(outputs, self.spec, len(crops))
@@ -332,6 +424,7 @@ class Predictor:
             "model": {"name": spec.name, "version": spec.version, "path": str(self._model.path), "sha256": spec.files},
             "au_thresholds": dict(zip(spec.au_labels, spec.au_thresholds, strict=True)),
             "device": self.device,
+            "temporal": self.temporal,
             "detector": {
                 "name": self._detector_name,
                 "detect_every": self._detect_every,
@@ -355,13 +448,17 @@ class Predictor:
         self.close()
 
 
-def _result(cropped: CroppedFrame, affects: Iterator[Affect], keep_image: bool) -> FrameResult:
-    frame = cropped.tracked.frame
-    faces = tuple(
-        Face(t.track_id, t.detection.box, t.detection.score, t.detection.landmarks, next(affects))
-        for t in cropped.tracked.faces
-    )
-    return FrameResult(frame.index, frame.time_s, faces, frame.name, frame.image if keep_image else None)
+def _chosen(model: str | os.PathLike[str], temporal: bool | None) -> str | os.PathLike[str]:
+    """The model itself, or its relative that looks at what ``temporal`` says."""
+    if temporal is None:
+        return model
+    if temporal:
+        sibling = models.temporal_sibling(model)
+        if sibling is None:
+            raise ModelError(f"{os.fspath(model)}: has no temporal part, and there is no {os.fspath(model)}-temporal")
+        return sibling
+    single = models.read_spec(models.find(model)).frame_model
+    return model if single is None else models.frame_sibling(model)
 
 
 def _box_around(points: Array) -> tuple[float, float, float, float]:

@@ -96,6 +96,8 @@ class ModelSpec:
     """Bins of each of valence and arousal; logits 0..bins-1 are valence, the rest arousal."""
     ensemble: EnsembleRule = "probabilities"
     temporal: TemporalSpec | None = None
+    frame_model: str | None = None
+    """Model whose frame.onnx is this model's too, instead of a copy in the folder; ``files`` has its sha256."""
     precision: Precision = "fp32"
     metrics: dict[str, Any] = field(default_factory=dict)
     """What the model reached, by data set."""
@@ -141,6 +143,8 @@ class ModelSpec:
             or self.temporal.direction not in ("bidirectional", "forward")
         ):
             raise ModelError(f"model {self.name!r}: impossible temporal part {self.temporal}")
+        if self.frame_model is not None and (not self.frame_model or set(self.frame_model) & set("/\\:")):
+            raise ModelError(f"model {self.name!r}: frame_model must be a plain name, got {self.frame_model!r}")
         if self.members < 1 or self.feature_width < 1 or self.va_bins < 2:
             raise ModelError(f"model {self.name!r}: members, feature_width and va_bins must be positive")
 
@@ -186,6 +190,8 @@ class ModelSpec:
             },
             "files": self.files,
         }
+        if self.frame_model is not None:
+            document["frame_model"] = self.frame_model
         document["digest"] = _digest(document)
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
@@ -254,6 +260,7 @@ class ModelSpec:
                     feature_width=int(temporal["feature_width"]),
                     direction=temporal["direction"],
                 ),
+                frame_model=None if document.get("frame_model") is None else str(document["frame_model"]),
                 precision=document.get("precision", "fp32"),
                 metrics=dict(document["metrics"]),
                 files={str(name): str(digest) for name, digest in document["files"].items()},
@@ -280,6 +287,7 @@ _FIELDS = frozenset(
         "ensemble",
         "precision",
         "temporal",
+        "frame_model",
         "files",
         "digest",
     ]

@@ -104,6 +104,8 @@ class TrackedFrame:
 
     frame: Frame
     faces: tuple[TrackedFace, ...]
+    cut: bool = False
+    """Whether this frame begins another shot than the one before."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,3 +189,7 @@ class FrameResult:
     """Path of the video or the picture."""
     image: UInt8 | None = field(default=None, repr=False)
     """RGB (H, W, 3), only where the caller asked for ``keep_images``."""
+    cut: bool = False
+    """Whether this frame begins another shot than the one before."""
+    lookahead: int | None = None
+    """Frames after this one that its answer takes into account, live; None: all of its sequence, or only itself."""

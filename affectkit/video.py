@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
+import sys
+import threading
+import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +26,8 @@ from av.video.reformatter import VideoReformatter
 
 from affectkit.errors import SourceError
 from affectkit.types import Array, Frame, UInt8, check_image
+
+log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 
@@ -44,6 +50,8 @@ class SourceInfo:
     has_audio: bool
     mirrored: bool = False
     """Whether left and right were exchanged before the turn, as the file asks for."""
+    paced: bool = False
+    """Whether frames come when they come (a camera, a stream, an iterator), and not as fast as they are read."""
 
 
 @dataclass(slots=True)
@@ -60,6 +68,14 @@ class SourceReport:
     """False where the source ended before the end it announces, or a part was unreadable."""
     problem: str = ""
     """In words, where something was wrong."""
+    dropped: int = 0
+    """Live: frames that came while one before was worked on, and were left out for a newer one."""
+    reconnects: int = 0
+    """Live: times that the source was opened anew."""
+    stalls: int = 0
+    """Live: times that no frame came for longer than the source was given."""
+    resized: int = 0
+    """Live: times that the picture changed its size."""
 
 
 @runtime_checkable
@@ -76,8 +92,12 @@ class Source(Protocol):
         """What was seen so far."""
         ...
 
-    def frames(self, *, start_s: float = -math.inf, end_s: float = math.inf, every: int = 1) -> Iterator[Frame]:
+    def frames(
+        self, *, start_s: float = -math.inf, end_s: float = math.inf, every: int = 1, first: int = 0
+    ) -> Iterator[Frame]:
         """Decode; hand out the frames with ``start_s <= time < end_s`` whose index is a multiple of ``every``.
+
+        Those with an index under ``first`` were handed out in another run already, and are only decoded.
 
         All frames are decoded and counted, so ``Frame.index`` is exact whatever is left out. Frames without a time are
         never left out by time.
@@ -278,6 +298,7 @@ class VideoFile(_Described):
             rotation_deg=geometry.rotation_deg,
             mirrored=geometry.mirrored,
             has_audio=bool(container.streams.audio),
+            paced=is_url(self._path),
         )
 
     @staticmethod
@@ -297,7 +318,9 @@ class VideoFile(_Described):
                 break
         return _Geometry()
 
-    def frames(self, *, start_s: float = -math.inf, end_s: float = math.inf, every: int = 1) -> Iterator[Frame]:
+    def frames(
+        self, *, start_s: float = -math.inf, end_s: float = math.inf, every: int = 1, first: int = 0
+    ) -> Iterator[Frame]:
         """See :class:`Source`."""
         self._report = report = SourceReport()
         handed_out = 0
@@ -315,6 +338,8 @@ class VideoFile(_Described):
                 if time_s < start_s or index % every:
                     continue
                 handed_out += 1
+                if index < first:
+                    continue
                 image = np.asarray(converter.reformat(frame, format="rgb24").to_ndarray(), np.uint8)
                 yield Frame(index, time_s, self._geometry.apply(image), self._name)
             else:
@@ -464,7 +489,9 @@ class ImageFolder(_Described):
             if entry.suffix.lower() in IMAGE_SUFFIXES and entry.is_file() and not entry.name.startswith(".")
         ]
 
-    def frames(self, *, start_s: float = -math.inf, end_s: float = math.inf, every: int = 1) -> Iterator[Frame]:
+    def frames(
+        self, *, start_s: float = -math.inf, end_s: float = math.inf, every: int = 1, first: int = 0
+    ) -> Iterator[Frame]:
         """See :class:`Source`; pictures have no times, so ``start_s`` and ``end_s`` leave nothing out."""
         self._report = report = SourceReport()
         for file in self._files:
@@ -476,7 +503,7 @@ class ImageFolder(_Described):
                 continue
             index = report.frames
             report.frames += 1
-            if index % every == 0:
+            if index % every == 0 and index >= first:
                 yield Frame(index, math.nan, image, printable(str(file)))
         if not report.frames:
             raise SourceError(f"{self._path}: none of its {len(self._files)} pictures can be read")
@@ -526,9 +553,12 @@ class ArraySource(_Described):
             fps=fps,
             rotation_deg=0,
             has_audio=False,
+            paced=length is None,
         )
 
-    def frames(self, *, start_s: float = -math.inf, end_s: float = math.inf, every: int = 1) -> Iterator[Frame]:
+    def frames(
+        self, *, start_s: float = -math.inf, end_s: float = math.inf, every: int = 1, first: int = 0
+    ) -> Iterator[Frame]:
         """See :class:`Source`."""
         self._report = report = SourceReport()
         for index, image in enumerate(self._arrays):
@@ -537,7 +567,200 @@ class ArraySource(_Described):
             time_s = index / self._fps if self._fps else math.nan
             if time_s >= end_s:
                 return
-            if not time_s < start_s and index % every == 0:
+            if not time_s < start_s and index % every == 0 and index >= first:
                 yield Frame(index, time_s, image, "array")
         if not report.frames:
             raise SourceError("array: no pictures; an iterator can be read once only, open a new one to read again")
+
+
+@dataclass(slots=True)
+class _Shown:
+    """A picture of a live source, as it came."""
+
+    time_s: float | None
+    """The source's own clock; None: it has none."""
+    image: av.VideoFrame | UInt8
+
+
+class LiveSource(_Described):
+    """A source that goes on by itself: a camera, a stream from the network, a pipe, or a file shown at its own pace.
+
+    It is read in a thread of its own. Of the pictures that came since the last one was taken only the newest is kept,
+    so nothing ever queues up; the others are counted in ``report.dropped``. A camera or a stream that breaks off is
+    opened again, after longer and longer waits. ``Frame.index`` counts all pictures; ``Frame.time_s`` is seconds since
+    the first one, by the source's clock where it has one.
+    """
+
+    def __init__(self, where: int | str | os.PathLike[str], *, retry_s: float = 60.0, stall_s: float = 5.0) -> None:
+        """Name the source; it is opened when it is read.
+
+        Args:
+            where: number of a camera, a URL (rtsp, http ...), a path (also of a pipe), or ``-`` for standard input.
+            retry_s: how long to try to open a source again that broke off; what never opened is not tried again.
+            stall_s: how long may pass without a picture before that is reported.
+
+        Raises:
+            SourceError: there is no such file.
+        """
+        name = os.fspath(where) if not isinstance(where, int) else str(where)
+        self._camera = int(name) if name.isdecimal() else None
+        self._where, self._retry_s, self._stall_s = name, retry_s, stall_s
+        self._paces = False  # a file comes as fast as it is read, and has to be held back
+        if self._camera is None and name != "-" and not is_url(name):
+            path = Path(name)
+            if not path.exists():
+                raise SourceError(f"{name}: no such file, pipe or camera; give a camera's number, a URL or a path")
+            self._paces = path.is_file()
+        self._name = f"camera {name}" if self._camera is not None else "stdin" if name == "-" else printable(name)
+        self._returns = self._camera is not None or is_url(name)
+        self._report = SourceReport()
+        self._info = SourceInfo(self._name, None, None, None, None, 0, has_audio=False, paced=True)
+        self._changed = threading.Condition()
+        self._newest: tuple[int, float, _Shown] | None = None
+        self._over = threading.Event()
+        self._failure: Exception | None = None
+        self._geometry = _Geometry()
+
+    def frames(self) -> Iterator[Frame]:
+        """The newest picture, each time one is asked for; ends when the source does, or :meth:`close` was called.
+
+        Raises:
+            SourceError: it cannot be opened, or broke off and did not come back in time.
+        """
+        self._report = report = SourceReport()
+        self._over.clear()
+        self._failure, self._newest = None, None
+        reader = threading.Thread(target=self._read, name=f"affectkit {self._name}", daemon=True)
+        reader.start()
+        converter, size = VideoReformatter(), None
+        try:
+            while (taken := self._take(reader)) is not None:
+                index, time_s, shown = taken
+                image = shown.image
+                if isinstance(image, av.VideoFrame):
+                    image = np.asarray(converter.reformat(image, format="rgb24").to_ndarray(), np.uint8)
+                    image = self._geometry.apply(image)
+                report.resized += size is not None and size != image.shape[:2]
+                size = image.shape[:2]
+                yield Frame(index, time_s, image, self._name)
+        finally:
+            self.close()
+            reader.join(timeout=2.0)  # one that waits for a silent source ends with the process
+        if self._failure is not None:
+            raise self._failure
+        if not report.frames:
+            raise SourceError(f"{self._name}: ended without a single picture; check the source")
+
+    def close(self) -> None:
+        """End :meth:`frames`, also from another thread."""
+        self._over.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _take(self, reader: threading.Thread) -> tuple[int, float, _Shown] | None:
+        """Wait for a picture that has not been taken; None at the end."""
+        waited_since, told = time.monotonic(), False
+        with self._changed:
+            while self._newest is None:
+                if self._over.is_set() or not reader.is_alive():
+                    return None
+                self._changed.wait(0.2)  # not for ever, or Ctrl-C would wait with it
+                if not told and self._report.frames and time.monotonic() - waited_since > self._stall_s:
+                    told = True
+                    self._report.stalls += 1
+                    log.warning("%s: no picture for %.0f s; still waiting", self._name, self._stall_s)
+            taken, self._newest = self._newest, None
+            return taken
+
+    def _read(self) -> None:
+        """In the thread: keep the newest picture at hand."""
+        begun: float | None = None
+        last_s, offset_s = -math.inf, 0.0
+        try:
+            for opened, shown in self._connections():
+                begun = time.monotonic() if begun is None else begun
+                now_s = time.monotonic() - begun
+                if opened and shown.time_s is not None:  # each connection begins the source's clock anew
+                    offset_s = now_s - shown.time_s
+                time_s = now_s if shown.time_s is None else shown.time_s + offset_s
+                if self._paces:
+                    self._over.wait(max(0.0, time_s - now_s))
+                time_s = last_s = max(time_s, last_s + 1e-6)
+                with self._changed:
+                    self._report.dropped += self._newest is not None
+                    self._newest = self._report.frames, time_s, shown
+                    self._report.frames += 1
+                    self._changed.notify()
+                if self._over.is_set():
+                    return
+        except Exception as error:
+            self._failure = error if isinstance(error, SourceError) else SourceError(f"{self._name}: {error}")
+        finally:
+            with self._changed:
+                self._changed.notify_all()
+
+    def _connections(self) -> Iterator[tuple[bool, _Shown]]:
+        """Pictures, each with whether it is the first one after the source was opened."""
+        wait_s, lost_at = 0.25, 0.0
+        while not self._over.is_set():
+            problem, seen = "ended", False
+            try:
+                for shown in self._camera_pictures() if self._camera is not None else self._stream_pictures():
+                    yield not seen, shown
+                    seen, wait_s = True, 0.25
+            except (av.error.FFmpegError, OSError) as error:
+                problem = getattr(error, "strerror", None) or str(error)
+            if not self._report.frames:
+                if problem != "ended":
+                    raise SourceError(f"{self._name}: cannot be opened ({problem}); check it, and what else uses it")
+                return
+            if not self._returns:
+                if problem != "ended":
+                    self._report.complete, self._report.problem = False, f"reading stopped: {problem}"
+                return
+            lost_at = time.monotonic() if seen else lost_at
+            if time.monotonic() - lost_at + wait_s > self._retry_s:
+                self._report.complete, self._report.problem = False, f"broke off ({problem}) and did not come back"
+                return
+            log.warning("%s: broke off (%s); trying again in %.1f s", self._name, problem, wait_s)
+            self._over.wait(wait_s)
+            wait_s = min(30.0, 2 * wait_s)
+            self._report.reconnects += 1
+
+    def _stream_pictures(self) -> Iterator[_Shown]:
+        where: Any = sys.stdin.buffer if self._where == "-" else self._where
+        with av.open(where) if where is not self._where else open_container(self._where) as container:
+            stream = _film(container)
+            if stream is None:
+                raise SourceError(f"{self._name}: has no pictures, only sound or data; give a video stream")
+            stream.thread_type = "SLICE"  # frame threads would hold pictures back
+            first = True
+            for packet in container.demux(stream):
+                if self._over.is_set():
+                    return
+                try:
+                    pictures = packet.decode()
+                except av.error.FFmpegError:
+                    self._report.corrupt += 1
+                    continue
+                for frame in pictures:
+                    if not isinstance(frame, av.VideoFrame):
+                        continue
+                    if first:
+                        self._geometry, first = _Geometry.of(frame, stream), False
+                    self._report.concealed += frame.is_corrupt
+                    yield _Shown(frame.time, frame)
+
+    def _camera_pictures(self) -> Iterator[_Shown]:
+        assert self._camera is not None
+        camera = cv2.VideoCapture(self._camera)
+        try:
+            if not camera.isOpened():
+                raise OSError("no such camera, or it is in use")
+            while not self._over.is_set():
+                there, picture = camera.read()
+                if not there:
+                    raise OSError("the camera gave no picture")
+                yield _Shown(None, np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8))
+        finally:
+            camera.release()

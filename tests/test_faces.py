@@ -190,7 +190,7 @@ def test_a_face_comes_back_under_its_id_but_not_for_ever() -> None:
     def faces(i: int) -> list[tuple[float, float]]:
         return [] if 5 <= i < 10 or 20 <= i < 60 else [(30, 30)]
 
-    found = ids(Tracker(Scripted(faces), TrackingConfig(keep_lost_frames=15)), 70)
+    found = ids(Tracker(Scripted(faces), TrackingConfig(keep_lost_s=0.6)), 70)
     assert found[12] == [0] and found[65] == [1]
 
 

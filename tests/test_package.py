@@ -71,6 +71,8 @@ LAYERS = {
     "types": {"errors"},
     "spec": {"errors", "types"},
     "models": {"errors", "types", "spec"},
+    "state": {"errors", "types"},
+    "results": {"*"},  # the second half of predictor
     "predictor": {"*"},
     "cli": {"*"},
     "doctor": {"*"},
@@ -79,7 +81,7 @@ LAYERS = {
 }
 """What a file of the SDK may import of it; a stage (any other file) may import what STAGE says."""
 
-STAGE = {"errors", "types", "spec"}
+STAGE = {"errors", "types", "spec", "state"}
 EXCEPTIONS = {
     # a package is one stage, its files may import each other
     "engines": STAGE | {"engines"},

@@ -8,21 +8,31 @@ import logging
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from affectkit.models import sha256
 from affectkit.train.data import AUGMENTATIONS, FaceSet, in_videos
 from affectkit.train.evaluate_cli import calibrate, distribution, evaluate, predict
-from affectkit.train.loop import TrainConfig, load_network, load_temporal, train
+from affectkit.train.loop import TrainConfig, load_temporal, train
 from affectkit.train.networks import MultitaskCNN, MultitaskCNNRNN, NetworkConfig, multiply_adds
-from affectkit.train.options import EXISTING, cnn_options, config_of, read_sets, sequence_options, teaching_options
+from affectkit.train.options import (
+    EXISTING,
+    cnn_options,
+    config_of,
+    data_options,
+    read_sets,
+    sequence_options,
+    teaching_options,
+)
 from affectkit.train.prepare_cli import prepare
-from affectkit.train.runs import checkpoint_of
+from affectkit.train.runs import BEST_NAME, checkpoint_of, cnns_of
 
 STEPS_A_LINE = 50
 """Training steps from one line of losses to the next, where there is no terminal for a progress bar."""
@@ -48,43 +58,44 @@ def teacher(run: Path, resume: bool, **options: Any) -> None:
 @click.option(
     "--teacher",
     "teachers",
-    type=EXISTING,
     required=True,
     multiple=True,
-    help="Run or checkpoint of the teacher; repeat it for an ensemble.",
+    help="Run or checkpoint of the teacher, or a model such as lite; repeat it for an ensemble.",
 )
 @click.option("--count", type=click.IntRange(min=1), default=5, show_default=True, help="Number of students.")
 @click.option(
     "--start",
-    type=EXISTING,
-    help="Run or checkpoint whose weights the students start from.  [default: a fresh initialisation each]",
+    help="Run, checkpoint or model whose weights the students start from, of several members student k from member k.  "
+    "[default: a fresh initialisation each]",
 )
 def students(
-    run: Path, resume: bool, teachers: tuple[Path, ...], count: int, seed: int, start: Path | None, **options: Any
+    run: Path, resume: bool, teachers: tuple[str, ...], count: int, seed: int, start: str | None, **options: Any
 ) -> None:
     """Train students, each from a fresh initialisation, on the labels and a teacher's answers.
 
     Each gets a folder of its own in the output folder, student_0 and on; student k has the seed --seed + 1 + k.
     """
     train_set, dev_set = read_sets(options)
-    files = [checkpoint_of(path) for path in teachers]
-    networks = [load_network(path)[0] for path in files]
-    begun, origin = "", None
-    if start is not None:
-        begun, origin = sha256(checkpoint_of(start)), load_network(checkpoint_of(start))[0]
+    given = [cnns_of(path, dev_set) for path in teachers]
+    networks = [network for named, _ in given for network in named]
+    digests = tuple(digest for _, named in given for digest in named)
+    origins, begun = cnns_of(start, dev_set) if start is not None else ([], [])
     for k in range(count):
-        config = config_of({**options, "seed": seed + 1 + k})
-        config = dataclasses.replace(config, teachers=tuple(map(sha256, files)), start=begun)
-        if origin is not None and origin.config != config.network:
-            raise click.UsageError(f"--start {start}: is another network than the one to train: {origin.config}")
-        _check_teachers(teachers, networks, config.network)
+        config = dataclasses.replace(config_of({**options, "seed": seed + 1 + k}), teachers=digests)
+        for path, (named, _) in zip(teachers, given, strict=True):
+            _check_teacher(path, named, config.network)
+        origin = origins[k % len(origins)] if origins else None
+        if origin is not None:
+            config = dataclasses.replace(config, start=begun[k % len(origins)])
+            if origin.config != config.network:
+                raise click.UsageError(f"--start {start}: is another network than the one to train: {origin.config}")
         click.echo(f"student {k}", err=True)
         _train(config, train_set, dev_set, run / f"student_{k}", teachers=networks, start=origin, resume=resume)
 
 
 @click.command()
 @sequence_options
-@click.option("--cnn", type=EXISTING, required=True, help="Run or checkpoint of the CNN, which stays as it is.")
+@click.option("--cnn", required=True, help="Run, checkpoint or model (lite) with the CNN, which stays as it is.")
 @click.option(
     "--teacher",
     "teachers",
@@ -95,7 +106,7 @@ def students(
 @click.option("--sequence-length", type=click.IntRange(min=2), default=32, show_default=True, help="Frames.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=12, show_default=True, help="Sequences.")
 @click.option("--epochs", type=click.IntRange(min=1), default=8, show_default=True)
-def temporal(run: Path, resume: bool, cnn: Path, teachers: tuple[Path, ...], augmentation: str, **options: Any) -> None:
+def temporal(run: Path, resume: bool, cnn: str, teachers: tuple[Path, ...], augmentation: str, **options: Any) -> None:
     """Train recurrent heads (CNN-RNN) on a frozen CNN, from sequences of labelled video frames.
 
     The sets must name each face's video and frame, as manifests do. Without --teacher it is the teacher of the second
@@ -103,25 +114,112 @@ def temporal(run: Path, resume: bool, cnn: Path, teachers: tuple[Path, ...], aug
     """
     train_set, dev_set = map(in_videos, read_sets(options))
     files = [checkpoint_of(path) for path in teachers]
-    network, _ = load_network(checkpoint_of(cnn))
+    members, digests = cnns_of(cnn, dev_set)
+    if len(members) != 1:
+        raise click.UsageError(f"--cnn {cnn}: has {len(members)} members; train heads on each of their runs by itself")
+    network = members[0]
     config = TrainConfig(
         network=network.config,
         betas=(options.pop("beta1"), options.pop("beta2")),
-        cnn=sha256(checkpoint_of(cnn)),
+        cnn=digests[0],
         teachers=tuple(map(sha256, files)),
         augmentation=AUGMENTATIONS[augmentation],
         **options,
     )
     networks = [load_temporal(path)[0] for path in files]
-    _check_teachers(teachers, networks, network.config)
+    for path, taught_by in zip(teachers, networks, strict=True):
+        _check_teacher(path, [taught_by], network.config)
     _train(config, train_set, dev_set, run, teachers=networks, cnn=network, resume=resume)
 
 
-def _check_teachers(
-    paths: Sequence[Path], networks: Sequence[MultitaskCNN | MultitaskCNNRNN], student: NetworkConfig
+@click.command()
+@data_options
+@click.option("--cnn", default="lite", show_default=True, help="Exported model under the heads; it stays as it is.")
+@click.option(
+    "--teacher",
+    "teachers",
+    multiple=True,
+    default=("lite-ensemble",),
+    show_default=True,
+    help="Exported model that says what is right for the clean frames; repeat it for an ensemble.",
+)
+@click.option("--sequences", type=click.IntRange(min=1), default=6000, show_default=True, help="To train on.")
+@click.option("--dev-sequences", type=click.IntRange(min=1), default=400, show_default=True, help="To choose by.")
+@click.option("--sequence-length", type=click.IntRange(min=2), default=32, show_default=True, help="Frames.")
+@click.option(
+    "--severity",
+    type=click.FloatRange(min=0),
+    default=1.4,
+    show_default=True,
+    help="Strongest disturbance; a fifth of the sequences is clean.",
+)
+@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Sequences.")
+@click.option("--epochs", type=click.IntRange(min=1), default=30, show_default=True)
+@click.option("--learning-rate", type=float, default=3e-3, show_default=True)
+@click.option("--weight-decay", type=float, default=0.02, show_default=True)
+@click.option("--ema", type=click.FloatRange(0, 1, max_open=True), default=0.995, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("-o", "--output", "run", type=click.Path(path_type=Path, file_okay=False), required=True)
+def synthetic(
+    run: Path,
+    cnn: str,
+    teachers: tuple[str, ...],
+    sequences: int,
+    dev_sequences: int,
+    sequence_length: int,
+    severity: float,
+    seed: int,
+    **options: Any,
+) -> None:
+    """Train recurrent heads on sequences made of single faces, where there are no labelled videos.
+
+    The heads learn to say of disturbed frames what a teacher says of the clean ones; see train/synthetic.py.
+    """
+    from affectkit.predictor import Predictor
+    from affectkit.train.synthetic_run import make_features, train_on_features
+
+    if (run / BEST_NAME).exists():
+        raise click.UsageError(f"{run} holds a run already; give another folder")
+    train_set, dev_set = read_sets(options)
+    (network, *more), digests = cnns_of(cnn, dev_set)
+    if more:
+        raise click.UsageError(f"--cnn {cnn}: has {1 + len(more)} members; heads are trained on one")
+    config = TrainConfig(
+        network=network.config,
+        optimizer="adamw",
+        betas=(0.9, 0.999),
+        cnn=digests[0],
+        teachers=teachers,
+        sequence_length=sequence_length,
+        au_weight=7.0,  # of the mean over the eight action units
+        va_weight=0.5,
+        seed=seed,
+        **options,
+    )
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+
+    def severities(rng: np.random.Generator) -> float:
+        return 0.0 if rng.random() < 0.2 else float(rng.uniform(0.1, severity))
+
+    def tell(done: int) -> None:
+        if done % 250 == 0:
+            click.echo(f"{done} sequences made", err=True)
+
+    with Predictor(cnn, temporal=False) as seeing, ExitStack() as opened:
+        taught_by = [opened.enter_context(Predictor(name, temporal=False)) for name in teachers]
+        common: dict[str, Any] = {"length": sequence_length, "severities": severities, "on_sequence": tell}
+        dev = make_features(dev_set, seeing, taught_by, count=dev_sequences, seed=seed + 1, **common)
+        made = make_features(train_set, seeing, taught_by, count=sequences, seed=seed, **common)
+    report = train_on_features(config, network, made, dev, dev_set, run)
+    json.dump(report, sys.stdout, indent=2)
+    click.echo()
+
+
+def _check_teacher(
+    path: str | Path, networks: Sequence[MultitaskCNN | MultitaskCNNRNN], student: NetworkConfig
 ) -> None:
     """A teacher is shown the student's faces: it has to want the same ones."""
-    for path, network in zip(paths, networks, strict=True):
+    for network in networks:
         wants, given = (
             {name: getattr(config, name) for name in ("size", "channels", "template", "margin")}
             for config in (network.config, student)
@@ -182,6 +280,7 @@ COMMANDS: dict[str, click.Command] = {
     "teacher": teacher,
     "students": students,
     "temporal": temporal,
+    "synthetic": synthetic,
     "evaluate": evaluate,
     "calibrate": calibrate,
     "predict": predict,

@@ -82,7 +82,10 @@ class FaceSet:
 
     def subset(self, keep: Array) -> FaceSet:
         """The rows where ``keep`` (N,) is true."""
-        rows = np.flatnonzero(keep)
+        return self.take(np.flatnonzero(keep))
+
+    def take(self, rows: Array) -> FaceSet:
+        """The rows of these numbers, in their order; one may come several times."""
         return FaceSet(
             names=tuple(self.names[i] for i in rows),
             images=tuple(self.images[i] for i in rows),

@@ -174,7 +174,7 @@ def _learning_rate(config: TrainConfig, step: int, total_steps: int) -> float:
 
 
 @torch.no_grad()
-def _follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+def follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
     """Move the averaged weights towards the network's; young averages move faster."""
     decay = min(decay, (1 + step) / (10 + step))
     for kept, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
@@ -554,7 +554,7 @@ def _epoch(
         optimizer.step()
         step += 1
         if average is not network:
-            _follow(average, network, config.ema, step)
+            follow(average, network, config.ema, step)
         yield {name: float(value.detach()) for name, value in losses.items()}
 
 

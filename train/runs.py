@@ -9,13 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from affectkit import models
 from affectkit.errors import ModelError
 from affectkit.models import embedded_names
 from affectkit.spec import EnsembleRule, ModelSpec, TemporalSpec
-from affectkit.train.loop import config_from_dict
-from affectkit.train.networks import FEATURE_WIDTH
+from affectkit.train.data import FaceSet, cut
+from affectkit.train.loop import config_from_dict, load_network
+from affectkit.train.networks import FEATURE_WIDTH, MultitaskCNN
+from affectkit.train.restore import restore
 
 BEST_NAME = "best.pt"
+RESTORED_ON = 512
+"""Faces that an exported model's batch statistics are measured on: a percent or two exact."""
 
 
 def checkpoint_of(path: Path) -> Path:
@@ -37,6 +42,25 @@ def checkpoints_of(model: str | os.PathLike[str]) -> list[Path]:
         return [path / BEST_NAME]
     found = [folder / BEST_NAME for folder in path.glob("student_*") if (folder / BEST_NAME).is_file()]
     return sorted(found, key=lambda file: (len(file.parent.name), file.parent.name))  # student_10 after student_9
+
+
+def cnns_of(model: str | os.PathLike[str], faces: FaceSet) -> tuple[list[MultitaskCNN], list[str]]:
+    """The CNNs that ``model`` holds, in evaluation mode, and a digest of each one's weights.
+
+    Args:
+        model: a checkpoint, a run, a folder of students' runs, or the name or folder of an exported ``lite`` model.
+        faces: some of them serve to measure what an exported model no longer holds.
+
+    Raises:
+        ModelError: it is none of these, or holds a CNN-RNN.
+    """
+    files = checkpoints_of(model)
+    if files:
+        return [load_network(path)[0] for path in files], [models.sha256(path) for path in files]
+    folder = models.load(model)
+    crops = [cut(faces.image(i), faces.landmarks[i], folder.spec.input) for i in range(min(len(faces), RESTORED_ON))]
+    members = restore(folder, np.stack(crops))
+    return members, [f"{models.sha256(folder.frame_onnx)}#{k}" for k in range(len(members))]
 
 
 def spec_of(

@@ -2,21 +2,44 @@
 
 A detector is asked every k-th frame, when a face is lost, when none is there, and after a cut; in between it only
 follows the faces it knows, which costs a fraction.
+
+Who is who: a face is first the one that was there before and moved like that (overlap and motion); where that leaves a
+choice, as when faces cross, it is the one that looks like it: a small picture of each face is kept and compared. A face
+that is gone is remembered for ``keep_lost_s``. After a cut everybody is somebody else, unless the shot is one that was
+shown before: then those who were in it are expected where they were.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 
 from affectkit.faces.base import Detector
-from affectkit.types import Array, Detection, Frame, TrackedFace, TrackedFrame, UInt8
+from affectkit.state import of_detection, to_detection
+from affectkit.types import Array, Detection, Float32, Frame, TrackedFace, TrackedFrame, UInt8
 
 Box = tuple[float, float, float, float]
+
+LOOK_PX = 10
+"""Side of the small picture that a face is recognised by."""
+
+LOOK_MARGIN = 1.3
+"""Side of what it shows, in sides of the box: hair and neck tell people apart as much as the face does."""
+
+SHOTS_REMEMBERED = 12
+
+PICTURES_A_SECOND = 25
+"""Pictures have no times; how long a face is gone among them is counted as if they came at this rate."""
+
+STATES_KEPT = 4
+"""Frames that the tracker may be ahead of whoever asks for its state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +52,18 @@ class TrackingConfig:
     """Score a face needs to begin a track; what is being followed may score less."""
     match_iou: float = 0.3
     """Overlap at which a detection is the face that a track saw last."""
-    keep_lost_frames: int = 15
-    """Frames a lost face's place is remembered, so that it comes back under its id."""
+    keep_lost_s: float = 2.0
+    """How long a lost face is remembered, so that it comes back under its id."""
+    same_look: float = 0.6
+    """Likeness (correlation of the small pictures) under which a face is not the one that was followed."""
+    returned_look: float = 0.4
+    """Likeness that a face needs to be taken for one that was lost about there."""
+    known_look: float = 0.8
+    """Likeness that a face needs to be taken for one that was lost somewhere else."""
     cut_difference: float = 0.25
     """Mean change of a thumbnail's pixels, as a fraction of the range, that counts as a cut."""
+    same_shot: float = 0.08
+    """Difference of thumbnails up to which a shot is one that was shown before."""
     max_faces: int | None = None
     """Only the largest ones; None: all."""
 
@@ -43,12 +74,23 @@ class TrackingConfig:
             raise ValueError(f"max_faces must be at least 1, got {self.max_faces}")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Track:
     track_id: int
     last: Detection
+    look: Float32
+    """What it looks like, an average over time; see :func:`look_of`."""
     seen: int
     """Index of the frame it was last seen in."""
+    seen_s: float
+    velocity: tuple[float, float] = (0.0, 0.0)
+    """Of the box's centre, px a second."""
+
+    def expected(self, time_s: float) -> Box:
+        """Where it should be by now: it goes on as it moved, and slows down within half a second."""
+        x, y, width, height = self.last.box
+        gone_s = 0.5 * -math.expm1(-max(0.0, time_s - self.seen_s) / 0.5)
+        return (x + self.velocity[0] * gone_s, y + self.velocity[1] * gone_s, width, height)
 
 
 class Tracker:
@@ -62,20 +104,24 @@ class Tracker:
     def reset(self) -> None:
         """Forget everything; ids begin at 0 again."""
         self._tracks: list[_Track] = []
+        self._shots: deque[tuple[Array, list[_Track]]] = deque(maxlen=SHOTS_REMEMBERED)
         self._next_id = 0
         self._thumbnail: Array | None = None
+        self._size: tuple[int, int] | None = None
         self._index = -1
+        self._time_s = 0.0
         self._detected_at = -1
+        self._states: deque[tuple[int, dict[str, Any]]] = deque(maxlen=STATES_KEPT)
 
     def update(self, frame: Frame) -> TrackedFrame:
         """Find the faces of the next frame."""
         config = self._config
         before, self._index = self._index, frame.index
-        if self._is_cut(frame.image):
-            self._tracks.clear()  # whoever is there now is somebody else until proven otherwise
-        active = [t for t in self._tracks if t.seen == before]
-        gone = frame.index - config.keep_lost_frames
-        self._tracks = [t for t in self._tracks if t.seen >= min(gone, before)]
+        self._time_s = frame.time_s if math.isfinite(frame.time_s) else frame.index / PICTURES_A_SECOND
+        cut = self._begin_shot(frame.image)
+        active = [t for t in self._tracks if t.seen == before and not cut]
+        since_s = self._time_s - config.keep_lost_s
+        self._tracks = [t for t in self._tracks if t.seen == before or t.seen_s >= since_s]
         # Counted in frames of the source: where most are left out, a face has moved too far to be followed.
         due = frame.index - self._detected_at >= config.detect_every
         if due or not active or self._follow(frame.image, active):
@@ -85,15 +131,31 @@ class Tracker:
         if config.max_faces is not None:
             faces = sorted(faces, key=lambda t: -t.last.box[2] * t.last.box[3])[: config.max_faces]
         faces.sort(key=lambda t: t.track_id)
-        return TrackedFrame(frame, tuple(TrackedFace(t.track_id, t.last) for t in faces))
+        self._states.append((frame.index, self._state()))
+        return TrackedFrame(frame, tuple(TrackedFace(t.track_id, t.last) for t in faces), cut)
 
-    def _is_cut(self, image: UInt8) -> bool:
-        """Whether this frame has little to do with the one before."""
+    def _begin_shot(self, image: UInt8) -> bool:
+        """Whether this frame has little to do with the one before; then those who were there are put by."""
         small = cv2.resize(image, (32, 18), interpolation=cv2.INTER_NEAREST_EXACT).astype(np.int16)
         before, self._thumbnail = self._thumbnail, small
-        if before is None:
+        resized = self._size is not None and self._size != image.shape[:2]  # a stream may change its size
+        self._size = image.shape[:2]
+        if before is None or (_change(small, before) <= self._config.cut_difference and not resized):
             return False
-        return float(np.abs(small - before).mean()) / 255 > self._config.cut_difference
+        if resized:  # places of the other size say nothing
+            self._shots.clear()
+            self._tracks = []
+            return True
+        self._shots.append((before, self._tracks))
+        self._tracks = []
+        for shot in sorted(self._shots, key=lambda shot: _change(small, shot[0])):
+            if _change(small, shot[0]) > self._config.same_shot:
+                break
+            # Shown again: they are expected where they were, as if no time had passed.
+            self._tracks = [dataclasses.replace(t, seen_s=self._time_s, velocity=(0.0, 0.0)) for t in shot[1]]
+            self._shots.remove(shot)
+            break
+        return True
 
     def _follow(self, image: UInt8, active: list[_Track]) -> bool:
         """Follow the active tracks; True where one was lost."""
@@ -104,55 +166,164 @@ class Tracker:
             if face is None or iou(face.box, track.last.box) < self._config.match_iou:
                 lost = True
                 continue
-            track.last, track.seen = face, self._index
-        return self._drop_doubles() or lost
+            look = look_of(image, face.box)
+            if likeness(look, track.look) < self._config.same_look:
+                lost = True  # whoever came in front of it
+                continue
+            self._see(track, face, look)
+        return self._drop_doubles(image) or lost
 
-    def _drop_doubles(self) -> bool:
-        """Two tracks on one face: the younger one ends. True where there were any."""
-        current = sorted((t for t in self._tracks if t.seen == self._index), key=lambda t: t.track_id)
-        doubles = {
-            id(younger)
-            for i, older in enumerate(current)
-            for younger in current[i + 1 :]
-            if iou(older.last.box, younger.last.box) > 0.6
-        }
-        self._tracks = [t for t in self._tracks if id(t) not in doubles]
-        return bool(doubles)
+    def _see(self, track: _Track, face: Detection, look: Float32) -> None:
+        """Note that a track is ``face`` in this frame."""
+        step_s = self._time_s - track.seen_s
+        velocity = (0.0, 0.0)
+        if step_s > 0:
+            (x, y), (old_x, old_y) = _centre(face.box), _centre(track.last.box)
+            moved = (x - old_x) / step_s, (y - old_y) / step_s
+            share = min(1.0, step_s / 0.2)  # an average over about a fifth of a second: single boxes jitter
+            old = track.velocity
+            velocity = old[0] + share * (moved[0] - old[0]), old[1] + share * (moved[1] - old[1])
+        # Only what is seen undisturbed is learned: with somebody else half in front it would become a bit of both.
+        alone = all(t.track_id == track.track_id or iou(t.last.box, face.box) < 0.05 for t in self._tracks)
+        learned = _unit(track.look + np.float32(0.1) * (look - track.look)) if track.look.any() else look
+        seen = dataclasses.replace(
+            track,
+            last=face,
+            look=learned if alone else track.look,
+            seen=self._index,
+            seen_s=self._time_s,
+            velocity=velocity,
+        )
+        self._tracks[next(i for i, t in enumerate(self._tracks) if t.track_id == track.track_id)] = seen
+
+    def _drop_doubles(self, image: UInt8) -> bool:
+        """Two tracks on one face: it is the one that it looks like more; the other is lost. True where there were."""
+        lost: set[int] = set()
+        current = [t for t in self._tracks if t.seen == self._index]
+        for i, one in enumerate(current):
+            for other in current[i + 1 :]:
+                if iou(one.last.box, other.last.box) > 0.5 and not {one.track_id, other.track_id} & lost:
+                    look = look_of(image, one.last.box)
+                    # The older one where both are as like.
+                    worse = other if likeness(look, one.look) >= likeness(look, other.look) - 0.02 else one
+                    lost.add(worse.track_id)
+        self._tracks = [dataclasses.replace(t, seen=self._index - 1) if t.track_id in lost else t for t in self._tracks]
+        return bool(lost)
 
     def _detect(self, image: UInt8) -> None:
         """Detect, and give every face the id of the track it continues, or a new one."""
         faces = self._detector.detect(image)
+        looks = [look_of(image, face.box) for face in faces]
         pairs = sorted(
-            (
-                (-_likeness(track.last.box, face.box, self._index - track.seen), i, k)
-                for i, track in enumerate(self._tracks)
-                for k, face in enumerate(faces)
-                if self._may_be(track, face)
-            )
+            (-score, i, k)
+            for i, track in enumerate(self._tracks)
+            for k, face in enumerate(faces)
+            if (score := self._match(track, face, looks[k])) is not None
         )
-        taken_tracks: set[int] = set()
-        taken_faces: set[int] = set()
+        chosen: dict[int, _Track] = {}
+        used: set[int] = set()
         for _, i, k in pairs:
-            if i in taken_tracks or k in taken_faces:
-                continue
-            taken_tracks.add(i)
-            taken_faces.add(k)
-            self._tracks[i].last, self._tracks[i].seen = faces[k], self._index
+            if i not in used and k not in chosen:
+                used.add(i)
+                chosen[k] = self._tracks[i]
+        for k, track in chosen.items():
+            self._see(track, faces[k], looks[k])
         for k, face in enumerate(faces):
-            if k in taken_faces or face.score < self._config.min_score:
+            if k in chosen or face.score < self._config.min_score:
                 continue
-            if any(iou(face.box, self._tracks[i].last.box) > 0.6 for i in taken_tracks):
+            if any(iou(face.box, t.last.box) > 0.5 for t in self._tracks if t.seen == self._index):
                 continue
-            self._tracks.append(_Track(self._next_id, face, self._index))
+            self._tracks.append(_Track(self._next_id, face, looks[k], self._index, self._time_s))
             self._next_id += 1
 
-    def _may_be(self, track: _Track, face: Detection) -> bool:
-        if iou(track.last.box, face.box) >= self._config.match_iou:
-            return True
-        # A lost face may have moved on: up to half its size, and a little more for every frame it was gone.
-        gone = self._index - track.seen
-        size = math.sqrt(track.last.box[2] * track.last.box[3])
-        return _distance(track.last.box, face.box) < size * min(1.0, 0.5 + 0.05 * gone)
+    def _match(self, track: _Track, face: Detection, look: Float32) -> float | None:
+        """How likely a detection continues a track, higher is likelier; None: it does not."""
+        like = likeness(look, track.look)
+        expected = track.expected(self._time_s)
+        overlap, gone_s = iou(expected, face.box), self._time_s - track.seen_s
+        size, other = (math.sqrt(box[2] * box[3]) for box in (track.last.box, face.box))
+        away = _distance(expected, face.box) / max(1.0, size)
+        if not 0.5 < max(1.0, other) / max(1.0, size) < 2:
+            return None
+        if overlap >= self._config.match_iou or away < min(1.0, 0.5 + gone_s):
+            needed = self._config.returned_look
+        elif away < 1 + 2 * gone_s:
+            needed = self._config.known_look
+        else:
+            return None
+        if like < needed:
+            return None
+        return overlap + 2 * like - 0.2 * away - 0.05 * gone_s
+
+    def state_at(self, index: int) -> dict[str, Any] | None:
+        """What was known after the frame of this index, for :mod:`affectkit.state`; None if that is long ago."""
+        return next((state for at, state in self._states if at == index), None)
+
+    def _state(self) -> dict[str, Any]:
+        shots = [[thumbnail, [_stored(t) for t in tracks]] for thumbnail, tracks in self._shots]
+        return {
+            "tracks": [_stored(track) for track in self._tracks],
+            "shots": shots,
+            "next_id": self._next_id,
+            "thumbnail": self._thumbnail,
+            "size": self._size,
+            "index": self._index,
+            "detected_at": self._detected_at,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state_at`."""
+        self.reset()
+        self._tracks = [_restored(stored) for stored in state["tracks"]]
+        self._shots.extend((thumbnail, [_restored(t) for t in tracks]) for thumbnail, tracks in state["shots"])
+        self._next_id, self._thumbnail = state["next_id"], state["thumbnail"]
+        self._index, self._detected_at = state["index"], state["detected_at"]
+        self._size = None if state["size"] is None else tuple(state["size"])
+
+
+def _stored(track: _Track) -> list[Any]:
+    velocity = list(track.velocity)
+    return [track.track_id, of_detection(track.last), track.look, track.seen, track.seen_s, velocity]
+
+
+def _restored(stored: list[Any]) -> _Track:
+    track_id, last, look, seen, seen_s, velocity = stored
+    return _Track(track_id, to_detection(last), look, seen, seen_s, tuple(velocity))
+
+
+def _change(small: Array, before: Array) -> float:
+    """Mean difference of two thumbnails, as a fraction of the range."""
+    return float(np.abs(small - before).mean()) / 255
+
+
+def look_of(image: UInt8, box: Box) -> Float32:
+    """A small picture of a face and what surrounds it, (3 * LOOK_PX**2,), of mean 0 and length 1.
+
+    All 0 where there is nothing to see: the picture is flat there, or the box lies outside.
+    """
+    x, y = _centre(box)
+    half = max(box[2], box[3]) * LOOK_MARGIN / 2
+    height, width = image.shape[:2]
+    left, right = (int(min(max(0.0, side), width)) for side in (x - half, x + half + 1))
+    top, bottom = (int(min(max(0.0, side), height)) for side in (y - half, y + half + 1))
+    if right - left < 2 or bottom - top < 2:
+        return np.zeros(3 * LOOK_PX**2, np.float32)
+    small = cv2.resize(image[top:bottom, left:right], (LOOK_PX, LOOK_PX), interpolation=cv2.INTER_AREA)
+    centred = small.astype(np.float32).ravel()
+    centred -= centred.mean()
+    if float(np.abs(centred).mean()) < 2:  # grey levels
+        return np.zeros(3 * LOOK_PX**2, np.float32)
+    return _unit(centred)
+
+
+def likeness(a: Float32, b: Float32) -> float:
+    """Correlation of two looks, -1 .. 1; 1 where one of them is unknown, since nothing speaks against it."""
+    return float(a @ b) if a.any() and b.any() else 1.0
+
+
+def _unit(values: Float32) -> Float32:
+    length = float(np.linalg.norm(values))
+    return values / np.float32(length) if length > 0 else values
 
 
 def iou(a: Box, b: Box) -> float:
@@ -165,13 +336,12 @@ def iou(a: Box, b: Box) -> float:
     return shared / (a[2] * a[3] + b[2] * b[3] - shared)
 
 
+def _centre(box: Box) -> tuple[float, float]:
+    return box[0] + box[2] / 2, box[1] + box[3] / 2
+
+
 def _distance(a: Box, b: Box) -> float:
-    return math.hypot(a[0] + a[2] / 2 - b[0] - b[2] / 2, a[1] + a[3] / 2 - b[1] - b[3] / 2)
-
-
-def _likeness(a: Box, b: Box, gone: int) -> float:
-    """Higher for the likelier continuation: overlap, less for distance, tracks seen just now first."""
-    return iou(a, b) - 0.1 * _distance(a, b) / max(1.0, math.sqrt(a[2] * a[3])) - 0.001 * gone
+    return math.dist(_centre(a), _centre(b))
 
 
 def track(frames: Iterable[Frame], tracker: Tracker) -> Iterator[TrackedFrame]:

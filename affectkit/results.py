@@ -1,0 +1,187 @@
+"""Batches of cropped frames -> results: what the network says, over time where the model does so, and smoothed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from affectkit.align import crop_frame
+from affectkit.faces.tracking import Tracker
+from affectkit.readout import read_out
+from affectkit.smooth import Smoother
+from affectkit.spec import ModelSpec
+from affectkit.state import of_tracked, to_tracked
+from affectkit.temporal import LOGITS, Logits, TemporalBuffer
+from affectkit.types import Affect, Array, CroppedFrame, Face, Frame, FrameResult, TrackedFrame, UInt8
+
+
+class Finisher:
+    """The second half of the pipeline, from crops on. Takes batches of frames, gives results back in order."""
+
+    def __init__(
+        self,
+        logits: Callable[[UInt8], dict[str, Array]],
+        spec: ModelSpec,
+        buffer: TemporalBuffer[TrackedFrame] | None,
+        smoother: Smoother | None,
+        *,
+        lookahead: int | None,
+        keep_images: bool,
+    ) -> None:
+        """Wire the stages.
+
+        Args:
+            logits: the network: faces (N, S, S, C) in, logits and features (M, N, ...) out; any N over 0.
+            buffer: for models that look at sequences.
+            lookahead: what the results say of it.
+        """
+        self._logits, self._spec, self._buffer, self._smoother = logits, spec, buffer, smoother
+        self._lookahead, self._keep_images = lookahead, keep_images
+
+    def push(self, batch: Sequence[CroppedFrame]) -> list[FrameResult]:
+        """Take the next frames; return the results that are ready."""
+        counts = [len(frame.crops) for frame in batch]
+        crops = np.concatenate([frame.crops for frame in batch])
+        outputs = self._logits(crops) if len(crops) else None
+        if self._buffer is None:
+            affects = iter([] if outputs is None else read_out(outputs, self._spec))
+            results = [self._result(frame.tracked, affects) for frame in batch]
+            return results if self._smoother is None else self._smoother.push(results)
+        empty = np.zeros((self._spec.members, 0, 3, self._spec.feature_width), np.float32)
+        features = empty if outputs is None else outputs["features"]
+        stops = np.cumsum(counts)
+        return self._answered(
+            self._buffer.push(
+                (
+                    frame.tracked if self._keep_images else _without_picture(frame.tracked),
+                    frame.tracked.frame.time_s,
+                    frame.tracked.cut,
+                    [face.track_id for face in frame.tracked.faces],
+                    features[:, stop - count : stop],
+                )
+                for frame, count, stop in zip(batch, counts, stops, strict=True)
+            )
+        )
+
+    def flush(self) -> list[FrameResult]:
+        """The source is over: return what is left."""
+        results = [] if self._buffer is None else self._answered(self._buffer.flush())
+        return results if self._smoother is None else results + self._smoother.flush()
+
+    def _answered(self, ready: list[tuple[TrackedFrame, list[Logits]]]) -> list[FrameResult]:
+        faces = [answer for _, answers in ready for answer in answers]
+        affects: Iterator[Affect] = iter(())
+        if faces:
+            outputs = {name: np.stack([answer[name] for answer in faces], axis=1) for name in LOGITS}
+            affects = iter(read_out(outputs, self._spec))
+        results = [self._result(tracked, affects) for tracked, _ in ready]
+        return results if self._smoother is None else self._smoother.push(results)
+
+    def _result(self, tracked: TrackedFrame, affects: Iterator[Affect]) -> FrameResult:
+        frame = tracked.frame
+        faces = tuple(
+            Face(t.track_id, t.detection.box, t.detection.score, t.detection.landmarks, next(affects))
+            for t in tracked.faces
+        )
+        image = frame.image if self._keep_images else None
+        return FrameResult(frame.index, frame.time_s, faces, frame.name, image, tracked.cut, self._lookahead)
+
+    def state(self) -> dict[str, Any]:
+        """Everything to go on from, for :mod:`affectkit.state`."""
+        buffer = None
+        if self._buffer is not None:
+            buffer = self._buffer.state()
+            buffer["pending"] = [[number, of_tracked(item), answers] for number, item, answers in buffer["pending"]]
+        return {"buffer": buffer, "smoother": None if self._smoother is None else self._smoother.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state`."""
+        if self._buffer is not None:
+            pending = [[number, to_tracked(item), answers] for number, item, answers in state["buffer"]["pending"]]
+            self._buffer.restore({**state["buffer"], "pending": pending})
+        if self._smoother is not None:
+            self._smoother.restore(state["smoother"])
+
+
+def _without_picture(tracked: TrackedFrame) -> TrackedFrame:
+    """So that frames that wait for an answer hold no pictures."""
+    nothing: UInt8 = np.zeros((1, 1, 3), np.uint8)
+    return dataclasses.replace(tracked, frame=dataclasses.replace(tracked.frame, image=nothing))
+
+
+class ResultStream(Iterator[FrameResult]):
+    """Results of a source, one a frame, in order; what can be gone on from if it is interrupted."""
+
+    def __init__(self, batches: Iterable[list[CroppedFrame]], finisher: Finisher, tracker: Tracker | None) -> None:
+        self._batches, self._finisher, self._tracker = iter(batches), finisher, tracker
+        self._ready: deque[FrameResult] = deque()
+        self._over = False
+        self._last = -1
+
+    def __next__(self) -> FrameResult:
+        """The next frame's result."""
+        while not self._ready:
+            if self._over:
+                raise StopIteration
+            batch = next(self._batches, None)
+            if batch is None:
+                self._over = True
+                self._ready.extend(self._finisher.flush())
+            else:
+                self._last = batch[-1].tracked.frame.index
+                self._ready.extend(self._finisher.push(batch))
+        return self._ready.popleft()
+
+    def checkpoint(self) -> dict[str, Any] | None:
+        """What :meth:`affectkit.Predictor.stream` can go on from, right after the result that was given last.
+
+        None between the results of one batch: ask again after the next one.
+        """
+        if self._ready or self._over or self._last < 0:
+            return None
+        tracker = None if self._tracker is None else self._tracker.state_at(self._last)
+        if self._tracker is not None and tracker is None:
+            return None
+        return {"last": self._last, "tracker": tracker, "finisher": self._finisher.state()}
+
+
+class Session:
+    """One camera's frames, taken as they come. Made by :meth:`affectkit.Predictor.session`."""
+
+    def __init__(self, tracker: Tracker, spec: ModelSpec, finisher: Finisher, name: str) -> None:
+        self._tracker, self._spec, self._finisher, self._name = tracker, spec, finisher, name
+        self._count = 0
+
+    def push(self, image: UInt8, time_s: float) -> list[FrameResult]:
+        """Take the next picture.
+
+        Args:
+            image: RGB uint8 (H, W, 3); its size may change.
+            time_s: when it was taken, seconds of any clock that does not run backwards.
+
+        Returns:
+            the results that are ready, in order: with a lookahead of 0 that of this picture, else the one of
+            ``lookahead`` pictures before (none at first).
+        """
+        return self.take(Frame(self._count, time_s, image, self._name))
+
+    def take(self, frame: Frame) -> list[FrameResult]:
+        """Like :meth:`push` for a frame that has its number, time and name."""
+        self._count = frame.index + 1
+        return self._finisher.push([crop_frame(self._tracker.update(frame), self._spec.input)])
+
+    def flush(self) -> list[FrameResult]:
+        """No more pictures: return what still waited for later ones, and forget everybody."""
+        results = self._finisher.flush()
+        self.reset()
+        return results
+
+    def reset(self) -> None:
+        """Forget everybody and what waits; ids begin at 0 again."""
+        self._finisher.flush()
+        self._tracker.reset()
+        self._count = 0

@@ -1,0 +1,112 @@
+"""Numbers, texts, lists and arrays in one file and back: what an interrupted run goes on from.
+
+A file of this kind cannot run code when it is read: it is JSON beside plain arrays.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+
+from affectkit.errors import SourceError
+from affectkit.types import Affect, Array, Detection, Face, Frame, FrameResult, TrackedFace, TrackedFrame, UInt8
+
+_ARRAY = "$array"
+
+
+def pack(value: Any) -> bytes:
+    """Nested dicts with text keys, lists, tuples (which come back as lists), numbers, texts, None and arrays."""
+    arrays: dict[str, Array] = {}
+
+    def plain(part: Any) -> Any:
+        if isinstance(part, np.ndarray):
+            arrays[f"a{len(arrays)}"] = part
+            return {_ARRAY: f"a{len(arrays) - 1}"}
+        if isinstance(part, np.generic):
+            return part.item()
+        if isinstance(part, dict):
+            return {str(name): plain(inner) for name, inner in part.items()}
+        if isinstance(part, list | tuple):
+            return [plain(inner) for inner in part]
+        return part
+
+    document = json.dumps(plain(value))
+    file = io.BytesIO()
+    np.savez(file, document=np.frombuffer(document.encode(), np.uint8), **arrays)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def unpack(data: bytes, where: object) -> Any:
+    """What :func:`pack` was given.
+
+    Raises:
+        SourceError: damaged, or another kind of file.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+
+        def whole(part: Any) -> Any:
+            if isinstance(part, dict):
+                if part.keys() == {_ARRAY}:
+                    return arrays[part[_ARRAY]]
+                return {name: whole(inner) for name, inner in part.items()}
+            return [whole(inner) for inner in part] if isinstance(part, list) else part
+
+        return whole(json.loads(arrays["document"].tobytes()))
+    except Exception as error:  # numpy, zip and JSON each have errors of their own
+        raise SourceError(f"{where}: cannot be read ({error}); delete it, and begin anew without --resume") from error
+
+
+def of_detection(found: Detection) -> list[Any]:
+    """A detection, to pack."""
+    return [list(found.box), found.score, found.landmarks]
+
+
+def to_detection(stored: list[Any]) -> Detection:
+    """Undo :func:`of_detection`."""
+    box, score, landmarks = stored
+    return Detection(tuple(box), score, landmarks)
+
+
+def of_tracked(tracked: TrackedFrame) -> list[Any]:
+    """A tracked frame without its picture, to pack."""
+    frame = tracked.frame
+    faces = [[face.track_id, of_detection(face.detection)] for face in tracked.faces]
+    return [frame.index, frame.time_s, frame.name, tracked.cut, faces]
+
+
+def to_tracked(stored: list[Any]) -> TrackedFrame:
+    """Undo :func:`of_tracked`; the picture is a single black pixel."""
+    index, time_s, name, cut, faces = stored
+    picture: UInt8 = np.zeros((1, 1, 3), np.uint8)
+    tracked = tuple(TrackedFace(track_id, to_detection(found)) for track_id, found in faces)
+    return TrackedFrame(Frame(index, time_s, picture, name), tracked, cut)
+
+
+def of_result(result: FrameResult) -> list[Any]:
+    """A result without its picture, to pack."""
+    faces = [
+        [
+            face.track_id,
+            list(face.box),
+            face.score,
+            face.landmarks,
+            [getattr(face.affect, name) for name in Affect.__dataclass_fields__],
+        ]
+        for face in result.faces
+    ]
+    return [result.index, result.time_s, result.name, result.cut, faces]
+
+
+def to_result(stored: list[Any]) -> FrameResult:
+    """Undo :func:`of_result`."""
+    index, time_s, name, cut, faces = stored
+    rebuilt = tuple(
+        Face(track_id, tuple(box), score, landmarks, Affect(*affect))
+        for track_id, box, score, landmarks, affect in faces
+    )
+    return FrameResult(index, time_s, rebuilt, name, cut=cut)

@@ -1,0 +1,105 @@
+"""An exported model -> networks that training can go on with, or learn from.
+
+The package ships models as ONNX only. Its weights are all there, but batch-norm is folded into the convolutions, and a
+network without it trains badly. It is put back: what a convolution answers on some faces is measured, and a batch-norm
+with these statistics and the scale and shift that undo them leaves every answer as it was.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import numpy as np
+import onnx
+import onnx.numpy_helper
+import torch
+from torch import Tensor, nn
+
+from affectkit.errors import ModelError
+from affectkit.models import ModelFolder
+from affectkit.train.networks import MultitaskCNN, NetworkConfig
+from affectkit.types import UInt8
+
+_PARTS = {
+    "Conv": ("weight", "bias"),
+    "Gemm": ("weight", "bias"),
+    "BatchNormalization": ("weight", "bias", "running_mean", "running_var"),
+}
+"""What the inputs of a node after its first are called in torch."""
+
+
+def restore(folder: ModelFolder, faces: UInt8) -> list[MultitaskCNN]:
+    """The members of a ``lite`` model, in evaluation mode, answering as the exported graph does.
+
+    Args:
+        folder: a float32 model folder that :func:`affectkit.export.to_onnx.write_model_folder` wrote with ``half``, as
+            the embedded ones are.
+        faces: uint8 (N, S, S, C) as the model takes them, to measure the statistics of batch-norm on; a few hundred.
+
+    Raises:
+        ModelError: the model is of another make, so its graph does not hold this network's weights.
+    """
+    spec = folder.spec
+    states = _states(folder)
+    if sorted(states) != list(range(spec.members)):
+        raise ModelError(f"{folder.path}: its graph does not name the weights of its members; give a training run")
+    config = NetworkConfig(
+        size=spec.input.size, channels=spec.input.channels, template=spec.input.template, margin=spec.input.margin
+    )
+    return [_restored(states[k], config, faces, folder) for k in range(spec.members)]
+
+
+def _states(folder: ModelFolder) -> dict[int, dict[str, Tensor]]:
+    """The weights of each member by their names in torch."""
+    graph = onnx.load(str(folder.frame_onnx)).graph
+    # Half stored weights are called NAME_f16, and are widened to NAME by the first nodes.
+    arrays = {tensor.name.removesuffix("_f16"): tensor for tensor in graph.initializer}
+    states: dict[int, dict[str, Tensor]] = {}
+    for node in graph.node:
+        if node.op_type not in _PARTS or len(node.input) < 2:
+            continue
+        named = re.fullmatch(r"members\.(\d+)\.(.+)\.weight", node.input[1])
+        if named is None:
+            continue
+        state = states.setdefault(int(named[1]), {})
+        for part, name in zip(_PARTS[node.op_type], node.input[1:], strict=False):
+            if name in arrays:
+                values = onnx.numpy_helper.to_array(arrays[name]).astype(np.float32)
+                state[f"{named[2]}.{part}"] = torch.from_numpy(values)
+    return states
+
+
+def _restored(state: dict[str, Tensor], config: NetworkConfig, faces: UInt8, folder: ModelFolder) -> MultitaskCNN:
+    network = MultitaskCNN(config).eval()
+    norms: dict[nn.Conv2d, nn.BatchNorm2d] = {}
+    for module in network.modules():
+        for (_, conv), (_, norm) in pairwise(module.named_children()):  # a norm right after a conv follows it
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                norms[conv] = norm
+    names = {module: name for name, module in network.named_modules()}
+    state = dict(state)
+    try:
+        biases = {conv: state.pop(f"{names[conv]}.bias") for conv in norms}
+    except KeyError as error:
+        raise ModelError(f"{folder.path}: holds no {error}, so it is no exported `lite`; give a training run") from None
+    found = network.load_state_dict(state, strict=False)
+    folded = tuple(names[norm] for norm in norms.values())
+    missing = [name for name in found.missing_keys if not name.startswith(folded) and "num_batches" not in name]
+    if missing or found.unexpected_keys:
+        raise ModelError(f"{folder.path}: is no exported `lite`: {[*missing, *found.unexpected_keys]}; give a run")
+
+    def measure(conv: nn.Module, inputs: tuple[Tensor, ...], answer: Tensor) -> None:
+        assert isinstance(conv, nn.Conv2d)
+        norm = norms[conv]
+        variance, mean = torch.var_mean(answer, (0, 2, 3), correction=0)
+        norm.running_mean, norm.running_var = mean, variance
+        norm.weight.data = torch.sqrt(variance + norm.eps)
+        norm.bias.data = mean + biases[conv]
+
+    hooks = [conv.register_forward_hook(measure) for conv in norms]  # a hook runs before the norm behind its conv
+    with torch.no_grad():
+        network(torch.from_numpy(faces))
+    for hook in hooks:
+        hook.remove()
+    return network

@@ -1,0 +1,202 @@
+"""Recurrent heads trained on made sequences (:mod:`affectkit.train.synthetic`).
+
+The CNN is frozen, so every frame goes through it once, before training; the heads then learn from the features alone,
+which takes minutes on a CPU.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from affectkit.predictor import Predictor
+from affectkit.readout import sigmoid, softmax
+from affectkit.spec import VA_BINS
+from affectkit.train.calibrate import fit_temperature, fit_thresholds
+from affectkit.train.data import FaceSet
+from affectkit.train.journal import Journal
+from affectkit.train.loop import TrainConfig, follow, save_atomically, score, selection_score
+from affectkit.train.losses import decode_va
+from affectkit.train.networks import MultitaskCNN, MultitaskCNNRNN, TemporalHeads
+from affectkit.train.synthetic import make_sequence
+from affectkit.types import Array, Float32
+
+log = logging.getLogger(__name__)
+
+TEACHER_EVERY = 4
+"""Frames of a held face from one that the teacher is asked about to the next: between them little changes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MadeFeatures:
+    """B sequences of T frames as the heads take them, and what they should say."""
+
+    features: Float32  # (B, T, 3, F) of the disturbed frames
+    expression: Float32  # (B, T, 7) the teacher's probabilities for the clean frames
+    au: Float32  # (B, T, 8)
+    va: Float32  # (B, T, 2, bins)
+    rows: Array  # (B, T) row of the face shown, -1 while two are blended
+
+
+def make_features(
+    faces: FaceSet,
+    cnn: Predictor,
+    teachers: Sequence[Predictor],
+    *,
+    count: int,
+    length: int,
+    severities: Callable[[np.random.Generator], float],
+    seed: int,
+    on_sequence: Callable[[int], None] = lambda _: None,
+) -> MadeFeatures:
+    """Make sequences, and run the networks over them.
+
+    Args:
+        cnn: one network; what it says of the disturbed frames does not matter, its features do.
+        teachers: models that see the same crops; their members' probabilities are averaged.
+        severities: draws a sequence's severity.
+        seed: sequence k depends on (seed, k) alone.
+    """
+    parts: dict[str, list[Array]] = {name: [] for name in ("features", "expression", "au", "va", "rows")}
+    for k in range(count):
+        rng = np.random.default_rng((seed, k))
+        made = make_sequence(faces, cnn.spec.input, length, severity=severities(rng), rng=rng)
+        _, seen = cnn.predict_aligned(made.disturbed, return_logits=True)
+        parts["features"].append(seen["features"][0])
+        asked, place = _asked(made.rows)
+        for name, values in _taught(teachers, made.clean[asked]).items():
+            parts[name].append(values[place])
+        parts["rows"].append(made.rows)
+        on_sequence(k + 1)
+    stacked = {name: np.stack(part) for name, part in parts.items()}
+    return MadeFeatures(**{name: v if name == "rows" else v.astype(np.float32) for name, v in stacked.items()})
+
+
+def _asked(rows: Array) -> tuple[Array, Array]:
+    """Frames to ask the teacher about, and for every frame which of these answers is its."""
+    asked: list[int] = []
+    place = np.empty(len(rows), np.int64)
+    for i, row in enumerate(rows):
+        if row < 0 or i == 0 or row != rows[i - 1] or i - asked[-1] >= TEACHER_EVERY:
+            asked.append(i)
+        place[i] = len(asked) - 1
+    return np.array(asked), place
+
+
+def _taught(teachers: Sequence[Predictor], crops: Array) -> dict[str, Array]:
+    expression, au, va = [], [], []
+    for teacher in teachers:
+        _, logits = teacher.predict_aligned(crops, return_logits=True)
+        expression.append(softmax(logits["expression"]))
+        au.append(sigmoid(logits["au"]))
+        va.append(softmax(logits["va"].reshape(*logits["va"].shape[:2], 2, VA_BINS)))
+    return {name: np.concatenate(part).mean(0) for name, part in (("expression", expression), ("au", au), ("va", va))}
+
+
+def train_on_features(
+    config: TrainConfig,
+    cnn: MultitaskCNN,
+    made: MadeFeatures,
+    dev: MadeFeatures,
+    dev_faces: FaceSet,
+    run: Path,
+    *,
+    on_epoch: Callable[[int, float], None] = lambda *_: None,
+) -> dict[str, Any]:
+    """Train the heads, and keep those of the best epoch on the dev sequences as a CNN-RNN checkpoint, ``run/best.pt``.
+
+    Args:
+        dev_faces: what ``dev.rows`` count in; its labels are what is measured, on frames that show one face.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    heads = TemporalHeads()
+    average = copy.deepcopy(heads)
+    optimizer = torch.optim.AdamW(
+        heads.parameters(), lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
+    )
+    inputs = torch.from_numpy(made.features)
+    targets = [torch.from_numpy(part) for part in (made.expression, made.au, made.va)]
+    steps = max(1, len(inputs) // config.batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, steps * config.epochs)
+    journal = Journal(run, -1)
+    best, report = -np.inf, {}
+    try:
+        for epoch in range(config.epochs):
+            order = np.random.default_rng((config.seed, epoch)).permutation(len(inputs))
+            total = 0.0
+            for step in range(steps):
+                rows = torch.from_numpy(order[step * config.batch_size : (step + 1) * config.batch_size])
+                loss = _loss(heads, inputs[rows], [part[rows] for part in targets], config)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(heads.parameters(), 1.0)
+                optimizer.step()
+                schedule.step()
+                follow(average, heads, config.ema, epoch * steps + step + 1)
+                total += float(loss.detach())
+            line, chosen = _measure(config, cnn, average, dev, dev_faces, epoch + 1)
+            line |= {"epoch": epoch + 1, "step": (epoch + 1) * steps, "loss": {"total": total / steps}}
+            journal.epoch(line)
+            if line["score"] > best:
+                best, report = line["score"], line["dev"]
+                save_atomically(chosen, run / "best.pt")
+            on_epoch(epoch + 1, line["score"])
+            log.info("epoch %d: score %.4f (best %.4f)", epoch + 1, line["score"], best)
+    finally:
+        journal.close()
+    return report
+
+
+def _loss(heads: TemporalHeads, features: Tensor, targets: list[Tensor], config: TrainConfig) -> Tensor:
+    """Cross entropies with the teacher's answers, each over what it would be at best: Kullback-Leibler divergences."""
+    said = heads(features)
+    expression, au, va = targets
+    parts = (
+        config.expression_weight * -(expression * F.log_softmax(said.expression, -1)).sum(-1).mean(),
+        config.au_weight * F.binary_cross_entropy_with_logits(said.au, au),
+        config.va_weight * -(va * F.log_softmax(said.va.unflatten(-1, (2, -1)), -1)).sum((-1, -2)).mean(),
+    )
+    return torch.stack(parts).sum()
+
+
+@torch.no_grad()
+def _measure(
+    config: TrainConfig, cnn: MultitaskCNN, heads: TemporalHeads, dev: MadeFeatures, dev_faces: FaceSet, epoch: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Against the labels of the faces that the frames show."""
+    said = heads(torch.from_numpy(dev.features))
+    single = dev.rows >= 0
+    rows = dev.rows[single]
+    shown = dev_faces.take(rows)
+    logits = said.expression.numpy()[single]
+    temperature = fit_temperature(shown.expression, logits[None])
+    answers = {
+        "expression": softmax(logits / temperature),
+        "au": sigmoid(said.au.numpy()[single]),
+        "va": decode_va(said.va.flatten(0, 1)).unflatten(0, dev.rows.shape).numpy()[single],
+    }
+    thresholds = fit_thresholds(shown.au, answers["au"])
+    report = score(shown, answers, np.asarray(thresholds))
+    whole = MultitaskCNNRNN(copy.deepcopy(cnn))
+    whole.heads.load_state_dict(heads.state_dict())
+    chosen = {
+        "config": dataclasses.asdict(config),
+        "network": whole.state_dict(),
+        "epoch": epoch,
+        "dev": report,
+        "au_thresholds": thresholds,
+        "au_thresholds_from": "best F1 of each action unit on sequences made from the dev part of the training data",
+        "expression_temperature": temperature,
+    }
+    return {"dev": report, "score": selection_score(report)}, chosen
