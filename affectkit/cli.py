@@ -9,8 +9,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -21,10 +21,10 @@ from affectkit import __version__
 from affectkit.errors import AffectKitError, OutputError
 
 if TYPE_CHECKING:
+    from affectkit.jobs import Job, Outcome
     from affectkit.predictor import Predictor
-    from affectkit.sinks import Layout
     from affectkit.types import FrameResult
-    from affectkit.video import Source, SourceReport
+    from affectkit.video import LiveSource, Source
 
 EXIT_FAILED = 1
 EXIT_MISUSED = 2
@@ -43,8 +43,10 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        _say("interrupted; nothing unfinished was left behind")
+    except (KeyboardInterrupt, click.Abort) as error:
+        kept = type(error).__name__ == "Interrupted"  # not imported: it would load everything
+        left = "what was done is kept: --resume goes on with it" if kept else "nothing unfinished was left behind"
+        _say(f"interrupted; {left}")
         sys.exit(EXIT_INTERRUPTED)
     except (AffectKitError, ValueError, TypeError) as error:
         if debug or not isinstance(error, AffectKitError | ValueError):
@@ -80,6 +82,79 @@ def cli() -> None:
     """Facial action units, expression, valence and arousal for every frame and face of a video."""
 
 
+Command = Callable[..., Any]
+
+
+def _network_options(command: Command) -> Command:
+    """What predict and live share."""
+    options = (
+        click.option(
+            "--model", default="lite", show_default=True, help="Name of an embedded model, or path of a model folder."
+        ),
+        click.option(
+            "--temporal/--frame-by-frame",
+            default=None,
+            help="Look at sequences, with the model's -temporal sibling, or at every frame by itself.  "
+            "[default: as the model does]",
+        ),
+        click.option(
+            "--device", default="auto", show_default=True, help="auto, cpu, cuda[:N], tensorrt[:N] or ort-tensorrt."
+        ),
+        click.option(
+            "--detector",
+            default="mtcnn",
+            show_default=True,
+            help="Face detector: mtcnn, or insightface[:PACK|:FOLDER] (non-commercial weights).",
+        ),
+        click.option(
+            "--detect-every",
+            type=click.IntRange(min=1),
+            default=6,
+            show_default=True,
+            help="Frames from one face detection to the next; faces are followed in between.",
+        ),
+        click.option(
+            "--min-face", type=click.IntRange(min=12), default=20, show_default=True, help="Smallest face, px."
+        ),
+        click.option("--max-faces", type=click.IntRange(min=1), help="Only the N largest faces of a frame."),
+        click.option(
+            "--faces",
+            "which",
+            type=click.Choice(["largest", "all"]),
+            default="all",
+            show_default=True,
+            help="largest: the same as --max-faces 1.",
+        ),
+        click.option(
+            "--smooth",
+            "smooth_s",
+            type=click.FloatRange(min=0),
+            default=0.0,
+            metavar="SECONDS",
+            help="Average every value over this time.  [default: off]",
+        ),
+        click.option(
+            "--lookahead",
+            type=click.IntRange(min=0),
+            default=0,
+            show_default=True,
+            help="Live, temporal: frames that an answer waits for; more: later and better.",
+        ),
+        click.option(
+            "--max-gap",
+            "max_gap_s",
+            type=click.FloatRange(min=0),
+            default=0.5,
+            show_default=True,
+            metavar="SECONDS",
+            help="Temporal: longest time a face may be missing without its sequence beginning anew.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @cli.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option(
@@ -94,28 +169,22 @@ def cli() -> None:
     help="Annotated video: .mp4, .mov or .mkv; with several inputs a folder.",
 )
 @click.option(
-    "--model", default="lite", show_default=True, help="Name of an embedded model, or path of a model folder."
+    "--contact-sheet",
+    type=click.Path(path_type=Path),
+    help="Picture with a thumbnail of everybody: .jpg or .png; with several inputs a folder.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda[:N], tensorrt[:N] or ort-tensorrt.")
-@click.option(
-    "--detector",
-    default="mtcnn",
-    show_default=True,
-    help="Face detector: mtcnn, or insightface[:PACK|:FOLDER] (non-commercial weights).",
-)
-@click.option(
-    "--detect-every",
-    type=click.IntRange(min=1),
-    default=6,
-    show_default=True,
-    help="Frames from one face detection to the next; faces are followed in between.",
-)
-@click.option("--min-face", type=click.IntRange(min=12), default=20, show_default=True, help="Smallest face, px.")
+@_network_options
 @click.option("--aligned", is_flag=True, help="The pictures are aligned faces already: detect nothing.")
 @click.option("--start", type=float, default=-math.inf, help="Begin at this time, seconds.")
 @click.option("--end", type=float, default=math.inf, help="Stop before this time, seconds.")
 @click.option("--every", type=click.IntRange(min=1), default=1, help="Only every N-th frame.")
-@click.option("--max-faces", type=click.IntRange(min=1), help="Only the N largest faces of a frame.")
+@click.option(
+    "--window",
+    type=click.Choice(["overlap", "paper", "live"]),
+    default="overlap",
+    show_default=True,
+    help="Temporal: windows half over each other; as published, side by side; as `affectkit live` would answer.",
+)
 @click.option(
     "--format",
     "table_format",
@@ -125,6 +194,7 @@ def cli() -> None:
     help="Columns of the table.",
 )
 @click.option("--uncertainty", is_flag=True, help="Add the ensemble's spread and the expression's entropy.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted run; leave finished tables as they are.")
 @click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary; warnings and errors only.")
 @click.option("--debug", is_flag=True, help="Show a traceback with an error.")
@@ -132,18 +202,26 @@ def predict(
     inputs: tuple[str, ...],
     output: Path | None,
     render: Path | None,
+    contact_sheet: Path | None,
     model: str,
+    temporal: bool | None,
     device: str,
     detector: str,
     detect_every: int,
     min_face: int,
+    max_faces: int | None,
+    which: str,
+    smooth_s: float,
+    lookahead: int,
+    max_gap_s: float,
     aligned: bool,
     start: float,
     end: float,
     every: int,
-    max_faces: int | None,
+    window: Any,
     table_format: Any,
     uncertainty: bool,
+    resume: bool,
     overwrite: bool,
     quiet: bool,
     debug: bool,
@@ -156,57 +234,76 @@ def predict(
     \b
     Examples:
       affectkit predict interview.mp4
-      affectkit predict interview.mp4 -o interview.parquet --render interview-annotated.mp4
-      affectkit predict *.mp4 -o tables/
+      affectkit predict interview.mp4 --temporal -o interview.parquet --render interview-annotated.mp4
+      affectkit predict *.mp4 -o tables/ --resume
     """
+    from affectkit.jobs import check_job, run_job
     from affectkit.predictor import Predictor
-    from affectkit.sinks import check_suffix, check_target, layout
+    from affectkit.sinks import layout
 
     _configure_logging(debug)
-    table = layout(table_format, uncertainty=uncertainty)
+    layout(table_format, uncertainty=uncertainty)  # refuses what does not go together
     if not start < end:
         raise click.UsageError(f"--start must be before --end, got {start:g} and {end:g}")
-    jobs = _plan(inputs, output, render)
-    for source_name, table_path, video_path in jobs:  # refuse what cannot be written before anything is computed
-        check_suffix(table_path)
-        check_target(table_path, overwrite=overwrite)
-        check_target(_meta_path(table_path), overwrite=overwrite)
-        if video_path is not None:
-            from affectkit.overlay import check_video_suffix
-
-            check_video_suffix(video_path)
-            check_target(video_path, overwrite=overwrite)
-            if video_path.exists() and Path(source_name).exists() and video_path.samefile(source_name):
-                raise OutputError(f"{video_path}: is the input itself; give --render another name")
-    options = {"start_s": start, "end_s": end, "every": every, "max_faces": max_faces, "aligned": aligned}
+    if resume and (render is not None or overwrite):
+        raise click.UsageError(
+            "--overwrite begins anew; leave out it or --resume"
+            if overwrite
+            else "an annotated video cannot be gone on with; leave out --render or --resume"
+        )
+    if window != "live" and lookahead:
+        raise click.UsageError("--lookahead goes with --window live: the other windows see the whole sequence")
+    _check_temporal(model, temporal)
+    jobs = _plan(inputs, output, render, contact_sheet)
+    if resume:
+        done = [job for job in jobs if job.table.exists() and job.meta.exists()]
+        jobs = [job for job in jobs if job not in done]
+        for job in done:
+            _say(f"{job.table}: is there already")
+        if not jobs:
+            return
+    for job in jobs:
+        check_job(job, overwrite=overwrite)
+    options = {
+        "start_s": start,
+        "end_s": end,
+        "every": every,
+        "max_faces": _most_faces(max_faces, which),
+        "aligned": aligned,
+        "window": window,
+        "lookahead": lookahead,
+        "max_gap_s": max_gap_s,
+        "smooth_s": smooth_s,
+    }
     failed = 0
     with Predictor(
-        model, device=device, detector=detector, detect_every=detect_every, min_face_px=min_face
+        model, device=device, detector=detector, detect_every=detect_every, min_face_px=min_face, temporal=temporal
     ) as predictor:
-        for source_name, table_path, video_path in jobs:
+        for job in jobs:
             try:
-                summary = _predict_one(
-                    predictor,
-                    source_name,
-                    table_path,
-                    video_path,
-                    table,
-                    options,
-                    {"format": table_format, "uncertainty": uncertainty},
-                    overwrite=overwrite,
-                    quiet=quiet,
-                )
+                with _Watch(quiet=quiet, end_s=end) as watch:
+                    outcome = run_job(
+                        predictor,
+                        job,
+                        options,
+                        table_format=table_format,
+                        uncertainty=uncertainty,
+                        overwrite=overwrite,
+                        resume=resume,
+                        watch=watch,
+                    )
             except Exception as error:  # whatever one input does, the rest finish
                 if len(jobs) == 1:
                     raise
                 failed += 1
                 named = isinstance(error, AffectKitError)
-                _say(f"error: {error}" if named else f"error: {source_name}: {type(error).__name__}: {error}")
+                _say(f"error: {error}" if named else f"error: {job.source}: {type(error).__name__}: {error}")
                 if debug:
                     traceback.print_exc()
                 continue
+            _warn(job, outcome)
             if not quiet:
-                click.echo(summary, err=True)
+                click.echo(_summary(job, outcome, predictor.device), err=True)
     if failed:
         _say(f"{failed} of {len(jobs)} inputs failed")
         sys.exit(EXIT_FAILED)
@@ -216,31 +313,52 @@ def _configure_logging(debug: bool) -> None:
     logging.basicConfig(level=logging.INFO if debug else logging.WARNING, format="affectkit: %(message)s")
 
 
-def _plan(inputs: tuple[str, ...], output: Path | None, render: Path | None) -> list[tuple[str, Path, Path | None]]:
-    """Source, table and video of every input."""
+def _check_temporal(model: str, temporal: bool | None) -> None:
+    """``--temporal`` with a model that has no such relative is a misuse, not a failure."""
+    from affectkit import models
+
+    if temporal and models.temporal_sibling(model) is None:
+        raise click.UsageError(f"--temporal: model {model} has no temporal part, and there is no {model}-temporal")
+
+
+def _most_faces(max_faces: int | None, which: str) -> int | None:
+    if which == "all":
+        return max_faces
+    if max_faces not in (None, 1):
+        raise click.UsageError(f"--faces largest means one face, --max-faces says {max_faces}; leave one of them out")
+    return 1
+
+
+def _plan(inputs: tuple[str, ...], output: Path | None, render: Path | None, contact_sheet: Path | None) -> list[Job]:
+    """Input and outputs of every job."""
+    from affectkit.jobs import Job
+
     if len(inputs) == 1:
-        table = output or Path(_stem(inputs[0]) + ".csv")
-        if output is not None and output.is_dir():
-            table = output / (_stem(inputs[0]) + ".csv")
-        if render is not None and render.is_dir():
-            render = render / (_stem(inputs[0]) + ".mp4")
-        return [(inputs[0], table, render)]
-    for option, folder in (("-o", output), ("--render", render)):
+
+        def place(given: Path | None, suffix: str) -> Path | None:
+            return given / (_stem(inputs[0]) + suffix) if given is not None and given.is_dir() else given
+
+        table = place(output, ".csv") or Path(_stem(inputs[0]) + ".csv")
+        return [Job(inputs[0], table, place(render, ".mp4"), place(contact_sheet, ".jpg"))]
+    for option, folder in (("-o", output), ("--render", render), ("--contact-sheet", contact_sheet)):
         if folder is not None and not folder.is_dir():
             raise OutputError(f"{folder}: with several inputs {option} must be an existing folder; create it first")
     jobs = [
-        (name, (output or Path()) / (_stem(name) + ".csv"), None if render is None else render / (_stem(name) + ".mp4"))
+        Job(
+            name,
+            (output or Path()) / (_stem(name) + ".csv"),
+            None if render is None else render / (_stem(name) + ".mp4"),
+            None if contact_sheet is None else contact_sheet / (_stem(name) + ".jpg"),
+        )
         for name in inputs
     ]
-    tables = [table for _, table, _ in jobs]
-    for name, table, _ in jobs:
-        if tables.count(table) > 1:
-            raise click.UsageError(f"{name}: another input would write {table} too; run them one by one with -o")
+    tables = [job.table for job in jobs]
+    for job in jobs:
+        if tables.count(job.table) > 1:
+            raise click.UsageError(
+                f"{job.source}: another input would write {job.table} too; run them one by one with -o"
+            )
     return jobs
-
-
-def _meta_path(table: Path) -> Path:
-    return table.with_name(table.name + ".meta.json")
 
 
 def _stem(name: str) -> str:
@@ -251,150 +369,195 @@ def _stem(name: str) -> str:
     return (path.name if path.is_dir() else path.stem) or "output"
 
 
-def _predict_one(
-    predictor: Predictor,
-    source_name: str,
-    table_path: Path,
-    video_path: Path | None,
-    table: Layout,
-    options: dict[str, Any],
-    described: dict[str, Any],
-    *,
-    overwrite: bool,
-    quiet: bool,
-) -> str:
-    """Run one input; the summary for the terminal.
-
-    Args:
-        options: of ``Predictor.stream``.
-        described: further options that the meta file names.
-    """
-    from affectkit.sinks import open_table, write_json
-    from affectkit.video import open_source, printable
-
-    source = open_source(source_name)
-    read = without_face = rows = 0
-    tracks: set[int] = set()
-    with ExitStack() as stack:
-        sink = stack.enter_context(open_table(table_path, table, overwrite=overwrite))
-        drawing = _Drawing.open(stack, predictor, source, video_path, options, overwrite=overwrite)
-        results = predictor.stream(source, keep_images=video_path is not None, **options)
-        for result in stack.enter_context(_progress(results, source, options, quiet=quiet)):
-            sink.write(result)
-            drawing.write(result)
-            read += 1
-            rows += max(1, len(result.faces))
-            without_face += not result.faces
-            tracks.update(face.track_id for face in result.faces)
-    report = source.report
-    made_by = predictor.describe()
-    if options["aligned"]:
-        made_by["detector"] = None
-    meta = {
-        "input": printable(source_name),
-        **made_by,
-        "options": {
-            **{name: None if value in (math.inf, -math.inf) else value for name, value in options.items()},
-            **described,
-        },
-        "rotation_deg": source.info.rotation_deg,
-        "mirrored": source.info.mirrored,
-        "frames": {
-            "decoded": report.frames,
-            "in_table": read,
-            "without_face": without_face,
-            "corrupt": report.corrupt,
-            "concealed": report.concealed,
-        },
-        "faces": len(tracks),
-        "rows": rows,
-        "complete": report.complete,
-        "problem": report.problem or None,
-    }
-    write_json(_meta_path(table_path), meta)
-    _warn(source_name, report)
-    written = f"{table_path}" + (f" and {video_path}" if video_path is not None else "")
-    faces = f"{len(tracks)} face{'s' * (len(tracks) != 1)}"
+def _summary(job: Job, outcome: Outcome, device: str) -> str:
+    outputs = [str(path) for path in (job.table, job.video, job.sheet) if path is not None and path.exists()]
+    faces = f"{outcome.faces} face{'s' * (outcome.faces != 1)}"
+    begun = "" if outcome.resumed_at is None else f", gone on with at frame {outcome.resumed_at}"
     return (
-        f"{source_name}: {read} frames, {faces}, {without_face} frames without a face -> {written} [{predictor.device}]"
+        f"{job.source}: {outcome.read} frames{begun}, {faces}, {outcome.without_face} frames without a face -> "
+        f"{' and '.join(outputs)} [{device}]"
     )
 
 
-def _warn(source_name: str, report: SourceReport) -> None:
+def _warn(job: Job, outcome: Outcome) -> None:
+    report = outcome.report
     if not report.complete:
-        _say(f"warning: {source_name}: {report.problem}; all {report.frames} readable frames are in the table")
+        _say(f"warning: {job.source}: {report.problem}; all {report.frames} readable frames are in the table")
     elif report.concealed:
-        _say(f"warning: {source_name}: {report.concealed} frames were damaged and repaired by the decoder")
+        _say(f"warning: {job.source}: {report.concealed} frames were damaged and repaired by the decoder")
+    if job.sheet is not None and not outcome.faces:
+        _say(f"warning: {job.source}: there was no face, so there is no contact sheet")
 
 
-class _Drawing:
-    """The annotated video of one input, or nothing."""
+class _Watch:
+    """Shows frames, fps and time left of one input on a terminal; nothing in a pipe."""
 
-    def __init__(self, overlay: Any = None, writer: Any = None) -> None:
-        self._overlay, self._writer = overlay, writer
+    def __init__(self, *, quiet: bool, end_s: float) -> None:
+        self._shows = not quiet and sys.stderr.isatty()
+        self._end_s = end_s
+        self._stack = ExitStack()
 
-    @classmethod
-    def open(
-        cls,
-        stack: ExitStack,
-        predictor: Predictor,
-        source: Source,
-        path: Path | None,
-        options: dict[str, Any],
-        *,
-        overwrite: bool,
-    ) -> _Drawing:
-        if path is None:
-            return cls()
-        from affectkit.overlay import Overlay, VideoWriter
+    def __enter__(self) -> _Watch:
+        return self
 
-        fps = source.info.fps / options["every"] if source.info.fps else None
-        sound = source.info.name if source.info.has_audio else None
-        writer = stack.enter_context(VideoWriter(path, fps=fps, sound_from=sound, overwrite=overwrite))
-        return cls(Overlay(predictor.spec), writer)
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
 
-    def write(self, result: FrameResult) -> None:
-        if self._writer is not None:
-            self._writer.write(self._overlay.draw(result), result.time_s)
+    def __call__(self, results: Iterator[FrameResult], source: Source) -> Iterator[FrameResult]:
+        if not self._shows:
+            yield from results
+            return
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            ProgressColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+        from rich.text import Text
 
+        class Rate(ProgressColumn):
+            """Frames a second."""
 
-@contextmanager
-def _progress(
-    results: Iterator[FrameResult], source: Source, options: dict[str, Any], *, quiet: bool
-) -> Iterator[Iterator[FrameResult]]:
-    """Show frames, fps and time left on a terminal; nothing in a pipe."""
-    if quiet or not sys.stderr.isatty():
-        yield results
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
-    from rich.text import Text
+            def render(self, task: Any) -> Text:
+                return Text(f"{task.finished_speed or task.speed or 0:.0f} fps")
 
-    class Rate(ProgressColumn):
-        """Frames a second."""
-
-        def render(self, task: Any) -> Text:
-            return Text(f"{task.finished_speed or task.speed or 0:.0f} fps")
-
-    total = source.info.frames
-    if total and source.info.fps:
-        total = max(1, round(min(total, options["end_s"] * source.info.fps)))
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        Rate(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-    )
-
-    def watched(progress: Any, task: Any) -> Iterator[FrameResult]:
+        total = source.info.frames
+        if total and source.info.fps:
+            total = max(1, round(min(total, self._end_s * source.info.fps)))
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            Rate(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+        )
+        progress = self._stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+        task = progress.add_task(Path(source.info.name).name, total=total)
         for result in results:
             progress.update(task, completed=result.index + 1)
             yield result
         progress.update(task, total=source.report.frames, completed=source.report.frames)
 
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield watched(progress, progress.add_task(Path(source.info.name).name, total=total))
+
+@cli.command()
+@click.argument("source")
+@_network_options
+@click.option("--no-window", is_flag=True, help="Print JSON lines, one for each frame and face, instead.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after this time.")
+@click.option("--debug", is_flag=True, help="Show a traceback with an error.")
+def live(
+    source: str,
+    model: str,
+    temporal: bool | None,
+    device: str,
+    detector: str,
+    detect_every: int,
+    min_face: int,
+    max_faces: int | None,
+    which: str,
+    smooth_s: float,
+    lookahead: int,
+    max_gap_s: float,
+    no_window: bool,
+    seconds: float | None,
+    debug: bool,
+) -> None:
+    """Show what the faces of SOURCE are doing, as it happens.
+
+    SOURCE is the number of a camera, a URL (rtsp, http), a pipe, - for standard input, or a file, which is shown at its
+    own pace. The newest frame wins: what comes while one is worked on is left out and counted. Ends with the source, q
+    or Ctrl-C.
+
+    \b
+    Examples:
+      affectkit live 0
+      affectkit live rtsp://camera.local/stream --temporal --lookahead 8 --no-window > faces.jsonl
+    """
+    from affectkit.predictor import Predictor
+    from affectkit.video import LiveSource
+
+    _configure_logging(debug)
+    _check_temporal(model, temporal)
+    opened = LiveSource(source)
+    show = _print_lines(opened) if no_window else _window()
+    with Predictor(
+        model, device=device, detector=detector, detect_every=detect_every, min_face_px=min_face, temporal=temporal
+    ) as predictor:
+        predictor.warm_up(1)  # before the source is opened, or its first frames would wait
+        results = predictor.live(
+            opened,
+            lookahead=lookahead,
+            max_faces=_most_faces(max_faces, which),
+            max_gap_s=max_gap_s,
+            smooth_s=smooth_s,
+            keep_images=not no_window,
+        )
+        shown = 0
+        with suppress(KeyboardInterrupt):  # how a live view is ended
+            for result in results:
+                shown += 1
+                if not show(result, predictor) or (seconds is not None and result.time_s >= seconds):
+                    opened.close()
+                    break
+    report = opened.report
+    told = [f"{shown} of {report.frames} frames shown, {report.dropped} left out for newer ones"]
+    for name, count in (("reconnects", report.reconnects), ("stalls", report.stalls), ("new sizes", report.resized)):
+        told += [f"{count} {name}"] if count else []
+    _say(f"{opened.info.name}: {', '.join(told)} [{predictor.device}]")
+    if not report.complete:
+        _say(f"error: {opened.info.name}: {report.problem}")
+        sys.exit(EXIT_FAILED)
+
+
+Show = Callable[["FrameResult", "Predictor"], bool]
+"""Shows one result; False: that was enough."""
+
+
+def _print_lines(source: LiveSource) -> Show:
+    """JSON lines on standard output: the native columns, how far the answer looked ahead, and what was left out."""
+    from affectkit.sinks import layout
+
+    table = layout()
+
+    def show(result: FrameResult, predictor: Predictor) -> bool:
+        extra = {"lookahead": result.lookahead, "dropped": source.report.dropped}
+        for row in table.rows(result):
+            document = dict(zip(table.columns, row, strict=True))
+            click.echo(json.dumps(document | extra, ensure_ascii=False, allow_nan=False))
+        return True
+
+    return show
+
+
+def _window() -> Show:
+    """The overlay in a window; q, Esc or closing it ends the view.
+
+    Raises:
+        MissingDependency: OpenCV was installed without windows.
+    """
+    import cv2
+
+    from affectkit.errors import MissingDependency
+    from affectkit.overlay import Overlay
+
+    title = "affectkit live"
+    try:
+        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+    except cv2.error as error:
+        raise MissingDependency("opencv-python", "live", "a window (or give --no-window)") from error
+    overlays: list[Overlay] = []
+
+    def show(result: FrameResult, predictor: Predictor) -> bool:
+        if not overlays:
+            overlays.append(Overlay(predictor.spec))
+        cv2.imshow(title, cv2.cvtColor(overlays[0].draw(result), cv2.COLOR_RGB2BGR))
+        pressed = cv2.waitKey(1) & 0xFF
+        return pressed not in (ord("q"), 27) and cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1
+
+    return show
 
 
 @cli.command()

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import csv
 import errno
-import io
 import json
 import math
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args
@@ -26,7 +26,6 @@ from affectkit.types import AU_NAMES, EXPRESSION_NAMES, Array, Face, FrameResult
 
 if TYPE_CHECKING:
     import pandas
-    import pyarrow
 
 TableFormat = Literal["native", "openface", "pyfeat", "paper"]
 Value = int | float | str | None
@@ -215,6 +214,18 @@ class Sink(Protocol):
     ) -> None: ...
 
 
+class TableSink(Sink, Protocol):
+    """A sink whose output can be gone on with when the run was interrupted."""
+
+    def position(self) -> tuple[Path, int]:
+        """The file that rows are appended to, and its length so far, all of which is on the disk by then."""
+        ...
+
+    def suspend(self) -> None:
+        """Let go of the file and leave it, to be gone on with."""
+        ...
+
+
 def check_target(path: Path, *, overwrite: bool) -> None:
     """Refuse a target before any work is done.
 
@@ -245,15 +256,19 @@ def explain_os_error(path: Path, error: Exception) -> OutputError:
     return OutputError(f"{path}: cannot be written ({reason}); check the path and its permissions")
 
 
+def short_stem(path: Path) -> str:
+    """A file's name without its suffix, short enough for something to be added: names have at most 255 bytes."""
+    return path.stem.encode("utf-8", "surrogateescape")[:200].decode("utf-8", "ignore")
+
+
 class PartialFile:
     """A temporary name beside the target that becomes the target at the end."""
 
     def __init__(self, target: Path, *, overwrite: bool = False) -> None:
         check_target(target, overwrite=overwrite)
         self.target = target
-        # The suffix stays last: some writers choose the container by it. Names have at most 255 bytes.
-        stem = target.stem.encode("utf-8", "surrogateescape")[:200].decode("utf-8", "ignore")
-        self.path = target.with_name(f".{stem}.{os.getpid()}.partial{target.suffix}")
+        # The suffix stays last: some writers choose the container by it.
+        self.path = target.with_name(f".{short_stem(target)}.{os.getpid()}.partial{target.suffix}")
 
     def commit(self) -> None:
         """Give it the final name."""
@@ -293,25 +308,43 @@ class Completed:
 
 
 class _TableWriter(Completed):
-    """What the three writers share; a subclass says how rows become bytes."""
+    """What the three writers share: rows are appended to a file, which becomes the table at the end.
 
-    def __init__(self, path: Path, table: Layout, *, overwrite: bool = False) -> None:
+    The file is one that an interrupted run can be gone on with: see :meth:`position` and ``begun``.
+    """
+
+    def __init__(
+        self, path: Path, table: Layout, *, overwrite: bool = False, begun: tuple[Path, int] | None = None
+    ) -> None:
         self._layout = table
         self._partial = PartialFile(path, overwrite=overwrite)
+        self._rows_path = self._rows_file(self._partial.path)
         try:
-            self._open(self._partial.path)
+            if begun is None:
+                self._file = self._rows_path.open("w", encoding="utf-8", newline="")
+                self._begin()
+            else:
+                old, length = begun
+                os.replace(old, self._rows_path)
+                os.truncate(self._rows_path, length)
+                self._file = self._rows_path.open("a", encoding="utf-8", newline="")
         except OSError as error:
-            self._partial.discard()
+            self._discard()
             raise explain_os_error(path, error) from error
 
-    def _open(self, path: Path) -> None:
-        raise NotImplementedError
+    def _rows_file(self, partial: Path) -> Path:
+        """Where rows are appended to."""
+        return partial
+
+    def _begin(self) -> None:
+        """Write what comes before the first row."""
 
     def _write_rows(self, rows: list[list[Value]]) -> None:
         raise NotImplementedError
 
     def _finish(self) -> None:
-        raise NotImplementedError
+        """Close the file, and make the table of it."""
+        self._file.close()
 
     def write(self, result: FrameResult) -> None:
         """See :class:`Sink`."""
@@ -319,6 +352,15 @@ class _TableWriter(Completed):
             self._write_rows(self._layout.rows(result))
         except OSError as error:
             raise explain_os_error(self._partial.target, error) from error
+
+    def position(self) -> tuple[Path, int]:
+        """The file that rows are appended to, and its length so far, all of which is on the disk by then."""
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise explain_os_error(self._partial.target, error) from error
+        return self._rows_path, self._rows_path.stat().st_size
 
     def close(self) -> None:
         """See :class:`Sink`."""
@@ -331,54 +373,71 @@ class _TableWriter(Completed):
 
     def abort(self) -> None:
         """See :class:`Sink`."""
-        with suppress(OSError):  # a full disk cannot even be flushed to; the file goes in any case
-            self._finish()
+        self.suspend()
+        self._discard()
+
+    def suspend(self) -> None:
+        """Let go of the file and leave it, to be gone on with."""
+        with suppress(OSError):  # a full disk cannot even be flushed to
+            self._file.close()
+
+    def _discard(self) -> None:
         self._partial.discard()
+        with suppress(OSError):
+            self._rows_path.unlink(missing_ok=True)
 
 
 class CsvWriter(_TableWriter):
     """Comma separated, one header line, empty where there is no value."""
 
-    def _open(self, path: Path) -> None:
-        self._file: io.TextIOWrapper = path.open("w", encoding="utf-8", newline="")
-        self._csv = csv.writer(self._file, lineterminator="\n")
-        self._csv.writerow(self._layout.columns)
+    def _begin(self) -> None:
+        csv.writer(self._file, lineterminator="\n").writerow(self._layout.columns)
 
     def _write_rows(self, rows: list[list[Value]]) -> None:
-        self._csv.writerows(rows)
-
-    def _finish(self) -> None:
-        self._file.close()
+        csv.writer(self._file, lineterminator="\n").writerows(rows)
 
 
 class JsonLinesWriter(_TableWriter):
     """One flat JSON object a line, null where there is no value."""
-
-    def _open(self, path: Path) -> None:
-        self._file: io.TextIOWrapper = path.open("w", encoding="utf-8", newline="")
 
     def _write_rows(self, rows: list[list[Value]]) -> None:
         for row in rows:
             document = dict(zip(self._layout.columns, row, strict=True))
             self._file.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
 
-    def _finish(self) -> None:
-        self._file.close()
-
 
 class ParquetWriter(_TableWriter):
-    """Apache Parquet, typed columns, null where there is no value; needs the extra ``parquet``."""
+    """Apache Parquet, typed columns, null where there is no value; needs the extra ``parquet``.
+
+    A Parquet file cannot be read, nor gone on with, before it is complete. So the rows are kept as lines of JSON beside
+    it, and become the table at the end.
+    """
 
     ROWS_A_GROUP = 8192
 
-    def _open(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, table: Layout, *, overwrite: bool = False, begun: tuple[Path, int] | None = None
+    ) -> None:
         try:
-            import pyarrow
-            import pyarrow.parquet
+            import pyarrow.parquet  # noqa: F401  (before anything is computed)
         except ModuleNotFoundError as error:
             if error.name != "pyarrow":
                 raise
             raise MissingDependency("pyarrow", "parquet", "writing Parquet") from error
+        super().__init__(path, table, overwrite=overwrite, begun=begun)
+
+    def _rows_file(self, partial: Path) -> Path:
+        return partial.with_name(partial.name + ".rows")
+
+    def _write_rows(self, rows: list[list[Value]]) -> None:
+        for row in rows:
+            self._file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def _finish(self) -> None:
+        import pyarrow
+        import pyarrow.parquet
+
+        super()._finish()
         kinds = {
             name: pyarrow.string()
             if name in self._layout.texts
@@ -387,33 +446,16 @@ class ParquetWriter(_TableWriter):
             else pyarrow.float64()
             for name in self._layout.columns
         }
-        self._schema: pyarrow.Schema = pyarrow.schema(list(kinds.items()))
-        self._rows: list[list[Value]] = []
-        self._file = path.open("wb")
-        self._parquet = pyarrow.parquet.ParquetWriter(self._file, self._schema)
-
-    def _write_rows(self, rows: list[list[Value]]) -> None:
-        self._rows += rows
-        if len(self._rows) >= self.ROWS_A_GROUP:
-            self._flush()
-
-    def _flush(self) -> None:
-        import pyarrow
-
-        columns = [list(column) for column in zip(*self._rows, strict=True)]
-        arrays = [pyarrow.array(c, field.type) for c, field in zip(columns, self._schema, strict=True)]
-        self._parquet.write_table(pyarrow.Table.from_arrays(arrays, schema=self._schema))
-        self._rows = []
-
-    def _finish(self) -> None:
-        if self._file.closed:
-            return
-        try:
-            if self._rows:
-                self._flush()
-            self._parquet.close()
-        finally:
-            self._file.close()
+        schema = pyarrow.schema(list(kinds.items()))
+        with (
+            self._rows_path.open(encoding="utf-8", newline="\n") as lines,
+            pyarrow.parquet.ParquetWriter(self._partial.path, schema) as writer,
+        ):
+            while group := list(islice(lines, self.ROWS_A_GROUP)):
+                columns = zip(*map(json.loads, group), strict=True)
+                arrays = [pyarrow.array(column, kind) for column, kind in zip(columns, kinds.values(), strict=True)]
+                writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+        self._rows_path.unlink()
 
 
 def check_suffix(path: Path, allowed: tuple[str, ...] = SUFFIXES, *, what: str = "") -> None:
@@ -426,8 +468,13 @@ def check_suffix(path: Path, allowed: tuple[str, ...] = SUFFIXES, *, what: str =
         raise OutputError(f"{path}: unknown suffix {path.suffix!r}{what}; allowed: {', '.join(allowed)}")
 
 
-def open_table(path: Path, table: Layout, *, overwrite: bool = False) -> Sink:
+def open_table(
+    path: Path, table: Layout, *, overwrite: bool = False, begun: tuple[Path, int] | None = None
+) -> TableSink:
     """The writer that the suffix asks for: ``.csv``, ``.jsonl`` or ``.parquet``.
+
+    Args:
+        begun: what :meth:`TableSink.position` of an interrupted run gave: its rows are taken over.
 
     Raises:
         OutputError: unknown suffix, or the target cannot be written.
@@ -435,7 +482,7 @@ def open_table(path: Path, table: Layout, *, overwrite: bool = False) -> Sink:
     """
     check_suffix(path)
     writer = {".csv": CsvWriter, ".jsonl": JsonLinesWriter, ".parquet": ParquetWriter}[path.suffix.lower()]
-    return writer(path, table, overwrite=overwrite)
+    return writer(path, table, overwrite=overwrite, begun=begun)
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:

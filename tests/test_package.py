@@ -74,6 +74,7 @@ LAYERS = {
     "state": {"errors", "types"},
     "results": {"*"},  # the second half of predictor
     "predictor": {"*"},
+    "jobs": {"*"},
     "cli": {"*"},
     "doctor": {"*"},
     "__init__": {"*"},
@@ -86,6 +87,7 @@ EXCEPTIONS = {
     # a package is one stage, its files may import each other
     "engines": STAGE | {"engines"},
     "faces": STAGE | {"faces"},
+    "people": STAGE | {"sinks"},
     "overlay": STAGE | {"sinks", "video"},  # writes files by the rule of the one, opens sources as the other
 }
 

@@ -129,7 +129,7 @@ def _drift(count: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
     for i, step in enumerate(steps):
         value = 0.95 * value + np.sqrt(1 - 0.95**2) * step
         path[i] = value
-    return path * np.array([0.05, 0.03, 0.012, 0.012])
+    return np.asarray(path * [0.05, 0.03, 0.012, 0.012])
 
 
 def _keeps(count: int, share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:

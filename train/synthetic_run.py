@@ -184,7 +184,7 @@ def _measure(
     answers = {
         "expression": softmax(logits / temperature),
         "au": sigmoid(said.au.numpy()[single]),
-        "va": decode_va(said.va.flatten(0, 1)).unflatten(0, dev.rows.shape).numpy()[single],
+        "va": decode_va(said.va.flatten(0, 1)).numpy().reshape(*dev.rows.shape, 2)[single],
     }
     thresholds = fit_thresholds(shown.au, answers["au"])
     report = score(shown, answers, np.asarray(thresholds))
