@@ -44,7 +44,8 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:
-        kept = type(error).__name__ == "Interrupted"  # not imported: it would load everything
+        # By name: importing jobs would load everything. Click turns Ctrl-C into Abort.
+        kept = "Interrupted" in (type(error).__name__, type(error.__cause__).__name__)
         left = "what was done is kept: --resume goes on with it" if kept else "nothing unfinished was left behind"
         _say(f"interrupted; {left}")
         sys.exit(EXIT_INTERRUPTED)

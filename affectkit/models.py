@@ -104,6 +104,18 @@ def temporal_sibling(model: str | os.PathLike[str]) -> str | None:
     return str(beside) if (beside / SPEC_NAME).is_file() else None
 
 
+def frame_of(folder: Path, spec: ModelSpec) -> Path:
+    """The frame.onnx that a model in ``folder`` runs on, its own or another's.
+
+    Raises:
+        ModelError: it is not there.
+    """
+    path = _place(folder, FRAME_NAME, spec)
+    if not path.is_file():
+        raise ModelError(f"{folder}: needs the model {spec.frame_model!r} beside it, or embedded; there is none")
+    return path
+
+
 def frame_sibling(model: str | os.PathLike[str]) -> str:
     """The model whose frame.onnx a temporal model runs on, by itself."""
     folder = find(model)

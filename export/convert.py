@@ -108,6 +108,7 @@ def export_model(
             original.spec,
             name=name or (original.spec.name if precision == "fp32" else f"{original.spec.name}-{precision}"),
             precision=precision,
+            frame_model=None,  # what another model's frame.onnx becomes is this model's own
             metrics={},
         )
         golden = _golden(original, partial)

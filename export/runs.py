@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,13 @@ def export_runs(
     metrics: dict[str, Any] | None = None,
     overwrite: bool = False,
     half: bool = False,
+    frame_model: str | None = None,
 ) -> list[Parity]:
     """Fuse the best checkpoints of ``runs`` into one model folder; the arguments are those of
     :func:`affectkit.train.runs.spec_of` and :func:`write_model_folder`.
+
+    Args:
+        frame_model: of CNN-RNNs: the model that has their CNN already, and whose frame.onnx is not copied.
     """
     loaded = [load_any(checkpoint_of(run)) for run in runs]
     cnns = [network.cnn if isinstance(network, MultitaskCNNRNN) else network for network, _ in loaded]
@@ -43,4 +48,5 @@ def export_runs(
         trained_on=trained_on,
         metrics=metrics,
     )
+    spec = dataclasses.replace(spec, frame_model=frame_model)
     return write_model_folder(cnns, spec, folder, card=card, temporal=heads, overwrite=overwrite, half=half)

@@ -23,7 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from affectkit.errors import EngineError
 from affectkit.export.folders import check_folder, put_in_place
 from affectkit.export.verify import Parity, compare_golden, problems
-from affectkit.models import FRAME_NAME, GOLDEN_NAME, SPEC_NAME, TEMPORAL_NAME, sha256
+from affectkit.models import FRAME_NAME, GOLDEN_NAME, SPEC_NAME, TEMPORAL_NAME, frame_of, sha256
 from affectkit.spec import ModelSpec
 from affectkit.train.networks import FEATURE_WIDTH, MultitaskCNN, TemporalHeads
 from affectkit.types import Array, UInt8
@@ -227,7 +227,8 @@ def write_model_folder(
 ) -> list[Parity]:
     """Write model.json, frame.onnx, golden.npz and MODEL_CARD.md; over the tolerance nothing is left behind.
 
-    Recurrent parts, one for each member, become temporal.onnx.
+    Recurrent parts, one for each member, become temporal.onnx. Where the spec names a ``frame_model``, that model's
+    frame.onnx is used, if it is the network of ``members``, and none is written.
 
     Args:
         spec: without ``files``, which are filled in here.
@@ -241,7 +242,8 @@ def write_model_folder(
 
     Raises:
         OutputError: the folder exists, or cannot be written.
-        EngineError: the exported graph does not reproduce torch.
+        EngineError: the exported graph, or that of the ``frame_model``, does not reproduce torch.
+        ModelError: there is no model of the name of the ``frame_model``.
     """
     check_folder(folder, overwrite=overwrite, mark=SPEC_NAME, kind="model folder")
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
@@ -249,10 +251,17 @@ def write_model_folder(
         partial.mkdir()
         if half:
             members = [rounded_to_half(member) for member in members]
-        write_onnx(members, partial / FRAME_NAME)
-        if half:
-            store_as_half(partial / FRAME_NAME)
-        names = [FRAME_NAME, GOLDEN_NAME, CARD_NAME]
+        names = [GOLDEN_NAME, CARD_NAME]
+        digests = {}
+        frame = partial / FRAME_NAME
+        if spec.frame_model is None:
+            write_onnx(members, frame)
+            if half:
+                store_as_half(frame)
+            names.append(FRAME_NAME)
+        else:
+            frame = frame_of(folder, spec)
+            digests[FRAME_NAME] = sha256(frame)
         faces = golden_faces(spec.input.size, spec.input.channels)
         arrays: dict[str, Any] = {"faces": faces, **golden_outputs(members, faces)}
         if temporal:
@@ -260,12 +269,12 @@ def write_model_folder(
             arrays |= golden_sequence(temporal)
             names.append(TEMPORAL_NAME)
         np.savez_compressed(partial / GOLDEN_NAME, **arrays)
-        parity = compare_golden(partial, arrays, device="cpu")
+        parity = compare_golden(partial, arrays, frame=frame, device="cpu")
         over = problems(parity, spec.precision)
         if over:
             raise EngineError(f"the exported graph differs from torch: {'; '.join(over)}")
         (partial / CARD_NAME).write_text(card, encoding="utf-8")
-        finished = dataclasses.replace(spec, files={name: sha256(partial / name) for name in names})
+        finished = dataclasses.replace(spec, files=digests | {name: sha256(partial / name) for name in names})
         (partial / SPEC_NAME).write_text(finished.to_json(), encoding="utf-8")
         put_in_place(partial, folder)
     logging.getLogger(__name__).info("wrote %s", folder)

@@ -33,16 +33,22 @@ class Parity:
 
 
 def compare_golden(
-    folder: Path, golden: Mapping[str, Array], *, device: str = "cpu", precision: Precision = "fp32"
+    folder: Path,
+    golden: Mapping[str, Array],
+    *,
+    frame: Path | None = None,
+    device: str = "cpu",
+    precision: Precision = "fp32",
 ) -> list[Parity]:
     """Run the golden inputs through the ONNX files of a model folder and measure every output.
 
     Args:
+        frame: the network that looks at single faces, where it is not the folder's own.
         golden: the arrays of golden.npz: ``faces`` and the outputs they give; for models with a temporal part also
             ``sequence_features`` and ``sequence_*``.
         precision: what the networks compute in.
     """
-    parity = _run(folder / FRAME_NAME, {"faces": golden["faces"]}, "", golden, device, precision)
+    parity = _run(frame or folder / FRAME_NAME, {"faces": golden["faces"]}, "", golden, device, precision)
     if "sequence_features" in golden:
         inputs = {"features": golden["sequence_features"]}
         parity += _run(folder / TEMPORAL_NAME, inputs, "sequence_", golden, device, precision)
@@ -114,4 +120,4 @@ def verify(model: ModelFolder, *, device: str = "auto") -> list[Parity]:
             golden = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ModelError(f"{model.golden}: cannot be read ({error}); export the model again") from error
-    return compare_golden(model.path, golden, device=device, precision=model.spec.precision)
+    return compare_golden(model.path, golden, frame=model.frame_onnx, device=device, precision=model.spec.precision)

@@ -27,6 +27,12 @@ def tiny_ensemble() -> Path:
     return DATA / "tiny-ensemble"
 
 
+@pytest.fixture
+def tiny_temporal() -> Path:
+    """A model of sequences of 8 frames that runs on tiny's network."""
+    return DATA / "tiny-temporal"
+
+
 @pytest.fixture(scope="session")
 def astronaut() -> Path:
     """100 frames of one face that moves, turns and grows."""

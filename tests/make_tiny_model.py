@@ -1,4 +1,4 @@
-"""Generate tests/data/tiny and tests/data/tiny-ensemble: real model folders of a few kB with known answers.
+"""Generate tests/data/tiny, tiny-ensemble and tiny-temporal: real model folders of a few kB with known answers.
 
     python tests/make_tiny_model.py
 
@@ -7,10 +7,17 @@ With m the mean of a face's pixels over 255, member k answers:
     AU logit i          (k + 1) * (4 * m - i / 2)
     VA logit i          0, but 20 * m in bin 19 (valence highest) and 20 * (1 - m) in bin 20 (arousal lowest)
     features            all m
+
+The temporal part of tiny-temporal, which uses tiny's frame.onnx, answers with m_t of frame t and the mean M of m over
+the window:
+    expression logit i  (i - 3) * M
+    AU logit i          4 * m_t - i / 2
+    VA logit i          as above, of M
 """
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +26,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from affectkit.export.to_onnx import golden_faces
 from affectkit.models import sha256
-from affectkit.spec import InputSpec, ModelSpec
+from affectkit.spec import InputSpec, ModelSpec, TemporalSpec
 
-SIZE, FEATURES = 16, 4
+SIZE, FEATURES, LENGTH = 16, 4, 8
 
 
 def weights(member: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -101,7 +108,65 @@ def write(folder: Path, members: int) -> None:
     (folder / "model.json").write_text(spec.to_json())
 
 
+def temporal_graph() -> onnx.ModelProto:
+    nodes = [
+        helper.make_node("ReduceMean", ["features", "inner"], ["m"], keepdims=0),  # (1, B, T)
+        helper.make_node("ReduceMean", ["m", "time"], ["window"], keepdims=1),  # (1, B, 1)
+        helper.make_node("Shape", ["m"], ["shape"]),
+        helper.make_node("Expand", ["window", "shape"], ["mean"]),
+    ]
+    constants = [numpy_helper.from_array(np.array([3, 4]), "inner"), numpy_helper.from_array(np.array([2]), "time")]
+    constants.append(numpy_helper.from_array(np.array([3]), "last"))
+    outputs = []
+    for name, source in (("expression", "mean"), ("au", "m"), ("va", "mean")):
+        weight, bias = weights(0)[name]
+        constants.append(numpy_helper.from_array(weight.astype(np.float32), f"{name}_w"))
+        constants.append(numpy_helper.from_array(bias.astype(np.float32), f"{name}_b"))
+        nodes.append(helper.make_node("Unsqueeze", [source, "last"], [f"{name}_x"]))
+        nodes.append(helper.make_node("Mul", [f"{name}_x", f"{name}_w"], [f"{name}_p"]))
+        nodes.append(helper.make_node("Add", [f"{name}_p", f"{name}_b"], [name]))
+        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, "b", "t", len(bias)]))
+    features = helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, "b", "t", 3, FEATURES])
+    model = helper.make_model(
+        helper.make_graph(nodes, "tiny-temporal", [features], outputs, constants),
+        opset_imports=[helper.make_opsetid("", 18)],
+    )
+    model.ir_version = 8
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def expected_sequence(features: np.ndarray) -> dict[str, np.ndarray]:
+    """The temporal part's answers to (1, B, T, 3, F), computed without ONNX."""
+    m = features.mean((3, 4))
+    mean = np.broadcast_to(m.mean(2, keepdims=True), m.shape)
+    sources = {"expression": mean, "au": m, "va": mean}
+    return {name: (x[..., None] * weights(0)[name][0] + weights(0)[name][1]) for name, x in sources.items()}
+
+
+def write_temporal(folder: Path, frame: Path) -> None:
+    """A model of sequences of LENGTH frames that names ``frame``'s network instead of copying it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(temporal_graph(), folder / "temporal.onnx")
+    faces = golden_faces(SIZE, 1)
+    features = np.random.default_rng(1).uniform(0, 1, (1, 2, 5, 3, FEATURES)).astype(np.float32)
+    sequence = {f"sequence_{name}": a.astype(np.float32) for name, a in expected_sequence(features).items()}
+    golden = {"faces": faces, **expected(faces, 1), "sequence_features": features, **sequence}
+    np.savez_compressed(folder / "golden.npz", **golden)
+    single = ModelSpec.from_json((frame / "model.json").read_text())
+    spec = dataclasses.replace(
+        single,
+        name=folder.name,
+        temporal=TemporalSpec(LENGTH, FEATURES, "bidirectional"),
+        frame_model=frame.name,
+        files={name: sha256(folder / name) for name in ("golden.npz", "temporal.onnx")}
+        | {"frame.onnx": sha256(frame / "frame.onnx")},
+    )
+    (folder / "model.json").write_text(spec.to_json())
+
+
 if __name__ == "__main__":
     data = Path(__file__).parent / "data"
     write(data / "tiny", 1)
     write(data / "tiny-ensemble", 3)
+    write_temporal(data / "tiny-temporal", data / "tiny")

@@ -1,0 +1,151 @@
+"""Runs that are killed and gone on with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from synthetic import write_clip
+
+from affectkit import jobs
+from affectkit.errors import SourceError
+from affectkit.state import pack, unpack
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory, astronaut: Path) -> Path:
+    """300 frames: the astronaut, black frames without a face, and the astronaut again."""
+    with av.open(str(astronaut)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    black = [np.zeros_like(frames[0])] * 30
+    return write_clip(tmp_path_factory.mktemp("clip") / "long.mp4", [*frames, *black, *frames[::-1], *frames[:70]])
+
+
+def killed(clip: Path, out: Path, after_bytes: int, *options: str) -> bool:
+    """Run, noting progress after every batch, and kill -9 once so much is in the partial table; False: it was done."""
+    code = "import affectkit.jobs as j; j.CHECKPOINT_S = 0; from affectkit.cli import main; main()"
+    command = [sys.executable, "-c", code, "predict", str(clip), "-o", str(out), "-q", *options]
+    process = subprocess.Popen(command)
+    try:
+        while process.poll() is None:
+            partial = list(out.parent.glob(f".{out.stem}.*.partial*"))
+            with_note = list(out.parent.glob(f".{out.name}.resume"))
+            if with_note and any(p.stat().st_size >= after_bytes for p in partial if p.exists()):
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                return True
+            time.sleep(0.002)
+    finally:
+        process.kill()
+        process.wait()
+    return False
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_killed_run_is_gone_on_with_to_the_same_table(
+    suffix: str, clip: Path, tmp_path: Path, tiny_temporal: Path, run_cli: Run
+) -> None:
+    options = ("--model", str(tiny_temporal), "--smooth", "0.2", "--device", "cpu")
+    whole, out = tmp_path / f"whole{suffix}", tmp_path / f"out{suffix}"
+    assert run_cli("predict", clip, "-o", whole, "-q", *options)[0] == 0
+    size = whole.stat().st_size if suffix != ".parquet" else 60_000
+    kills = 0
+    for part in (0.15, 0.4, 0.75):
+        kills += killed(clip, out, int(part * size), *options, *(["--resume"] if kills else []))
+        assert not out.exists()
+    assert kills == 3
+    code, _, err = run_cli("predict", clip, "-o", out, "--resume", *options)
+    assert code == 0 and "gone on with at frame" in err
+    if suffix == ".parquet":
+        import pyarrow.parquet
+
+        assert pyarrow.parquet.read_table(out).equals(pyarrow.parquet.read_table(whole))
+    else:
+        assert out.read_bytes() == whole.read_bytes()
+    meta = {json.loads((tmp_path / f"{n}{suffix}.meta.json").read_text())["rows"] for n in ("out", "whole")}
+    assert len(meta) == 1
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+def test_ctrl_c_keeps_what_can_be_gone_on_with(
+    clip: Path, tmp_path: Path, tiny: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "CHECKPOINT_S", 0)
+    out = tmp_path / "out.csv"
+    add = jobs._Counts.add
+
+    def interrupt(self: jobs._Counts, result: object) -> None:
+        add(self, result)  # type: ignore[arg-type]
+        if self.read == 150:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs._Counts, "add", interrupt)
+        code, _, err = run_cli("predict", clip, "-o", out, "-q", "--model", tiny)
+    assert code == 130 and "--resume goes on" in err and not out.exists()
+    assert (tmp_path / ".out.csv.resume").exists()
+    code, _, err = run_cli("predict", clip, "-o", out, "--resume", "--model", tiny, "--every", "2")
+    assert code == 2 and "another options" in err
+    assert run_cli("predict", clip, "-o", out, "--resume", "--model", tiny, "-q")[0] == 0
+    assert run_cli("predict", clip, "-o", tmp_path / "whole.csv", "--model", tiny, "-q")[0] == 0
+    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    code, _, err = run_cli("predict", clip, "-o", out, "--resume", "--model", tiny)
+    assert code == 0 and "is there already" in err
+
+
+def test_beginning_anew_removes_what_was_left(
+    clip: Path, tmp_path: Path, tiny: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.csv"
+    assert killed(clip, out, 10_000, "--model", str(tiny))
+    assert len([p for p in tmp_path.iterdir() if p.name.startswith(".")]) >= 2
+    assert run_cli("predict", clip, "-o", out, "-q", "--model", tiny)[0] == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.csv", "out.csv.meta.json"]
+
+
+def test_without_something_to_go_on_with_resume_begins(clip: Path, tmp_path: Path, tiny: Path, run_cli: Run) -> None:
+    code, _, err = run_cli("predict", clip, "-o", tmp_path / "out.csv", "--resume", "--model", tiny)
+    assert code == 0 and "gone on with" not in err
+
+
+def test_a_damaged_note_is_refused(clip: Path, tmp_path: Path, tiny: Path, run_cli: Run) -> None:
+    (tmp_path / ".out.csv.resume").write_bytes(b"nonsense")
+    code, _, err = run_cli("predict", clip, "-o", tmp_path / "out.csv", "--resume", "--model", tiny)
+    assert code == 1 and "delete it" in err
+    (tmp_path / ".out.csv.resume").write_bytes(pack({"other": 1}))
+    code, _, err = run_cli("predict", clip, "-o", tmp_path / "out.csv", "--resume", "--model", tiny)
+    assert code == 1 and "no note of affectkit" in err
+
+
+def test_options_that_do_not_go_together(clip: Path, tmp_path: Path, tiny: Path, run_cli: Run) -> None:
+    for option in (["--render", tmp_path / "x.mp4"], ["--overwrite"]):
+        assert run_cli("predict", clip, "-o", tmp_path / "out.csv", "--resume", "--model", tiny, *option)[0] == 2
+
+
+def test_state_files_cannot_run_code(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+            return os.system, (f"touch {tmp_path / 'hit'}",)
+
+    np.savez(tmp_path / "bomb.npz", document=np.array([Bomb()], dtype=object))
+    with pytest.raises(SourceError):
+        unpack((tmp_path / "bomb.npz").read_bytes(), "bomb")
+    assert not (tmp_path / "hit").exists()
+
+
+def test_state_survives_packing() -> None:
+    value = {"a": [1, 2.5, None, "x", [float("nan")]], "b": {"c": np.arange(6, dtype=np.float32).reshape(2, 3)}}
+    back = unpack(pack(value), "here")
+    assert back["a"][:4] == [1, 2.5, None, "x"] and np.isnan(back["a"][4][0])
+    assert back["b"]["c"].dtype == np.float32 and (back["b"]["c"] == value["b"]["c"]).all()  # type: ignore[call-overload,index]
