@@ -15,6 +15,7 @@ from affectkit.engines import open_engine
 from affectkit.faces.mtcnn import GREY, Mtcnn, cut_patches, nms, pyramid
 from affectkit.faces.tracking import Tracker, TrackingConfig, iou
 from affectkit.predictor import FACE_WEIGHTS
+from affectkit.state import pack, unpack
 from affectkit.types import Detection, Frame, UInt8
 from affectkit.video import open_source, read_image
 
@@ -223,6 +224,126 @@ def test_reset_forgets_everything() -> None:
     first = ids(tracker, 5)
     tracker.reset()
     assert ids(tracker, 5) == first
+
+
+Places = Callable[[int], dict[int, tuple[float, float]]]
+"""Frame -> person -> corner of the face; the last ones are in front."""
+
+
+class Painted(Scripted):
+    """Faces with looks of their own; who is mostly hidden by somebody in front is not found.
+
+    ``follow`` answers, as O-Net does, with whatever face is nearest.
+    """
+
+    def __init__(self, people: Places) -> None:
+        super().__init__(lambda i: [])
+        self._people = people
+
+    def frame(self, i: int) -> Frame:
+        image = np.full((160, 320, 3), 90, np.uint8)
+        for person, (x, y) in self._people(i).items():
+            texture = np.random.default_rng(person).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            face = cv2.resize(texture, (40, 40), interpolation=cv2.INTER_CUBIC)
+            image[int(y) : int(y) + 40, int(x) : int(x) + 40] = face
+        image[0, 0] = i % 256
+        return Frame(i, i / 25, image, "clip")
+
+    def _all(self, image: UInt8) -> list[Detection]:
+        people = list(self._people(int(image[0, 0, 0])).values())
+        boxes = [(x, y, 40.0, 40.0) for x, y in people]
+        return [
+            detection(*place)
+            for k, place in enumerate(people)
+            if not any(iou(boxes[k], front) > 0.3 for front in boxes[k + 1 :])
+        ]
+
+    def follow(self, image: UInt8, faces: Sequence[Detection]) -> list[Detection | None]:
+        now = self._all(image)
+        return [max(now, key=lambda d: iou(d.box, face.box), default=None) for face in faces]
+
+
+def who(people: Places, count: int, **settings: float) -> dict[int, set[int]]:
+    """Person -> ids that its faces had."""
+    detector = Painted(people)
+    tracker = Tracker(detector, TrackingConfig(**settings))  # type: ignore[arg-type]
+    found: dict[int, set[int]] = {}
+    for i in range(count):
+        for face in tracker.update(detector.frame(i)).faces:
+            x, y = face.detection.box[:2]
+            person = min(people(i), key=lambda p: abs(people(i)[p][0] - x) + abs(people(i)[p][1] - y))
+            found.setdefault(person, set()).add(face.track_id)
+    return found
+
+
+def test_faces_that_cross_keep_their_ids() -> None:
+    assert who(lambda i: {1: (20 + 3 * i, 60), 2: (260 - 3 * i, 62)}, 80) == {1: {0}, 2: {1}}
+
+
+def test_faces_that_meet_and_turn_back_keep_their_ids() -> None:
+    def people(i: int) -> dict[int, tuple[float, float]]:
+        away = abs(40 - i)
+        return {1: (140 - 3 * away, 60), 2: (146 + 3 * away, 60)}
+
+    assert who(people, 80) == {1: {0}, 2: {1}}
+
+
+def test_a_face_that_is_hidden_while_it_moves_keeps_its_id() -> None:
+    found = who(lambda i: {} if 20 <= i < 45 else {3: (20 + 3 * i, 60)}, 80)
+    assert found == {3: {0}}
+
+
+def test_somebody_else_in_the_same_place_has_another_id() -> None:
+    found = who(lambda i: {1: (100, 60)} if i < 20 else {} if i < 30 else {2: (100, 60)}, 80)
+    assert found == {1: {0}, 2: {1}}
+
+
+def test_a_cut_back_to_the_same_shot_brings_the_ids_back() -> None:
+    def people(i: int) -> dict[int, tuple[float, float]]:
+        return {5: (120, 50)} if 20 <= i < 40 else {1: (30, 60), 2: (200, 70)}
+
+    class Shots(Painted):
+        def frame(self, i: int) -> Frame:
+            frame = super().frame(i)
+            if 20 <= i < 40:
+                image = frame.image.copy()
+                image[image == 90] = 240
+                return Frame(i, i / 25, image, "clip")
+            return frame
+
+    detector = Shots(people)
+    tracker = Tracker(detector)
+    found = [tracker.update(detector.frame(i)) for i in range(60)]
+    assert [frame.frame.index for frame in found if frame.cut] == [20, 40]
+    assert [{f.track_id for f in found[i].faces} for i in (10, 30, 50)] == [{0, 1}, {2}, {0, 1}]
+    by_place = {f.track_id: f.detection.box[0] for f in found[50].faces}
+    assert by_place == {0: 30, 1: 200}
+
+
+def test_a_new_size_is_a_new_shot() -> None:
+    tracker = Tracker(Scripted(lambda i: [(10, 10)]))
+    tracker.update(picture(0))
+    large = Frame(1, 0.04, np.full((180, 320, 3), 0, np.uint8), "clip")
+    assert tracker.update(large).cut
+
+
+def test_tracking_goes_on_from_its_state() -> None:
+    def people(i: int) -> dict[int, tuple[float, float]]:
+        return {1: (20 + 3 * i, 60)} | ({} if 25 <= i < 45 else {2: (260 - 3 * i, 62)})
+
+    detector = Painted(people)
+
+    def ids_of(tracker: Tracker, frames: range) -> list[list[int]]:
+        return [[f.track_id for f in tracker.update(detector.frame(i)).faces] for i in frames]
+
+    whole = ids_of(Tracker(detector), range(80))
+    for stop in (7, 26, 41):
+        first, second = Tracker(detector), Tracker(detector)
+        begun = ids_of(first, range(stop + 1))
+        state = first.state_at(stop)
+        assert state is not None and first.state_at(stop - 30) is None
+        second.restore(unpack(pack(state), "here"))
+        assert begun + ids_of(second, range(stop + 1, 80)) == whole
 
 
 def test_iou_by_hand() -> None:

@@ -27,13 +27,16 @@ from affectkit.types import Array, Detection, Float32, Frame, TrackedFace, Track
 
 Box = tuple[float, float, float, float]
 
-LOOK_PX = 10
+LOOK_PX = 8
 """Side of the small picture that a face is recognised by."""
 
-LOOK_MARGIN = 1.3
-"""Side of what it shows, in sides of the box: hair and neck tell people apart as much as the face does."""
+LOOK_MARGIN = 1.0
+"""Side of what it shows, in sides of the box; more would show what is behind."""
 
 SHOTS_REMEMBERED = 12
+
+SLOWS_S = 1.5
+"""Time constant with which a face that is gone is thought to slow down."""
 
 PICTURES_A_SECOND = 25
 """Pictures have no times; how long a face is gone among them is counted as if they came at this rate."""
@@ -52,14 +55,21 @@ class TrackingConfig:
     """Score a face needs to begin a track; what is being followed may score less."""
     match_iou: float = 0.3
     """Overlap at which a detection is the face that a track saw last."""
-    keep_lost_s: float = 2.0
+    keep_lost_s: float = 3.0
     """How long a lost face is remembered, so that it comes back under its id."""
-    same_look: float = 0.6
+    same_look: float = 0.5
     """Likeness (correlation of the small pictures) under which a face is not the one that was followed."""
+    stayed_look: float = 0.1
+    """Likeness that a face needs to be the one that was there a moment ago: half hidden it looks like nobody."""
+    moment_s: float = 0.3
     returned_look: float = 0.4
     """Likeness that a face needs to be taken for one that was lost about there."""
-    known_look: float = 0.8
+    known_look: float = 0.6
     """Likeness that a face needs to be taken for one that was lost somewhere else."""
+    doubtful_look: float = 0.25
+    """Likeness at which a face may still turn out to be one that was lost: it gets no id for ``moment_s``."""
+    hidden_s: float = 0.8
+    """The same for one with somebody close to it, who may hide a part of it."""
     cut_difference: float = 0.25
     """Mean change of a thumbnail's pixels, as a fraction of the range, that counts as a cut."""
     same_shot: float = 0.08
@@ -80,6 +90,8 @@ class _Track:
     last: Detection
     look: Float32
     """What it looks like, an average over time; see :func:`look_of`."""
+    first: int
+    """Index of the frame it was first seen in."""
     seen: int
     """Index of the frame it was last seen in."""
     seen_s: float
@@ -87,9 +99,9 @@ class _Track:
     """Of the box's centre, px a second."""
 
     def expected(self, time_s: float) -> Box:
-        """Where it should be by now: it goes on as it moved, and slows down within half a second."""
+        """Where it should be by now: it goes on as it moved, slower and slower."""
         x, y, width, height = self.last.box
-        gone_s = 0.5 * -math.expm1(-max(0.0, time_s - self.seen_s) / 0.5)
+        gone_s = SLOWS_S * -math.expm1(-max(0.0, time_s - self.seen_s) / SLOWS_S)
         return (x + self.velocity[0] * gone_s, y + self.velocity[1] * gone_s, width, height)
 
 
@@ -111,6 +123,7 @@ class Tracker:
         self._index = -1
         self._time_s = 0.0
         self._detected_at = -1
+        self._doubts: list[tuple[Box, float]] = []  # faces that may be lost ones, and since when
         self._states: deque[tuple[int, dict[str, Any]]] = deque(maxlen=STATES_KEPT)
 
     def update(self, frame: Frame) -> TrackedFrame:
@@ -124,7 +137,7 @@ class Tracker:
         self._tracks = [t for t in self._tracks if t.seen == before or t.seen_s >= since_s]
         # Counted in frames of the source: where most are left out, a face has moved too far to be followed.
         due = frame.index - self._detected_at >= config.detect_every
-        if due or not active or self._follow(frame.image, active):
+        if due or self._doubts or not active or self._follow(frame.image, active):
             self._detect(frame.image)
             self._detected_at = frame.index
         faces = [t for t in self._tracks if t.seen == frame.index]
@@ -175,24 +188,20 @@ class Tracker:
 
     def _see(self, track: _Track, face: Detection, look: Float32) -> None:
         """Note that a track is ``face`` in this frame."""
-        step_s = self._time_s - track.seen_s
-        velocity = (0.0, 0.0)
-        if step_s > 0:
-            (x, y), (old_x, old_y) = _centre(face.box), _centre(track.last.box)
-            moved = (x - old_x) / step_s, (y - old_y) / step_s
-            share = min(1.0, step_s / 0.2)  # an average over about a fifth of a second: single boxes jitter
-            old = track.velocity
-            velocity = old[0] + share * (moved[0] - old[0]), old[1] + share * (moved[1] - old[1])
-        # Only what is seen undisturbed is learned: with somebody else half in front it would become a bit of both.
+        look_now, velocity, step_s = track.look, track.velocity, self._time_s - track.seen_s
+        # Only what is seen undisturbed is learned: half hidden, the box of what is left moves, and looks, otherwise.
         alone = all(t.track_id == track.track_id or iou(t.last.box, face.box) < 0.05 for t in self._tracks)
-        learned = _unit(track.look + np.float32(0.1) * (look - track.look)) if track.look.any() else look
+        if alone and (likeness(look, track.look) >= self._config.known_look or track.seen - track.first < 5):
+            look_now = _unit(track.look + np.float32(0.1) * (look - track.look)) if track.look.any() else look
+            if step_s > 0:
+                (x, y), (old_x, old_y) = _centre(face.box), _centre(track.last.box)
+                share = min(1.0, step_s / 0.2)  # an average over about a fifth of a second: single boxes jitter
+                velocity = (
+                    velocity[0] + share * ((x - old_x) / step_s - velocity[0]),
+                    velocity[1] + share * ((y - old_y) / step_s - velocity[1]),
+                )
         seen = dataclasses.replace(
-            track,
-            last=face,
-            look=learned if alone else track.look,
-            seen=self._index,
-            seen_s=self._time_s,
-            velocity=velocity,
+            track, last=face, look=look_now, seen=self._index, seen_s=self._time_s, velocity=velocity
         )
         self._tracks[next(i for i, t in enumerate(self._tracks) if t.track_id == track.track_id)] = seen
 
@@ -228,32 +237,46 @@ class Tracker:
                 chosen[k] = self._tracks[i]
         for k, track in chosen.items():
             self._see(track, faces[k], looks[k])
+        doubts, self._doubts = self._doubts, []
         for k, face in enumerate(faces):
             if k in chosen or face.score < self._config.min_score:
                 continue
             if any(iou(face.box, t.last.box) > 0.5 for t in self._tracks if t.seen == self._index):
                 continue
-            self._tracks.append(_Track(self._next_id, face, looks[k], self._index, self._time_s))
+            since_s = min((s for box, s in doubts if iou(box, face.box) > 0.3), default=self._time_s)
+            crowded = any(_touch(face.box, other.box) for i, other in enumerate(faces) if i != k)
+            doubted_s = self._config.hidden_s if crowded else self._config.moment_s
+            if self._time_s - since_s < doubted_s and self._may_be_lost(face, looks[k], crowded):
+                self._doubts.append((face.box, since_s))
+                continue
+            self._tracks.append(_Track(self._next_id, face, looks[k], self._index, self._index, self._time_s))
             self._next_id += 1
 
     def _match(self, track: _Track, face: Detection, look: Float32) -> float | None:
         """How likely a detection continues a track, higher is likelier; None: it does not."""
-        like = likeness(look, track.look)
-        expected = track.expected(self._time_s)
-        overlap, gone_s = iou(expected, face.box), self._time_s - track.seen_s
-        size, other = (math.sqrt(box[2] * box[3]) for box in (track.last.box, face.box))
-        away = _distance(expected, face.box) / max(1.0, size)
-        if not 0.5 < max(1.0, other) / max(1.0, size) < 2:
+        config, like, expected = self._config, likeness(look, track.look), track.expected(self._time_s)
+        overlap, gone_s, away = iou(expected, face.box), self._time_s - track.seen_s, _away(expected, face.box)
+        if away is None:
             return None
-        if overlap >= self._config.match_iou or away < min(1.0, 0.5 + gone_s):
-            needed = self._config.returned_look
+        if overlap >= config.match_iou and gone_s <= config.moment_s:
+            needed = config.stayed_look
+        elif overlap >= config.match_iou or away < min(1.0, 0.5 + gone_s):
+            needed = config.returned_look
         elif away < 1 + 2 * gone_s:
-            needed = self._config.known_look
+            needed = config.known_look
         else:
             return None
-        if like < needed:
-            return None
-        return overlap + 2 * like - 0.2 * away - 0.05 * gone_s
+        return None if like < needed else overlap + 2 * like - 0.2 * away - 0.05 * gone_s
+
+    def _may_be_lost(self, face: Detection, look: Float32, crowded: bool) -> bool:
+        """Whether a face that nobody was found to be may be a lost one that is still half hidden."""
+        for track in self._tracks:
+            away = _away(track.expected(self._time_s), face.box)
+            near = away is not None and away < 1 + 2 * (self._time_s - track.seen_s)
+            alike = crowded or likeness(look, track.look) >= self._config.doubtful_look
+            if track.seen < self._index and near and alike:
+                return True
+        return False
 
     def state_at(self, index: int) -> dict[str, Any] | None:
         """What was known after the frame of this index, for :mod:`affectkit.state`; None if that is long ago."""
@@ -264,6 +287,7 @@ class Tracker:
         return {
             "tracks": [_stored(track) for track in self._tracks],
             "shots": shots,
+            "doubts": [[list(box), since_s] for box, since_s in self._doubts],
             "next_id": self._next_id,
             "thumbnail": self._thumbnail,
             "size": self._size,
@@ -276,6 +300,7 @@ class Tracker:
         self.reset()
         self._tracks = [_restored(stored) for stored in state["tracks"]]
         self._shots.extend((thumbnail, [_restored(t) for t in tracks]) for thumbnail, tracks in state["shots"])
+        self._doubts = [(tuple(box), since_s) for box, since_s in state["doubts"]]
         self._next_id, self._thumbnail = state["next_id"], state["thumbnail"]
         self._index, self._detected_at = state["index"], state["detected_at"]
         self._size = None if state["size"] is None else tuple(state["size"])
@@ -283,12 +308,12 @@ class Tracker:
 
 def _stored(track: _Track) -> list[Any]:
     velocity = list(track.velocity)
-    return [track.track_id, of_detection(track.last), track.look, track.seen, track.seen_s, velocity]
+    return [track.track_id, of_detection(track.last), track.look, track.first, track.seen, track.seen_s, velocity]
 
 
 def _restored(stored: list[Any]) -> _Track:
-    track_id, last, look, seen, seen_s, velocity = stored
-    return _Track(track_id, to_detection(last), look, seen, seen_s, tuple(velocity))
+    track_id, last, look, first, seen, seen_s, velocity = stored
+    return _Track(track_id, to_detection(last), look, first, seen, seen_s, tuple(velocity))
 
 
 def _change(small: Array, before: Array) -> float:
@@ -342,6 +367,17 @@ def _centre(box: Box) -> tuple[float, float]:
 
 def _distance(a: Box, b: Box) -> float:
     return math.dist(_centre(a), _centre(b))
+
+
+def _touch(a: Box, b: Box) -> bool:
+    """Whether two heads, which are larger than their faces, are side by side or over each other."""
+    return _distance(a, b) < 0.6 * (max(a[2:]) + max(b[2:]))
+
+
+def _away(expected: Box, box: Box) -> float | None:
+    """Distance of two boxes in sides of the first; None where one is more than twice as large as the other."""
+    size, other = (max(1.0, math.sqrt(b[2] * b[3])) for b in (expected, box))
+    return _distance(expected, box) / size if 0.5 < other / size < 2 else None
 
 
 def track(frames: Iterable[Frame], tracker: Tracker) -> Iterator[TrackedFrame]:
