@@ -39,14 +39,14 @@ COMMON = 20
 WHAT = {
     "lite": (
         "One compact convolutional network",
-        "a network distilled from the five students of `lite-ensemble` and their teacher, on the same pictures; it "
-        "began with the weights of that teacher",
+        "a network distilled, in two rounds, from the five students of `lite-ensemble` and their teachers, on the same "
+        "pictures; it began with the weights of the first teacher",
     ),
     "lite-ensemble": (
         "Five compact convolutional networks in one graph, whose answers are averaged,",
-        "five students, each from a fresh initialisation, which learned from the labels and from one teacher for 12 "
-        "epochs; their spread (`--uncertainty`) says how much they disagree. **So far `lite` is the more accurate "
-        "one**: it was trained for three times as long",
+        "five students, each from a fresh initialisation, which learned from the labels and from a teacher for 12 "
+        "epochs, and then for 8 more, with less disturbed pictures, from `lite` of the first round; their spread "
+        "(`--uncertainty`) says how much they disagree",
     ),
 }
 

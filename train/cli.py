@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from affectkit.models import sha256
 from affectkit.train.data import AUGMENTATIONS, FaceSet, in_videos
 from affectkit.train.evaluate_cli import calibrate, distribution, evaluate, predict
-from affectkit.train.loop import TrainConfig, load_temporal, train
+from affectkit.train.loop import TrainConfig, load_temporal, train, write_average
 from affectkit.train.networks import MultitaskCNN, MultitaskCNNRNN, NetworkConfig, multiply_adds
 from affectkit.train.options import (
     EXISTING,
@@ -215,6 +215,38 @@ def synthetic(
     click.echo()
 
 
+@click.command()
+@data_options
+@click.option(
+    "--member",
+    "members",
+    required=True,
+    multiple=True,
+    type=(str, click.FloatRange(min=0, min_open=True)),
+    metavar="MODEL WEIGHT",
+    help="Run, checkpoint or model, and how much it counts; repeat it.",
+)
+@click.option("-o", "--output", "run", type=click.Path(path_type=Path, file_okay=False), required=True)
+def average(run: Path, members: tuple[tuple[str, float], ...], **options: Any) -> None:
+    """Average the weights of networks that come from one another, and measure the result on the dev part.
+
+    Runs that began with the same weights lie in one valley, and the middle of it is often better than its sides
+    (Wortsman et al., "Model soups", ICML 2022). Of networks with beginnings of their own it is worth nothing.
+    """
+    if (run / BEST_NAME).exists():
+        raise click.UsageError(f"{run} holds a run already; give another folder")
+    _, dev_set = read_sets(options)
+    networks: list[MultitaskCNN] = []
+    for name, _ in members:
+        named, _ = cnns_of(name, dev_set)
+        if len(named) != 1 or named[0].config != (networks or named)[0].config:
+            raise click.UsageError(f"--member {name}: has {len(named)} networks, or another one than the first")
+        networks += named
+    report = write_average(networks, [weight for _, weight in members], dev_set, run)
+    json.dump(report, sys.stdout, indent=2)
+    click.echo()
+
+
 def _check_teacher(
     path: str | Path, networks: Sequence[MultitaskCNN | MultitaskCNNRNN], student: NetworkConfig
 ) -> None:
@@ -281,6 +313,7 @@ COMMANDS: dict[str, click.Command] = {
     "students": students,
     "temporal": temporal,
     "synthetic": synthetic,
+    "average": average,
     "evaluate": evaluate,
     "calibrate": calibrate,
     "predict": predict,

@@ -431,6 +431,30 @@ def _fingerprint(faces: FaceSet) -> str:
     return digest.hexdigest()
 
 
+@torch.no_grad()
+def write_average(
+    networks: Sequence[MultitaskCNN], weights: Sequence[float], dev_set: FaceSet, run: Path
+) -> dict[str, Any]:
+    """Write the weighted mean of networks of one kind as ``run/best.pt``, and return its report on ``dev_set``."""
+    shares = np.asarray(weights) / np.sum(weights)
+    states = [network.state_dict() for network in networks]
+    mixed = copy.deepcopy(networks[0]).eval()
+    mixed.load_state_dict(
+        {
+            name: torch.stack([share * state[name] for share, state in zip(shares, states, strict=True)]).sum(0)
+            if first.dtype.is_floating_point
+            else first
+            for name, first in states[0].items()
+        }
+    )
+    config = TrainConfig(network=mixed.config)
+    _, chosen = _evaluate(config, mixed, dev_set, _Progress(step=1), 1)
+    run.mkdir(parents=True, exist_ok=True)
+    save_atomically(chosen, run / "best.pt")
+    report: dict[str, Any] = chosen["dev"]
+    return report
+
+
 def _evaluate(
     config: TrainConfig, network: nn.Module, dev_set: FaceSet, at: _Progress, steps_per_epoch: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
