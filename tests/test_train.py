@@ -707,7 +707,7 @@ def test_the_shipped_models_are_as_good_as_their_cards_say(shared: Path, name: s
     assert report["expression"]["accuracy"] == pytest.approx(card["expression"]["accuracy"], abs=0.003)
     assert report["ece"] <= 0.03 and report["au"]["f1"]["mean"] >= 0.72
     assert report["va"]["valence"]["ccc"] >= 0.93 and report["va"]["arousal"]["ccc"] >= 0.92
-    accuracy, macro_f1, pearson = (0.87, 0.73, 0.86) if name == "lite" else (0.86, 0.73, 0.85)
+    accuracy, macro_f1, pearson = (0.87, 0.73, 0.86) if name == "lite" else (0.87, 0.74, 0.86)
     assert report["expression"]["accuracy"] >= accuracy and report["expression"]["macro_f1"] >= macro_f1
     assert report["au"]["pearson"]["mean"] >= pearson
     assert spec.members == (1 if name == "lite" else 5)
