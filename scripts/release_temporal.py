@@ -37,35 +37,37 @@ steadily than `lite` frame by frame, and better where frames are blurred, noisy,
 
 ## What it was trained on: no videos
 
-**The two open sets hold no labelled videos, so it was trained on sequences made of single pictures** (train/synthetic.py,
-`affectkit train synthetic`): a face of FER+ or facial_expressions is held for 8 to 40 frames, then another person's face
-takes its place, at once or by blending; the head drifts a little. What the network sees is disturbed from frame to frame
-as video is: alignment that jitters, blur, compression, flicker, noise, things passing in front, missing frames. What it
-should say is what `lite-ensemble` and `lite` say of the clean frames. So it has learned when to trust a frame and when its
-neighbours, and **nothing of how real expressions begin and end**. Real changes that last a few frames only may be
-softened, as blends of a few frames are the fastest gradual changes it has seen; `lite` frame by frame keeps them.
+**The two open sets hold no labelled videos, so it was trained on sequences made of single pictures**
+(train/synthetic.py, `affectkit train synthetic`): a face of FER+ or facial_expressions is held for 8 to 40 frames,
+then another person's face takes its place, at once or by blending; the head drifts a little. What the network sees is
+disturbed from frame to frame as video is: alignment that jitters, blur, compression, flicker, noise, things passing
+in front, missing frames. What it should say is what `lite-ensemble` and `lite` say of the clean frames. So it has
+learned when to trust a frame and when its neighbours, and **nothing of how real expressions begin and end**. Real
+changes that last a few frames only may be softened, as blends of a few frames are the fastest gradual changes it has
+seen; `lite` frame by frame keeps them.
 
 ## Measured
 
-On {count} sequences of {length} frames made of FER+ valid, at the severity that was fixed beforehand on the dev part of
-FER2013Train; accuracy is counted on frames that show one face. "Smooth" is `--smooth` of `lite` at the best of eight time
-constants on these very sequences.
+On {count} sequences of {length} frames made of FER+ valid, at the severity that was fixed beforehand on the dev part
+of FER2013Train; accuracy is counted on frames that show one face. "Smooth" is `--smooth` of `lite` at the best of
+eight time constants on these very sequences.
 
-| | accuracy, clean | accuracy, disturbed | AU Pearson, disturbed | CCC valence / arousal, disturbed | jitter, disturbed |
+| | accuracy, clean | disturbed: accuracy | AU Pearson | CCC valence / arousal | jitter |
 |---|---|---|---|---|---|
 {table}
 
-On a real clip of a man speaking (309 frames), the mean absolute difference of AU probabilities, valence and arousal from
-frame to frame is {less:.0%} lower than frame by frame; the curves correlate with the frame-by-frame ones at {mean:.2f} on
-average ({lowest:.2f} at the lowest, {lowest_name}). Windows overlap; `benchmarks/temporal.py` measures all of it.
+On a real clip of a man speaking (309 frames), the mean absolute difference of AU probabilities, valence and arousal
+from frame to frame is {less:.0%} lower than frame by frame; the curves correlate with the frame-by-frame ones at
+{mean:.2f} on average ({lowest:.2f} at the lowest, {lowest_name}). Windows overlap; `benchmarks/temporal.py` measures
+all of it.
 
 The AU thresholds and the temperature were fitted on disturbed sequences made of the dev part.
 
 ## Limits
 
-All of `lite`'s (its card says what the labels are: **the AU labels are machine-made, valence and arousal are derived**), and:
-live without lookahead it knows the past only, and gains less; speech is not modelled. What such scores are not, consent and
-the law: see the card of `lite`.
+All of `lite`'s (its card says what the labels are: **the AU labels are machine-made, valence and arousal are
+derived**), and: live without lookahead it knows the past only, and gains less; speech is not modelled. What such
+scores are not, consent and the law: see the card of `lite`.
 """
 
 PENDING = "# lite-temporal\n\nNot measured yet.\n"
