@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from synthetic import grey_frames, write_clip
 
 from affectkit import FakeEngine, Predictor, open_source
 from affectkit.align import crop_face
-from affectkit.errors import EngineError
-from affectkit.types import Array, Detection, UInt8
+from affectkit.errors import EngineError, ModelError, SourceError
+from affectkit.types import Array, Detection, FrameResult, UInt8
 
 
 class OneFace:
@@ -196,3 +197,67 @@ def test_warming_up_changes_nothing(tiny: Path) -> None:
         predictor.warm_up(faces=3)
         after = predictor.predict_aligned(crops)
     assert [a.valence for a in before] == [a.valence for a in after]
+
+
+# --- models that look at sequences ------------------------------------------------------------------------------------
+
+
+def curves(results: Iterable[FrameResult]) -> dict[int, list[float]]:
+    return {
+        r.index: [v for f in r.faces for v in (*f.affect.au_probabilities, *f.affect.expression_probabilities)]
+        for r in results
+    }
+
+
+@pytest.mark.parametrize("options", [{}, {"window": "paper"}, {"window": "live", "lookahead": 3}, {"smooth_s": 0.3}])
+def test_batches_and_threads_do_not_change_a_result(
+    astronaut: Path, tiny_temporal: Path, options: dict[str, Any]
+) -> None:
+    found = []
+    for batch_size, threads in ((1, 1), (7, 2), (32, 1)):
+        with Predictor(tiny_temporal, batch_size=batch_size, threads=threads, device="cpu") as predictor:
+            found.append(curves(predictor.stream(astronaut, **options)))
+    assert list(found[0]) == list(range(100))
+    for other in found[1:]:
+        assert other.keys() == found[0].keys()
+        for index, values in found[0].items():
+            assert values == pytest.approx(other[index], abs=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 5, 7, 8, 9, 100])
+def test_a_clip_of_any_length_has_a_result_a_frame(astronaut: Path, tiny_temporal: Path, count: int) -> None:
+    with Predictor(tiny_temporal, device="cpu") as predictor:
+        results = list(predictor.stream(astronaut, end_s=(count - 0.5) / 25))
+    assert [r.index for r in results] == list(range(count)) and all(len(r.faces) == 1 for r in results)
+
+
+def test_over_time_is_not_frame_by_frame(astronaut: Path, tiny_temporal: Path, tiny: Path) -> None:
+    """tiny-temporal's expressions go by the mean of the window, its action units by the frame."""
+    with Predictor(tiny_temporal, device="cpu") as over_time, Predictor(tiny, device="cpu") as single:
+        assert over_time.temporal and not single.temporal
+        steady = np.array(list(curves(over_time.stream(astronaut, window="paper")).values()))
+        alone = np.array(list(curves(single.stream(astronaut)).values()))
+    np.testing.assert_allclose(steady[:, :8], alone[:, :8], atol=1e-5)
+    windows = steady[:96, 8:].reshape(12, 8, 7)
+    assert np.ptp(windows, axis=1).max() < 1e-6 < np.ptp(alone[:8, 8:], axis=0).max()
+    np.testing.assert_allclose(windows.mean(1), alone[:96, 8:].reshape(12, 8, 7).mean(1), atol=1e-3)
+
+
+def test_frame_by_frame_of_a_temporal_model_is_its_frame_model(
+    astronaut: Path, tiny_temporal: Path, tiny: Path
+) -> None:
+    with Predictor(tiny_temporal, temporal=False, device="cpu") as predictor:
+        assert predictor.spec.name == "tiny" and not predictor.temporal
+    with Predictor(tiny, temporal=True, device="cpu") as predictor:
+        assert predictor.spec.name == "tiny-temporal" and predictor.temporal
+    with pytest.raises(ModelError, match="no temporal part"):
+        Predictor(tiny.parent / "tiny-ensemble", temporal=True)
+
+
+def test_iterators_of_pictures_have_sequences_too(tiny_temporal: Path) -> None:
+    pictures = (np.full((20, 20, 3), level, np.uint8) for level in range(0, 200, 10))
+    with Predictor(tiny_temporal, device="cpu") as predictor:
+        results = list(predictor.stream(pictures, aligned=True))
+        assert len(results) == 20 and all(r.faces for r in results)
+        with pytest.raises(SourceError, match="no times"):
+            list(predictor.stream(np.zeros((3, 20, 20, 3), np.uint8), aligned=True, smooth_s=0.5))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from synthetic import edit_spec
 
 from affectkit import models
 from affectkit.errors import ModelError
@@ -150,3 +151,26 @@ def test_templates_are_symmetric_and_inside() -> None:
         assert ((unit > 0) & (unit < 1)).all(), name
         assert unit[[1, 0, 2, 4, 3]] * [-1, 1] + [1, 0] == pytest.approx(unit, abs=2e-3), name
     assert InputSpec(112, 3, "arcface").template_px().shape == (5, 2)
+
+
+def test_a_model_may_run_on_anothers_network(tiny: Path, tiny_temporal: Path, tmp_path: Path) -> None:
+    folder = models.load(tiny_temporal)
+    assert folder.frame_onnx == tiny / "frame.onnx" and not (tiny_temporal / "frame.onnx").exists()
+    assert models.temporal_sibling(tiny) == str(tiny_temporal) and models.temporal_sibling(tiny_temporal) is not None
+    assert ModelSpec.from_json(folder.spec.to_json()) == folder.spec
+    shutil.copytree(tiny_temporal, tmp_path / "tiny-temporal")
+    with pytest.raises(ModelError, match="missing"):  # alone
+        models.load(tmp_path / "tiny-temporal")
+    shutil.copytree(tiny, tmp_path / "tiny")
+    models.load(tmp_path / "tiny-temporal")
+    network = tmp_path / "tiny" / "frame.onnx"
+    network.write_bytes(network.read_bytes() + b"\0")
+    with pytest.raises(ModelError, match="damaged or changed"):
+        models.load(tmp_path / "tiny-temporal")
+
+
+def test_a_frame_model_is_a_plain_name(tiny_temporal: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_temporal, tmp_path / "model")
+    edit_spec(tmp_path / "model", lambda document: document.update(frame_model="../../etc"))
+    with pytest.raises(ModelError, match="plain name"):
+        models.load(tmp_path / "model")

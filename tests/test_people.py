@@ -1,0 +1,86 @@
+"""The contact sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from synthetic import grey_frames, write_clip
+
+from affectkit.errors import OutputError
+from affectkit.people import CAPTION_PX, THUMB_PX, ContactSheet
+from affectkit.state import pack, unpack
+from affectkit.types import Affect, Face, FrameResult
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def result(index: int, levels: dict[int, int], size: float = 40) -> FrameResult:
+    """Flat faces side by side, one brightness each."""
+    image = np.zeros((100, 400, 3), np.uint8)
+    faces = []
+    for k, (track, brightness) in enumerate(levels.items()):
+        image[20 : 20 + int(size), 20 + 100 * k : 20 + 100 * k + int(size)] = brightness
+        affect = Affect(np.eye(7, dtype=np.float32)[0], np.zeros(8, np.float32), np.zeros(8, bool), 0.0, 0.0)
+        points = np.full((5, 2), np.nan, np.float32)
+        faces.append(Face(track, (20 + 100 * k, 20, size, size), 0.99, points, affect))
+    return FrameResult(index, index / 25, tuple(faces), "clip", image)
+
+
+def centre(sheet: np.ndarray, cell: int) -> int:
+    row, column = divmod(cell, 6)
+    y, x = row * (THUMB_PX + CAPTION_PX) + THUMB_PX // 2, column * THUMB_PX + THUMB_PX // 2
+    return int(sheet[y, x].mean())
+
+
+def test_everybody_has_a_cell_with_the_best_picture() -> None:
+    sheet = ContactSheet()
+    sheet.add(result(0, {0: 100, 1: 150}, size=30))
+    sheet.add(result(1, {0: 110, 1: 160}, size=60))
+    sheet.add(result(2, {0: 120, 3: 200}, size=40))
+    drawn = sheet.draw()
+    assert drawn.shape == (THUMB_PX + CAPTION_PX, 3 * THUMB_PX, 3)
+    assert [centre(drawn, k) for k in range(3)] == [110, 160, 200]  # the largest of each
+    assert drawn[THUMB_PX:].max() > 150  # captions
+    again = ContactSheet()
+    again.restore(unpack(pack(sheet.state()), "here"))
+    np.testing.assert_array_equal(again.draw(), drawn)
+
+
+def test_faces_beyond_the_border_have_a_thumbnail_too() -> None:
+    sheet = ContactSheet()
+    one = result(0, {0: 90})
+    face = Face(0, (-30.0, -30.0, 50.0, 50.0), 0.9, one.faces[0].landmarks, one.faces[0].affect)
+    sheet.add(FrameResult(0, 0.0, (face,), "clip", one.image))
+    assert sheet.draw().shape[1] == THUMB_PX
+
+
+def test_targets_are_checked(tmp_path: Path) -> None:
+    sheet = ContactSheet()
+    with pytest.raises(OutputError, match="no face"):
+        sheet.draw()
+    sheet.add(result(0, {0: 90}))
+    with pytest.raises(OutputError, match="unknown suffix"):
+        sheet.write(tmp_path / "sheet.gif")
+    sheet.write(tmp_path / "sheet.png")
+    with pytest.raises(OutputError, match="exists"):
+        sheet.write(tmp_path / "sheet.png")
+    assert cv2.imread(str(tmp_path / "sheet.png")).shape[1] == THUMB_PX
+    with pytest.raises(ValueError, match="keep_images"):
+        sheet.add(FrameResult(0, 0.0, (), "clip"))
+
+
+def test_predict_writes_a_contact_sheet(astronaut: Path, tiny: Path, tmp_path: Path, run_cli: Run) -> None:
+    out, sheet = tmp_path / "a.csv", tmp_path / "people.jpg"
+    code, _, err = run_cli("predict", astronaut, "-o", out, "--contact-sheet", sheet, "--model", tiny)
+    assert code == 0 and str(sheet) in err
+    picture = cv2.imread(str(sheet))
+    assert picture.shape == (THUMB_PX + CAPTION_PX, THUMB_PX, 3) and picture[:THUMB_PX].std() > 30
+    assert run_cli("predict", astronaut, "-o", tmp_path / "b.csv", "--contact-sheet", sheet, "--model", tiny)[0] == 1
+    empty = write_clip(tmp_path / "empty.mp4", grey_frames(5))
+    nobody = tmp_path / "nobody.jpg"
+    code, _, err = run_cli("predict", empty, "-o", tmp_path / "c.csv", "--contact-sheet", nobody, "--model", tiny)
+    assert code == 0 and "no contact sheet" in err and not nobody.exists()
