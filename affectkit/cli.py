@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -195,6 +195,15 @@ def _network_options(command: Command) -> Command:
     help="Columns of the table.",
 )
 @click.option("--uncertainty", is_flag=True, help="Add the ensemble's spread and the expression's entropy.")
+@click.option(
+    "-j",
+    "--jobs",
+    "processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Inputs at once, each in a process with its share of the cores.",
+)
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run; leave finished tables as they are.")
 @click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary; warnings and errors only.")
@@ -222,6 +231,7 @@ def predict(
     window: Any,
     table_format: Any,
     uncertainty: bool,
+    processes: int,
     resume: bool,
     overwrite: bool,
     quiet: bool,
@@ -236,11 +246,11 @@ def predict(
     Examples:
       affectkit predict interview.mp4
       affectkit predict interview.mp4 --temporal -o interview.parquet --render interview-annotated.mp4
-      affectkit predict *.mp4 -o tables/ --resume
+      affectkit predict *.mp4 -o tables/ -j 4 --resume
     """
-    from affectkit.jobs import check_job, run_job
-    from affectkit.predictor import Predictor
+    from affectkit.jobs import check_job
     from affectkit.sinks import layout
+    from affectkit.workers import Work, run_jobs
 
     _configure_logging(debug)
     layout(table_format, uncertainty=uncertainty)  # refuses what does not go together
@@ -276,38 +286,65 @@ def predict(
         "max_gap_s": max_gap_s,
         "smooth_s": smooth_s,
     }
+    network = {
+        "model": model,
+        "device": device,
+        "detector": detector,
+        "detect_every": detect_every,
+        "min_face_px": min_face,
+        "temporal": temporal,
+    }
+    settings = {
+        "table_format": table_format,
+        "uncertainty": uncertainty,
+        "overwrite": overwrite,
+        "resume": resume,
+    }
+    if processes > 1 and len(jobs) > 1:
+        ended = run_jobs(jobs, Work(network, options, settings), processes)
+    else:
+        ended = _one_by_one(jobs, network, options, settings, quiet=quiet, debug=debug)
     failed = 0
-    with Predictor(
-        model, device=device, detector=detector, detect_every=detect_every, min_face_px=min_face, temporal=temporal
-    ) as predictor:
-        for job in jobs:
-            try:
-                with _Watch(quiet=quiet, end_s=end) as watch:
-                    outcome = run_job(
-                        predictor,
-                        job,
-                        options,
-                        table_format=table_format,
-                        uncertainty=uncertainty,
-                        overwrite=overwrite,
-                        resume=resume,
-                        watch=watch,
-                    )
-            except Exception as error:  # whatever one input does, the rest finish
-                if len(jobs) == 1:
-                    raise
-                failed += 1
-                named = isinstance(error, AffectKitError)
-                _say(f"error: {error}" if named else f"error: {job.source}: {type(error).__name__}: {error}")
-                if debug:
-                    traceback.print_exc()
-                continue
-            _warn(job, outcome)
-            if not quiet:
-                click.echo(_summary(job, outcome, predictor.device), err=True)
+    for job, outcome, ran_on in ended:
+        if isinstance(outcome, str):
+            failed += 1
+            _say(f"error: {outcome}")
+            continue
+        _warn(job, outcome)
+        if not quiet:
+            click.echo(_summary(job, outcome, ran_on), err=True)
     if failed:
         _say(f"{failed} of {len(jobs)} inputs failed")
         sys.exit(EXIT_FAILED)
+
+
+def _one_by_one(
+    jobs: Sequence[Job],
+    network: dict[str, Any],
+    options: dict[str, Any],
+    settings: dict[str, Any],
+    *,
+    quiet: bool,
+    debug: bool,
+) -> Iterator[tuple[Job, Outcome | str, str]]:
+    """Run the jobs in this process; what came of each, and on which device. The error of a single one is raised."""
+    from affectkit.jobs import run_job
+    from affectkit.predictor import Predictor
+
+    with Predictor(**network) as predictor:
+        for job in jobs:
+            try:
+                with _Watch(quiet=quiet, end_s=options["end_s"]) as watch:
+                    outcome = run_job(predictor, job, options, watch=watch, **settings)
+            except Exception as error:  # whatever one input does, the rest finish
+                if len(jobs) == 1:
+                    raise
+                if debug:
+                    traceback.print_exc()
+                named = isinstance(error, AffectKitError)
+                yield job, str(error) if named else f"{job.source}: {type(error).__name__}: {error}", predictor.device
+                continue
+            yield job, outcome, predictor.device
 
 
 def _configure_logging(debug: bool) -> None:

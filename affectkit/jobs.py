@@ -304,24 +304,26 @@ def _read_note(job: Job, begun_by: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _forget(job: Job) -> None:
-    """Remove what an interrupted run of this table left."""
-    with suppress(OSError, SourceError, KeyError, TypeError):
-        stored = unpack(job.note.read_bytes(), job.note)
-        rows = job.table.with_name(Path(stored["rows_file"]).name)
-        if ".partial" in rows.name and not _is_running(rows.name):
-            rows.unlink(missing_ok=True)
+    """Remove what interrupted runs of this table left."""
     job.note.unlink(missing_ok=True)
+    for path in (job.table, job.video):
+        if path is None:
+            continue
+        begin, end = f".{short_stem(path)}.", f".partial{path.suffix}"
+        with suppress(OSError):
+            for left in list(path.parent.iterdir()):
+                number = left.name.removeprefix(begin).partition(end)[0]
+                ours = left.name.startswith(begin) and end in left.name and number.isdecimal()
+                if ours and not _is_running(int(number)):
+                    left.unlink(missing_ok=True)
 
 
-def _is_running(name: str) -> bool:
-    """Whether the process that writes the partial file of this name is alive."""
-    number = name.rpartition(".partial")[0].rpartition(".")[2]
-    if not number.isdecimal() or int(number) == os.getpid():
-        return False
+def _is_running(process: int) -> bool:
+    """Whether a process, which writes a partial file, is alive."""
     if os.name == "nt":  # asking there would end it
         return True
     try:
-        os.kill(int(number), 0)
+        os.kill(process, 0)
     except ProcessLookupError:
         return False
     except OSError:

@@ -75,6 +75,7 @@ LAYERS = {
     "results": {"*"},  # the second half of predictor
     "predictor": {"*"},
     "jobs": {"*"},
+    "workers": {"*"},
     "cli": {"*"},
     "doctor": {"*"},
     "__init__": {"*"},

@@ -153,8 +153,15 @@ def temporal(run: Path, resume: bool, cnn: str, teachers: tuple[Path, ...], augm
     show_default=True,
     help="Strongest disturbance; a fifth of the sequences is clean.",
 )
+@click.option(
+    "--flutter",
+    type=click.FloatRange(min=0),
+    default=0.15,
+    show_default=True,
+    help="How much the features waver for a few frames at a time; more: steadier, and slower to follow.",
+)
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Sequences.")
-@click.option("--epochs", type=click.IntRange(min=1), default=30, show_default=True)
+@click.option("--epochs", type=click.IntRange(min=1), default=20, show_default=True)
 @click.option("--learning-rate", type=float, default=3e-3, show_default=True)
 @click.option("--weight-decay", type=float, default=0.02, show_default=True)
 @click.option("--ema", type=click.FloatRange(0, 1, max_open=True), default=0.995, show_default=True)
@@ -168,6 +175,7 @@ def synthetic(
     dev_sequences: int,
     sequence_length: int,
     severity: float,
+    flutter: float,
     seed: int,
     **options: Any,
 ) -> None:
@@ -210,7 +218,7 @@ def synthetic(
         common: dict[str, Any] = {"length": sequence_length, "severities": severities, "on_sequence": tell}
         dev = make_features(dev_set, seeing, taught_by, count=dev_sequences, seed=seed + 1, **common)
         made = make_features(train_set, seeing, taught_by, count=sequences, seed=seed, **common)
-    report = train_on_features(config, network, made, dev, dev_set, run)
+    report = train_on_features(config, network, made, dev, dev_set, run, flutter=flutter)
     json.dump(report, sys.stdout, indent=2)
     click.echo()
 

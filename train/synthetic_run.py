@@ -111,15 +111,18 @@ def train_on_features(
     dev_faces: FaceSet,
     run: Path,
     *,
+    flutter: float = 0.0,
     on_epoch: Callable[[int, float], None] = lambda *_: None,
 ) -> dict[str, Any]:
     """Train the heads, and keep those of the best epoch on the dev sequences as a CNN-RNN checkpoint, ``run/best.pt``.
 
     Args:
         dev_faces: what ``dev.rows`` count in; its labels are what is measured, on frames that show one face.
+        flutter: see :func:`fluttering`.
     """
     run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
+    generator = torch.Generator().manual_seed(config.seed)
     heads = TemporalHeads()
     average = copy.deepcopy(heads)
     optimizer = torch.optim.AdamW(
@@ -137,7 +140,8 @@ def train_on_features(
             total = 0.0
             for step in range(steps):
                 rows = torch.from_numpy(order[step * config.batch_size : (step + 1) * config.batch_size])
-                loss = _loss(heads, inputs[rows], [part[rows] for part in targets], config)
+                seen = fluttering(inputs[rows], flutter, generator)
+                loss = _loss(heads, seen, [part[rows] for part in targets], config)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(heads.parameters(), 1.0)
@@ -156,6 +160,28 @@ def train_on_features(
     finally:
         journal.close()
     return report
+
+
+def fluttering(features: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """Features (B, T, 3, F) that waver for a few frames at a time towards those of another sequence of the batch.
+
+    A speaking mouth passes through shapes that look like expressions and are none; with this the heads learn to follow
+    what lasts. How much of the other sequence is mixed in is the size of a normal process of first order with the
+    standard deviation ``strength``, at most .6.
+    """
+    if strength == 0:
+        return features
+    count, length = features.shape[:2]
+    memory = 0.3 + 0.5 * torch.rand(count, generator=generator)
+    amount = strength * torch.rand(count, generator=generator) * 2
+    steps = torch.randn(length, count, generator=generator)
+    value, path = steps[0], []
+    for step in steps:
+        value = memory * value + torch.sqrt(1 - memory**2) * step
+        path.append(value)
+    share = (torch.stack(path, 1).abs() * amount[:, None]).clamp(max=0.6)[:, :, None, None]
+    other = features[torch.randperm(count, generator=generator)]
+    return features + share * (other - features)
 
 
 def _loss(heads: TemporalHeads, features: Tensor, targets: list[Tensor], config: TrainConfig) -> Tensor:
