@@ -156,12 +156,19 @@ def temporal(run: Path, resume: bool, cnn: str, teachers: tuple[Path, ...], augm
 @click.option(
     "--flutter",
     type=click.FloatRange(min=0),
-    default=0.15,
+    default=0.3,
     show_default=True,
-    help="How much the features waver for a few frames at a time; more: steadier, and slower to follow.",
+    help="How much the features waver for a few frames at a time, which the heads learn not to follow.",
+)
+@click.option(
+    "--steadiness",
+    type=click.FloatRange(min=0),
+    default=3.0,
+    show_default=True,
+    help="Weight of changes from frame to frame that the teacher's answers do not have.",
 )
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Sequences.")
-@click.option("--epochs", type=click.IntRange(min=1), default=20, show_default=True)
+@click.option("--epochs", type=click.IntRange(min=1), default=12, show_default=True)
 @click.option("--learning-rate", type=float, default=3e-3, show_default=True)
 @click.option("--weight-decay", type=float, default=0.02, show_default=True)
 @click.option("--ema", type=click.FloatRange(0, 1, max_open=True), default=0.995, show_default=True)
@@ -176,6 +183,7 @@ def synthetic(
     sequence_length: int,
     severity: float,
     flutter: float,
+    steadiness: float,
     seed: int,
     **options: Any,
 ) -> None:
@@ -218,7 +226,7 @@ def synthetic(
         common: dict[str, Any] = {"length": sequence_length, "severities": severities, "on_sequence": tell}
         dev = make_features(dev_set, seeing, taught_by, count=dev_sequences, seed=seed + 1, **common)
         made = make_features(train_set, seeing, taught_by, count=sequences, seed=seed, **common)
-    report = train_on_features(config, network, made, dev, dev_set, run, flutter=flutter)
+    report = train_on_features(config, network, made, dev, dev_set, run, flutter=flutter, steadiness=steadiness)
     json.dump(report, sys.stdout, indent=2)
     click.echo()
 

@@ -112,6 +112,7 @@ def train_on_features(
     run: Path,
     *,
     flutter: float = 0.0,
+    steadiness: float = 0.0,
     on_epoch: Callable[[int, float], None] = lambda *_: None,
 ) -> dict[str, Any]:
     """Train the heads, and keep those of the best epoch on the dev sequences as a CNN-RNN checkpoint, ``run/best.pt``.
@@ -119,6 +120,8 @@ def train_on_features(
     Args:
         dev_faces: what ``dev.rows`` count in; its labels are what is measured, on frames that show one face.
         flutter: see :func:`fluttering`.
+        steadiness: weight of the mean absolute difference between how the answers and how the teacher's change from
+            frame to frame.
     """
     run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
@@ -141,7 +144,7 @@ def train_on_features(
             for step in range(steps):
                 rows = torch.from_numpy(order[step * config.batch_size : (step + 1) * config.batch_size])
                 seen = fluttering(inputs[rows], flutter, generator)
-                loss = _loss(heads, seen, [part[rows] for part in targets], config)
+                loss = _loss(heads, seen, [part[rows] for part in targets], config, steadiness)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(heads.parameters(), 1.0)
@@ -184,8 +187,10 @@ def fluttering(features: Tensor, strength: float, generator: torch.Generator) ->
     return features + share * (other - features)
 
 
-def _loss(heads: TemporalHeads, features: Tensor, targets: list[Tensor], config: TrainConfig) -> Tensor:
-    """Cross entropies with the teacher's answers, each over what it would be at best: Kullback-Leibler divergences."""
+def _loss(
+    heads: TemporalHeads, features: Tensor, targets: list[Tensor], config: TrainConfig, steadiness: float
+) -> Tensor:
+    """Cross entropies with the teacher's answers, and how much more than these the answers change between frames."""
     said = heads(features)
     expression, au, va = targets
     parts = (
@@ -193,7 +198,18 @@ def _loss(heads: TemporalHeads, features: Tensor, targets: list[Tensor], config:
         config.au_weight * F.binary_cross_entropy_with_logits(said.au, au),
         config.va_weight * -(va * F.log_softmax(said.va.unflatten(-1, (2, -1)), -1)).sum((-1, -2)).mean(),
     )
-    return torch.stack(parts).sum()
+    changes = (
+        (torch.softmax(said.expression, -1), expression),
+        (torch.sigmoid(said.au), au),
+        (decode_va(said.va.flatten(0, 1)).unflatten(0, said.va.shape[:2]), _mean_of_bins(va)),
+    )
+    unsteady = [(said.diff(dim=1) - right.diff(dim=1)).abs().mean() for said, right in changes]
+    return torch.stack(parts).sum() + steadiness * torch.stack(unsteady).sum()
+
+
+def _mean_of_bins(va: Tensor) -> Tensor:
+    """(..., 2, bins) probabilities -> (..., 2) values."""
+    return va @ torch.linspace(-1, 1, va.shape[-1])
 
 
 @torch.no_grad()
