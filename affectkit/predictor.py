@@ -212,12 +212,11 @@ class Predictor:
             crops = take_whole(whole_pictures(frames), self.spec.input)
         else:
             crops = align(track(frames, tracker), self.spec.input)
-        live = window == "live" or opened.info.paced
         batches = batched(
             crops,
             max_faces=self._batch_size,
             max_frames=self._batch_size,
-            max_wait_s=self._max_wait_s if live else math.inf,
+            max_wait_s=self._max_wait_s if opened.info.paced else math.inf,
         )
         return ResultStream(batches, finisher, None if aligned else tracker)
 

@@ -320,6 +320,16 @@ def test_a_cut_back_to_the_same_shot_brings_the_ids_back() -> None:
     assert by_place == {0: 30, 1: 200}
 
 
+def test_the_shot_that_comes_back_is_found_among_others() -> None:
+    def level(i: int) -> int:
+        return (10, 90, 170, 250)[i // 5 % 4]
+
+    tracker = Tracker(Scripted(lambda i: [(10 + 30 * (i // 5 % 4), 30)]))
+    found = [tracker.update(picture(i, level(i))) for i in range(60)]
+    assert [frame.frame.index for frame in found if frame.cut] == list(range(5, 60, 5))
+    assert [frame.faces[0].track_id for frame in found] == [i // 5 % 4 for i in range(60)]
+
+
 def test_a_new_size_is_a_new_shot() -> None:
     tracker = Tracker(Scripted(lambda i: [(10, 10)]))
     tracker.update(picture(0))

@@ -161,13 +161,12 @@ class Tracker:
             return True
         self._shots.append((before, self._tracks))
         self._tracks = []
-        for shot in sorted(self._shots, key=lambda shot: _change(small, shot[0])):
-            if _change(small, shot[0]) > self._config.same_shot:
-                break
+        likest = min(range(len(self._shots)), key=lambda k: _change(small, self._shots[k][0]))
+        if _change(small, self._shots[likest][0]) <= self._config.same_shot:
             # Shown again: they are expected where they were, as if no time had passed.
-            self._tracks = [dataclasses.replace(t, seen_s=self._time_s, velocity=(0.0, 0.0)) for t in shot[1]]
-            self._shots.remove(shot)
-            break
+            shown = self._shots[likest][1]
+            self._tracks = [dataclasses.replace(t, seen_s=self._time_s, velocity=(0.0, 0.0)) for t in shown]
+            del self._shots[likest]
         return True
 
     def _follow(self, image: UInt8, active: list[_Track]) -> bool:
