@@ -267,14 +267,14 @@ def predict(
     _check_temporal(model, temporal)
     jobs = _plan(inputs, output, render, contact_sheet)
     if resume:
-        done = [job for job in jobs if job.table.exists() and job.meta.exists()]
+        done = [job for job in jobs if job.table.exists()]
         jobs = [job for job in jobs if job not in done]
         for job in done:
             _say(f"{job.table}: is there already")
         if not jobs:
             return
     for job in jobs:
-        check_job(job, overwrite=overwrite)
+        check_job(job, overwrite=overwrite, resume=resume)
     options = {
         "start_s": start,
         "end_s": end,
@@ -408,7 +408,8 @@ def _stem(name: str) -> str:
 
 
 def _summary(job: Job, outcome: Outcome, device: str) -> str:
-    outputs = [str(path) for path in (job.table, job.video, job.sheet) if path is not None and path.exists()]
+    sheet = job.sheet if outcome.faces else None
+    outputs = [str(path) for path in (job.table, job.video, sheet) if path is not None]
     faces = f"{outcome.faces} face{'s' * (outcome.faces != 1)}"
     begun = "" if outcome.resumed_at is None else f", gone on with at frame {outcome.resumed_at}"
     return (
@@ -420,7 +421,7 @@ def _summary(job: Job, outcome: Outcome, device: str) -> str:
 def _warn(job: Job, outcome: Outcome) -> None:
     report = outcome.report
     if not report.complete:
-        _say(f"warning: {job.source}: {report.problem}; all {report.frames} readable frames are in the table")
+        _say(f"warning: {job.source}: {report.problem}; the table has the {outcome.read} frames that are readable")
     elif report.concealed:
         _say(f"warning: {job.source}: {report.concealed} frames were damaged and repaired by the decoder")
     if job.sheet is not None and not outcome.faces:

@@ -4,6 +4,8 @@ was interrupted."""
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import logging
 import math
 import os
 import time
@@ -33,7 +35,9 @@ from affectkit.sinks import (
 )
 from affectkit.state import pack, unpack
 from affectkit.types import FrameResult
-from affectkit.video import Source, SourceReport, open_source, printable
+from affectkit.video import IMAGE_SUFFIXES, Source, SourceReport, open_source, printable
+
+log = logging.getLogger(__name__)
 
 CHECKPOINT_S = 10.0
 """Time from one note of how far a run is to the next: what a crash loses at most."""
@@ -93,8 +97,10 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C, or the end of the process was asked for, with something left to go on with."""
 
 
-def check_job(job: Job, *, overwrite: bool) -> None:
+def check_job(job: Job, *, overwrite: bool, resume: bool = False) -> None:
     """Refuse what cannot be written before anything is computed.
+
+    With ``resume`` everything but the table may be there: an interrupted run wrote it.
 
     Raises:
         OutputError: a target's suffix is unknown, or it cannot be written or must not be replaced.
@@ -107,7 +113,7 @@ def check_job(job: Job, *, overwrite: bool) -> None:
     for path in (job.table, job.meta, job.video, job.sheet):
         if path is None:
             continue
-        check_target(path, overwrite=overwrite)
+        check_target(path, overwrite=overwrite or (resume and path != job.table))
         if path.exists() and Path(job.source).exists() and path.samefile(job.source):
             raise OutputError(f"{path}: is the input itself; give the output another name")
 
@@ -153,29 +159,32 @@ def run_job(
         counts = _Counts(read, without_face, rows, set(tracks))
         if sheet is not None:
             sheet.restore(stored["sheet"])
+        _forget(job, keep=stored)
     with ExitStack() as stack:
         sink = open_table(job.table, layout(table_format, uncertainty=uncertainty), overwrite=overwrite, begun=begun)
         keeper = _Keeper(job, sink, begun_by, counts, sheet)
         stack.push(keeper)
         if stored is not None:  # the rows have a new name by now
             keeper.note(stored["stream"])
-        pictures = job.video is not None or sheet is not None
         drawing = _drawing(stack, predictor, source, job, options, overwrite=overwrite)
         results = predictor.stream(
-            source, keep_images=pictures, resume=None if stored is None else stored["stream"], **options
+            source,
+            keep_images=job.video is not None,
+            resume=None if stored is None else stored["stream"],
+            on_tracked=None if sheet is None else sheet.add,
+            **options,
         )
         for result in watch(results, source):
             sink.write(result)
             drawing(result)
-            if sheet is not None:
-                sheet.add(result)
             counts.add(result)
             if job.video is None:
                 keeper.maybe_note(results)
+        # Before the table has its name, so that where it has, everything is there.
+        write_json(job.meta, _meta(predictor, source, job, options, counts, table_format, uncertainty))
+        if job.sheet is not None and sheet is not None and counts.tracks:
+            sheet.write(job.sheet, overwrite=overwrite or resume)
     report = source.report
-    write_json(job.meta, _meta(predictor, source, job, options, counts, table_format, uncertainty))
-    if job.sheet is not None and sheet is not None and counts.tracks:
-        sheet.write(job.sheet, overwrite=overwrite)
     return Outcome(
         counts.read,
         len(counts.tracks),
@@ -226,6 +235,9 @@ class _Keeper:
         except OSError as error:
             partial.discard()
             raise explain_os_error(self._job.note, error) from error
+        except BaseException:
+            partial.discard()
+            raise
         partial.commit()
         self._noted, self._noted_at = True, time.monotonic()
 
@@ -236,10 +248,12 @@ class _Keeper:
         if kind is None:
             self._sink.close()
             self._job.note.unlink(missing_ok=True)
-        elif self._noted and not issubclass(kind, Exception):  # interrupted, and not failed
+        elif self._noted and not issubclass(kind, OutputError):  # on a full disk nothing is left
             self._sink.suspend()
             if isinstance(error, KeyboardInterrupt):
                 raise Interrupted from error
+            if issubclass(kind, Exception):
+                log.warning("%s: what was done is kept; --resume goes on with it", self._job.table)
         else:
             self._sink.abort()
             self._job.note.unlink(missing_ok=True)
@@ -251,7 +265,7 @@ def _drawing(
     """Writes the annotated video of one input, or nothing."""
     if job.video is None:
         return lambda _: None
-    fps = source.info.fps / options["every"] if source.info.fps else None
+    fps = source.info.fps / options.get("every", 1) if source.info.fps else None
     sound = source.info.name if source.info.has_audio else None
     writer = stack.enter_context(VideoWriter(job.video, fps=fps, sound_from=sound, overwrite=overwrite))
     overlay = Overlay(predictor.spec)
@@ -267,8 +281,7 @@ def _fingerprint(
     described = predictor.describe()
     return {
         "input": printable(str(path.resolve()) if there else job.source),
-        "size of the input": path.stat().st_size if there else None,
-        "time of the input": path.stat().st_mtime_ns if there else None,
+        "contents of the input": _contents(job.source),
         "model": described["model"]["sha256"],
         "device": described["device"],
         "temporal": described["temporal"],
@@ -279,6 +292,18 @@ def _fingerprint(
         "contact sheet": job.sheet is not None,
         "version": __version__,
     }
+
+
+def _contents(source: str) -> Any:
+    """What tells one input from another of the same name."""
+    path = Path(source)
+    if path.is_file():
+        return [path.stat().st_size, path.stat().st_mtime_ns]
+    if path.is_dir():  # its own time changes with everything that is written there
+        pictures = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        facts = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in pictures]
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
+    return hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()  # a URL may hold a token
 
 
 def _read_note(job: Job, begun_by: dict[str, Any]) -> dict[str, Any] | None:
@@ -303,10 +328,11 @@ def _read_note(job: Job, begun_by: dict[str, Any]) -> dict[str, Any] | None:
     return stored if whole else None
 
 
-def _forget(job: Job) -> None:
-    """Remove what interrupted runs of this table left."""
-    job.note.unlink(missing_ok=True)
-    for path in (job.table, job.video):
+def _forget(job: Job, keep: dict[str, Any] | None = None) -> None:
+    """Remove what interrupted runs of this table left, but for what the note ``keep`` goes on with."""
+    if keep is None:
+        job.note.unlink(missing_ok=True)
+    for path in (job.table, job.video, job.note, job.meta, job.sheet):
         if path is None:
             continue
         begin, end = f".{short_stem(path)}.", f".partial{path.suffix}"
@@ -314,7 +340,8 @@ def _forget(job: Job) -> None:
             for left in list(path.parent.iterdir()):
                 number = left.name.removeprefix(begin).partition(end)[0]
                 ours = left.name.startswith(begin) and end in left.name and number.isdecimal()
-                if ours and not _is_running(int(number)):
+                kept = keep is not None and left.name == keep["rows_file"]
+                if ours and not kept and not _is_running(int(number)):
                     left.unlink(missing_ok=True)
 
 
@@ -341,7 +368,7 @@ def _meta(
     uncertainty: bool,
 ) -> dict[str, Any]:
     report, made_by = source.report, predictor.describe()
-    if options["aligned"]:
+    if options.get("aligned"):
         made_by["detector"] = None
     given = {name: None if value in (math.inf, -math.inf) else value for name, value in options.items()}
     return {

@@ -12,7 +12,7 @@ import numpy as np
 
 from affectkit.errors import OutputError
 from affectkit.sinks import PartialFile, check_suffix, explain_os_error
-from affectkit.types import Face, FrameResult, UInt8
+from affectkit.types import Detection, TrackedFrame, UInt8
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -29,8 +29,9 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 @dataclass(slots=True)
 class _Person:
     frames: int
-    first_s: float
-    last_s: float
+    first: float
+    """Seconds; of pictures without times, the number."""
+    last: float
     quality: float
     thumbnail: UInt8
 
@@ -40,26 +41,26 @@ class ContactSheet:
 
     def __init__(self) -> None:
         self._people: dict[int, _Person] = {}
+        self._timed = True
 
-    def add(self, result: FrameResult) -> None:
-        """Take the next frame's result.
-
-        Raises:
-            ValueError: it holds no picture; stream with ``keep_images=True``.
-        """
-        if result.image is None:
-            raise ValueError("the result holds no image; call stream(..., keep_images=True)")
-        time_s = result.time_s if math.isfinite(result.time_s) else float(result.index)
-        for face in result.faces:
-            person, quality = self._people.get(face.track_id), _quality(face)
+    def add(self, tracked: TrackedFrame) -> None:
+        """Take the next frame."""
+        frame = tracked.frame
+        self._timed = math.isfinite(frame.time_s)
+        at = frame.time_s if self._timed else float(frame.index)
+        for face in tracked.faces:
+            person, quality = self._people.get(face.track_id), _quality(face.detection)
             if person is None:
-                thumbnail = _thumbnail(result.image, face)
-                self._people[face.track_id] = _Person(1, time_s, time_s, quality, thumbnail)
+                thumbnail = _thumbnail(frame.image, face.detection)
+                self._people[face.track_id] = _Person(1, at, at, quality, thumbnail)
                 continue
             person.frames += 1
-            person.last_s = time_s
+            person.last = at
             if quality > person.quality:
-                person.quality, person.thumbnail = quality, _thumbnail(result.image, face)
+                person.quality, person.thumbnail = quality, _thumbnail(frame.image, face.detection)
+        if len(self._people) > 2 * MOST_PEOPLE:  # those who were seen but shortly are forgotten
+            most = sorted(self._people, key=lambda track: -self._people[track].frames)[:MOST_PEOPLE]
+            self._people = {track: self._people[track] for track in sorted(most)}
 
     def draw(self) -> UInt8:
         """RGB picture: a cell an identity, by id, with its number, when it was seen and in how many frames.
@@ -78,8 +79,11 @@ class ContactSheet:
             row, column = divmod(k, columns)
             cell = sheet[row * (THUMB_PX + CAPTION_PX) :, column * THUMB_PX : (column + 1) * THUMB_PX]
             cell[:THUMB_PX] = person.thumbnail
-            span = f"{person.first_s:.1f} - {person.last_s:.1f} s"
-            lines = (f"face {track}", (232, 232, 232)), (f"{person.frames} frames, {span}", (140, 146, 154))
+            if self._timed:
+                when = f"{person.frames} frames, {person.first:.1f} - {person.last:.1f} s"
+            else:
+                when = f"in {person.frames}, {person.first:.0f} to {person.last:.0f}"
+            lines = (f"face {track}", (232, 232, 232)), (when, (140, 146, 154))
             for i, (text, colour) in enumerate(lines):
                 place = (6, THUMB_PX + 18 + 18 * i)
                 cv2.putText(cell, text, place, _FONT, (0.48, 0.34)[i], colour, 1, cv2.LINE_AA)
@@ -103,7 +107,7 @@ class ContactSheet:
 
     def state(self) -> list[Any]:
         """Everything to go on from, for :mod:`affectkit.state`."""
-        return [[t, p.frames, p.first_s, p.last_s, p.quality, p.thumbnail] for t, p in self._people.items()]
+        return [[t, p.frames, p.first, p.last, p.quality, p.thumbnail] for t, p in self._people.items()]
 
     def restore(self, state: list[Any]) -> None:
         """Go on from :meth:`state`."""
@@ -119,7 +123,7 @@ def check_sheet_suffix(path: Path) -> None:
     check_suffix(path, SUFFIXES, what=" for a contact sheet")
 
 
-def _quality(face: Face) -> float:
+def _quality(face: Detection) -> float:
     """Larger for a face that shows more of the person."""
     width, height = face.box[2:]
     points = face.landmarks
@@ -131,7 +135,7 @@ def _quality(face: Face) -> float:
     return face.score * frontal * math.sqrt(max(0.0, width * height))
 
 
-def _thumbnail(image: UInt8, face: Face) -> UInt8:
+def _thumbnail(image: UInt8, face: Detection) -> UInt8:
     """A square around the face, 1.5 times as wide as its box."""
     x, y, width, height = face.box
     half = 0.75 * max(width, height)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
@@ -167,6 +167,7 @@ class Predictor:
         max_gap_s: float = 0.5,
         smooth_s: float = 0.0,
         resume: dict[str, Any] | None = None,
+        on_tracked: Callable[[TrackedFrame], None] | None = None,
     ) -> ResultStream:
         """Yield one result per frame, in order, as soon as its batch has run.
 
@@ -188,6 +189,8 @@ class Predictor:
             smooth_s: average every value over this time (:mod:`affectkit.smooth`); 0: do not.
             resume: a state that :meth:`ResultStream.checkpoint` gave, of the same source, model and options: the frame
                 after the last result is the first.
+            on_tracked: is shown every frame and its faces, with the picture, before the network has seen them; with a
+                temporal model that is some frames before its result.
 
         Raises:
             SourceError: the source is missing, damaged or empty, or no frame lies in the times asked for. Damage in the
@@ -198,8 +201,10 @@ class Predictor:
             raise ValueError(f"every must be at least 1, got {every}")
         if not start_s < end_s:
             raise ValueError(f"start_s must be before end_s, got {start_s} and {end_s}")
+        if isinstance(source, LiveSource):
+            raise TypeError("a live source does not wait for its reader: use Predictor.live")
         opened = source if isinstance(source, Source) else open_source(source, fps=fps)
-        finisher = self._finisher(window, lookahead, max_gap_s, smooth_s, keep_images)
+        finisher = self._finisher(window, lookahead, max_gap_s, smooth_s, keep_images, on_tracked)
         tracker = self._tracker(max_faces)
         first = 0
         if resume is not None:
@@ -222,7 +227,7 @@ class Predictor:
 
     def live(
         self,
-        source: LiveSource,
+        source: LiveSource | int | str | os.PathLike[str],
         *,
         lookahead: int = 0,
         max_faces: int | None = None,
@@ -235,6 +240,8 @@ class Predictor:
         While a frame is worked on the source goes on, and what it shows meanwhile is left out: ``source.report`` counts
         it. ``index`` counts all of its frames. Options as for :meth:`stream`.
         """
+        if not isinstance(source, LiveSource):
+            source = LiveSource(source)
         session = self.session(
             lookahead=lookahead, max_faces=max_faces, max_gap_s=max_gap_s, smooth_s=smooth_s, keep_images=keep_images
         )
@@ -276,7 +283,13 @@ class Predictor:
         )
 
     def _finisher(
-        self, window: WindowMode, lookahead: int, max_gap_s: float, smooth_s: float, keep_images: bool
+        self,
+        window: WindowMode,
+        lookahead: int,
+        max_gap_s: float,
+        smooth_s: float,
+        keep_images: bool,
+        on_tracked: Callable[[TrackedFrame], None] | None = None,
     ) -> Finisher:
         spec, buffer, live = self.spec, None, window == "live"
         if self._temporal is not None and spec.temporal is not None:
@@ -287,7 +300,13 @@ class Predictor:
         thresholds = np.array([spec.au_thresholds[spec.au_labels.index(name)] for name in AU_NAMES])
         smoother = Smoother(smooth_s, thresholds, live=live) if smooth_s else None
         return Finisher(
-            self._logits, spec, buffer, smoother, lookahead=lookahead if live else None, keep_images=keep_images
+            self._logits,
+            spec,
+            buffer,
+            smoother,
+            lookahead=lookahead if live else None,
+            keep_images=keep_images,
+            on_tracked=on_tracked,
         )
 
     def _logits(self, crops: UInt8) -> dict[str, Array]:

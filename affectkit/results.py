@@ -31,6 +31,7 @@ class Finisher:
         *,
         lookahead: int | None,
         keep_images: bool,
+        on_tracked: Callable[[TrackedFrame], None] | None = None,
     ) -> None:
         """Wire the stages.
 
@@ -38,12 +39,16 @@ class Finisher:
             logits: the network: faces (N, S, S, C) in, logits and features (M, N, ...) out; any N over 0.
             buffer: for models that look at sequences.
             lookahead: what the results say of it.
+            on_tracked: is shown every frame, with its picture, when it comes in.
         """
         self._logits, self._spec, self._buffer, self._smoother = logits, spec, buffer, smoother
-        self._lookahead, self._keep_images = lookahead, keep_images
+        self._lookahead, self._keep_images, self._on_tracked = lookahead, keep_images, on_tracked
 
     def push(self, batch: Sequence[CroppedFrame]) -> list[FrameResult]:
         """Take the next frames; return the results that are ready."""
+        if self._on_tracked is not None:
+            for frame in batch:
+                self._on_tracked(frame.tracked)
         counts = [len(frame.crops) for frame in batch]
         crops = np.concatenate([frame.crops for frame in batch])
         outputs = self._logits(crops) if len(crops) else None

@@ -225,7 +225,8 @@ class TemporalBuffer(Generic[Item]):
         if cut or stalled:
             for track in list(self._sequences):
                 self._end(track)
-        self._step_s = step_s if not stalled else self._step_s
+        if step_s >= 0:  # also after a stall: a source may have become slow for good
+            self._step_s = step_s
         self._last_s = time_s
         frame = _Pending(item, [None] * len(tracks), self._frames)
         self._frames += 1

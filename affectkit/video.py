@@ -6,12 +6,11 @@ import logging
 import math
 import os
 import re
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
@@ -580,6 +579,24 @@ class _Shown:
     time_s: float | None
     """The source's own clock; None: it has none."""
     image: av.VideoFrame | UInt8
+    geometry: _Geometry = field(default_factory=_Geometry)
+
+
+@dataclass(slots=True, eq=False)
+class _LiveRun:
+    """What the thread that reads a live source, and the one that takes its pictures, share."""
+
+    report: SourceReport
+    over: threading.Event = field(default_factory=threading.Event)
+    newest: tuple[int, float, _Shown] | None = None
+    """Its number, its time, and it; None: taken already."""
+    failure: Exception | None = None
+    has_end: bool = False
+    """Whether the source says how long it is."""
+
+
+LARGEST_STEP_S = 10.0
+"""More between two pictures of one connection is a jump of its clock, and no pause."""
 
 
 class LiveSource(_Described):
@@ -616,148 +633,161 @@ class LiveSource(_Described):
         self._report = SourceReport()
         self._info = SourceInfo(self._name, None, None, None, None, 0, has_audio=False, paced=True)
         self._changed = threading.Condition()
-        self._newest: tuple[int, float, _Shown] | None = None
-        self._over = threading.Event()
-        self._failure: Exception | None = None
-        self._geometry = _Geometry()
+        self._run = _LiveRun(self._report)
 
     def frames(self) -> Iterator[Frame]:
         """The newest picture, each time one is asked for; ends when the source does, or :meth:`close` was called.
 
+        A source that broke off and did not come back in time ends too; ``report`` says so.
+
         Raises:
-            SourceError: it cannot be opened, or broke off and did not come back in time.
+            SourceError: it cannot be opened, or shows nothing.
         """
         self._report = report = SourceReport()
-        self._over.clear()
-        self._failure, self._newest = None, None
-        reader = threading.Thread(target=self._read, name=f"affectkit {self._name}", daemon=True)
+        self._run = run = _LiveRun(report)  # of its own: the thread of one before may still wait for its source
+        reader = threading.Thread(target=self._read, args=(run,), name=f"affectkit {self._name}", daemon=True)
         reader.start()
         converter, size = VideoReformatter(), None
         try:
-            while (taken := self._take(reader)) is not None:
+            while (taken := self._take(run, reader)) is not None:
                 index, time_s, shown = taken
                 image = shown.image
                 if isinstance(image, av.VideoFrame):
                     image = np.asarray(converter.reformat(image, format="rgb24").to_ndarray(), np.uint8)
-                    image = self._geometry.apply(image)
+                    image = shown.geometry.apply(image)
                 report.resized += size is not None and size != image.shape[:2]
                 size = image.shape[:2]
                 yield Frame(index, time_s, image, self._name)
         finally:
-            self.close()
+            self._end(run)
             reader.join(timeout=2.0)  # one that waits for a silent source ends with the process
-        if self._failure is not None:
-            raise self._failure
+        if run.failure is not None:
+            raise run.failure
         if not report.frames:
             raise SourceError(f"{self._name}: ended without a single picture; check the source")
 
     def close(self) -> None:
         """End :meth:`frames`, also from another thread."""
-        self._over.set()
+        self._end(self._run)
+
+    def _end(self, run: _LiveRun) -> None:
+        run.over.set()
         with self._changed:
             self._changed.notify_all()
 
-    def _take(self, reader: threading.Thread) -> tuple[int, float, _Shown] | None:
+    def _take(self, run: _LiveRun, reader: threading.Thread) -> tuple[int, float, _Shown] | None:
         """Wait for a picture that has not been taken; None at the end."""
         waited_since, told = time.monotonic(), False
         with self._changed:
-            while self._newest is None:
-                if self._over.is_set() or not reader.is_alive():
+            while run.newest is None:
+                if run.over.is_set() or not reader.is_alive():
                     return None
                 self._changed.wait(0.2)  # not for ever, or Ctrl-C would wait with it
-                if not told and self._report.frames and time.monotonic() - waited_since > self._stall_s:
+                if not told and time.monotonic() - waited_since > self._stall_s:
                     told = True
-                    self._report.stalls += 1
+                    run.report.stalls += 1
                     log.warning("%s: no picture for %.0f s; still waiting", self._name, self._stall_s)
-            taken, self._newest = self._newest, None
+            taken, run.newest = run.newest, None
             return taken
 
-    def _read(self) -> None:
+    def _read(self, run: _LiveRun) -> None:
         """In the thread: keep the newest picture at hand."""
         begun: float | None = None
-        last_s, offset_s = -math.inf, 0.0
+        last_s, offset_s, before_s = -math.inf, 0.0, math.nan
         try:
-            for opened, shown in self._connections():
+            for opened, shown in self._connections(run):
                 begun = time.monotonic() if begun is None else begun
                 now_s = time.monotonic() - begun
-                if opened and shown.time_s is not None:  # each connection begins the source's clock anew
-                    offset_s = now_s - shown.time_s
-                time_s = now_s if shown.time_s is None else shown.time_s + offset_s
+                time_s, clock_s = now_s, shown.time_s
+                if clock_s is not None:
+                    # Each connection begins the source's clock anew, and some sources jump in between.
+                    if opened or not 0 <= clock_s - before_s <= LARGEST_STEP_S:
+                        offset_s = (now_s if not self._paces else max(0.0, last_s + 0.04)) - clock_s
+                    before_s = clock_s
+                    time_s = clock_s + offset_s
                 if self._paces:
-                    self._over.wait(max(0.0, time_s - now_s))
+                    run.over.wait(max(0.0, time_s - now_s))
                 time_s = last_s = max(time_s, last_s + 1e-6)
                 with self._changed:
-                    self._report.dropped += self._newest is not None
-                    self._newest = self._report.frames, time_s, shown
-                    self._report.frames += 1
-                    self._changed.notify()
-                if self._over.is_set():
+                    run.report.dropped += run.newest is not None
+                    run.newest = run.report.frames, time_s, shown
+                    run.report.frames += 1
+                    self._changed.notify_all()
+                if run.over.is_set():
                     return
         except Exception as error:
-            self._failure = error if isinstance(error, SourceError) else SourceError(f"{self._name}: {error}")
+            run.failure = error if isinstance(error, SourceError) else SourceError(f"{self._name}: {error}")
         finally:
             with self._changed:
                 self._changed.notify_all()
 
-    def _connections(self) -> Iterator[tuple[bool, _Shown]]:
+    def _connections(self, run: _LiveRun) -> Iterator[tuple[bool, _Shown]]:
         """Pictures, each with whether it is the first one after the source was opened."""
-        wait_s, lost_at = 0.25, 0.0
-        while not self._over.is_set():
+        wait_s, lost_at, report = 0.25, 0.0, run.report
+        while not run.over.is_set():
             problem, seen = "ended", False
             try:
-                for shown in self._camera_pictures() if self._camera is not None else self._stream_pictures():
+                for shown in self._camera_pictures(run) if self._camera is not None else self._stream_pictures(run):
                     yield not seen, shown
                     seen, wait_s = True, 0.25
             except (av.error.FFmpegError, OSError) as error:
                 problem = getattr(error, "strerror", None) or str(error)
-            if not self._report.frames:
+            if not report.frames:
                 if problem != "ended":
                     raise SourceError(f"{self._name}: cannot be opened ({problem}); check it, and what else uses it")
                 return
-            if not self._returns:
+            if not self._returns or (problem == "ended" and run.has_end):
                 if problem != "ended":
-                    self._report.complete, self._report.problem = False, f"reading stopped: {problem}"
+                    report.complete, report.problem = False, f"reading stopped: {problem}"
                 return
             lost_at = time.monotonic() if seen else lost_at
-            if time.monotonic() - lost_at + wait_s > self._retry_s:
-                self._report.complete, self._report.problem = False, f"broke off ({problem}) and did not come back"
+            left_s = self._retry_s - (time.monotonic() - lost_at)
+            if left_s <= 0:
+                report.complete, report.problem = False, f"broke off ({problem}) and did not come back"
                 return
+            wait_s = min(wait_s, left_s)
             log.warning("%s: broke off (%s); trying again in %.1f s", self._name, problem, wait_s)
-            self._over.wait(wait_s)
+            run.over.wait(wait_s)
             wait_s = min(30.0, 2 * wait_s)
-            self._report.reconnects += 1
+            report.reconnects += 1
 
-    def _stream_pictures(self) -> Iterator[_Shown]:
-        where: Any = sys.stdin.buffer if self._where == "-" else self._where
-        with av.open(where) if where is not self._where else open_container(self._where) as container:
-            stream = _film(container)
-            if stream is None:
-                raise SourceError(f"{self._name}: has no pictures, only sound or data; give a video stream")
-            stream.thread_type = "SLICE"  # frame threads would hold pictures back
-            first = True
-            for packet in container.demux(stream):
-                if self._over.is_set():
-                    return
-                try:
-                    pictures = packet.decode()
-                except av.error.FFmpegError:
-                    self._report.corrupt += 1
-                    continue
-                for frame in pictures:
-                    if not isinstance(frame, av.VideoFrame):
+    def _stream_pictures(self, run: _LiveRun) -> Iterator[_Shown]:
+        # Its own unbuffered file: Python could not end while a thread waits in the lock of sys.stdin's buffer.
+        piped = os.fdopen(os.dup(0), "rb", buffering=0) if self._where == "-" else None
+        try:
+            with open_container(self._where) if piped is None else av.open(cast(Any, piped)) as container:
+                stream = _film(container)
+                if stream is None:
+                    raise SourceError(f"{self._name}: has no pictures, only sound or data; give a video stream")
+                stream.thread_type = "SLICE"  # frame threads would hold pictures back
+                run.has_end = bool(stream.frames or container.duration)  # a file that a server hands out
+                self._paces |= run.has_end and is_url(self._where)
+                geometry: _Geometry | None = None
+                for packet in container.demux(stream):
+                    if run.over.is_set():
+                        return
+                    try:
+                        pictures = packet.decode()
+                    except av.error.FFmpegError:
+                        run.report.corrupt += 1
                         continue
-                    if first:
-                        self._geometry, first = _Geometry.of(frame, stream), False
-                    self._report.concealed += frame.is_corrupt
-                    yield _Shown(frame.time, frame)
+                    for frame in pictures:
+                        if not isinstance(frame, av.VideoFrame):
+                            continue
+                        geometry = _Geometry.of(frame, stream) if geometry is None else geometry
+                        run.report.concealed += frame.is_corrupt
+                        yield _Shown(frame.time, frame, geometry)
+        finally:
+            if piped is not None:
+                piped.close()
 
-    def _camera_pictures(self) -> Iterator[_Shown]:
+    def _camera_pictures(self, run: _LiveRun) -> Iterator[_Shown]:
         assert self._camera is not None
         camera = cv2.VideoCapture(self._camera)
         try:
             if not camera.isOpened():
                 raise OSError("no such camera, or it is in use")
-            while not self._over.is_set():
+            while not run.over.is_set():
                 there, picture = camera.read()
                 if not there:
                     raise OSError("the camera gave no picture")

@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from affectkit.errors import AffectKitError
-from affectkit.jobs import Job, Outcome, run_job
+from affectkit.jobs import Interrupted, Job, Outcome, run_job
 from affectkit.predictor import Predictor
 
 TRIES = 3
@@ -98,8 +98,16 @@ def run_jobs(jobs: Sequence[Job], work: Work, processes: int) -> Iterator[tuple[
                     if worker.process.is_alive():
                         give(worker)
                     continue
+                if isinstance(outcome, Exception):  # no process can do anything then
+                    raise outcome
                 give(worker)
                 yield job, outcome, device
+    except KeyboardInterrupt:
+        for worker in workers:
+            worker.process.join(timeout=5)  # they were interrupted too, and write their notes
+        if any(job.note.exists() for job in jobs):
+            raise Interrupted from None
+        raise
     finally:
         for worker in workers:
             worker.connection.close()
@@ -113,7 +121,13 @@ def _serve(connection: Connection, work: Work) -> None:
     """In a process: take jobs until there is none left."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
     try:
-        with Predictor(**work.predictor) as predictor:
+        try:
+            predictor = Predictor(**work.predictor)
+        except (AffectKitError, ValueError) as error:
+            connection.recv()
+            connection.send((error, ""))
+            return
+        with predictor:
             while (task := connection.recv()) is not None:
                 job, again = task
                 settings = dict(work.settings)

@@ -309,7 +309,7 @@ def test_models(run_cli: Cli) -> None:
     assert code == 0 and "trained on" in out and "FER+" in out and "# " in out
     code, out, _ = run_cli("models", "show", "lite", "--json")
     assert code == 0 and json.loads(out)["name"] == "lite"
-    assert run_cli("models", "verify") == (0, "lite: ok\nlite-ensemble: ok\n", "")
+    assert run_cli("models", "verify") == (0, "lite: ok\nlite-ensemble: ok\nlite-temporal: ok\n", "")
 
 
 def test_doctor(run_cli: Cli) -> None:

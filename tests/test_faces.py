@@ -330,6 +330,20 @@ def test_the_shot_that_comes_back_is_found_among_others() -> None:
     assert [frame.faces[0].track_id for frame in found] == [i // 5 % 4 for i in range(60)]
 
 
+def test_time_that_runs_backwards_is_a_cut() -> None:
+    tracker = Tracker(Scripted(lambda i: [(10, 10)]))
+    assert [tracker.update(picture(i)).cut for i in range(5)] == [False] * 5
+    assert tracker.update(picture(2)).cut and not tracker.update(picture(3)).cut
+
+
+def test_pictures_of_a_folder_are_each_looked_at() -> None:
+    """The same backdrop, and somebody else beside from the second one on."""
+    detector = Scripted(lambda i: [(10, 10)] if i == 0 else [(10, 10), (90, 40)])
+    tracker = Tracker(detector)
+    frames = [Frame(i, math.nan, picture(i).image, f"{i}.png") for i in range(5)]
+    assert [len(tracker.update(frame).faces) for frame in frames] == [1, 2, 2, 2, 2]
+
+
 def test_a_new_size_is_a_new_shot() -> None:
     tracker = Tracker(Scripted(lambda i: [(10, 10)]))
     tracker.update(picture(0))

@@ -21,7 +21,7 @@ from synthetic import grey_frames, write_clip
 from affectkit import Predictor
 from affectkit.errors import SourceError
 from affectkit.types import FrameResult
-from affectkit.video import LiveSource, open_source
+from affectkit.video import LiveSource, _Shown, open_source
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -164,7 +164,7 @@ def test_a_camera(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frames = list(source.frames())
     assert set(opened) == {0} and source.report.frames == 25
     assert all(abs(level(frame.image) - frame.index) <= 1 for frame in frames)
-    assert source.info.name == "camera 0" and "no picture" in source.report.problem
+    assert source.info.name == "camera 0" and "did not come back" in source.report.problem
 
 
 def values(results: list[FrameResult]) -> list[tuple[int, list[float]]]:
@@ -224,3 +224,30 @@ def test_standard_input(clip: Path, tiny: Path) -> None:
     done = subprocess.run(command, input=clip.read_bytes(), capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert all(json.loads(line)["success"] == 0 for line in done.stdout.splitlines()) and b"stdin: " in done.stderr
+
+
+def test_a_clock_that_jumps_goes_on_from_now(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Back to 0 in the middle of a connection, and an hour ahead: neither stops the time nor is believed."""
+    (tmp_path / "pipe").touch()
+    source = LiveSource(tmp_path / "pipe")
+    source._paces = False
+    clock = [1000.0, 1000.04, 1000.08, 0.0, 0.04, 3600.0, 3600.04]
+
+    def pictures(_: object) -> Iterator[_Shown]:
+        for time_s in clock:
+            yield _Shown(time_s, np.zeros((4, 4, 3), np.uint8))
+            time.sleep(0.05)
+
+    monkeypatch.setattr(source, "_stream_pictures", pictures)
+    times = [frame.time_s for frame in source.frames()]
+    steps = np.diff(times)
+    assert (steps > 0.01).all() and times[-1] < 5
+
+
+def test_an_ended_run_does_not_come_back(clip: Path) -> None:
+    source = LiveSource(clip)
+    first = source.frames()
+    next(first)
+    source.close()
+    assert not list(first)
+    assert next(source.frames()).index == 0

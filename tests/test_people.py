@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,23 +12,22 @@ import pytest
 from synthetic import grey_frames, write_clip
 
 from affectkit.errors import OutputError
-from affectkit.people import CAPTION_PX, THUMB_PX, ContactSheet
+from affectkit.people import CAPTION_PX, MOST_PEOPLE, THUMB_PX, ContactSheet
 from affectkit.state import pack, unpack
-from affectkit.types import Affect, Face, FrameResult
+from affectkit.types import Detection, Frame, TrackedFace, TrackedFrame
 
 Run = Callable[..., tuple[int, str, str]]
 
 
-def result(index: int, levels: dict[int, int], size: float = 40) -> FrameResult:
+def seen(index: int, levels: dict[int, int], size: float = 40, *, timed: bool = True) -> TrackedFrame:
     """Flat faces side by side, one brightness each."""
     image = np.zeros((100, 400, 3), np.uint8)
     faces = []
     for k, (track, brightness) in enumerate(levels.items()):
         image[20 : 20 + int(size), 20 + 100 * k : 20 + 100 * k + int(size)] = brightness
-        affect = Affect(np.eye(7, dtype=np.float32)[0], np.zeros(8, np.float32), np.zeros(8, bool), 0.0, 0.0)
         points = np.full((5, 2), np.nan, np.float32)
-        faces.append(Face(track, (20 + 100 * k, 20, size, size), 0.99, points, affect))
-    return FrameResult(index, index / 25, tuple(faces), "clip", image)
+        faces.append(TrackedFace(track, Detection((20 + 100 * k, 20, size, size), 0.99, points)))
+    return TrackedFrame(Frame(index, index / 25 if timed else math.nan, image, "clip"), tuple(faces))
 
 
 def centre(sheet: np.ndarray, cell: int) -> int:
@@ -38,9 +38,9 @@ def centre(sheet: np.ndarray, cell: int) -> int:
 
 def test_everybody_has_a_cell_with_the_best_picture() -> None:
     sheet = ContactSheet()
-    sheet.add(result(0, {0: 100, 1: 150}, size=30))
-    sheet.add(result(1, {0: 110, 1: 160}, size=60))
-    sheet.add(result(2, {0: 120, 3: 200}, size=40))
+    sheet.add(seen(0, {0: 100, 1: 150}, size=30))
+    sheet.add(seen(1, {0: 110, 1: 160}, size=60))
+    sheet.add(seen(2, {0: 120, 3: 200}, size=40))
     drawn = sheet.draw()
     assert drawn.shape == (THUMB_PX + CAPTION_PX, 3 * THUMB_PX, 3)
     assert [centre(drawn, k) for k in range(3)] == [110, 160, 200]  # the largest of each
@@ -52,9 +52,9 @@ def test_everybody_has_a_cell_with_the_best_picture() -> None:
 
 def test_faces_beyond_the_border_have_a_thumbnail_too() -> None:
     sheet = ContactSheet()
-    one = result(0, {0: 90})
-    face = Face(0, (-30.0, -30.0, 50.0, 50.0), 0.9, one.faces[0].landmarks, one.faces[0].affect)
-    sheet.add(FrameResult(0, 0.0, (face,), "clip", one.image))
+    one = seen(0, {0: 90}, timed=False)
+    face = Detection((-30.0, -30.0, 50.0, 50.0), 0.9, one.faces[0].detection.landmarks)
+    sheet.add(TrackedFrame(one.frame, (TrackedFace(0, face),)))
     assert sheet.draw().shape[1] == THUMB_PX
 
 
@@ -62,15 +62,22 @@ def test_targets_are_checked(tmp_path: Path) -> None:
     sheet = ContactSheet()
     with pytest.raises(OutputError, match="no face"):
         sheet.draw()
-    sheet.add(result(0, {0: 90}))
+    sheet.add(seen(0, {0: 90}))
     with pytest.raises(OutputError, match="unknown suffix"):
         sheet.write(tmp_path / "sheet.gif")
     sheet.write(tmp_path / "sheet.png")
     with pytest.raises(OutputError, match="exists"):
         sheet.write(tmp_path / "sheet.png")
     assert cv2.imread(str(tmp_path / "sheet.png")).shape[1] == THUMB_PX
-    with pytest.raises(ValueError, match="keep_images"):
-        sheet.add(FrameResult(0, 0.0, (), "clip"))
+
+
+def test_crowds_are_bounded() -> None:
+    sheet = ContactSheet()
+    for i in range(2 * MOST_PEOPLE + 5):
+        sheet.add(seen(i, {i: 100}))
+        sheet.add(seen(i, {i: 100}) if i < 3 else seen(i, {}))
+    kept = [track for track, *_ in sheet.state()]
+    assert len(kept) <= 2 * MOST_PEOPLE and kept[:3] == [0, 1, 2]
 
 
 def test_predict_writes_a_contact_sheet(astronaut: Path, tiny: Path, tmp_path: Path, run_cli: Run) -> None:

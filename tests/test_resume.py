@@ -114,6 +114,35 @@ def test_beginning_anew_removes_what_was_left(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.csv", "out.csv.meta.json"]
 
 
+def test_a_contact_sheet_goes_on_too(clip: Path, tmp_path: Path, tiny_temporal: Path, run_cli: Run) -> None:
+    options = ("--model", str(tiny_temporal), "--smooth", "1", "--contact-sheet")
+    assert run_cli("predict", clip, "-o", tmp_path / "whole.csv", "-q", *options, tmp_path / "whole.png")[0] == 0
+    assert killed(clip, tmp_path / "out.csv", 20_000, *options, str(tmp_path / "out.png"))
+    rest = ["predict", clip, "-o", tmp_path / "out.csv", "-q", "--resume", *options, tmp_path / "out.png"]
+    assert run_cli(*rest)[0] == 0
+    for name in ("csv", "png"):
+        assert (tmp_path / f"out.{name}").read_bytes() == (tmp_path / f"whole.{name}").read_bytes()
+
+
+def test_an_error_keeps_what_can_be_gone_on_with(
+    clip: Path, tmp_path: Path, tiny: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "CHECKPOINT_S", 0)
+    add = jobs._Counts.add
+
+    def fail(self: jobs._Counts, result: object) -> None:
+        add(self, result)  # type: ignore[arg-type]
+        if self.read == 150:
+            raise SourceError("the network share has gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs._Counts, "add", fail)
+        assert run_cli("predict", clip, "-o", tmp_path / "out.csv", "-q", "--model", tiny)[0] == 1
+    assert (tmp_path / ".out.csv.resume").exists()
+    code, _, err = run_cli("predict", clip, "-o", tmp_path / "out.csv", "--resume", "--model", tiny)
+    assert code == 0 and "gone on with at frame" in err
+
+
 def test_without_something_to_go_on_with_resume_begins(clip: Path, tmp_path: Path, tiny: Path, run_cli: Run) -> None:
     code, _, err = run_cli("predict", clip, "-o", tmp_path / "out.csv", "--resume", "--model", tiny)
     assert code == 0 and "gone on with" not in err

@@ -162,6 +162,12 @@ def test_frames_far_apart_by_choice_are_no_gap() -> None:
     assert answers[0][0].tolist() == [0, 0, 5]
 
 
+def test_a_source_that_became_slow_for_good_is_a_sequence_again() -> None:
+    times = [i / 25 for i in range(5)] + [0.2 + 0.6 * i for i in range(1, 9)]
+    answers = go([(i, t, False, {0: float(i)}) for i, t in enumerate(times)], WindowConfig(LENGTH))
+    assert answers[4][0].tolist() == [4, 0, 4] and answers[5][0].tolist() == [5, 5, 12]
+
+
 def test_pictures_without_times_are_a_sequence() -> None:
     frames: list[Seen] = [(i, math.nan, False, {0: float(i)}) for i in range(6)]
     assert go(frames, WindowConfig(LENGTH))[0][0].tolist() == [0, 0, 5]

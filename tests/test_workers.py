@@ -46,6 +46,12 @@ def test_one_failure_does_not_stop_the_others(clips: list[Path], tmp_path: Path,
     assert len(list((tmp_path / "out").glob("*.csv"))) == 3
 
 
+def test_what_no_process_can_do_is_said_once(clips: list[Path], tmp_path: Path, tiny: Path, run_cli: Run) -> None:
+    (tmp_path / "out").mkdir()
+    code, _, err = run_cli("predict", *clips, "-o", tmp_path / "out", "--model", tiny, "-j", "2", "--device", "cuda")
+    assert code == 1 and err.count("cuda") == 1 and "Traceback" not in err
+
+
 @pytest.mark.skipif(os.name == "nt", reason="kills a process the Unix way")
 def test_a_killed_worker_loses_no_input(tmp_path: Path, tiny: Path) -> None:
     clips = [write_clip(tmp_path / f"c{k}.mp4", grey_frames(400, height=240, width=320)) for k in range(4)]

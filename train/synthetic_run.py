@@ -201,7 +201,7 @@ def _loss(
     changes = (
         (torch.softmax(said.expression, -1), expression),
         (torch.sigmoid(said.au), au),
-        (decode_va(said.va.flatten(0, 1)).unflatten(0, said.va.shape[:2]), _mean_of_bins(va)),
+        (decode_va(said.va.flatten(0, 1)).reshape(*said.va.shape[:2], 2), _mean_of_bins(va)),
     )
     unsteady = [(said.diff(dim=1) - right.diff(dim=1)).abs().mean() for said, right in changes]
     return torch.stack(parts).sum() + steadiness * torch.stack(unsteady).sum()

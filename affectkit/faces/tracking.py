@@ -121,7 +121,8 @@ class Tracker:
         self._thumbnail: Array | None = None
         self._size: tuple[int, int] | None = None
         self._index = -1
-        self._time_s = 0.0
+        self._time_s = -math.inf
+        self._name: str | None = None
         self._detected_at = -1
         self._doubts: list[tuple[Box, float]] = []  # faces that may be lost ones, and since when
         self._states: deque[tuple[int, dict[str, Any]]] = deque(maxlen=STATES_KEPT)
@@ -130,15 +131,19 @@ class Tracker:
         """Find the faces of the next frame."""
         config = self._config
         before, self._index = self._index, frame.index
-        self._time_s = frame.time_s if math.isfinite(frame.time_s) else frame.index / PICTURES_A_SECOND
-        cut = self._begin_shot(frame.image)
+        time_s = frame.time_s if math.isfinite(frame.time_s) else frame.index / PICTURES_A_SECOND
+        backwards, self._time_s = time_s < self._time_s, time_s
+        # The pictures of a folder may show anybody: nobody is followed there without looking for others, or doubted.
+        another = self._name is not None and frame.name != self._name
+        self._name = frame.name
+        cut = self._begin_shot(frame.image, backwards)
         active = [t for t in self._tracks if t.seen == before and not cut]
         since_s = self._time_s - config.keep_lost_s
         self._tracks = [t for t in self._tracks if t.seen == before or t.seen_s >= since_s]
         # Counted in frames of the source: where most are left out, a face has moved too far to be followed.
         due = frame.index - self._detected_at >= config.detect_every
-        if due or self._doubts or not active or self._follow(frame.image, active):
-            self._detect(frame.image)
+        if due or another or self._doubts or not active or self._follow(frame.image, active):
+            self._detect(frame.image, doubts=not another)
             self._detected_at = frame.index
         faces = [t for t in self._tracks if t.seen == frame.index]
         if config.max_faces is not None:
@@ -147,13 +152,17 @@ class Tracker:
         self._states.append((frame.index, self._state()))
         return TrackedFrame(frame, tuple(TrackedFace(t.track_id, t.last) for t in faces), cut)
 
-    def _begin_shot(self, image: UInt8) -> bool:
-        """Whether this frame has little to do with the one before; then those who were there are put by."""
+    def _begin_shot(self, image: UInt8, backwards: bool) -> bool:
+        """Whether this frame has little to do with the one before; then those who were there are put by.
+
+        So it is, whatever it shows, where its time runs ``backwards``: recordings were joined there.
+        """
         small = cv2.resize(image, (32, 18), interpolation=cv2.INTER_NEAREST_EXACT).astype(np.int16)
         before, self._thumbnail = self._thumbnail, small
         resized = self._size is not None and self._size != image.shape[:2]  # a stream may change its size
         self._size = image.shape[:2]
-        if before is None or (_change(small, before) <= self._config.cut_difference and not resized):
+        changed = before is not None and _change(small, before) > self._config.cut_difference
+        if before is None or not (changed or resized or backwards):
             return False
         if resized:  # places of the other size say nothing
             self._shots.clear()
@@ -218,7 +227,7 @@ class Tracker:
         self._tracks = [dataclasses.replace(t, seen=self._index - 1) if t.track_id in lost else t for t in self._tracks]
         return bool(lost)
 
-    def _detect(self, image: UInt8) -> None:
+    def _detect(self, image: UInt8, *, doubts: bool) -> None:
         """Detect, and give every face the id of the track it continues, or a new one."""
         faces = self._detector.detect(image)
         looks = [look_of(image, face.box) for face in faces]
@@ -236,16 +245,16 @@ class Tracker:
                 chosen[k] = self._tracks[i]
         for k, track in chosen.items():
             self._see(track, faces[k], looks[k])
-        doubts, self._doubts = self._doubts, []
+        doubted, self._doubts = self._doubts, []
         for k, face in enumerate(faces):
             if k in chosen or face.score < self._config.min_score:
                 continue
             if any(iou(face.box, t.last.box) > 0.5 for t in self._tracks if t.seen == self._index):
                 continue
-            since_s = min((s for box, s in doubts if iou(box, face.box) > 0.3), default=self._time_s)
+            since_s = min((s for box, s in doubted if iou(box, face.box) > 0.3), default=self._time_s)
             crowded = any(_touch(face.box, other.box) for i, other in enumerate(faces) if i != k)
             doubted_s = self._config.hidden_s if crowded else self._config.moment_s
-            if self._time_s - since_s < doubted_s and self._may_be_lost(face, looks[k], crowded):
+            if doubts and self._time_s - since_s < doubted_s and self._may_be_lost(face, looks[k], crowded):
                 self._doubts.append((face.box, since_s))
                 continue
             self._tracks.append(_Track(self._next_id, face, looks[k], self._index, self._index, self._time_s))
@@ -291,6 +300,8 @@ class Tracker:
             "thumbnail": self._thumbnail,
             "size": self._size,
             "index": self._index,
+            "time_s": self._time_s,
+            "name": self._name,
             "detected_at": self._detected_at,
         }
 
@@ -302,6 +313,7 @@ class Tracker:
         self._doubts = [(tuple(box), since_s) for box, since_s in state["doubts"]]
         self._next_id, self._thumbnail = state["next_id"], state["thumbnail"]
         self._index, self._detected_at = state["index"], state["detected_at"]
+        self._time_s, self._name = state["time_s"], state["name"]
         self._size = None if state["size"] is None else tuple(state["size"])
 
 
