@@ -14,7 +14,7 @@ from affectkit.faces.tracking import Tracker
 from affectkit.readout import read_out
 from affectkit.smooth import Smoother
 from affectkit.spec import ModelSpec
-from affectkit.state import of_tracked, to_tracked
+from affectkit.state import NO_PICTURE, of_tracked, to_tracked
 from affectkit.temporal import LOGITS, Logits, TemporalBuffer
 from affectkit.types import Affect, Array, CroppedFrame, Face, Frame, FrameResult, TrackedFrame, UInt8
 
@@ -114,8 +114,7 @@ class Finisher:
 
 def _without_picture(tracked: TrackedFrame) -> TrackedFrame:
     """So that frames that wait for an answer hold no pictures."""
-    nothing: UInt8 = np.zeros((1, 1, 3), np.uint8)
-    return dataclasses.replace(tracked, frame=dataclasses.replace(tracked.frame, image=nothing))
+    return dataclasses.replace(tracked, frame=dataclasses.replace(tracked.frame, image=NO_PICTURE))
 
 
 class ResultStream(Iterator[FrameResult]):

@@ -16,6 +16,9 @@ from affectkit.types import Affect, Array, Detection, Face, Frame, FrameResult, 
 
 _ARRAY = "$array"
 
+NO_PICTURE: UInt8 = np.zeros((1, 1, 3), np.uint8)
+"""Stands for a picture that nobody needs any more."""
+
 
 def pack(value: Any) -> bytes:
     """Nested dicts with text keys, lists, tuples (which come back as lists), numbers, texts, None and arrays."""
@@ -82,9 +85,8 @@ def of_tracked(tracked: TrackedFrame) -> list[Any]:
 def to_tracked(stored: list[Any]) -> TrackedFrame:
     """Undo :func:`of_tracked`; the picture is a single black pixel."""
     index, time_s, name, cut, faces = stored
-    picture: UInt8 = np.zeros((1, 1, 3), np.uint8)
     tracked = tuple(TrackedFace(track_id, to_detection(found)) for track_id, found in faces)
-    return TrackedFrame(Frame(index, time_s, picture, name), tracked, cut)
+    return TrackedFrame(Frame(index, time_s, NO_PICTURE, name), tracked, cut)
 
 
 def of_result(result: FrameResult) -> list[Any]:

@@ -114,14 +114,11 @@ def temporal(run: Path, resume: bool, cnn: str, teachers: tuple[Path, ...], augm
     """
     train_set, dev_set = map(in_videos, read_sets(options))
     files = [checkpoint_of(path) for path in teachers]
-    members, digests = cnns_of(cnn, dev_set)
-    if len(members) != 1:
-        raise click.UsageError(f"--cnn {cnn}: has {len(members)} members; train heads on each of their runs by itself")
-    network = members[0]
+    network, digest = _one_cnn(cnn, dev_set)
     config = TrainConfig(
         network=network.config,
         betas=(options.pop("beta1"), options.pop("beta2")),
-        cnn=digests[0],
+        cnn=digest,
         teachers=tuple(map(sha256, files)),
         augmentation=AUGMENTATIONS[augmentation],
         **options,
@@ -194,17 +191,14 @@ def synthetic(
     from affectkit.predictor import Predictor
     from affectkit.train.synthetic_run import make_features, train_on_features
 
-    if (run / BEST_NAME).exists():
-        raise click.UsageError(f"{run} holds a run already; give another folder")
+    _check_new(run)
     train_set, dev_set = read_sets(options)
-    (network, *more), digests = cnns_of(cnn, dev_set)
-    if more:
-        raise click.UsageError(f"--cnn {cnn}: has {1 + len(more)} members; heads are trained on one")
+    network, digest = _one_cnn(cnn, dev_set)
     config = TrainConfig(
         network=network.config,
         optimizer="adamw",
         betas=(0.9, 0.999),
-        cnn=digests[0],
+        cnn=digest,
         teachers=teachers,
         sequence_length=sequence_length,
         au_weight=7.0,  # of the mean over the eight action units
@@ -249,8 +243,7 @@ def average(run: Path, members: tuple[tuple[str, float], ...], **options: Any) -
     Runs that began with the same weights lie in one valley, and the middle of it is often better than its sides
     (Wortsman et al., "Model soups", ICML 2022). Of networks with beginnings of their own it is worth nothing.
     """
-    if (run / BEST_NAME).exists():
-        raise click.UsageError(f"{run} holds a run already; give another folder")
+    _check_new(run)
     _, dev_set = read_sets(options)
     networks: list[MultitaskCNN] = []
     for name, _ in members:
@@ -261,6 +254,20 @@ def average(run: Path, members: tuple[tuple[str, float], ...], **options: Any) -
     report = write_average(networks, [weight for _, weight in members], dev_set, run)
     json.dump(report, sys.stdout, indent=2)
     click.echo()
+
+
+def _check_new(run: Path) -> None:
+    """Refuse a folder with a run in it, for commands that cannot go on with one."""
+    if (run / BEST_NAME).exists():
+        raise click.UsageError(f"{run} holds a run already; give another folder")
+
+
+def _one_cnn(cnn: str, faces: FaceSet) -> tuple[MultitaskCNN, str]:
+    """The only network of ``--cnn``, and a digest of its weights."""
+    members, digests = cnns_of(cnn, faces)
+    if len(members) != 1:
+        raise click.UsageError(f"--cnn {cnn}: has {len(members)} members; train heads on each of their runs by itself")
+    return members[0], digests[0]
 
 
 def _check_teacher(

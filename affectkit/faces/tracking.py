@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,7 +125,7 @@ class Tracker:
         self._name: str | None = None
         self._detected_at = -1
         self._doubts: list[tuple[Box, float]] = []  # faces that may be lost ones, and since when
-        self._states: deque[tuple[int, dict[str, Any]]] = deque(maxlen=STATES_KEPT)
+        self._states: deque[tuple[int, Callable[[], dict[str, Any]]]] = deque(maxlen=STATES_KEPT)
 
     def update(self, frame: Frame) -> TrackedFrame:
         """Find the faces of the next frame."""
@@ -288,14 +288,13 @@ class Tracker:
 
     def state_at(self, index: int) -> dict[str, Any] | None:
         """What was known after the frame of this index, for :mod:`affectkit.state`; None if that is long ago."""
-        return next((state for at, state in self._states if at == index), None)
+        return next((state() for at, state in self._states if at == index), None)
 
-    def _state(self) -> dict[str, Any]:
-        shots = [[thumbnail, [_stored(t) for t in tracks]] for thumbnail, tracks in self._shots]
-        return {
-            "tracks": [_stored(track) for track in self._tracks],
-            "shots": shots,
-            "doubts": [[list(box), since_s] for box, since_s in self._doubts],
+    def _state(self) -> Callable[[], dict[str, Any]]:
+        """The state as it is now, spelled out when it is asked for: every frame has one, and few are."""
+        # Tracks never change, and the lists that shots hold are nobody else's.
+        tracks, shots, doubts = tuple(self._tracks), tuple(self._shots), tuple(self._doubts)
+        plain = {
             "next_id": self._next_id,
             "thumbnail": self._thumbnail,
             "size": self._size,
@@ -304,6 +303,16 @@ class Tracker:
             "name": self._name,
             "detected_at": self._detected_at,
         }
+
+        def spelled_out() -> dict[str, Any]:
+            return {
+                **plain,
+                "tracks": [_stored(track) for track in tracks],
+                "shots": [[thumbnail, [_stored(t) for t in there]] for thumbnail, there in shots],
+                "doubts": [[list(box), since_s] for box, since_s in doubts],
+            }
+
+        return spelled_out
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from :meth:`state_at`."""
