@@ -104,6 +104,19 @@ def temporal_sibling(model: str | os.PathLike[str]) -> str | None:
     return str(beside) if (beside / SPEC_NAME).is_file() else None
 
 
+def precision_sibling(model: str | os.PathLike[str], precision: str) -> str | None:
+    """The model that computes in ``precision`` what ``model`` does; itself where it does so, None where there is none.
+
+    Only embedded models have such copies, named with the precision at the end (``lite-int8``): a folder is what its
+    owner named.
+    """
+    name = os.fspath(model)
+    if read_spec(find(model)).precision == precision:
+        return name
+    copy = f"{name}-{precision}"
+    return copy if name in embedded_names() and copy in embedded_names() else None
+
+
 def frame_of(folder: Path, spec: ModelSpec) -> Path:
     """The frame.onnx that a model in ``folder`` runs on, its own or another's.
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import platform
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, overload
+from typing import Any, Self, get_args, overload
 
 import numpy as np
 
 from affectkit import models
+from affectkit.ahead import ahead
 from affectkit.align import align, crop_face, fit_aligned, take_whole
 from affectkit.batch import batched
-from affectkit.engines import Engine, Profile, check_device, open_engine
+from affectkit.engines import Engine, Profile, check_device, may_use_cuda, open_engine, usable_cores
+from affectkit.engines.cpu import multiplies_bytes_fast
 from affectkit.errors import ModelError
 from affectkit.faces.base import Detector
 from affectkit.faces.mtcnn import Mtcnn
@@ -26,10 +30,13 @@ from affectkit.readout import check_outputs, read_out
 from affectkit.results import Finisher, ResultStream, Session
 from affectkit.sinks import Table, table_of
 from affectkit.smooth import Smoother
-from affectkit.spec import ModelSpec
+from affectkit.spec import ModelSpec, Precision
 from affectkit.temporal import TemporalBuffer, WindowConfig, WindowMode, run_sequence
 from affectkit.types import AU_NAMES, Affect, Array, Detection, Face, FrameResult, TrackedFrame, UInt8, check_image
-from affectkit.video import LiveSource, Source, open_source
+from affectkit.video import ArraySource, LiveSource, Source, SourceInfo, open_source
+
+BYTES_AHEAD = 24 << 20
+"""Of decoded frames that may wait for the tracker, which is slower at some frames than at others."""
 
 FACE_WEIGHTS = Path(__file__).parent / "faces" / "weights"
 
@@ -55,12 +62,13 @@ class Predictor:
         *,
         device: str = "auto",
         detector: str | Detector = "mtcnn",
-        detect_every: int = 6,
+        detect_every: int | None = None,
         min_face_px: int = 20,
         batch_size: int = 32,
         max_wait_s: float = 0.5,
         threads: int | None = None,
         temporal: bool | None = None,
+        precision: str = "auto",
         engine: Engine | None = None,
     ) -> None:
         """Load and verify the model.
@@ -75,12 +83,18 @@ class Predictor:
             detector: ``mtcnn``; ``insightface``, ``insightface:PACK`` or ``insightface:FOLDER`` (extra ``insightface``;
                 its weights are for non-commercial research only); or an object with the methods of
                 :class:`affectkit.faces.base.Detector`.
-            detect_every: frames from one face detection to the next; in between faces are followed.
+            detect_every: frames from one face detection to the next; in between faces are followed. None: 6, and while
+                nothing happens up to half a second.
             min_face_px: smallest face that the detector looks for.
             batch_size: most faces that the network is given at once.
             max_wait_s: longest time a frame of a source that has its own pace (a stream, an iterator) waits for its
                 batch to fill; a file's batches are always filled, so that every run of it does the same.
-            threads: CPU threads of each network; None: all cores.
+            threads: how many things are done at a time: faces computed, levels searched; None: as many as there are
+                cores. With more than one, decoding, finding faces and the network work side by side as well. The
+                results do not depend on it.
+            precision: ``auto``, ``fp32``, ``fp16`` or ``int8``: what the network computes in. ``auto`` takes the int8
+                copy of an embedded model (``lite-int8`` of ``lite``) on CPUs that are made for it, where it is twice as
+                fast and 99 % of its decisions are the same; else the model as it is named. ``describe()`` tells.
             engine: run this instead of the model's own network, as :class:`affectkit.FakeEngine` in tests of your code;
                 ``device`` is ignored then. It takes ``faces`` and answers as the model's spec says.
 
@@ -93,8 +107,15 @@ class Predictor:
         check_device(device)
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        self._detect_every = TrackingConfig(detect_every=detect_every).detect_every
-        self._model = models.load(_chosen(model, temporal))
+        self._threads = threads or usable_cores()
+        self._tracking = TrackingConfig()
+        if detect_every is not None:
+            self._tracking = TrackingConfig(detect_every=detect_every, settled_s=0)
+        if engine is None:
+            model = _in_precision(_chosen(model, temporal), precision, device)
+        else:
+            model = _chosen(model, temporal)
+        self._model = models.load(model)
         self._batch_size = batch_size
         self._face_engines: list[Engine] = []
         with ExitStack() as opened:  # should a later part fail, what was opened before is let go
@@ -110,6 +131,7 @@ class Predictor:
             else:
                 self._detector_name, self._detector = type(detector).__name__, detector
             opened.pop_all()
+        self._detecting = threading.Lock()
         self._pushed: Session | None = None
         self._min_face_px = min_face_px if isinstance(detector, str) else None
         self._max_wait_s = max_wait_s
@@ -124,8 +146,10 @@ class Predictor:
         if name != "mtcnn":
             raise ValueError(f"detector must be mtcnn, insightface[:PACK|:FOLDER] or a Detector object, got {name!r}")
         paths = [FACE_WEIGHTS / f"{stage}.onnx" for stage in ("pnet", "rnet", "onet")]
-        self._face_engines = [open_engine(path, device="cpu", threads=threads) for path in paths]
-        return Mtcnn(*(engine.run for engine in self._face_engines), min_face_px=min_face_px)
+        # A thread a network and as many levels at once: such small networks gain nothing from more threads in each.
+        self._face_engines = [open_engine(path, device="cpu", threads=1) for path in paths]
+        runs = (engine.run for engine in self._face_engines)
+        return Mtcnn(*runs, min_face_px=min_face_px, threads=self._threads)
 
     def _open(self, path: Path, device: str, threads: int | None) -> Engine:
         spec = self._model.spec
@@ -213,17 +237,20 @@ class Predictor:
             if resume["tracker"] is not None:
                 tracker.restore(resume["tracker"])
         frames = opened.frames(start_s=start_s, end_s=end_s, every=every, first=first)
-        if aligned:
-            crops = take_whole(whole_pictures(frames), self.spec.input)
-        else:
-            crops = align(track(frames, tracker), self.spec.input)
+        # What a caller's own iterator does, it does in the thread that asked for it.
+        overlaps = self._threads > 1 and not isinstance(opened, ArraySource)
+        side_by_side: Callable[[Iterator[Any], int], Iterator[Any]] = ahead if overlaps else lambda items, _: items
+        frames = side_by_side(frames, _frames_ahead(opened.info))
+        tracked = side_by_side(whole_pictures(frames) if aligned else track(frames, tracker), 4)
+        cut = take_whole if aligned else align
+        keep_pictures = keep_images or on_tracked is not None
         batches = batched(
-            crops,
+            cut(tracked, self.spec.input, keep_pictures=keep_pictures),
             max_faces=self._batch_size,
             max_frames=self._batch_size,
             max_wait_s=self._max_wait_s if opened.info.paced else math.inf,
         )
-        return ResultStream(batches, finisher, None if aligned else tracker)
+        return ResultStream(side_by_side(batches, 1), finisher, None if aligned else tracker)
 
     def live(
         self,
@@ -277,10 +304,10 @@ class Predictor:
         return self._pushed.push(image, time_s)
 
     def _tracker(self, max_faces: int | None) -> Tracker:
-        min_score = float(getattr(self._detector, "min_score", TrackingConfig().min_score))
-        return Tracker(
-            self._detector, TrackingConfig(detect_every=self._detect_every, min_score=min_score, max_faces=max_faces)
-        )
+        min_score = float(getattr(self._detector, "min_score", self._tracking.min_score))
+        config = dataclasses.replace(self._tracking, min_score=min_score, max_faces=max_faces)
+        # The tracker may be some batches ahead of the results.
+        return Tracker(self._detector, config, states_kept=4 * self._batch_size, lock=self._detecting)
 
     def _finisher(
         self,
@@ -439,13 +466,20 @@ class Predictor:
         """What produced a result: model, checksums, thresholds, device, detector and versions, ready for JSON."""
         spec = self.spec
         return {
-            "model": {"name": spec.name, "version": spec.version, "path": str(self._model.path), "sha256": spec.files},
+            "model": {
+                "name": spec.name,
+                "version": spec.version,
+                "precision": spec.precision,
+                "path": str(self._model.path),
+                "sha256": spec.files,
+            },
             "au_thresholds": dict(zip(spec.au_labels, spec.au_thresholds, strict=True)),
             "device": self.device,
             "temporal": self.temporal,
             "detector": {
                 "name": self._detector_name,
-                "detect_every": self._detect_every,
+                "detect_every": self._tracking.detect_every,
+                "settled_s": self._tracking.settled_s,
                 "min_face_px": self._min_face_px,
             },
             "versions": {"python": platform.python_version(), **_versions()},
@@ -466,6 +500,11 @@ class Predictor:
         self.close()
 
 
+def _frames_ahead(info: SourceInfo) -> int:
+    frame_bytes = 1.5 * (info.width or 1920) * (info.height or 1080)
+    return int(min(64, max(2, BYTES_AHEAD / frame_bytes)))
+
+
 def _chosen(model: str | os.PathLike[str], temporal: bool | None) -> str | os.PathLike[str]:
     """The model itself, or its relative that looks at what ``temporal`` says."""
     if temporal is None:
@@ -477,6 +516,32 @@ def _chosen(model: str | os.PathLike[str], temporal: bool | None) -> str | os.Pa
         return sibling
     single = models.read_spec(models.find(model)).frame_model
     return model if single is None else models.frame_sibling(model)
+
+
+def _in_precision(model: str | os.PathLike[str], precision: str, device: str) -> str | os.PathLike[str]:
+    """The copy of a model that computes in ``precision``.
+
+    Raises:
+        ModelError: there is none.
+        ValueError: there is no such precision.
+    """
+    if precision != "auto":
+        if precision not in get_args(Precision):
+            raise ValueError(f"precision must be auto, {', '.join(get_args(Precision))}, got {precision!r}")
+        found = models.precision_sibling(model, precision)
+        if found is None:
+            name, has = os.fspath(model), models.read_spec(models.find(model)).precision
+            raise ModelError(
+                f"{name}: computes in {has}, and has no {precision} copy; make one of the float32 model with: "
+                f"affectkit export {name} --precision {precision} -o FOLDER"
+            )
+        return found
+    if device not in ("auto", "cpu") or os.fspath(model) not in models.embedded_names():
+        return model
+    copy = models.precision_sibling(model, "int8")
+    if copy is None or not multiplies_bytes_fast() or (device == "auto" and may_use_cuda()):
+        return model
+    return copy
 
 
 def _box_around(points: Array) -> tuple[float, float, float, float]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from affectkit.align import crop_frame
+from affectkit.align import crop_frame, without_picture
 from affectkit.faces.tracking import Tracker
+from affectkit.picture import RgbPicture
 from affectkit.readout import read_out
 from affectkit.smooth import Smoother
 from affectkit.spec import ModelSpec
-from affectkit.state import NO_PICTURE, of_tracked, to_tracked
+from affectkit.state import of_tracked, to_tracked
 from affectkit.temporal import LOGITS, Logits, TemporalBuffer
 from affectkit.types import Affect, Array, CroppedFrame, Face, Frame, FrameResult, TrackedFrame, UInt8
 
@@ -62,7 +62,7 @@ class Finisher:
         return self._answered(
             self._buffer.push(
                 (
-                    frame.tracked if self._keep_images else _without_picture(frame.tracked),
+                    frame.tracked if self._keep_images else without_picture(frame.tracked),
                     frame.tracked.frame.time_s,
                     frame.tracked.cut,
                     [face.track_id for face in frame.tracked.faces],
@@ -110,11 +110,6 @@ class Finisher:
             self._buffer.restore({**state["buffer"], "pending": pending})
         if self._smoother is not None:
             self._smoother.restore(state["smoother"])
-
-
-def _without_picture(tracked: TrackedFrame) -> TrackedFrame:
-    """So that frames that wait for an answer hold no pictures."""
-    return dataclasses.replace(tracked, frame=dataclasses.replace(tracked.frame, image=NO_PICTURE))
 
 
 class ResultStream(Iterator[FrameResult]):
@@ -171,7 +166,7 @@ class Session:
             the results that are ready, in order: with a lookahead of 0 that of this picture, else the one of
             ``lookahead`` pictures before (none at first).
         """
-        return self.take(Frame(self._count, time_s, image, self._name))
+        return self.take(Frame(self._count, time_s, RgbPicture(image), self._name))
 
     def take(self, frame: Frame) -> list[FrameResult]:
         """Like :meth:`push` for a frame that has its number, time and name."""

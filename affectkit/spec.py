@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -57,8 +58,15 @@ class InputSpec:
 
     def template_px(self) -> Float32:
         """The five points of an aligned face, (5, 2) px; (0, 0) is the centre of the top left pixel."""
-        unit = (np.asarray(TEMPLATES[self.template], np.float64) - 0.5) / self.margin + 0.5
-        return (unit * self.size - 0.5).astype(np.float32)
+        return _template_px(self)
+
+
+@lru_cache(maxsize=64)
+def _template_px(spec: InputSpec) -> Float32:
+    unit = (np.asarray(TEMPLATES[spec.template], np.float64) - 0.5) / spec.margin + 0.5
+    points = (unit * spec.size - 0.5).astype(np.float32)
+    points.setflags(write=False)  # everybody is given the same array
+    return points
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 
 from affectkit.errors import SourceError
-from affectkit.types import Affect, Array, Detection, Face, Frame, FrameResult, TrackedFace, TrackedFrame, UInt8
+from affectkit.picture import NO_PICTURE
+from affectkit.types import Affect, Array, Detection, Face, Frame, FrameResult, TrackedFace, TrackedFrame
 
 _ARRAY = "$array"
-
-NO_PICTURE: UInt8 = np.zeros((1, 1, 3), np.uint8)
-"""Stands for a picture that nobody needs any more."""
 
 
 def pack(value: Any) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +56,38 @@ def check_image(image: Array, what: str = "image") -> UInt8:
     return image
 
 
+class Picture(Protocol):
+    """A decoded picture, from which the stages take what they need (:mod:`affectkit.picture`)."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width, px."""
+        ...
+
+    def rgb(self) -> UInt8:
+        """The whole picture, RGB (H, W, 3); computed when it is first asked for."""
+        ...
+
+    def crop(self, matrix: Array, size: int, channels: int) -> UInt8:
+        """A square (size, size, channels), 3 RGB or 1 luma, along ``matrix`` (2, 3), picture -> crop.
+
+        As :func:`affectkit.picture.warp` cuts: shrunk by averaging, the border continued.
+        """
+        ...
+
+    def patch(self, to_picture: Array, size: int, outside: int) -> UInt8:
+        """A bilinear RGB square (size, size, 3) along ``to_picture`` (2, 3), patch -> picture; beyond it grey."""
+        ...
+
+    def small(self, box: tuple[int, int, int, int], size: int) -> UInt8:
+        """RGB (size, size, 3): what lies in ``box`` (left, top, right, bottom; inside the picture), averaged."""
+        ...
+
+    def sampled(self, width: int, height: int) -> UInt8:
+        """RGB (height, width, 3): single pixels, evenly spread."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One decoded picture of a source."""
@@ -64,13 +96,15 @@ class Frame:
     """Count of decoded frames before it; the first is 0."""
     time_s: float
     """Presentation time in seconds as the stream says; NaN where the source has no times (pictures)."""
-    image: UInt8
-    """RGB, uint8, (H, W, 3), upright."""
+    picture: Picture
+    """Upright."""
     name: str
     """What the table's ``input`` column shows: the path of the video or the picture."""
 
-    def __post_init__(self) -> None:
-        check_image(self.image, "Frame.image")
+    @property
+    def image(self) -> UInt8:
+        """RGB, uint8, (H, W, 3), upright."""
+        return self.picture.rgb()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,10 +21,12 @@ import av.error
 import av.stream
 import cv2
 import numpy as np
+from av.video.plane import VideoPlane
 from av.video.reformatter import VideoReformatter
 
 from affectkit.errors import SourceError
-from affectkit.types import Array, Frame, UInt8, check_image
+from affectkit.picture import SIDES_BT601, SIDES_BT709, SIDES_BT2020, RgbPicture, YuvPicture, rgb_matrix
+from affectkit.types import Array, Float32, Frame, Picture, UInt8, check_image
 
 log = logging.getLogger(__name__)
 
@@ -193,14 +195,21 @@ class _Geometry:
         width = max(1, round(width * self.stretch))
         return (height, width) if self.transposed else (width, height)
 
+    @property
+    def does_nothing(self) -> bool:
+        """Whether pictures are shown as they are stored."""
+        return self.matrix == (1, 0, 0, 1) and self.stretch == 1
+
     def apply(self, image: UInt8) -> UInt8:
-        """Stretch to square pixels, then turn and mirror."""
+        """Stretch to square pixels, then turn and mirror; a picture (H, W, 3), or one plane of it (H, W)."""
+        if self.does_nothing:
+            return image
         if self.stretch != 1:
             size = max(1, round(image.shape[1] * self.stretch)), image.shape[0]
             image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
         a, b, c, d = self.matrix
         if self.transposed:
-            image = image.transpose(1, 0, 2)  # now columns run along the old y and rows along the old x
+            image = image.swapaxes(0, 1)  # now columns run along the old y and rows along the old x
             image = image[:: b or 1, :: c or 1]
         else:
             image = image[:: d or 1, :: a or 1]
@@ -228,6 +237,59 @@ class _Geometry:
             m[[0, 3]] = 0
         a, b, c, d = (int(value) for value in np.sign(m))
         return cls((a, b, c, d), stretch) if a * d - b * c else cls(stretch=stretch)
+
+
+_PLANAR = frozenset(
+    ["yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "yuv440p", "yuvj440p", "yuv411p", "nv12"]
+)
+"""Pixel formats of 8 bits whose planes can be used as they are."""
+
+_SIDES = {1: SIDES_BT709, 9: SIDES_BT2020, 10: SIDES_BT2020}
+"""By FFmpeg's number of a colour space; all others, and unknown ones, are taken for BT.601, as FFmpeg itself does."""
+
+_FULL_RANGE = 2
+"""FFmpeg's number of the range 0..255."""
+
+
+class _Developer:
+    """Decoded frames of one source -> pictures."""
+
+    def __init__(self) -> None:
+        self._converter = VideoReformatter()  # kept, because setting one up costs more than a conversion
+        self._lock = threading.Lock()  # pictures turn into RGB in whatever thread asks for it
+        self._matrices: dict[tuple[int, bool], Float32] = {}
+
+    def picture(self, frame: av.VideoFrame, geometry: _Geometry) -> Picture:
+        """A picture, upright. Where its planes can be used, nothing is copied or converted yet."""
+
+        def convert() -> UInt8:
+            with self._lock:
+                image = np.asarray(self._converter.reformat(frame, format="rgb24").to_ndarray(), np.uint8)
+            return np.ascontiguousarray(geometry.apply(image))
+
+        if frame.format.name not in _PLANAR or frame.width < 4 or frame.height < 4:
+            return RgbPicture(convert())
+        # "yuvj" is FFmpeg's older way to say that the range is full.
+        full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
+        key = int(frame.colorspace), full
+        if key not in self._matrices:
+            self._matrices[key] = rgb_matrix(_SIDES.get(key[0], SIDES_BT601), full_range=full)
+        planes = [geometry.apply(plane) for plane in _planes(frame)]
+        return YuvPicture((planes[0], planes[1], planes[2]), self._matrices[key], full, convert)
+
+
+def _planes(frame: av.VideoFrame) -> list[UInt8]:
+    """Y, Cb and Cr of a frame, views of its memory."""
+    if frame.format.name == "nv12":
+        y, both = frame.planes
+        colour = np.frombuffer(cast(Any, both), np.uint8).reshape(both.height, both.line_size)[:, : 2 * both.width]
+        pairs = colour.reshape(both.height, both.width, 2)
+        return [_plane(y), np.ascontiguousarray(pairs[:, :, 0]), np.ascontiguousarray(pairs[:, :, 1])]
+    return [_plane(plane) for plane in frame.planes[:3]]
+
+
+def _plane(plane: VideoPlane) -> UInt8:
+    return np.frombuffer(cast(Any, plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
 
 
 class _Described:
@@ -326,7 +388,7 @@ class VideoFile(_Described):
         with self._open() as container:
             stream = self._stream(container)
             clock = _Clock(container, stream)
-            converter = VideoReformatter()  # kept, because setting one up costs more than a conversion
+            developer = _Developer()
             for frame in self._decode(container, stream):
                 index = report.frames
                 report.frames += 1
@@ -339,8 +401,7 @@ class VideoFile(_Described):
                 handed_out += 1
                 if index < first:
                     continue
-                image = np.asarray(converter.reformat(frame, format="rgb24").to_ndarray(), np.uint8)
-                yield Frame(index, time_s, self._geometry.apply(image), self._name)
+                yield Frame(index, time_s, developer.picture(frame, self._geometry), self._name)
             else:
                 self._judge(container, stream, clock.last_s)
         if not report.frames:
@@ -503,7 +564,7 @@ class ImageFolder(_Described):
             index = report.frames
             report.frames += 1
             if index % every == 0 and index >= first:
-                yield Frame(index, math.nan, image, printable(str(file)))
+                yield Frame(index, math.nan, RgbPicture(image), printable(str(file)))
         if not report.frames:
             raise SourceError(f"{self._path}: none of its {len(self._files)} pictures can be read")
 
@@ -567,7 +628,7 @@ class ArraySource(_Described):
             if time_s >= end_s:
                 return
             if not time_s < start_s and index % every == 0 and index >= first:
-                yield Frame(index, time_s, image, "array")
+                yield Frame(index, time_s, RgbPicture(image), "array")
         if not report.frames:
             raise SourceError("array: no pictures; an iterator can be read once only, open a new one to read again")
 
@@ -647,17 +708,19 @@ class LiveSource(_Described):
         self._run = run = _LiveRun(report)  # of its own: the thread of one before may still wait for its source
         reader = threading.Thread(target=self._read, args=(run,), name=f"affectkit {self._name}", daemon=True)
         reader.start()
-        converter, size = VideoReformatter(), None
+        developer, size = _Developer(), None
         try:
             while (taken := self._take(run, reader)) is not None:
                 index, time_s, shown = taken
                 image = shown.image
+                picture: Picture
                 if isinstance(image, av.VideoFrame):
-                    image = np.asarray(converter.reformat(image, format="rgb24").to_ndarray(), np.uint8)
-                    image = shown.geometry.apply(image)
-                report.resized += size is not None and size != image.shape[:2]
-                size = image.shape[:2]
-                yield Frame(index, time_s, image, self._name)
+                    picture = developer.picture(image, shown.geometry)
+                else:
+                    picture = RgbPicture(image)
+                report.resized += size is not None and size != picture.shape
+                size = picture.shape
+                yield Frame(index, time_s, picture, self._name)
         finally:
             self._end(run)
             reader.join(timeout=2.0)  # one that waits for a silent source ends with the process

@@ -12,6 +12,9 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+import cv2
+
+from affectkit.engines import usable_cores
 from affectkit.errors import AffectKitError
 from affectkit.jobs import Interrupted, Job, Outcome, run_job
 from affectkit.predictor import Predictor
@@ -39,11 +42,6 @@ class _Worker:
     job: Job | None = None
 
 
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def run_jobs(jobs: Sequence[Job], work: Work, processes: int) -> Iterator[tuple[Job, Outcome | str, str]]:
     """Run all jobs, and say of each, in the order in which they end, what came of it.
 
@@ -56,7 +54,7 @@ def run_jobs(jobs: Sequence[Job], work: Work, processes: int) -> Iterator[tuple[
     waiting = deque(jobs)
     tries: dict[Job, int] = {}
     context = multiprocessing.get_context("spawn")
-    threads = max(1, cores() // processes)
+    threads = max(1, usable_cores() // processes)
 
     def start() -> _Worker:
         ours, theirs = context.Pipe()
@@ -120,6 +118,7 @@ def run_jobs(jobs: Sequence[Job], work: Work, processes: int) -> Iterator[tuple[
 def _serve(connection: Connection, work: Work) -> None:
     """In a process: take jobs until there is none left."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
+    cv2.setNumThreads(1)  # as in cli.predict
     try:
         try:
             predictor = Predictor(**work.predictor)

@@ -23,6 +23,7 @@ from scipy.optimize import linear_sum_assignment
 from affectkit.engines import open_engine
 from affectkit.faces.mtcnn import Mtcnn
 from affectkit.faces.tracking import Tracker, iou
+from affectkit.picture import RgbPicture
 from affectkit.predictor import FACE_WEIGHTS
 from affectkit.types import Detection, Frame, UInt8
 from affectkit.video import open_source, read_image
@@ -190,7 +191,7 @@ def measure(scene: Scene, heads: list[Person], mtcnn: Mtcnn, show: Path | None) 
     if show is not None:
         writer = cv2.VideoWriter(str(show), cv2.VideoWriter_fourcc(*"mp4v"), FPS, (WIDTH, HEIGHT))
     for i, (image, truth) in enumerate(render(scene, heads)):
-        faces = tracker.update(Frame(i, i / FPS, image, "scene")).faces
+        faces = tracker.update(Frame(i, i / FPS, RgbPicture(image), "scene")).faces
         overlap = np.zeros((len(truth), len(faces)))
         for r, c in np.ndindex(*overlap.shape):
             overlap[r, c] = iou(truth[r][1], faces[c].detection.box)  # type: ignore[arg-type]

@@ -5,6 +5,9 @@
     python scripts/convert_mtcnn.py mtcnn_wheel/mtcnn/assets/weights affectkit/faces/weights
 
 Only the weight files are read: importing `mtcnn` would import TensorFlow.
+
+The graphs compute what the original computes, arranged so that ONNX Runtime does it fast: its PRelu takes as long as
+all convolutions together, so there is none.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ class Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self.count = 0
+        self.order: np.ndarray | None = None
 
     def take(self) -> np.ndarray:
         return self.weights.pop(0)
@@ -45,17 +49,52 @@ class Graph:
         self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
 
-    def conv(self, x: str, *, first: bool = False) -> str:
+    def take_conv(self) -> tuple[np.ndarray, np.ndarray]:
+        """Kernel (out, in, height, width) and bias."""
         kernel, bias = self.take(), self.take()
-        if first:
-            # pixels are (x - 127.5) / 128; no convolution pads, so the first one can hold that exactly
-            bias = bias - kernel.sum((0, 1, 2)) * np.float32(127.5 / 128)
-            kernel = kernel / np.float32(128)
-        return self.add("Conv", [x, self.constant(kernel.transpose(3, 2, 0, 1)), self.constant(bias)])
+        order, self.order = self.order, None
+        kernel = kernel.transpose(3, 2, 0, 1)
+        return (kernel if order is None else kernel[:, order]), bias
+
+    def conv(self, x: str, output: str | None = None) -> str:
+        kernel, bias = self.take_conv()
+        return self.add("Conv", [x, self.constant(kernel), self.constant(bias)], output)
 
     def prelu(self, x: str, *, dense: bool = False) -> str:
+        """The larger of x and its multiple, which PReLU is for slopes up to 1."""
         slope = self.take().reshape(-1)
-        return self.add("PRelu", [x, self.constant(slope if dense else slope[:, None, None])])
+        assert (slope <= 1).all()
+        multiple = self.add("Mul", [x, self.constant(slope if dense else slope[:, None, None])])
+        return self.add("Max", [x, multiple])
+
+    def first(self, x: str, size: int) -> str:
+        """First convolution, PReLU and pooling, with the PReLU after the pooling, on a quarter of the values.
+
+        Where the slope a is not negative PReLU rises, and it does not matter which comes first. Where it is, it is
+        max(x, a x), and pooling that is the larger of pooling either: the convolution gives both.
+        """
+        kernel, bias = self.take_conv()
+        # pixels are (x - 127.5) / 128; no convolution pads, so the first one can hold that exactly
+        bias = bias - kernel.sum((1, 2, 3)) * np.float32(127.5 / 128)
+        kernel = kernel / np.float32(128)
+        slope = self.take().reshape(-1)
+        falling, rising = np.flatnonzero(slope < 0), np.flatnonzero(slope >= 0)
+        factors = np.concatenate([np.ones(len(slope), np.float32), slope[falling]])
+        rows = np.concatenate([falling, rising, falling])
+        factors = factors.astype(np.float32)
+        both = self.constant(kernel[rows] * factors[:, None, None, None]), self.constant(bias[rows] * factors)
+        pooled = self.pool(self.add("Conv", [x, *both]), size, ceil=True)
+        sizes = self.constant(np.array([len(falling), len(rising), len(falling)], np.int64))
+        self.count += 1
+        parts = [f"t{self.count}_{k}" for k in range(3)]
+        self.nodes.append(helper.make_node("Split", [pooled, sizes], parts, axis=1))
+        larger = self.add("Max", [parts[0], parts[2]])
+        # a x + (1 - a) max(x, 0), which holds for slopes over 1 too
+        a = slope[rising][:, None, None]
+        whole = self.add("Mul", [parts[1], self.constant(a)])
+        positive = self.add("Mul", [self.add("Relu", [parts[1]]), self.constant(1 - a)])
+        self.order = np.concatenate([falling, rising])  # in which the next convolution is given the channels
+        return self.add("Concat", [larger, self.add("Add", [whole, positive])], axis=1)
 
     def pool(self, x: str, size: int, *, ceil: bool) -> str:
         return self.add("MaxPool", [x], kernel_shape=[size, size], strides=[2, 2], ceil_mode=int(ceil))
@@ -71,11 +110,18 @@ class Graph:
         """The original swaps height and width before its first dense layer: (N, W, H, C), flattened."""
         return self.add("Flatten", [self.add("Transpose", [x], perm=[0, 3, 2, 1])])
 
-    def probability(self, logits: str, axis: int) -> str:
-        """Probability of the second class of two."""
-        both = self.add("Softmax", [logits], axis=axis)
-        index = self.constant(np.array(1, np.int64))
-        return self.add("Gather", [both, index], "probability", axis=axis)
+    def probability(self, x: str, *, dense: bool = False) -> str:
+        """Probability of the second class of two: the sigmoid of how much larger its logit is."""
+        if dense:
+            kernel, bias = self.take(), self.take()
+            difference = self.constant(kernel[:, 1:] - kernel[:, :1]), self.constant(bias[1:] - bias[:1])
+            logit = self.add("Gemm", [x, *difference])
+        else:
+            kernel, bias = self.take_conv()
+            difference = self.constant(kernel[1:] - kernel[:1]), self.constant(bias[1:] - bias[:1])
+            logit = self.add("Conv", [x, *difference])
+        axis = self.constant(np.array([1], np.int64))
+        return self.add("Squeeze", [self.add("Sigmoid", [logit]), axis], "probability")
 
     def model(self, name: str, size: int | None, outputs: dict[str, list[Any]]) -> onnx.ModelProto:
         assert not self.weights, f"{name}: {len(self.weights)} arrays left over"
@@ -95,37 +141,35 @@ class Graph:
 
 def pnet(weights: list[Any]) -> onnx.ModelProto:
     g = Graph(weights)
-    x = g.prelu(g.conv(g.start(), first=True))
-    x = g.pool(x, 2, ceil=True)
+    x = g.first(g.start(), 2)
     x = g.prelu(g.conv(x))
     x = g.prelu(g.conv(x))
-    kernel, bias = g.constant(g.take().transpose(3, 2, 0, 1)), g.constant(g.take())
-    g.add("Conv", [x, kernel, bias], "offsets")
-    g.probability(g.conv(x), axis=1)
+    g.conv(x, "offsets")
+    g.probability(x)
     return g.model("pnet", None, {"probability": ["n", "rows", "columns"], "offsets": ["n", 4, "rows", "columns"]})
 
 
 def rnet(weights: list[Any]) -> onnx.ModelProto:
     g = Graph(weights)
-    x = g.pool(g.prelu(g.conv(g.start(), first=True)), 3, ceil=True)
+    x = g.first(g.start(), 3)
     x = g.pool(g.prelu(g.conv(x)), 3, ceil=False)
     x = g.prelu(g.conv(x))
     x = g.prelu(g.dense(g.flatten(x)), dense=True)
     g.dense(x, "offsets")
-    g.probability(g.dense(x), axis=1)
+    g.probability(x, dense=True)
     return g.model("rnet", 24, {"probability": ["n"], "offsets": ["n", 4]})
 
 
 def onet(weights: list[Any]) -> onnx.ModelProto:
     g = Graph(weights)
-    x = g.pool(g.prelu(g.conv(g.start(), first=True)), 3, ceil=True)
+    x = g.first(g.start(), 3)
     x = g.pool(g.prelu(g.conv(x)), 3, ceil=False)
     x = g.pool(g.prelu(g.conv(x)), 2, ceil=True)
     x = g.prelu(g.conv(x))
     x = g.prelu(g.dense(g.flatten(x)), dense=True)
     g.dense(x, "offsets")
     g.dense(x, "points")
-    g.probability(g.dense(x), axis=1)
+    g.probability(x, dense=True)
     return g.model("onet", 48, {"probability": ["n"], "offsets": ["n", 4], "points": ["n", 10]})
 
 

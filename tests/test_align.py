@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from affectkit.align import crop_face, fit_aligned, similarity, to_channels, warp
+from affectkit.align import crop_face, fit_aligned, similarity
+from affectkit.picture import to_channels, warp
 from affectkit.spec import InputSpec
 
 SPEC = InputSpec(64, 1, "tight")

@@ -63,7 +63,7 @@ def test_predict_writes_table_meta_and_video(run_cli: Cli, astronaut: Path) -> N
     assert [float(r["timestamp"]) for r in table] == pytest.approx([i / 25 for i in range(0, 25, 2)])
     assert table[0]["AU12_std"] == "" and float(table[0]["expression_entropy"]) > 0
     meta = json.loads(Path("a.csv.meta.json").read_text())
-    assert meta["model"]["name"] == "lite" and len(meta["model"]["sha256"]["frame.onnx"]) == 64
+    assert meta["model"]["name"] in ("lite", "lite-int8") and len(meta["model"]["sha256"]["frame.onnx"]) == 64
     assert meta["device"] == "cpu" and meta["detector"]["name"] == "mtcnn" and meta["complete"] is True
     assert meta["frames"]["in_table"] == 13 and meta["frames"]["without_face"] == 0 and meta["rotation_deg"] == 0
     assert set(meta["au_thresholds"]) == {"AU01", "AU02", "AU04", "AU06", "AU12", "AU15", "AU20", "AU25"}
@@ -309,7 +309,7 @@ def test_models(run_cli: Cli) -> None:
     assert code == 0 and "trained on" in out and "FER+" in out and "# " in out
     code, out, _ = run_cli("models", "show", "lite", "--json")
     assert code == 0 and json.loads(out)["name"] == "lite"
-    assert run_cli("models", "verify") == (0, "lite: ok\nlite-ensemble: ok\nlite-temporal: ok\n", "")
+    assert run_cli("models", "verify") == (0, "lite: ok\nlite-ensemble: ok\nlite-int8: ok\nlite-temporal: ok\n", "")
 
 
 def test_doctor(run_cli: Cli) -> None:

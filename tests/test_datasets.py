@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from affectkit.errors import MissingDependency, OutputError, SourceError
+from affectkit.picture import RgbPicture
 from affectkit.train.data import read_manifest_splits
 from affectkit.train.datasets import afew_va, aff_wild2, blendshapes, disfa, expw, open_sets
 from affectkit.train.datasets.crops import box_crop, paper_crop, paper_matrix
@@ -139,7 +140,7 @@ def test_disfa(tmp_path: Path) -> None:
 
     def frames_of(path: Path) -> list[Frame]:
         assert path.name == "LeftVideoSN001_comp.avi"
-        return [Frame(i, i / 20, np.full((120, 100, 3), 10 * i, np.uint8), "v") for i in range(4)]
+        return [Frame(i, i / 20, RgbPicture(np.full((120, 100, 3), 10 * i, np.uint8)), "v") for i in range(4)]
 
     def find_points(image: UInt8) -> Array | None:
         return None if image[0, 0, 0] == 10 else POINTS

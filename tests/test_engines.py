@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -140,18 +141,59 @@ def test_the_fake_remembers_what_it_was_asked(tiny: Path) -> None:
     assert engine.calls[0]["x"].tolist() == [1, 1]
 
 
-def test_sessions_are_shared_and_let_go(tiny: Path) -> None:
+def test_sessions_are_shared_and_let_go(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from affectkit.engines import ort
 
     before = len(ort._SESSIONS)
     first, second = (OrtEngine(tiny / "frame.onnx", device="cpu", threads=1) for _ in range(2))
+    in_parts = OrtEngine(tiny / "frame.onnx", device="cpu", threads=2)
+    assert first._session is second._session is in_parts._session, "a small network is run by one thread, or by several"
+    in_parts.close()
+    monkeypatch.setattr(ort, "SMALL_BYTES", 0)
     other = OrtEngine(tiny / "frame.onnx", device="cpu", threads=2)
-    assert first._session is second._session is not other._session
+    assert first._session is not other._session, "a large one is not"
     first.close()
     assert second.run({"faces": faces(2)})["au"].shape == (1, 2, 8)  # closing one does not take it from the other
     second.close()
     other.close()
     assert len(ort._SESSIONS) == before
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 32])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_parts_of_a_batch_answer_as_the_whole(tiny_ensemble: Path, count: int, threads: int) -> None:
+    whole, parts = (OrtEngine(tiny_ensemble / "frame.onnx", device="cpu", threads=n) for n in (1, threads))
+    want, got = (engine.run({"faces": faces(count)}) for engine in (whole, parts))
+    for name, values in want.items():
+        np.testing.assert_array_equal(got[name], values)
+    whole.close()
+    parts.close()
+
+
+def test_an_error_in_one_part_is_the_batch_s(tiny: Path) -> None:
+    engine = OrtEngine(tiny / "frame.onnx", device="cpu", threads=2)
+    session = engine._session
+
+    class Fails:
+        def run(self, names: object, inputs: dict[str, np.ndarray]) -> object:
+            if threading.current_thread() is not threading.main_thread():
+                raise RuntimeError("out of memory")
+            assert session is not None
+            return session.run(names, inputs)
+
+    engine._session = Fails()  # type: ignore[assignment]
+    with pytest.raises(EngineError, match="out of memory"):
+        engine.run({"faces": faces(4)})
+    engine.close()
+
+
+def test_sequences_are_not_cut_into_parts(tiny_temporal: Path) -> None:
+    engine = OrtEngine(tiny_temporal / "temporal.onnx", device="cpu", threads=2)
+    features = np.random.default_rng(0).normal(size=(1, 3, 8, 3, 4)).astype(np.float32)
+    width = next(iter(engine._inputs.values()))[1][-1]
+    features = np.resize(features, (1, 3, 8, 3, width))
+    assert engine._pool is None and engine.run({"features": features})["au"].shape == (1, 3, 8, 8)
+    engine.close()
 
 
 def test_a_changed_file_is_loaded_again(tiny: Path, tmp_path: Path) -> None:

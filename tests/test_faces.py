@@ -14,6 +14,7 @@ import pytest
 from affectkit.engines import open_engine
 from affectkit.faces.mtcnn import GREY, Mtcnn, cut_patches, nms, pyramid
 from affectkit.faces.tracking import Tracker, TrackingConfig, iou
+from affectkit.picture import RgbPicture
 from affectkit.predictor import FACE_WEIGHTS
 from affectkit.state import pack, unpack
 from affectkit.types import Detection, Frame, UInt8
@@ -91,7 +92,7 @@ def test_nms_by_hand() -> None:
 
 def test_patches_are_grey_outside_the_picture() -> None:
     image = np.zeros((50, 50, 3), np.uint8)
-    patch = cut_patches(image, np.array([[-24.0, -24.0, 23.0, 23.0]]), 48)[0]
+    patch = cut_patches(RgbPicture(image), np.array([[-24.0, -24.0, 23.0, 23.0]]), 48)[0]
     assert (patch[:20, :20] == GREY).all() and (patch[30:, 30:] == 0).all()
 
 
@@ -155,7 +156,7 @@ def detection(x: float, y: float, score: float = 0.99, size: float = 40) -> Dete
 def picture(number: int, level: int = 0) -> Frame:
     image = np.full((90, 160, 3), level, np.uint8)
     image[0, 0] = number
-    return Frame(number, number / 25, image, "clip")
+    return Frame(number, number / 25, RgbPicture(image), "clip")
 
 
 def ids(tracker: Tracker, count: int, level: Callable[[int], int] = lambda _: 0) -> list[list[int]]:
@@ -164,8 +165,36 @@ def ids(tracker: Tracker, count: int, level: Callable[[int], int] = lambda _: 0)
 
 def test_detects_every_kth_frame_and_follows_in_between() -> None:
     detector = Scripted(lambda i: [(10 + i, 10)])
-    assert ids(Tracker(detector, TrackingConfig(detect_every=6)), 20) == [[0]] * 20
+    assert ids(Tracker(detector, TrackingConfig(detect_every=6, settled_s=0)), 20) == [[0]] * 20
     assert detector.detections == [0, 6, 12, 18]
+
+
+def test_detects_seldom_while_nothing_happens_and_often_when_something_does() -> None:
+    """25 pictures a second, and half a second is 12.5 of them."""
+    detector = Scripted(lambda i: [(10, 10)] if i < 60 else [(10, 10), (110, 40)] if i < 75 else [(10, 10)])
+    seen = ids(Tracker(detector, TrackingConfig(detect_every=6)), 100)
+    assert detector.detections[:6] == [0, 6, 12, 25, 38, 51]
+    assert seen[63] == [0] and seen[64] == [0, 1], "who comes in is seen half a second later at most"
+    assert detector.detections[6:9] == [64, 70, 75], "often after that, and at once when somebody is gone"
+    after = [b - a for a, b in zip(detector.detections[8:], detector.detections[9:], strict=False)]
+    assert set(after) <= {1, 6}, "who is gone may come back"
+
+
+def test_every_second_look_is_a_glance_where_it_overlooks_nobody() -> None:
+    class Glancing(Scripted):
+        glance_from_px = 40.0
+        glances: list[int]
+
+        def glance(self, image: UInt8) -> list[Detection]:
+            self.glances.append(int(image[0, 0, 0]))
+            return self._all(image)
+
+    for size, glances in ((40.0, [12, 38]), (39.0, [])):
+        detector = Glancing(lambda _: [(10, 10)])
+        detector.glances = []
+        detector._all = lambda image, size=size: [detection(10, 10, size=size)]  # type: ignore[method-assign, misc]
+        assert ids(Tracker(detector, TrackingConfig(detect_every=6)), 50) == [[0]] * 50
+        assert detector.glances == glances
 
 
 def test_detects_at_once_when_a_face_is_lost_or_none_is_there() -> None:
@@ -176,7 +205,7 @@ def test_detects_at_once_when_a_face_is_lost_or_none_is_there() -> None:
 
 def test_frames_left_out_count_as_distance() -> None:
     detector = Scripted(lambda i: [(10 + i, 10)])
-    tracker = Tracker(detector, TrackingConfig(detect_every=6))
+    tracker = Tracker(detector, TrackingConfig(detect_every=6, settled_s=0))
     assert [[f.track_id for f in tracker.update(picture(i)).faces] for i in range(0, 60, 4)] == [[0]] * 15
     assert detector.detections == [0, 8, 16, 24, 32, 40, 48, 56]
 
@@ -247,7 +276,7 @@ class Painted(Scripted):
             face = cv2.resize(texture, (40, 40), interpolation=cv2.INTER_CUBIC)
             image[int(y) : int(y) + 40, int(x) : int(x) + 40] = face
         image[0, 0] = i % 256
-        return Frame(i, i / 25, image, "clip")
+        return Frame(i, i / 25, RgbPicture(image), "clip")
 
     def _all(self, image: UInt8) -> list[Detection]:
         people = list(self._people(int(image[0, 0, 0])).values())
@@ -308,7 +337,7 @@ def test_a_cut_back_to_the_same_shot_brings_the_ids_back() -> None:
             if 20 <= i < 40:
                 image = frame.image.copy()
                 image[image == 90] = 240
-                return Frame(i, i / 25, image, "clip")
+                return Frame(i, i / 25, RgbPicture(image), "clip")
             return frame
 
     detector = Shots(people)
@@ -340,14 +369,14 @@ def test_pictures_of_a_folder_are_each_looked_at() -> None:
     """The same backdrop, and somebody else beside from the second one on."""
     detector = Scripted(lambda i: [(10, 10)] if i == 0 else [(10, 10), (90, 40)])
     tracker = Tracker(detector)
-    frames = [Frame(i, math.nan, picture(i).image, f"{i}.png") for i in range(5)]
+    frames = [Frame(i, math.nan, picture(i).picture, f"{i}.png") for i in range(5)]
     assert [len(tracker.update(frame).faces) for frame in frames] == [1, 2, 2, 2, 2]
 
 
 def test_a_new_size_is_a_new_shot() -> None:
     tracker = Tracker(Scripted(lambda i: [(10, 10)]))
     tracker.update(picture(0))
-    large = Frame(1, 0.04, np.full((180, 320, 3), 0, np.uint8), "clip")
+    large = Frame(1, 0.04, RgbPicture(np.full((180, 320, 3), 0, np.uint8)), "clip")
     assert tracker.update(large).cut
 
 

@@ -13,6 +13,7 @@ from synthetic import grey_frames, write_clip
 
 from affectkit.errors import OutputError
 from affectkit.people import CAPTION_PX, MOST_PEOPLE, THUMB_PX, ContactSheet
+from affectkit.picture import RgbPicture
 from affectkit.state import pack, unpack
 from affectkit.types import Detection, Frame, TrackedFace, TrackedFrame
 
@@ -27,7 +28,7 @@ def seen(index: int, levels: dict[int, int], size: float = 40, *, timed: bool = 
         image[20 : 20 + int(size), 20 + 100 * k : 20 + 100 * k + int(size)] = brightness
         points = np.full((5, 2), np.nan, np.float32)
         faces.append(TrackedFace(track, Detection((20 + 100 * k, 20, size, size), 0.99, points)))
-    return TrackedFrame(Frame(index, index / 25 if timed else math.nan, image, "clip"), tuple(faces))
+    return TrackedFrame(Frame(index, index / 25 if timed else math.nan, RgbPicture(image), "clip"), tuple(faces))
 
 
 def centre(sheet: np.ndarray, cell: int) -> int:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import gc
 import math
+import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from make_tiny_model import expected
@@ -13,6 +17,7 @@ from synthetic import grey_frames, write_clip
 from affectkit import FakeEngine, Predictor, open_source
 from affectkit.align import crop_face
 from affectkit.errors import EngineError, ModelError, SourceError
+from affectkit.predictor import _in_precision
 from affectkit.types import Array, Detection, FrameResult, UInt8
 
 
@@ -47,6 +52,82 @@ def test_stream_gives_every_frame_in_order_with_known_answers(predictor: Predict
         m = (20 + 2 * i) / 255
         assert face.affect.action_units["AU01"] == pytest.approx(1 / (1 + math.exp(-4 * m)), abs=0.01)
         assert face.track_id == 0 and result.image is None and result.name == str(clip)
+
+
+@pytest.mark.parametrize("source", ["clip", "folder"])
+def test_side_by_side_gives_what_one_after_the_other_gives(
+    tiny: Path, astronaut: Path, tmp_path: Path, source: str
+) -> None:
+    """One thread is the plain way: every stage asks the one before, and nothing is computed ahead."""
+    path = astronaut
+    if source == "folder":
+        for frame in open_source(astronaut).frames(every=9):
+            cv2.imwrite(str(tmp_path / f"{frame.index}.png"), frame.image[:, :, ::-1])
+        path = tmp_path
+    answers = []
+    for threads in (1, 2, 4):
+        with Predictor(tiny, threads=threads, batch_size=16) as predictor:
+            answers.append(predictor.predict(path))
+    for other in answers[1:]:
+        assert other.columns.keys() == answers[0].columns.keys()
+        for name, values in answers[0].columns.items():
+            np.testing.assert_array_equal(other.columns[name], values)
+
+
+def test_a_stream_that_is_let_go_leaves_no_threads(tiny: Path, astronaut: Path) -> None:
+    with Predictor(tiny, threads=2, batch_size=4) as predictor:
+        results = predictor.stream(astronaut)
+        assert next(results).index == 0
+        del results
+        gc.collect()
+        for _ in range(200):
+            if not any(thread.name == "affectkit ahead" for thread in threading.enumerate()):
+                return
+            time.sleep(0.01)
+    raise AssertionError("threads go on")
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "fast", "cuda", "taken"),
+    [
+        ("auto", "auto", True, False, "lite-int8"),
+        ("auto", "cpu", True, True, "lite-int8"),
+        ("auto", "auto", True, True, "lite"),
+        ("auto", "cuda", True, True, "lite"),
+        ("auto", "cpu", False, False, "lite"),
+        ("fp32", "cpu", True, False, "lite"),
+        ("int8", "cpu", False, False, "lite-int8"),
+    ],
+)
+def test_int8_where_the_cpu_is_made_for_it(
+    monkeypatch: pytest.MonkeyPatch, precision: str, device: str, fast: bool, cuda: bool, taken: str
+) -> None:
+    monkeypatch.setattr("affectkit.predictor.multiplies_bytes_fast", lambda: fast)
+    monkeypatch.setattr("affectkit.predictor.may_use_cuda", lambda: cuda)
+    assert _in_precision("lite", precision, device) == taken
+
+
+def test_precisions_that_are_not_there(tiny: Path) -> None:
+    assert _in_precision(tiny, "auto", "cpu") == tiny and _in_precision(tiny, "fp32", "cpu") == str(tiny)
+    with pytest.raises(ModelError, match=r"computes in fp32, and has no int8 copy; .*--precision int8"):
+        Predictor(tiny, precision="int8")
+    with pytest.raises(ModelError, match="lite-int8: computes in int8, and has no fp32 copy"):
+        Predictor("lite-int8", precision="fp32")
+    with pytest.raises(ValueError, match="auto, fp32, fp16, int8, got 'int4'"):
+        Predictor(tiny, precision="int4")
+
+
+def test_the_int8_copy_decides_as_the_original(astronaut: Path) -> None:
+    tables = []
+    for precision in ("fp32", "int8"):
+        with Predictor(precision=precision) as predictor:
+            assert predictor.describe()["model"]["precision"] == precision
+            tables.append(predictor.predict(astronaut).columns)
+    one, other = tables
+    agree = np.mean([a == b for a, b in zip(one["expression"], other["expression"], strict=True)])
+    assert agree >= 0.97
+    for name in ("AU12", "AU25", "happiness", "valence", "arousal"):
+        np.testing.assert_allclose(np.asarray(other[name], float), np.asarray(one[name], float), atol=0.12)
 
 
 def test_stream_is_lazy(predictor: Predictor) -> None:

@@ -14,7 +14,7 @@ from synthetic import edit_spec
 
 from affectkit import models
 from affectkit.errors import ModelError
-from affectkit.export.verify import verify
+from affectkit.export.verify import problems, verify
 from affectkit.predictor import Predictor
 from affectkit.spec import FORMAT_VERSION, TEMPLATES, InputSpec, ModelSpec, TemporalSpec
 
@@ -133,10 +133,12 @@ def test_an_order_of_labels_of_its_own(tiny: Path, copy: Path) -> None:
 
 @pytest.mark.parametrize("name", models.embedded_names())
 def test_embedded_models_reproduce_torch(name: str) -> None:
-    """Golden outputs within 1e-4 of the largest value, and everything the card promises is there."""
+    """Golden outputs within 1e-4 of the largest value (int8: within its tolerance), and the card is there."""
     folder = models.load(name)
-    for parity in verify(folder, device="cpu"):
-        assert parity.relative <= 1e-4, parity
+    parity = verify(folder, device="cpu")
+    assert problems(parity, folder.spec.precision) == []
+    if folder.spec.precision == "fp32":
+        assert all(one.relative <= 1e-4 for one in parity), parity
     assert (folder.path / "MODEL_CARD.md").stat().st_size > 1000
     assert "MODEL_CARD.md" in folder.spec.files
 

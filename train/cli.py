@@ -20,8 +20,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from affectkit.models import sha256
 from affectkit.train.data import AUGMENTATIONS, FaceSet, in_videos
 from affectkit.train.evaluate_cli import calibrate, distribution, evaluate, predict
-from affectkit.train.loop import TrainConfig, load_temporal, train, write_average
-from affectkit.train.networks import MultitaskCNN, MultitaskCNNRNN, NetworkConfig, multiply_adds
+from affectkit.train.loop import TrainConfig, load_temporal, taught_clean, train, write_average
+from affectkit.train.networks import MultitaskCNN, MultitaskCNNRNN, NetworkConfig, Outputs, multiply_adds
 from affectkit.train.options import (
     EXISTING,
     cnn_options,
@@ -62,6 +62,13 @@ def teacher(run: Path, resume: bool, **options: Any) -> None:
     multiple=True,
     help="Run or checkpoint of the teacher, or a model such as lite; repeat it for an ensemble.",
 )
+@click.option(
+    "--shown",
+    type=click.Choice(["disturbed", "clean"]),
+    default="disturbed",
+    show_default=True,
+    help="What the teachers see: what the student sees, or the faces without disturbance, asked once (faster).",
+)
 @click.option("--count", type=click.IntRange(min=1), default=5, show_default=True, help="Number of students.")
 @click.option(
     "--start",
@@ -80,6 +87,7 @@ def students(
     networks = [network for named, _ in given for network in named]
     digests = tuple(digest for _, named in given for digest in named)
     origins, begun = cnns_of(start, dev_set) if start is not None else ([], [])
+    taught = None
     for k in range(count):
         config = dataclasses.replace(config_of({**options, "seed": seed + 1 + k}), teachers=digests)
         for path, (named, _) in zip(teachers, given, strict=True):
@@ -89,8 +97,20 @@ def students(
             config = dataclasses.replace(config, start=begun[k % len(origins)])
             if origin.config != config.network:
                 raise click.UsageError(f"--start {start}: is another network than the one to train: {origin.config}")
+        if config.shown == "clean" and taught is None:
+            click.echo("asking the teachers", err=True)
+            taught = taught_clean(networks, train_set, config)
         click.echo(f"student {k}", err=True)
-        _train(config, train_set, dev_set, run / f"student_{k}", teachers=networks, start=origin, resume=resume)
+        _train(
+            config,
+            train_set,
+            dev_set,
+            run / f"student_{k}",
+            teachers=networks,
+            taught=taught,
+            start=origin,
+            resume=resume,
+        )
 
 
 @click.command()
@@ -215,8 +235,8 @@ def synthetic(
         if done % 250 == 0:
             click.echo(f"{done} sequences made", err=True)
 
-    with Predictor(cnn, temporal=False) as seeing, ExitStack() as opened:
-        taught_by = [opened.enter_context(Predictor(name, temporal=False)) for name in teachers]
+    with Predictor(cnn, temporal=False, precision="fp32") as seeing, ExitStack() as opened:
+        taught_by = [opened.enter_context(Predictor(name, temporal=False, precision="fp32")) for name in teachers]
         common: dict[str, Any] = {"length": sequence_length, "severities": severities, "on_sequence": tell}
         dev = make_features(dev_set, seeing, taught_by, count=dev_sequences, seed=seed + 1, **common)
         made = make_features(train_set, seeing, taught_by, count=sequences, seed=seed, **common)
@@ -292,6 +312,7 @@ def _train(
     teachers: Sequence[MultitaskCNN | MultitaskCNNRNN] = (),
     start: MultitaskCNN | None = None,
     cnn: MultitaskCNN | None = None,
+    taught: Outputs | None = None,
     resume: bool,
 ) -> None:
     """Train one network with its progress on stderr; its report on the dev part goes to stdout."""
@@ -320,7 +341,16 @@ def _train(
 
         try:
             report = train(
-                config, train_set, dev_set, run, teachers=teachers, start=start, cnn=cnn, resume=resume, on_step=on_step
+                config,
+                train_set,
+                dev_set,
+                run,
+                teachers=teachers,
+                start=start,
+                cnn=cnn,
+                taught=taught,
+                resume=resume,
+                on_step=on_step,
             )
         except KeyboardInterrupt:
             click.echo(f"interrupted; {run} is kept: give --resume to go on with it", err=True)

@@ -20,8 +20,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from affectkit.align import face_matrix, similarity, to_channels, warp
+from affectkit.align import face_matrix, similarity
 from affectkit.errors import SourceError
+from affectkit.picture import to_channels, warp
 from affectkit.spec import InputSpec
 from affectkit.train.balance import ClassUniformSampler, EpochSampler, Index, MlRosSampler, VaHistogramSampler
 from affectkit.train.datasets.manifest import AU_COLUMNS, read_manifest
@@ -491,6 +492,7 @@ class Batch:
 
     faces: torch.Tensor  # (N, S, S, C) uint8; sequences: (B, T, S, S, C)
     labels: Labels
+    rows: torch.Tensor | None = None  # (N,) which rows of the set they are; None: sequences
 
 
 Drawing = Literal["mixed", "per-task"]
@@ -596,7 +598,8 @@ def batches(
             torch.cat([part.au for part in parts]),
             torch.cat([part.va for part in parts]),
         )
-        yield Batch(torch.from_numpy(np.stack(crops)), labels)
+        rows = torch.from_numpy(np.concatenate([rows for _, rows in plan[step]]))
+        yield Batch(torch.from_numpy(np.stack(crops)), labels, rows)
 
 
 def labels_of(faces: FaceSet, rows: Index, task: str | None = None) -> Labels:

@@ -33,6 +33,11 @@ def teach(teachers: Sequence[nn.Module], faces: Tensor) -> Outputs:
     )
 
 
+def rows_of(answers: Outputs, rows: Tensor) -> Outputs:
+    """The answers to some of the faces."""
+    return Outputs(answers.expression[rows], answers.au[rows], answers.va[rows], answers.features[rows])
+
+
 def kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """(N,) Kullback-Leibler divergence of softmax(teacher / T) from softmax(student / T) over the last axis."""
     log_s, log_t = F.log_softmax(student / temperature, -1), F.log_softmax(teacher / temperature, -1)

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from affectkit import models
 from affectkit.errors import SourceError
 from affectkit.predictor import Predictor
 from affectkit.readout import read_out
@@ -75,7 +76,8 @@ def ask(model: str | os.PathLike[str], faces: FaceSet, *, device: str = "auto") 
     runs = checkpoints_of(model)
     if runs:
         return _ask_runs(runs, faces, "cuda" if device.startswith("cuda") else "cpu")
-    with Predictor(model, device=device, batch_size=128) as predictor:
+    precision = models.read_spec(models.find(model)).precision  # the very model that was named
+    with Predictor(model, device=device, batch_size=128, precision=precision) as predictor:
         spec = predictor.spec
         if spec.temporal is not None:
             return Answers(spec, _ask_sequences(predictor, faces))

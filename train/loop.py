@@ -30,7 +30,7 @@ from affectkit.spec import InputSpec
 from affectkit.train import metrics
 from affectkit.train.calibrate import fit_temperature, fit_thresholds
 from affectkit.train.data import Augmentation, Batch, Drawing, FaceSet, batches, cut, plan_epoch
-from affectkit.train.distill import student_loss, teach
+from affectkit.train.distill import rows_of, student_loss, teach
 from affectkit.train.journal import Journal
 from affectkit.train.losses import Labels, decode_va, supervised
 from affectkit.train.networks import TASKS, MultitaskCNN, MultitaskCNNRNN, NetworkConfig, Outputs
@@ -68,6 +68,9 @@ class TrainConfig:
     """Of the loss of a labelled task, the rest is distillation; only with teachers."""
     teachers: tuple[str, ...] = ()
     """sha256 of the teachers' checkpoints, so that a run is resumed with the same ones."""
+    shown: Literal["disturbed", "clean"] = "disturbed"
+    """What the teachers see: the very faces that the student sees, or, once for the whole run, those without
+    disturbance; then the student learns to see through it, and a step costs nothing for the teachers."""
     seed: int = 0
     bf16: bool = False
     """Convolutions in bfloat16; two to three times as fast on CPUs with AMX and on GPUs."""
@@ -127,6 +130,22 @@ def logits_of(network: nn.Module, faces: FaceSet, spec: InputSpec, *, batch_size
         for task, part in parts.items():
             part.append(getattr(outputs, task).cpu().numpy())
     return {task: np.concatenate(part) for task, part in parts.items()}
+
+
+@torch.no_grad()
+def taught_clean(
+    teachers: Sequence[nn.Module], faces: FaceSet, config: TrainConfig, *, batch_size: int = 256
+) -> Outputs:
+    """What teachers together say of every face of a set without disturbance; N rows, on the CPU."""
+    device, spec = torch.device(config.device), config.input_spec()
+    ready = [teacher.to(device).eval() for teacher in teachers]
+    parts: list[Outputs] = []
+    for start in range(0, len(faces), batch_size):
+        rows = range(start, min(start + batch_size, len(faces)))
+        crops = torch.from_numpy(np.stack([cut(faces.image(i), faces.landmarks[i], spec) for i in rows]))
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
+            parts.append(_float(teach(ready, crops.to(device))))
+    return Outputs(*(torch.cat([getattr(p, name) for p in parts]).float().cpu() for name in (*TASKS, "features")))
 
 
 def decode(logits: dict[str, Array], *, temperature: float = 1.0) -> dict[str, Array]:
@@ -263,6 +282,7 @@ def train(
     teachers: Sequence[nn.Module] = (),
     start: nn.Module | None = None,
     cnn: MultitaskCNN | None = None,
+    taught: Outputs | None = None,
     resume: bool = False,
     on_step: Callable[[int, int, dict[str, float]], None] | None = None,
 ) -> dict[str, Any]:
@@ -276,10 +296,14 @@ def train(
         teachers: networks whose averaged answers the run learns from beside the labels; none: stage 1.
         start: a network of the same configuration whose weights the run starts from, instead of fresh ones.
         cnn: the frozen CNN under the recurrent heads; with it, and ``config.sequence_length``, a CNN-RNN is trained.
+        taught: with ``config.shown`` "clean", what :func:`taught_clean` gave for these teachers and this set, where
+            several runs share it; None: it is asked for here.
         on_step: called with (step, steps in all, losses of this step).
     """
     if (cnn is None) != (config.sequence_length == 0):
         raise ValueError("a CNN-RNN needs both a CNN and a sequence length, a CNN neither")
+    if config.shown == "clean" and (config.sequence_length or not teachers):
+        raise ValueError("only students of a CNN can learn from what teachers say of clean faces")
     run.mkdir(parents=True, exist_ok=True)
     device = torch.device(config.device)
     if device.type == "cuda":
@@ -291,6 +315,8 @@ def train(
         network.load_state_dict(start.state_dict())
     average = copy.deepcopy(network) if config.ema > 0 else network
     frozen = [_compiled(teacher.to(device).eval().requires_grad_(False), config) for teacher in teachers]
+    if config.shown == "clean" and taught is None:
+        taught = taught_clean(frozen, train_set, config)
     stepped = _compiled(network, config)
     optimizer = _optimizer(config, network)
     steps_per_epoch = _steps_per_epoch(config, train_set)
@@ -338,7 +364,17 @@ def train(
                         at.sums = {}
                     at.evaluated = False
                     stream = _epoch(
-                        config, network, stepped, average, frozen, optimizer, train_set, epoch, first, steps_per_epoch
+                        config,
+                        network,
+                        stepped,
+                        average,
+                        frozen,
+                        optimizer,
+                        train_set,
+                        epoch,
+                        first,
+                        steps_per_epoch,
+                        taught if config.shown == "clean" else None,
                     )
                     while True:
                         whole = False
@@ -556,10 +592,12 @@ def _epoch(
     epoch: int,
     first: int,
     steps_per_epoch: int,
+    answers: Outputs | None,
 ) -> Iterator[dict[str, float]]:
     """The steps of one epoch from batch ``first`` on; yields the losses of each.
 
-    ``stepped`` is ``network``, compiled or not: what the faces go through.
+    ``stepped`` is ``network``, compiled or not: what the faces go through. ``answers`` are those of the teachers to
+    every face of the set; None: they are shown the batch.
     """
     device = next(network.parameters()).device
     step, total_steps = epoch * steps_per_epoch + first, config.epochs * steps_per_epoch
@@ -570,7 +608,9 @@ def _epoch(
         faces = batch.faces.to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
             outputs = stepped(faces)
-            taught = teach(teachers, faces) if teachers else None
+            taught = teach(teachers, faces) if teachers and answers is None else None
+        if answers is not None and batch.rows is not None:
+            taught = Outputs(*(getattr(rows_of(answers, batch.rows), name).to(device) for name in (*TASKS, "features")))
         labels = Labels(*(getattr(batch.labels, name).to(device) for name in ("expression", "au", "va")))
         losses = _losses(config, _float(outputs), None if taught is None else _float(taught), labels)
         optimizer.zero_grad(set_to_none=True)

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from affectkit.align import similarity, to_channels, warp
+from affectkit.align import similarity
+from affectkit.picture import to_channels, warp
 from affectkit.spec import InputSpec
 from affectkit.train.data import FaceSet
 from affectkit.types import Array, UInt8

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from affectkit.engines.base import Engine
+from affectkit.engines.base import Engine, usable_cores
 from affectkit.engines.fake import FakeEngine
 from affectkit.engines.plans import Profile
 
-__all__ = ["Engine", "FakeEngine", "Profile", "check_device", "open_engine"]
+__all__ = ["Engine", "FakeEngine", "Profile", "check_device", "may_use_cuda", "open_engine", "usable_cores"]
 
 DEVICES = "auto, cpu, cuda, cuda:N, tensorrt, tensorrt:N, ort-tensorrt"
 
@@ -23,6 +23,17 @@ def check_device(device: str) -> str:
     if device in ("auto", "cpu", "cuda", "tensorrt", "ort-tensorrt") or re.fullmatch(r"(cuda|tensorrt):\d+", device):
         return device
     raise ValueError(f"device must be one of {DEVICES}, got {device!r}")
+
+
+def may_use_cuda() -> bool:
+    """Whether ``auto`` would try CUDA: the installed ONNX Runtime was built with it.
+
+    Raises:
+        MissingDependency: ONNX Runtime is not installed.
+    """
+    from affectkit.engines.ort import providers  # late: loads onnxruntime
+
+    return "CUDAExecutionProvider" in providers()
 
 
 def open_engine(

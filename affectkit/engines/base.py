@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -33,3 +34,8 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free the device's memory; the engine cannot be used after. Closing twice is fine."""
         ...
+
+
+def usable_cores() -> int:
+    """CPU cores that this process may use: all, or those it is bound to (`taskset`, `docker --cpuset-cpus`)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,10 +7,12 @@ import logging
 import threading
 import weakref
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from affectkit.engines.base import usable_cores
 from affectkit.engines.plans import cache_folder
 from affectkit.errors import DeviceUnavailable, EngineError, MissingDependency
 from affectkit.types import Array
@@ -27,6 +29,9 @@ log = logging.getLogger(__name__)
 _SESSIONS: weakref.WeakValueDictionary[tuple[object, ...], onnxruntime.InferenceSession] = weakref.WeakValueDictionary()
 """Sessions in use, by file and settings. They may be run from several threads, and weights are in memory once."""
 _SESSIONS_LOCK = threading.Lock()
+
+SMALL_BYTES = 32 << 20
+"""Networks under this size are computed by a thread each, larger ones by all threads together."""
 
 _DTYPES = {
     "tensor(uint8)": np.dtype(np.uint8),
@@ -81,8 +86,12 @@ class OrtEngine:
         # Threads that spin while they wait take the cores from decoding and drawing between two runs: 74 frames a
         # second with, 112 without, on two cores.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if threads is not None:
-            options.intra_op_num_threads = threads
+        # A small network is computed by one thread, and a batch in parts by several: two threads within each of its
+        # layers wait for each other (float32 1.9 times as fast as one thread, int8 1.2 times; in parts both 1.9).
+        threads = threads or usable_cores()
+        small = self._path.is_file() and self._path.stat().st_size < SMALL_BYTES
+        in_parts = threads > 1 and small and device in ("auto", "cpu")
+        options.intra_op_num_threads = 1 if in_parts else threads
         self._session: onnxruntime.InferenceSession | None = None
         if device == "auto":
             self._session, self._device = self._open_auto(options)
@@ -94,6 +103,17 @@ class OrtEngine:
             self._session, self._device = self._open_cuda(device, options)
         self._inputs = {i.name: (_DTYPES.get(i.type), i.shape) for i in self._session.get_inputs()}
         self._outputs = [o.name for o in self._session.get_outputs()]
+        self._batch_axes = self._find_batch_axes() if in_parts and self._device == "cpu" else None
+        self._pool = None if self._batch_axes is None else ThreadPoolExecutor(threads - 1, "affectkit network")
+        self._parts = threads
+
+    def _find_batch_axes(self) -> list[int] | None:
+        """Where in each output the batch lies; None where it cannot be cut into parts."""
+        assert self._session is not None
+        given = [i.shape for i in self._session.get_inputs()]
+        batch = given[0][0] if len(given) == 1 and given[0] else None
+        found = [o.shape.index(batch) if batch in o.shape else -1 for o in self._session.get_outputs()]
+        return found if isinstance(batch, str) and -1 not in found else None
 
     def _open(self, wanted: list[str | tuple[str, dict[str, str]]], options: object) -> onnxruntime.InferenceSession:
         """A session of this file with these providers; one that another engine of this process holds is shared."""
@@ -177,11 +197,31 @@ class OrtEngine:
             if self._device.startswith("cuda"):
                 answers = self._run_bound(inputs)
             else:
-                answers = self._session.run(self._outputs, dict(inputs))
+                answers = self._run_in_parts(inputs)
         except Exception as error:  # as above
             reason = str(error).strip().splitlines()[0]
             raise EngineError(f"{self._path}: ONNX Runtime failed: {reason}") from error
         return {name: np.asarray(answer) for name, answer in zip(self._outputs, answers, strict=True)}
+
+    def _run_in_parts(self, inputs: Mapping[str, Array]) -> list[Array]:
+        """Run a batch as several smaller ones at the same time, where that helps."""
+        session = self._session
+        assert session is not None
+        (name, faces), *others = inputs.items()
+        parts = min(self._parts, len(faces)) if self._pool is not None and not others else 1
+        if parts < 2 or self._pool is None or self._batch_axes is None:
+            return list(session.run(self._outputs, dict(inputs)))
+        first, *rest = np.array_split(faces, parts)
+        waiting = [self._pool.submit(session.run, self._outputs, {name: part}) for part in rest]
+        try:
+            answers = [session.run(self._outputs, {name: first})]
+        finally:  # whatever happens, nothing goes on in the background
+            concluded = [future.exception() for future in waiting]
+        for error in concluded:
+            if error is not None:
+                raise error
+        answers += [future.result() for future in waiting]
+        return [np.concatenate([answer[k] for answer in answers], axis=axis) for k, axis in enumerate(self._batch_axes)]
 
     def _run_bound(self, inputs: Mapping[str, Array]) -> list[Array]:
         """Run with inputs and outputs bound: each is copied once, and nothing waits in between."""
@@ -211,3 +251,5 @@ class OrtEngine:
     def close(self) -> None:
         """See :class:`affectkit.engines.Engine`."""
         self._session = None
+        if self._pool is not None:
+            self._pool.shutdown()

@@ -11,7 +11,10 @@ from affectkit.types import Detection, UInt8
 class Detector(Protocol):
     """Finds faces in one picture; keeps nothing from one picture to the next.
 
-    A detector may have an attribute ``min_score``: the score that a face needs to begin a track (default .9).
+    A detector may have an attribute ``min_score``: the score that a face needs to begin a track (default .9), and a
+    method ``follow_picture`` that does what ``follow`` does with an :class:`affectkit.types.Picture`, so that a frame
+    in which faces are only followed need not be turned into RGB. With a method ``glance`` and an attribute
+    ``glance_from_px``, every second look for new faces is a glance, which may overlook faces smaller than that.
     """
 
     def detect(self, image: UInt8) -> list[Detection]:

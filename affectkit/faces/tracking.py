@@ -1,7 +1,7 @@
 """Frames -> frames with faces that keep their identity.
 
 A detector is asked every k-th frame, when a face is lost, when none is there, and after a cut; in between it only
-follows the faces it knows, which costs a fraction.
+follows the faces it knows, which costs a fraction. While nothing happens it is asked less and less often.
 
 Who is who: a face is first the one that was there before and moved like that (overlap and motion); where that leaves a
 choice, as when faces cross, it is the one that looks like it: a small picture of each face is kept and compared. A face
@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
-import cv2
 import numpy as np
 
 from affectkit.faces.base import Detector
 from affectkit.state import of_detection, to_detection
-from affectkit.types import Array, Detection, Float32, Frame, TrackedFace, TrackedFrame, UInt8
+from affectkit.types import Array, Detection, Float32, Frame, Picture, TrackedFace, TrackedFrame
 
 Box = tuple[float, float, float, float]
 
@@ -41,9 +42,6 @@ SLOWS_S = 1.5
 PICTURES_A_SECOND = 25
 """Pictures have no times; how long a face is gone among them is counted as if they came at this rate."""
 
-STATES_KEPT = 4
-"""Frames that the tracker may be ahead of whoever asks for its state."""
-
 
 @dataclass(frozen=True, slots=True)
 class TrackingConfig:
@@ -51,6 +49,11 @@ class TrackingConfig:
 
     detect_every: int = 6
     """Frames from one detection to the next while all faces are being followed; 1: detect in every frame."""
+    settled_s: float = 0.5
+    """The same, in seconds, while nothing happens: all known faces are there and apart, and the last detections brought
+    nothing new. Somebody who comes in is seen that much later at most. 0: always ``detect_every``."""
+    enough_s: float = 2.0
+    """The same where there are ``max_faces`` already: only a larger one would take somebody's place."""
     min_score: float = 0.9
     """Score a face needs to begin a track; what is being followed may score less."""
     match_iou: float = 0.3
@@ -108,8 +111,27 @@ class _Track:
 class Tracker:
     """Remembers who was where; one for each video."""
 
-    def __init__(self, detector: Detector, config: TrackingConfig | None = None) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        config: TrackingConfig | None = None,
+        *,
+        states_kept: int = 4,
+        lock: threading.Lock | None = None,
+    ) -> None:
+        """Begin with nobody.
+
+        Args:
+            states_kept: frames that the tracker may be ahead of whoever asks for its state.
+            lock: held while the detector is asked, where several trackers share it in several threads.
+        """
         self._detector = detector
+        self._detecting = lock or threading.Lock()
+        self._keeping = threading.Lock()  # states are asked for in another thread
+        self._states_kept = states_kept
+        self._follow_picture = getattr(detector, "follow_picture", None)
+        self._glance = getattr(detector, "glance", None)
+        self._glance_from_px = float(getattr(detector, "glance_from_px", math.inf))
         self._config = config or TrackingConfig()
         self.reset()
 
@@ -123,9 +145,10 @@ class Tracker:
         self._index = -1
         self._time_s = -math.inf
         self._name: str | None = None
-        self._detected_at = -1
+        self._detected_at, self._detected_s = -1, -math.inf
+        self._uneventful = 0  # detections in a row that were due and brought nothing new
         self._doubts: list[tuple[Box, float]] = []  # faces that may be lost ones, and since when
-        self._states: deque[tuple[int, Callable[[], dict[str, Any]]]] = deque(maxlen=STATES_KEPT)
+        self._states: deque[tuple[int, Callable[[], dict[str, Any]]]] = deque(maxlen=self._states_kept)
 
     def update(self, frame: Frame) -> TrackedFrame:
         """Find the faces of the next frame."""
@@ -136,31 +159,49 @@ class Tracker:
         # The pictures of a folder may show anybody: nobody is followed there without looking for others, or doubted.
         another = self._name is not None and frame.name != self._name
         self._name = frame.name
-        cut = self._begin_shot(frame.image, backwards)
+        cut = self._begin_shot(frame.picture, backwards)
         active = [t for t in self._tracks if t.seen == before and not cut]
         since_s = self._time_s - config.keep_lost_s
         self._tracks = [t for t in self._tracks if t.seen == before or t.seen_s >= since_s]
         # Counted in frames of the source: where most are left out, a face has moved too far to be followed.
-        due = frame.index - self._detected_at >= config.detect_every
-        if due or another or self._doubts or not active or self._follow(frame.image, active):
-            self._detect(frame.image, doubts=not another)
-            self._detected_at = frame.index
+        due = frame.index - self._detected_at >= config.detect_every and not self._may_wait(active)
+        if due or another or self._doubts or not active or self._follow(frame.picture, active):
+            glance = due and not another and self._uneventful % 2 == 1 and self._all_are_large(active)
+            eventful = self._detect(frame.picture, active, doubts=not another, glance=glance)
+            self._uneventful = 0 if eventful or not due else self._uneventful + 1
+            self._detected_at, self._detected_s = frame.index, time_s
         faces = [t for t in self._tracks if t.seen == frame.index]
         if config.max_faces is not None:
             faces = sorted(faces, key=lambda t: -t.last.box[2] * t.last.box[3])[: config.max_faces]
         faces.sort(key=lambda t: t.track_id)
-        self._states.append((frame.index, self._state()))
+        with self._keeping:
+            self._states.append((frame.index, self._state()))
         return TrackedFrame(frame, tuple(TrackedFace(t.track_id, t.last) for t in faces), cut)
 
-    def _begin_shot(self, image: UInt8, backwards: bool) -> bool:
+    def _may_wait(self, active: list[_Track]) -> bool:
+        """Whether nothing speaks for looking for other faces now."""
+        config = self._config
+        enough = config.max_faces is not None and len(active) >= config.max_faces
+        wait_s = max(config.enough_s, config.settled_s) if enough and config.settled_s else config.settled_s
+        # A millisecond under it, so that the rounding of clocks does not decide whether a frame is the one.
+        if self._uneventful < 2 or not 0 <= self._time_s - self._detected_s < wait_s - 1e-3:
+            return False
+        apart = all(not _touch(a.last.box, b.last.box) for a, b in combinations(active, 2))
+        return bool(active) and len(active) == len(self._tracks) and apart  # nobody is lost, who may come back
+
+    def _all_are_large(self, active: list[_Track]) -> bool:
+        """Whether a glance would overlook nobody who is known."""
+        return self._glance is not None and all(min(t.last.box[2:]) >= self._glance_from_px for t in active)
+
+    def _begin_shot(self, picture: Picture, backwards: bool) -> bool:
         """Whether this frame has little to do with the one before; then those who were there are put by.
 
         So it is, whatever it shows, where its time runs ``backwards``: recordings were joined there.
         """
-        small = cv2.resize(image, (32, 18), interpolation=cv2.INTER_NEAREST_EXACT).astype(np.int16)
+        small = picture.sampled(32, 18).astype(np.int16)
         before, self._thumbnail = self._thumbnail, small
-        resized = self._size is not None and self._size != image.shape[:2]  # a stream may change its size
-        self._size = image.shape[:2]
+        resized = self._size is not None and self._size != picture.shape  # a stream may change its size
+        self._size = picture.shape
         changed = before is not None and _change(small, before) > self._config.cut_difference
         if before is None or not (changed or resized or backwards):
             return False
@@ -178,21 +219,26 @@ class Tracker:
             del self._shots[likest]
         return True
 
-    def _follow(self, image: UInt8, active: list[_Track]) -> bool:
+    def _follow(self, picture: Picture, active: list[_Track]) -> bool:
         """Follow the active tracks; True where one was lost."""
-        found = self._detector.follow(image, [t.last for t in active])
+        faces = [t.last for t in active]
+        with self._detecting:
+            if self._follow_picture is not None:
+                found = self._follow_picture(picture, faces)
+            else:
+                found = self._detector.follow(picture.rgb(), faces)
         lost = False
         for track, face in zip(active, found, strict=True):
             # O-Net may answer with a neighbour's face; a face does not jump by half its size from frame to frame.
             if face is None or iou(face.box, track.last.box) < self._config.match_iou:
                 lost = True
                 continue
-            look = look_of(image, face.box)
+            look = look_of(picture, face.box)
             if likeness(look, track.look) < self._config.same_look:
                 lost = True  # whoever came in front of it
                 continue
             self._see(track, face, look)
-        return self._drop_doubles(image) or lost
+        return self._drop_doubles(picture) or lost
 
     def _see(self, track: _Track, face: Detection, look: Float32) -> None:
         """Note that a track is ``face`` in this frame."""
@@ -213,24 +259,30 @@ class Tracker:
         )
         self._tracks[next(i for i, t in enumerate(self._tracks) if t.track_id == track.track_id)] = seen
 
-    def _drop_doubles(self, image: UInt8) -> bool:
+    def _drop_doubles(self, picture: Picture) -> bool:
         """Two tracks on one face: it is the one that it looks like more; the other is lost. True where there were."""
         lost: set[int] = set()
         current = [t for t in self._tracks if t.seen == self._index]
         for i, one in enumerate(current):
             for other in current[i + 1 :]:
                 if iou(one.last.box, other.last.box) > 0.5 and not {one.track_id, other.track_id} & lost:
-                    look = look_of(image, one.last.box)
+                    look = look_of(picture, one.last.box)
                     # The older one where both are as like.
                     worse = other if likeness(look, one.look) >= likeness(look, other.look) - 0.02 else one
                     lost.add(worse.track_id)
         self._tracks = [dataclasses.replace(t, seen=self._index - 1) if t.track_id in lost else t for t in self._tracks]
         return bool(lost)
 
-    def _detect(self, image: UInt8, *, doubts: bool) -> None:
-        """Detect, and give every face the id of the track it continues, or a new one."""
-        faces = self._detector.detect(image)
-        looks = [look_of(image, face.box) for face in faces]
+    def _detect(self, picture: Picture, active: list[_Track], *, doubts: bool, glance: bool) -> bool:
+        """Detect, and give every face the id of the track it continues, or a new one.
+
+        Returns:
+            whether the faces are others than the ``active`` ones of the frame before.
+        """
+        look_for = self._glance if glance and self._glance is not None else self._detector.detect
+        with self._detecting:
+            faces = look_for(picture.rgb())
+        looks = [look_of(picture, face.box) for face in faces]
         pairs = sorted(
             (-score, i, k)
             for i, track in enumerate(self._tracks)
@@ -259,6 +311,8 @@ class Tracker:
                 continue
             self._tracks.append(_Track(self._next_id, face, looks[k], self._index, self._index, self._time_s))
             self._next_id += 1
+        now = {t.track_id for t in self._tracks if t.seen == self._index}
+        return bool(self._doubts) or now != {t.track_id for t in active}
 
     def _match(self, track: _Track, face: Detection, look: Float32) -> float | None:
         """How likely a detection continues a track, higher is likelier; None: it does not."""
@@ -288,7 +342,9 @@ class Tracker:
 
     def state_at(self, index: int) -> dict[str, Any] | None:
         """What was known after the frame of this index, for :mod:`affectkit.state`; None if that is long ago."""
-        return next((state() for at, state in self._states if at == index), None)
+        with self._keeping:
+            state = next((state for at, state in self._states if at == index), None)
+        return None if state is None else state()
 
     def _state(self) -> Callable[[], dict[str, Any]]:
         """The state as it is now, spelled out when it is asked for: every frame has one, and few are."""
@@ -302,6 +358,8 @@ class Tracker:
             "time_s": self._time_s,
             "name": self._name,
             "detected_at": self._detected_at,
+            "detected_s": self._detected_s,
+            "uneventful": self._uneventful,
         }
 
         def spelled_out() -> dict[str, Any]:
@@ -322,6 +380,7 @@ class Tracker:
         self._doubts = [(tuple(box), since_s) for box, since_s in state["doubts"]]
         self._next_id, self._thumbnail = state["next_id"], state["thumbnail"]
         self._index, self._detected_at = state["index"], state["detected_at"]
+        self._detected_s, self._uneventful = state["detected_s"], state["uneventful"]
         self._time_s, self._name = state["time_s"], state["name"]
         self._size = None if state["size"] is None else tuple(state["size"])
 
@@ -341,20 +400,19 @@ def _change(small: Array, before: Array) -> float:
     return float(np.abs(small - before).mean()) / 255
 
 
-def look_of(image: UInt8, box: Box) -> Float32:
+def look_of(picture: Picture, box: Box) -> Float32:
     """A small picture of a face and what surrounds it, (3 * LOOK_PX**2,), of mean 0 and length 1.
 
     All 0 where there is nothing to see: the picture is flat there, or the box lies outside.
     """
     x, y = _centre(box)
     half = max(box[2], box[3]) * LOOK_MARGIN / 2
-    height, width = image.shape[:2]
+    height, width = picture.shape
     left, right = (int(min(max(0.0, side), width)) for side in (x - half, x + half + 1))
     top, bottom = (int(min(max(0.0, side), height)) for side in (y - half, y + half + 1))
     if right - left < 2 or bottom - top < 2:
         return np.zeros(3 * LOOK_PX**2, np.float32)
-    small = cv2.resize(image[top:bottom, left:right], (LOOK_PX, LOOK_PX), interpolation=cv2.INTER_AREA)
-    centred = small.astype(np.float32).ravel()
+    centred = picture.small((left, top, right, bottom), LOOK_PX).astype(np.float32).ravel()
     centred -= centred.mean()
     if float(np.abs(centred).mean()) < 2:  # grey levels
         return np.zeros(3 * LOOK_PX**2, np.float32)
@@ -409,7 +467,7 @@ def track(frames: Iterable[Frame], tracker: Tracker) -> Iterator[TrackedFrame]:
 def whole_pictures(frames: Iterable[Frame]) -> Iterator[TrackedFrame]:
     """Like :func:`track` for pictures that are aligned faces already: one face each, the whole picture, id 0."""
     for frame in frames:
-        height, width = frame.image.shape[:2]
+        height, width = frame.picture.shape
         nowhere = np.full((5, 2), np.nan, np.float32)
         face = Detection((0.0, 0.0, float(width), float(height)), 1.0, nowhere)
         yield TrackedFrame(frame, (TrackedFace(0, face),))

@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from affectkit.align import warp
 from affectkit.errors import OutputError
+from affectkit.picture import warp
 from affectkit.types import Array, UInt8
 
 LEFT_EYE, RIGHT_EYE, MOUTH = slice(36, 42), slice(42, 48), slice(48, 68)

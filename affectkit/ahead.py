@@ -1,0 +1,84 @@
+"""Stages side by side: what one computes while the next one still works on what came before."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Generator, Iterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+LEAVES_IN_S = 2.0
+"""Time that a thread is given to end; one that waits for a silent source ends with the process."""
+
+
+class _Belt(Generic[T]):
+    """What the two threads share."""
+
+    def __init__(self, items: Iterator[T], most: int) -> None:
+        self._items, self._most = items, most
+        self._ready: deque[T] = deque()
+        self._failure: BaseException | None = None
+        self._over = self._stopped = False
+        self._changed = threading.Condition()
+
+    def produce(self) -> None:
+        """In the thread: fill the belt until there are no more items, or nobody wants them."""
+        try:
+            for item in self._items:
+                with self._changed:
+                    while len(self._ready) >= self._most and not self._stopped:
+                        self._changed.wait()
+                    if self._stopped:
+                        return
+                    self._ready.append(item)
+                    self._changed.notify_all()
+        except BaseException as error:  # it is raised where the items are taken
+            self._failure = error
+        finally:
+            if isinstance(self._items, Generator):
+                self._items.close()  # here, and not in whatever thread it is collected in
+            with self._changed:
+                self._over = True
+                self._changed.notify_all()
+
+    def take(self) -> Iterator[T]:
+        """The items, in order."""
+        while True:
+            with self._changed:
+                while not self._ready and not self._over:
+                    self._changed.wait()
+                if not self._ready:
+                    break
+                item = self._ready.popleft()
+                self._changed.notify_all()
+            yield item
+            del item  # or it would be held until the next one is there
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Nobody takes items any more."""
+        with self._changed:
+            self._stopped = True
+            self._ready.clear()
+            self._changed.notify_all()
+
+
+def ahead(items: Iterator[T], most: int) -> Iterator[T]:
+    """The same items in the same order, computed in a thread of their own, at most ``most`` of them before they are
+    asked for (and one more that waits for its place).
+
+    The thread begins when the first item is asked for, and ends with the last one, with an error, which is raised here,
+    or when this iterator is closed or let go.
+    """
+    belt = _Belt(items, most)
+    thread = threading.Thread(target=belt.produce, name="affectkit ahead", daemon=True)
+    thread.start()
+    try:
+        yield from belt.take()
+    finally:
+        belt.stop()
+        if thread is not threading.current_thread():
+            thread.join(LEAVES_IN_S)

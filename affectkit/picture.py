@@ -1,0 +1,216 @@
+"""What a decoder hands over, seen as the stages need it: the whole in RGB, or a face, a thumbnail, a patch of it.
+
+A decoded video is brightness and colour in planes of their own (YUV). Turning whole frames into RGB costs as much as
+decoding them, and most frames are needed in one place only; so what is cut out is cut from the planes, and only that
+is turned into RGB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from affectkit.types import Array, Float32, UInt8, check_image
+
+LUMA_BT601 = np.array([0.299, 0.587, 0.114])
+"""Shares of red, green and blue in luma (ITU-R BT.601)."""
+
+SIDES_BT601 = (0.299, 0.114)
+SIDES_BT709 = (0.2126, 0.0722)
+SIDES_BT2020 = (0.2627, 0.0593)
+"""Shares of red and blue, from which all else follows (ITU-T H.273, table 4)."""
+
+
+def rgb_matrix(sides: tuple[float, float], *, full_range: bool) -> Float32:
+    """(3, 4) matrix that makes R, G, B of (Y, Cb, Cr, 1), all 0..255 (ITU-T H.273, equations 38 to 40).
+
+    Args:
+        sides: shares of red and blue in luma.
+        full_range: whether Y fills 0..255, or 16..235 as video mostly does.
+    """
+    red, blue = sides
+    green = 1 - red - blue
+    y, c, black = (1.0, 1.0, 0.0) if full_range else (255 / 219, 255 / 224, 16.0)
+    colour = np.array(
+        [
+            [y, 0, 2 * (1 - red) * c],
+            [y, -2 * blue * (1 - blue) / green * c, -2 * red * (1 - red) / green * c],
+            [y, 2 * (1 - blue) * c, 0],
+        ]
+    )
+    return np.column_stack([colour, colour @ [-black, -128, -128]]).astype(np.float32)
+
+
+def warp(image: UInt8, matrix: Array, size: int) -> UInt8:
+    """Cut a square of ``size`` px out of ``image`` along ``matrix`` (2, 3), picture -> crop.
+
+    Sampled bilinearly; a face larger than the crop is first shrunk by area averaging, or small structures would alias
+    away. Beyond the picture its border continues.
+
+    Args:
+        image: (H, W) or (H, W, 3) uint8.
+
+    Returns:
+        (size, size) or (size, size, 3) uint8.
+    """
+    matrix = np.asarray(matrix, np.float64)
+    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    shrink = int(1 / scale) if scale > 0 else 1
+    if shrink >= 2:
+        inverse = cv2.invertAffineTransform(matrix)
+        corners = np.array([[-1, -1], [size, -1], [size, size], [-1, size]]) @ inverse[:, :2].T + inverse[:, 2]
+        height, width = image.shape[:2]
+        x0, y0 = np.clip(np.floor(corners.min(0)).astype(int) - shrink, 0, [width - 1, height - 1])
+        x1, y1 = np.clip(np.ceil(corners.max(0)).astype(int) + shrink + 1, [x0 + 1, y0 + 1], [width, height])
+        # A whole number of cells, so that every cell averages exactly shrink x shrink pixels.
+        cells_x, cells_y = max(1, int(x1 - x0) // shrink), max(1, int(y1 - y0) // shrink)
+        region = image[y0 : y0 + cells_y * shrink, x0 : x0 + cells_x * shrink]
+        image = np.asarray(cv2.resize(region, (cells_x, cells_y), interpolation=cv2.INTER_AREA), np.uint8)
+        # The centre of cell i lies at shrink * i + (shrink - 1) / 2 of the region.
+        step_x, step_y = region.shape[1] / cells_x, region.shape[0] / cells_y
+        cell_to_picture = np.array([[step_x, 0, x0 + (step_x - 1) / 2], [0, step_y, y0 + (step_y - 1) / 2], [0, 0, 1]])
+        matrix = matrix @ cell_to_picture
+    crop = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(crop, np.uint8)
+
+
+def to_channels(image: UInt8, channels: int) -> UInt8:
+    """RGB (H, W, 3) or luma (H, W) or (H, W, 1) to (H, W, channels)."""
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    if channels == 1:
+        luma = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        return np.asarray(luma, np.uint8)[:, :, None]
+    return np.asarray(image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.uint8)
+
+
+def _patch(image: UInt8, to_picture: Array, size: int, outside: int) -> UInt8:
+    """Bilinear patch along a matrix (2, 3), patch -> picture."""
+    patch = cv2.warpAffine(
+        image,
+        to_picture,
+        (size, size),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(outside, outside, outside),
+    )
+    return np.asarray(patch, np.uint8)
+
+
+class RgbPicture:
+    """A picture that is in RGB already. See :class:`affectkit.types.Picture`."""
+
+    def __init__(self, image: UInt8) -> None:
+        """Take an RGB picture, uint8 (H, W, 3), as it is."""
+        self._image = check_image(image, "Frame.image")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width, px."""
+        return self._image.shape[0], self._image.shape[1]
+
+    def rgb(self) -> UInt8:
+        """The whole picture."""
+        return self._image
+
+    def crop(self, matrix: Array, size: int, channels: int) -> UInt8:
+        """A square (size, size, channels) along ``matrix``."""
+        return to_channels(warp(self._image, matrix, size), channels)
+
+    def patch(self, to_picture: Array, size: int, outside: int) -> UInt8:
+        """A bilinear square (size, size, 3) along ``to_picture``; ``outside`` is the grey beyond the border."""
+        return _patch(self._image, to_picture, size, outside)
+
+    def small(self, box: tuple[int, int, int, int], size: int) -> UInt8:
+        """What lies in ``box`` (left, top, right, bottom), averaged into (size, size, 3)."""
+        left, top, right, bottom = box
+        region = self._image[top:bottom, left:right]
+        return np.asarray(cv2.resize(region, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+
+    def sampled(self, width: int, height: int) -> UInt8:
+        """(height, width, 3) single pixels, evenly spread."""
+        return np.asarray(cv2.resize(self._image, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+
+
+NO_PICTURE = RgbPicture(np.zeros((1, 1, 3), np.uint8))
+"""Stands for a picture that nobody needs any more."""
+
+
+class YuvPicture:
+    """A picture as video has it: a plane of brightness and two, mostly smaller, of colour."""
+
+    def __init__(
+        self, planes: tuple[UInt8, UInt8, UInt8], matrix: Float32, full_range: bool, convert: Callable[[], UInt8]
+    ) -> None:
+        """Take the planes as they are; nothing is computed.
+
+        Args:
+            planes: Y (H, W), Cb and Cr (h, w), upright.
+            matrix: see :func:`rgb_matrix`.
+            full_range: as for ``matrix``.
+            convert: makes the whole picture, RGB (H, W, 3), upright; called once at most.
+        """
+        self._planes, self._matrix, self._full_range, self._convert = planes, matrix, full_range, convert
+        self._rgb: UInt8 | None = None
+        (height, width), (small_height, small_width) = planes[0].shape, planes[1].shape
+        fx, fy = small_width / width, small_height / height
+        # Where a point (x, y) of the picture lies in a plane of colour, whose pixels cover several of the picture's.
+        self._to_colour = np.array([[fx, 0, (fx - 1) / 2], [0, fy, (fy - 1) / 2], [0, 0, 1]])
+        self._fx, self._fy = fx, fy
+        self._luma: Float32 = (LUMA_BT601 @ matrix.astype(np.float64))[None].astype(np.float32)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width, px."""
+        return self._planes[0].shape[0], self._planes[0].shape[1]
+
+    def rgb(self) -> UInt8:
+        """The whole picture."""
+        if self._rgb is None:
+            self._rgb = self._convert()
+        return self._rgb
+
+    def _coloured(self, y: UInt8, cb: UInt8, cr: UInt8, matrix: Float32) -> UInt8:
+        """Planes of one size to RGB, or with a (1, 4) matrix to luma."""
+        return np.asarray(cv2.transform(cv2.merge((y, cb, cr)), matrix), np.uint8)
+
+    def crop(self, matrix: Array, size: int, channels: int) -> UInt8:
+        """See :meth:`RgbPicture.crop`."""
+        y = warp(self._planes[0], matrix, size)
+        if channels == 1 and np.abs(self._luma[0, 1:3]).max() < 1e-3:  # brightness is luma, but for its range
+            return (y if self._full_range else np.asarray(cv2.LUT(y, _WIDENED), np.uint8))[:, :, None]
+        of_colour = np.vstack([matrix, [0, 0, 1]]) @ np.linalg.inv(self._to_colour)
+        cb, cr = (warp(plane, of_colour[:2], size) for plane in self._planes[1:])
+        image = self._coloured(y, cb, cr, self._matrix if channels == 3 else self._luma)
+        return image.reshape(size, size, channels)
+
+    def patch(self, to_picture: Array, size: int, outside: int) -> UInt8:
+        """See :meth:`RgbPicture.patch`."""
+        to_colour = self._to_colour[:2] @ np.vstack([to_picture, [0, 0, 1]])
+        grey = outside if self._full_range else round(16 + outside * 219 / 255)
+        y = _patch(self._planes[0], to_picture, size, grey)
+        cb, cr = (_patch(plane, to_colour, size, 128) for plane in self._planes[1:])
+        return self._coloured(y, cb, cr, self._matrix)
+
+    def small(self, box: tuple[int, int, int, int], size: int) -> UInt8:
+        """See :meth:`RgbPicture.small`."""
+        left, top, right, bottom = box
+        y = self._planes[0][top:bottom, left:right]
+        height, width = self._planes[1].shape
+        x0, y0 = min(int(left * self._fx), width - 1), min(int(top * self._fy), height - 1)
+        x1, y1 = max(x0 + 1, round(right * self._fx)), max(y0 + 1, round(bottom * self._fy))
+        parts = (y, *(plane[y0:y1, x0:x1] for plane in self._planes[1:]))
+        resized = [np.asarray(cv2.resize(p, (size, size), interpolation=cv2.INTER_AREA), np.uint8) for p in parts]
+        return self._coloured(resized[0], resized[1], resized[2], self._matrix)
+
+    def sampled(self, width: int, height: int) -> UInt8:
+        """See :meth:`RgbPicture.sampled`."""
+        size = (width, height)
+        parts = [np.asarray(cv2.resize(p, size, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8) for p in self._planes]
+        return self._coloured(parts[0], parts[1], parts[2], self._matrix)
+
+
+_WIDENED = np.clip(np.round((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
+"""Brightness 16..235 over 0..255."""
