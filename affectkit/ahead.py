@@ -51,10 +51,11 @@ class _Belt(Generic[T]):
                     self._changed.wait()
                 if not self._ready:
                     break
-                item = self._ready.popleft()
+                # All at once: where the two threads wake each other for every item they do little else.
+                taken, self._ready = self._ready, deque()
                 self._changed.notify_all()
-            yield item
-            del item  # or it would be held until the next one is there
+            while taken and not self._stopped:
+                yield taken.popleft()
         if self._failure is not None:
             raise self._failure
 
@@ -67,8 +68,9 @@ class _Belt(Generic[T]):
 
 
 def ahead(items: Iterator[T], most: int) -> Iterator[T]:
-    """The same items in the same order, computed in a thread of their own, at most ``most`` of them before they are
-    asked for (and one more that waits for its place).
+    """The same items in the same order, computed in a thread of their own.
+
+    Of those that nobody has asked for yet there are never more than twice ``most``, and one that waits for its place.
 
     The thread begins when the first item is asked for, and ends with the last one, with an error, which is raised here,
     or when this iterator is closed or let go.

@@ -814,6 +814,107 @@ def export(
     click.echo(f"{model} in {precision} for {target} -> {output}", err=True)
 
 
+@cli.command()
+@click.argument("clips", nargs=-1, metavar="[CLIP]...")
+@click.option(
+    "--model", default="lite", show_default=True, help="Name of an embedded model, or path of a model folder."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda[:N], tensorrt[:N] or ort-tensorrt.")
+@click.option(
+    "--precision", type=click.Choice(["auto", "fp32", "fp16", "int8"]), default="auto", help="Of videos and streams."
+)
+@click.option(
+    "--what",
+    type=click.Choice(["start-up", "network", "stages", "video", "streams"]),
+    multiple=True,
+    help="Measure this; repeat for several.  [default: all that the clips allow, but streams]",
+)
+@click.option("--batch", "batches", type=click.IntRange(min=1), multiple=True, help="Faces at once.  [default: 1 8 32]")
+@click.option(
+    "--threads", type=click.IntRange(min=1), multiple=True, help="Of the network by itself.  [default: 1 and all cores]"
+)
+@click.option("--streams", type=click.IntRange(min=1), multiple=True, help="Streams at once.  [default: 1 2 4]")
+@click.option("--render", is_flag=True, help="Also with an annotated video.")
+@click.option("--max-faces", type=click.IntRange(min=1), help="Only the N largest faces of a frame.")
+@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write a report (JSON).")
+@click.option(
+    "--compare", type=click.Path(path_type=Path, dir_okay=False), help="Show how the numbers of this report changed."
+)
+@click.option("--debug", is_flag=True, help="Show a traceback with an error.")
+def benchmark(
+    clips: tuple[str, ...],
+    model: str,
+    device: str,
+    precision: str,
+    what: tuple[str, ...],
+    batches: tuple[int, ...],
+    threads: tuple[int, ...],
+    streams: tuple[int, ...],
+    render: bool,
+    max_faces: int | None,
+    repeats: int,
+    output: Path | None,
+    compare: Path | None,
+    debug: bool,
+) -> None:
+    """Measure how fast this machine is: start-up, the network by itself, each stage, and CLIPs from file to table.
+
+    Medians of the repeats; behind them half the distance of the quartiles. Without a CLIP only start-up and network.
+
+    \b
+    Examples:
+      affectkit benchmark interview.mp4 -o now.json
+      affectkit benchmark interview.mp4 --compare before.json
+      affectkit benchmark --what network --device cuda --batch 1 --batch 128 --batch 512
+      affectkit benchmark interview.mp4 --what streams --device cuda --streams 8
+    """
+    import cv2
+
+    from affectkit import benchmark as bench
+    from affectkit.engines import usable_cores
+    from affectkit.predictor import Predictor
+    from affectkit.sinks import check_target, write_json
+
+    _configure_logging(debug)
+    cv2.setNumThreads(1)  # as in predict
+    if not clips and set(what) - {"start-up", "network"}:
+        raise click.UsageError("stages, video and streams need a CLIP")
+    wanted = what or (("start-up", "network", "stages", "video") if clips else ("start-up", "network"))
+    before = bench.read_report(compare) if compare is not None else []
+    if output is not None:
+        check_target(output, overwrite=True)
+
+    def make() -> Predictor:
+        return Predictor(model, device=device, precision=precision)
+
+    rows: list[bench.Measurement] = []
+
+    def show(found: list[bench.Measurement]) -> None:
+        rows.extend(found)
+        for line in bench.table(found, before):
+            click.echo(line)
+
+    if "start-up" in wanted:
+        show(bench.start_up(repeats, model=model))
+    if "network" in wanted:
+        numbers = threads or tuple(dict.fromkeys((1, usable_cores())))
+        show(bench.networks(model, device=device, batches=batches or (1, 8, 32), threads=numbers, repeats=4 * repeats))
+    if "stages" in wanted:
+        with make() as predictor:
+            for clip in clips:
+                show(bench.stages(clip, predictor))
+    if "video" in wanted:
+        show(bench.whole_videos(clips, make, repeats=repeats, render=render, max_faces=max_faces))
+        for clip in clips:
+            show(bench.memory(clip, model=model, device=device, precision=precision))
+    if "streams" in wanted:
+        for clip in clips:
+            show(bench.many_streams(clip, make, streams or (1, 2, 4), repeats=repeats))
+    if output is not None:
+        write_json(output, bench.report(rows, model=model, device=device, precision=precision, max_faces=max_faces))
+
+
 @cli.command("import-checkpoints")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Model folder to write.")

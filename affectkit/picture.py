@@ -8,6 +8,7 @@ is turned into RGB.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -133,6 +134,11 @@ class RgbPicture:
         """(height, width, 3) single pixels, evenly spread."""
         return np.asarray(cv2.resize(self._image, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
 
+    def brightness(self, columns: int, rows: int) -> UInt8:
+        """(rows, columns) mean luma of each cell of a grid."""
+        small = cv2.resize(self._image, (columns, rows), interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+
 
 NO_PICTURE = RgbPicture(np.zeros((1, 1, 3), np.uint8))
 """Stands for a picture that nobody needs any more."""
@@ -207,9 +213,20 @@ class YuvPicture:
 
     def sampled(self, width: int, height: int) -> UInt8:
         """See :meth:`RgbPicture.sampled`."""
-        size = (width, height)
-        parts = [np.asarray(cv2.resize(p, size, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8) for p in self._planes]
-        return self._coloured(parts[0], parts[1], parts[2], self._matrix)
+        y, cb, cr = (plane[_evenly(*plane.shape, height, width)] for plane in self._planes)
+        return self._coloured(y, cb, cr, self._matrix)
+
+    def brightness(self, columns: int, rows: int) -> UInt8:
+        """See :meth:`RgbPicture.brightness`; of a narrow range as it is."""
+        return np.asarray(cv2.resize(self._planes[0], (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+@lru_cache(maxsize=64)
+def _evenly(height: int, width: int, rows: int, columns: int) -> tuple[Array, Array]:
+    """Index of (rows, columns) pixels in the middle of as many cells."""
+    down = ((np.arange(rows) + 0.5) * height / rows).astype(np.intp)
+    across = ((np.arange(columns) + 0.5) * width / columns).astype(np.intp)
+    return down[:, None], across[None, :]
 
 
 _WIDENED = np.clip(np.round((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)

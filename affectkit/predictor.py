@@ -8,6 +8,7 @@ import os
 import platform
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
@@ -132,6 +133,7 @@ class Predictor:
                 self._detector_name, self._detector = type(detector).__name__, detector
             opened.pop_all()
         self._detecting = threading.Lock()
+        self._looking = ThreadPoolExecutor(1, "affectkit look") if self._threads > 1 else None
         self._pushed: Session | None = None
         self._min_face_px = min_face_px if isinstance(detector, str) else None
         self._max_wait_s = max_wait_s
@@ -169,6 +171,11 @@ class Predictor:
     def device(self) -> str:
         """Where the network runs."""
         return self._engine.device
+
+    @property
+    def detector(self) -> Detector:
+        """What finds the faces."""
+        return self._detector
 
     @property
     def temporal(self) -> bool:
@@ -240,8 +247,9 @@ class Predictor:
         # What a caller's own iterator does, it does in the thread that asked for it.
         overlaps = self._threads > 1 and not isinstance(opened, ArraySource)
         side_by_side: Callable[[Iterator[Any], int], Iterator[Any]] = ahead if overlaps else lambda items, _: items
-        frames = side_by_side(frames, _frames_ahead(opened.info))
-        tracked = side_by_side(whole_pictures(frames) if aligned else track(frames, tracker), 4)
+        most = _frames_ahead(opened.info)
+        frames = side_by_side(frames, most)
+        tracked = side_by_side(whole_pictures(frames) if aligned else track(frames, tracker), min(8, most))
         cut = take_whole if aligned else align
         keep_pictures = keep_images or on_tracked is not None
         batches = batched(
@@ -307,7 +315,14 @@ class Predictor:
         min_score = float(getattr(self._detector, "min_score", self._tracking.min_score))
         config = dataclasses.replace(self._tracking, min_score=min_score, max_faces=max_faces)
         # The tracker may be some batches ahead of the results.
-        return Tracker(self._detector, config, states_kept=4 * self._batch_size, lock=self._detecting)
+        safe = hasattr(self._detector, "look")  # such a detector may be asked in several threads at once
+        return Tracker(
+            self._detector,
+            config,
+            states_kept=8 * self._batch_size,
+            lock=None if safe else self._detecting,
+            pool=self._looking,
+        )
 
     def _finisher(
         self,
@@ -327,7 +342,7 @@ class Predictor:
         thresholds = np.array([spec.au_thresholds[spec.au_labels.index(name)] for name in AU_NAMES])
         smoother = Smoother(smooth_s, thresholds, live=live) if smooth_s else None
         return Finisher(
-            self._logits,
+            self.logits,
             spec,
             buffer,
             smoother,
@@ -336,8 +351,15 @@ class Predictor:
             on_tracked=on_tracked,
         )
 
-    def _logits(self, crops: UInt8) -> dict[str, Array]:
-        """What the network says of any number of faces (N, S, S, C)."""
+    def logits(self, crops: UInt8) -> dict[str, Array]:
+        """What the network says of any number of faces.
+
+        Args:
+            crops: (N, S, S, C) uint8 as the spec wants them, N over 0.
+
+        Returns:
+            by output name, the members' logits and features, (M, N, ...).
+        """
         parts = [self._run(crops[i : i + self._batch_size]) for i in range(0, len(crops), self._batch_size)]
         return parts[0] if len(parts) == 1 else {k: np.concatenate([p[k] for p in parts], axis=1) for k in parts[0]}
 
@@ -373,7 +395,7 @@ class Predictor:
         if not found:
             return []
         crops = np.stack([crop_face(image, face.landmarks, self.spec.input) for face in found])
-        affects = read_out(self._logits(crops), self.spec)
+        affects = read_out(self.logits(crops), self.spec)
         return [
             Face(i, face.box, face.score, face.landmarks, affect)
             for i, (face, affect) in enumerate(zip(found, affects, strict=True))
@@ -487,6 +509,8 @@ class Predictor:
 
     def close(self) -> None:
         """Free the networks; the predictor cannot be used after."""
+        if self._looking is not None:
+            self._looking.shutdown(cancel_futures=True)
         for engine in (self._engine, self._temporal, *self._face_engines, self._detector):
             if engine is not None:
                 engine.close()
@@ -502,7 +526,7 @@ class Predictor:
 
 def _frames_ahead(info: SourceInfo) -> int:
     frame_bytes = 1.5 * (info.width or 1920) * (info.height or 1080)
-    return int(min(64, max(2, BYTES_AHEAD / frame_bytes)))
+    return int(min(32, max(2, BYTES_AHEAD / frame_bytes)))
 
 
 def _chosen(model: str | os.PathLike[str], temporal: bool | None) -> str | os.PathLike[str]:

@@ -87,6 +87,10 @@ class Picture(Protocol):
         """RGB (height, width, 3): single pixels, evenly spread."""
         ...
 
+    def brightness(self, columns: int, rows: int) -> UInt8:
+        """(rows, columns): mean brightness of each cell of a grid, on the picture's own scale."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:

@@ -82,6 +82,106 @@ def to_half(source: Path, target: Path) -> None:
     onnx.save(converted, str(target))
 
 
+def rearranged(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same network without nodes that take longer than what they compute is worth.
+
+    A power of two is a product; averaging cells of k x k pixels and then mixing channels by a 1x1 convolution is one
+    convolution of k x k with stride k and a k * k-th of the weights.
+    """
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    graph = changed.graph
+    arrays = {tensor.name: tensor for tensor in graph.initializer}
+    constants = {node.output[0]: node.attribute[0].t for node in graph.node if node.op_type == "Constant"}
+    readers = _readers(graph)
+    gone: set[str] = set()
+    for node in graph.node:
+        if node.op_type == "Pow":
+            exponent = arrays.get(node.input[1], constants.get(node.input[1]))
+            if exponent is not None and onnx.numpy_helper.to_array(exponent).reshape(-1).tolist() == [2]:
+                node.op_type, node.input[1] = "Mul", node.input[0]
+        elif node.op_type == "AveragePool" and (side := _side_of_cells(node)):
+            after = readers.get(node.output[0], [])
+            if len(after) == 1 and _mixes_channels(after[0], arrays):
+                (conv,) = after
+                weight = arrays[conv.input[1]]
+                spread = np.repeat(np.repeat(onnx.numpy_helper.to_array(weight) / side**2, side, 2), side, 3)
+                weight.CopyFrom(onnx.numpy_helper.from_array(spread.astype(np.float32), weight.name))
+                sides = {name: onnx.helper.make_attribute(name, [side, side]) for name in ("kernel_shape", "strides")}
+                del conv.attribute[:]
+                conv.attribute.extend(sides.values())
+                conv.input[0] = node.input[0]
+                gone.add(node.name)
+    _remove(graph, gone)
+    onnx.checker.check_model(changed, full_check=True)
+    return changed
+
+
+def _readers(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
+    """The nodes that take each value."""
+    found: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            found.setdefault(name, []).append(node)
+    return found
+
+
+def _remove(graph: onnx.GraphProto, names: set[str]) -> None:
+    """Take nodes out of a graph; nothing may need them any more."""
+    kept = [node for node in graph.node if node.name not in names]
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+
+
+def _side_of_cells(node: onnx.NodeProto) -> int:
+    """Side of the cells that a pooling node goes over once each; 0 where it does something else."""
+    given = _attributes(node)
+    kernel, strides = list(given["kernel_shape"]), list(given.get("strides", [1, 1]))
+    plain = not any(given.get("pads", [0])) and not given.get("ceil_mode", 0)
+    return int(kernel[0]) if plain and len(kernel) == 2 and kernel[0] == kernel[1] and strides == kernel else 0
+
+
+def _mixes_channels(node: onnx.NodeProto, arrays: dict[str, onnx.TensorProto]) -> bool:
+    """Whether a node is a convolution of single pixels with weights of its own."""
+    if node.op_type != "Conv" or node.input[1] not in arrays:
+        return False
+    given = _attributes(node)
+    plain = given.get("group", 1) == 1 and not any(given.get("pads", [0])) and set(given.get("strides", [1])) == {1}
+    return plain and list(arrays[node.input[1]].dims[2:]) == [1, 1]
+
+
+def without_relus(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A quantised graph without the ReLUs between two quantisations, the second of which begins at 0.
+
+    Rounding into a range that begins at 0 is a ReLU already; with one between, what is before and after it is computed
+    in float32.
+    """
+    graph = model.graph
+    makers = {name: node for node in graph.node for name in node.output}
+    arrays = {tensor.name: tensor for tensor in graph.initializer}
+    readers = _readers(graph)
+    gone: set[str] = set()
+    for relu in graph.node:
+        widening = makers.get(relu.input[0]) if relu.op_type == "Relu" else None
+        rounding = makers.get(widening.input[0]) if widening is not None else None
+        after = readers.get(relu.output[0], [])
+        if widening is None or rounding is None or [node.op_type for node in after] != ["QuantizeLinear"]:
+            continue
+        if (rounding.op_type, widening.op_type) != ("QuantizeLinear", "DequantizeLinear"):
+            continue
+        alone = len(readers[rounding.output[0]]) == 1 and len(readers[widening.output[0]]) == 1
+        zero = onnx.numpy_helper.to_array(arrays[after[0].input[2]])
+        if alone and zero.dtype == np.uint8 and not zero.any():
+            after[0].input[0] = rounding.input[0]
+            gone |= {rounding.name, widening.name, relu.name}
+    _remove(graph, gone)
+    return model
+
+
 class _Faces(CalibrationDataReader):  # type: ignore[misc]
     """Hands faces to the quantiser, a batch at a time."""
 
@@ -114,7 +214,7 @@ def to_int8(source: Path, target: Path, faces: UInt8, *, for_tensorrt: bool = Fa
         raise EngineError(f"int8 needs at least {BATCH} faces to find its ranges by, got {len(faces)}")
     with tempfile.TemporaryDirectory() as scratch:
         plain, prepared = Path(scratch) / "plain.onnx", Path(scratch) / "prepared.onnx"
-        onnx.save(named(widened(onnx.load(str(source)))), str(plain))
+        onnx.save(rearranged(named(widened(onnx.load(str(source))))), str(plain))
         quiet = logging.getLogger()
         level = quiet.level
         quiet.setLevel(logging.ERROR)  # the quantiser advises its own users on the root logger
@@ -142,6 +242,7 @@ def to_int8(source: Path, target: Path, faces: UInt8, *, for_tensorrt: bool = Fa
             raise EngineError(f"{source}: cannot be quantised ({error})") from error
         finally:
             quiet.setLevel(level)
+    onnx.save(without_relus(named(onnx.load(str(target)))), str(target))
     onnx.checker.check_model(str(target), full_check=True)
 
 

@@ -18,7 +18,7 @@ from affectkit.engines import open_engine
 from affectkit.errors import EngineError, ModelError, OutputError, SourceError
 from affectkit.export import convert
 from affectkit.export.parity import ParityReport, agreement
-from affectkit.export.precision import before_the_network, named, to_int8, widened
+from affectkit.export.precision import before_the_network, named, rearranged, to_int8, widened
 from affectkit.export.verify import Parity, measure, problems
 from affectkit.predictor import Predictor
 from affectkit.train.evaluate import ask
@@ -73,6 +73,60 @@ def test_other_precisions_decide_alike(original: Path, tmp_path: Path, precision
     assert set(report.metrics) == {"float32", precision} and "patterns" in model.spec.metrics
     with pytest.raises(ModelError, match="export from its float32 original"):
         convert.export_model(tmp_path / "m", tmp_path / "n", precision="fp16")
+
+
+def pooled_network(weights: np.ndarray, bias: np.ndarray) -> onnx.ModelProto:
+    """x -> (2x2 averages of x ** 2, channels mixed): what `rearranged` knows how to make faster."""
+    helper, arrays = onnx.helper, onnx.numpy_helper
+    nodes = [
+        helper.make_node("Cast", ["faces"], ["x"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]),
+        helper.make_node("Pow", ["t", "two"], ["p"]),
+        helper.make_node("AveragePool", ["p"], ["a"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Conv", ["a", "w", "b"], ["y"], kernel_shape=[1, 1]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "pooled",
+        [helper.make_tensor_value_info("faces", onnx.TensorProto.UINT8, ["n", 8, 8, 3])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", len(weights), 4, 4])],
+        [
+            arrays.from_array(np.array(2, np.float32), "two"),
+            arrays.from_array(weights, "w"),
+            arrays.from_array(bias, "b"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    return model
+
+
+def test_rearranged_networks_compute_the_same(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(5, 3, 1, 1)).astype(np.float32)
+    before = named(pooled_network(weights, rng.normal(size=5).astype(np.float32)))
+    after = rearranged(before)
+    assert [node.op_type for node in after.graph.node] == ["Cast", "Transpose", "Mul", "Conv"]
+    assert [node.op_type for node in before.graph.node][2:4] == ["Pow", "AveragePool"], "the original is as it was"
+    answers = []
+    for name, model in (("before", before), ("after", after)):
+        onnx.save(model, str(tmp_path / f"{name}.onnx"))
+        engine = open_engine(tmp_path / f"{name}.onnx", device="cpu", threads=1)
+        answers.append(engine.run({"faces": rng.integers(0, 256, (2, 8, 8, 3)).astype(np.uint8) * 0 + 7})["y"])
+        engine.close()
+    np.testing.assert_allclose(answers[1], answers[0], rtol=1e-5)
+
+
+def test_int8_has_no_steps_in_float32_between_its_layers(original: Path, tmp_path: Path) -> None:
+    """A ReLU behind a sum is part of the rounding; nothing is widened for it."""
+    convert.export_model(original, tmp_path / "m", precision="int8", calibration=crops(256))
+    model = onnx.load(str(tmp_path / "m" / "frame.onnx"))
+    makers = {name: node for node in model.graph.node for name in node.output}
+    kinds = [node.op_type for node in model.graph.node]
+    assert "Pow" not in kinds and "AveragePool" not in kinds and kinds.count("QuantizeLinear") > 10
+    for node in model.graph.node:
+        if node.op_type == "Relu":  # those that are left belong to a convolution, and are computed with it
+            assert makers[node.input[0]].op_type in ("Conv", "Gemm")
 
 
 def test_the_normalisation_stays_float32(original: Path, tmp_path: Path) -> None:

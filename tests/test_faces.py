@@ -180,21 +180,41 @@ def test_detects_seldom_while_nothing_happens_and_often_when_something_does() ->
     assert set(after) <= {1, 6}, "who is gone may come back"
 
 
-def test_every_second_look_is_a_glance_where_it_overlooks_nobody() -> None:
-    class Glancing(Scripted):
-        glance_from_px = 40.0
-        glances: list[int]
+class Looking(Scripted):
+    """Notes which parts it was asked to look at."""
 
-        def glance(self, image: UInt8) -> list[Detection]:
-            self.glances.append(int(image[0, 0, 0]))
-            return self._all(image)
+    def __init__(self, faces: Callable[[int], list[tuple[float, float]]]) -> None:
+        super().__init__(faces)
+        self.looks: list[tuple[int, tuple[int, int, int, int]]] = []
 
-    for size, glances in ((40.0, [12, 38]), (39.0, [])):
-        detector = Glancing(lambda _: [(10, 10)])
-        detector.glances = []
-        detector._all = lambda image, size=size: [detection(10, 10, size=size)]  # type: ignore[method-assign, misc]
-        assert ids(Tracker(detector, TrackingConfig(detect_every=6)), 50) == [[0]] * 50
-        assert detector.glances == glances
+    def look(self, image: UInt8, region: tuple[int, int, int, int]) -> list[Detection]:
+        self.looks.append((int(image[0, 0, 0]), region))
+        left, top, right, bottom = region
+        return [d for d in self._all(image) if left <= d.box[0] <= right and top <= d.box[1] <= bottom]
+
+
+def test_while_nothing_happens_only_what_has_changed_is_searched() -> None:
+    """25 pictures a second: a look every 13, the whole picture after 50. Nothing moves but the first pixel."""
+    detector = Looking(lambda i: [(30, 10)])
+    assert ids(Tracker(detector, TrackingConfig(detect_every=6)), 110) == [[0]] * 110
+    assert detector.detections == [0, 6, 12]
+    assert detector.looks == [(64, (0, 0, 160, 90))], "nothing has changed where no face is known"
+
+
+def test_somebody_who_comes_in_is_found_by_the_change() -> None:
+    detector = Looking(lambda i: [(10, 10)] if i < 30 else [(10, 10), (110, 40)])
+    tracker = Tracker(detector, TrackingConfig(detect_every=6))
+    seen = []
+    for i in range(60):
+        image = np.full((90, 160, 3), 60, np.uint8)
+        if i >= 30:
+            image[40:80, 110:150] = 160
+        image[0, 0] = i
+        seen.append([f.track_id for f in tracker.update(Frame(i, i / 25, RgbPicture(image), "clip")).faces])
+    assert seen[43] == [0] and seen[44] == [0, 1], "six frames after the look that saw somebody"
+    ((number, (left, top, right, bottom)),) = detector.looks[:1]
+    assert number == 38 and 90 < left < 110 < 150 < right <= 160 and 25 < top < 40 < 80 < bottom <= 90
+    assert 44 in detector.detections, "then the whole picture is searched"
 
 
 def test_detects_at_once_when_a_face_is_lost_or_none_is_there() -> None:

@@ -95,10 +95,10 @@ class LiteBackbone(nn.Module):
     @staticmethod
     def normalise(x: Tensor) -> Tensor:
         """(N, C, S, S) 0..255 -> each face to mean 0 and about unit spread, so that light and contrast matter less."""
-        mean = x.mean((1, 2, 3), keepdim=True)
+        x = x - x.mean((1, 2, 3), keepdim=True)
         # Population variance; + 64 (8 grey levels squared) keeps a face without contrast from becoming pure noise.
-        deviation = torch.sqrt(((x - mean) ** 2).mean((1, 2, 3), keepdim=True) + 64.0)
-        return (x - mean) / deviation
+        # A product, not a power: ONNX Runtime computes powers one by one, in a tenth of an int8 network's time.
+        return x / torch.sqrt((x * x).mean((1, 2, 3), keepdim=True) + 64.0)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.stages(self.stem(x))

@@ -13,8 +13,9 @@ class Detector(Protocol):
 
     A detector may have an attribute ``min_score``: the score that a face needs to begin a track (default .9), and a
     method ``follow_picture`` that does what ``follow`` does with an :class:`affectkit.types.Picture`, so that a frame
-    in which faces are only followed need not be turned into RGB. With a method ``glance`` and an attribute
-    ``glance_from_px``, every second look for new faces is a glance, which may overlook faces smaller than that.
+    in which faces are only followed need not be turned into RGB. With a method ``look``, which does what ``detect``
+    does in a part of the picture (left, top, right, bottom in px), new faces are looked for where the picture has
+    changed, while nothing happens; it may be called in another thread, at the same time as the other methods.
     """
 
     def detect(self, image: UInt8) -> list[Detection]:

@@ -60,24 +60,23 @@ class Mtcnn:
             raise ValueError(f"min_face_px must be at least {PNET_WINDOW_PX}, got {min_face_px}")
         self._pnet, self._rnet, self._onet = pnet, rnet, onet
         self._min_face_px = min_face_px
-        self.glance_from_px = 3.0 * min_face_px
-        """Side of faces that :meth:`glance` does not overlook."""
         self._thresholds = thresholds
         self._follow_threshold = follow_threshold
         self._pool = ThreadPoolExecutor(threads, "affectkit mtcnn") if threads > 1 else None
 
     def detect(self, image: UInt8) -> list[Detection]:
         """See :class:`affectkit.faces.base.Detector`."""
-        return self._detect(image, self._min_face_px)
+        return self._detect(image, (0, 0, image.shape[1], image.shape[0]), cv2.INTER_AREA)
 
-    def glance(self, image: UInt8) -> list[Detection]:
-        """Like :meth:`detect`, but for faces of twice the size, for a third of the price."""
-        return self._detect(image, self._min_face_px / PYRAMID_FACTOR**2)
+    def look(self, image: UInt8, region: tuple[int, int, int, int]) -> list[Detection]:
+        """Like :meth:`detect`, but only for faces in a part of the picture: left, top, right, bottom, px."""
+        return self._detect(image, region, cv2.INTER_LINEAR)
 
-    def _detect(self, image: UInt8, min_face_px: float) -> list[Detection]:
+    def _detect(self, image: UInt8, region: tuple[int, int, int, int], shrinking: int) -> list[Detection]:
         check_image(image)
         picture = RgbPicture(image)
-        boxes = self._propose(image, min_face_px)
+        left, top, right, bottom = region
+        boxes = self._propose(image[top:bottom, left:right], shrinking) + np.array([left, top, left, top], np.float64)
         boxes = self._refine(picture, boxes)
         return self._finish(picture, boxes)
 
@@ -102,28 +101,28 @@ class Mtcnn:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def _propose(self, image: UInt8, min_face_px: float) -> Boxes:
-        """P-Net over the pyramid; square boxes."""
+    def _propose(self, image: UInt8, shrinking: int) -> Boxes:
+        """P-Net over the pyramid, which is made by averaging or by bilinear sampling; square boxes."""
         height, width = image.shape[:2]
-        scales = pyramid(height, width, min_face_px)
+        scales = pyramid(height, width, self._min_face_px)
         halves = [image]
-        while scales and len(halves) <= _halvings(scales[-1]):
+        while scales and len(halves) <= _halvings(scales[-1], shrinking):
             rows, columns = halves[-1].shape[0] // 2 * 2, halves[-1].shape[1] // 2 * 2
             half = cv2.resize(halves[-1][:rows, :columns], (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)
             halves.append(np.asarray(half, np.uint8))
 
         def search(scale: float) -> tuple[Boxes, Boxes]:
             size = int(width * scale), int(height * scale)
-            return self._search_level(halves[_halvings(scale)], size, scale)
+            return self._search_level(halves[_halvings(scale, shrinking)], size, scale, shrinking)
 
         found = list((self._pool.map if self._pool is not None and len(scales) > 1 else map)(search, scales))
         boxes = np.concatenate([np.empty((0, 4)), *(level for level, _ in found)])
         scores = np.concatenate([np.empty(0), *(level for _, level in found)])
         return _square(boxes[nms(boxes, scores, 0.7)])
 
-    def _search_level(self, source: UInt8, size: tuple[int, int], scale: float) -> tuple[Boxes, Boxes]:
+    def _search_level(self, source: UInt8, size: tuple[int, int], scale: float, shrinking: int) -> tuple[Boxes, Boxes]:
         """P-Net on one level of the pyramid; boxes (N, 4) in the whole picture, and their scores (N,)."""
-        small = cv2.resize(source, size, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(source, size, interpolation=shrinking)
         answer = self._pnet({"images": small[None]})
         probability = answer["probability"][0]
         rows, columns = np.nonzero(probability >= self._thresholds[0])
@@ -174,7 +173,7 @@ class Mtcnn:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def pyramid(height: int, width: int, min_face_px: float) -> list[float]:
+def pyramid(height: int, width: int, min_face_px: int) -> list[float]:
     """Scales at which P-Net's window covers faces from ``min_face_px`` to about the picture's shorter side."""
     first = PNET_WINDOW_PX / min_face_px
     shorter = min(height, width)
@@ -186,12 +185,13 @@ def pyramid(height: int, width: int, min_face_px: float) -> list[float]:
     return [scale for scale in scales if int(shorter * scale) >= PNET_WINDOW_PX]
 
 
-def _halvings(scale: float) -> int:
-    """How often a picture is halved before it is shrunk to ``scale``: averaging a small picture is cheaper.
+def _halvings(scale: float, shrinking: int) -> int:
+    """How often a picture is halved, by averaging, before it is shrunk to ``scale``: small ones are cheaper to shrink.
 
-    What is left to shrink is a factor of .75 at most, so that the average is one over the same pixels.
+    What is left to average is a factor of 3/4 at most, so that it is over the same pixels; bilinear sampling, which
+    takes a tenth of the time, is nearly an average for a factor between 1/2 and 1.
     """
-    return max(0, math.floor(math.log2(0.75 / scale)))
+    return max(0, math.floor(math.log2((0.75 if shrinking == cv2.INTER_AREA else 1) / scale)))
 
 
 def nms(boxes: Boxes, scores: Boxes, limit: float, *, over_smaller: bool = False) -> npt.NDArray[np.intp]:

@@ -16,6 +16,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from affectkit.faces.base import Detector
+from affectkit.faces.changes import Searched
 from affectkit.state import of_detection, to_detection
 from affectkit.types import Array, Detection, Float32, Frame, Picture, TrackedFace, TrackedFrame
 
@@ -35,6 +37,9 @@ LOOK_MARGIN = 1.0
 """Side of what it shows, in sides of the box; more would show what is behind."""
 
 SHOTS_REMEMBERED = 12
+
+LEFT_OUT = 2
+"""Frames from one to the next up to which faces may be followed without being detected anew."""
 
 SLOWS_S = 1.5
 """Time constant with which a face that is gone is thought to slow down."""
@@ -52,8 +57,10 @@ class TrackingConfig:
     settled_s: float = 0.5
     """The same, in seconds, while nothing happens: all known faces are there and apart, and the last detections brought
     nothing new. Somebody who comes in is seen that much later at most. 0: always ``detect_every``."""
+    whole_s: float = 2.0
+    """Seconds from one search of the whole picture to the next, while only what has changed is searched in between."""
     enough_s: float = 2.0
-    """The same where there are ``max_faces`` already: only a larger one would take somebody's place."""
+    """``settled_s`` where there are ``max_faces`` already: only a larger one would take somebody's place."""
     min_score: float = 0.9
     """Score a face needs to begin a track; what is being followed may score less."""
     match_iou: float = 0.3
@@ -108,6 +115,16 @@ class _Track:
         return (x + self.velocity[0] * gone_s, y + self.velocity[1] * gone_s, width, height)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Look:
+    """A search for new faces that is going on."""
+
+    index: int
+    """Of the frame in which."""
+    saw_somebody: Callable[[], bool]
+    """Waits until it is known."""
+
+
 class Tracker:
     """Remembers who was where; one for each video."""
 
@@ -118,20 +135,22 @@ class Tracker:
         *,
         states_kept: int = 4,
         lock: threading.Lock | None = None,
+        pool: Executor | None = None,
     ) -> None:
         """Begin with nobody.
 
         Args:
             states_kept: frames that the tracker may be ahead of whoever asks for its state.
             lock: held while the detector is asked, where several trackers share it in several threads.
+            pool: looks for new faces while known ones are followed. The results are the same without it.
         """
         self._detector = detector
+        self._pool = pool
         self._detecting = lock or threading.Lock()
         self._keeping = threading.Lock()  # states are asked for in another thread
         self._states_kept = states_kept
         self._follow_picture = getattr(detector, "follow_picture", None)
-        self._glance = getattr(detector, "glance", None)
-        self._glance_from_px = float(getattr(detector, "glance_from_px", math.inf))
+        self._look = getattr(detector, "look", None)
         self._config = config or TrackingConfig()
         self.reset()
 
@@ -145,7 +164,9 @@ class Tracker:
         self._index = -1
         self._time_s = -math.inf
         self._name: str | None = None
-        self._detected_at, self._detected_s = -1, -math.inf
+        self._detected_at, self._detected_s, self._whole_s = -1, -math.inf, -math.inf
+        self._searched = Searched()
+        self._looking: _Look | None = None
         self._uneventful = 0  # detections in a row that were due and brought nothing new
         self._doubts: list[tuple[Box, float]] = []  # faces that may be lost ones, and since when
         self._states: deque[tuple[int, Callable[[], dict[str, Any]]]] = deque(maxlen=self._states_kept)
@@ -164,11 +185,22 @@ class Tracker:
         since_s = self._time_s - config.keep_lost_s
         self._tracks = [t for t in self._tracks if t.seen == before or t.seen_s >= since_s]
         # Counted in frames of the source: where most are left out, a face has moved too far to be followed.
-        due = frame.index - self._detected_at >= config.detect_every and not self._may_wait(active)
-        if due or another or self._doubts or not active or self._follow(frame.picture, active):
-            glance = due and not another and self._uneventful % 2 == 1 and self._all_are_large(active)
-            eventful = self._detect(frame.picture, active, doubts=not another, glance=glance)
+        due = frame.index - self._detected_at >= config.detect_every
+        # Where frames are left out, a face has moved too far to be followed for long.
+        settled = due and not another and frame.index - before <= LEFT_OUT and self._is_settled(active)
+        if settled and self._may_wait(active):
+            due = False
+        looks = due and settled and self._look is not None
+        must = another or bool(self._doubts) or not active or (due and not looks) or self._somebody_came(cut)
+        if must or self._follow(frame.picture, active):
+            must = True
+            eventful = self._detect(frame.picture, active, doubts=not another)
             self._uneventful = 0 if eventful or not due else self._uneventful + 1
+            self._searched.note(frame.picture)
+            self._whole_s, self._looking = time_s, None
+        elif looks:
+            self._looking = self._begin_look(frame.picture)
+        if must or due:
             self._detected_at, self._detected_s = frame.index, time_s
         faces = [t for t in self._tracks if t.seen == frame.index]
         if config.max_faces is not None:
@@ -178,20 +210,50 @@ class Tracker:
             self._states.append((frame.index, self._state()))
         return TrackedFrame(frame, tuple(TrackedFace(t.track_id, t.last) for t in faces), cut)
 
-    def _may_wait(self, active: list[_Track]) -> bool:
-        """Whether nothing speaks for looking for other faces now."""
-        config = self._config
-        enough = config.max_faces is not None and len(active) >= config.max_faces
-        wait_s = max(config.enough_s, config.settled_s) if enough and config.settled_s else config.settled_s
-        # A millisecond under it, so that the rounding of clocks does not decide whether a frame is the one.
-        if self._uneventful < 2 or not 0 <= self._time_s - self._detected_s < wait_s - 1e-3:
+    def _is_settled(self, active: list[_Track]) -> bool:
+        """Whether nothing happens: the last detections brought nothing new, and all are there, and apart."""
+        if self._uneventful < 2 or self._doubts or not active or not self._config.settled_s:
             return False
         apart = all(not _touch(a.last.box, b.last.box) for a, b in combinations(active, 2))
-        return bool(active) and len(active) == len(self._tracks) and apart  # nobody is lost, who may come back
+        return len(active) == len(self._tracks) and apart  # nobody is lost, who may come back
 
-    def _all_are_large(self, active: list[_Track]) -> bool:
-        """Whether a glance would overlook nobody who is known."""
-        return self._glance is not None and all(min(t.last.box[2:]) >= self._glance_from_px for t in active)
+    def _may_wait(self, active: list[_Track]) -> bool:
+        """Whether it is not long ago that other faces were looked for, in a picture in which nothing happens."""
+        config = self._config
+        enough = config.max_faces is not None and len(active) >= config.max_faces
+        wait_s = max(config.enough_s, config.settled_s) if enough else config.settled_s
+        # A millisecond under it, so that the rounding of clocks does not decide whether a frame is the one.
+        return 0 <= self._time_s - self._detected_s < wait_s - 1e-3
+
+    def _begin_look(self, picture: Picture) -> _Look | None:
+        """Look for faces that are not followed, in the whole picture from time to time, else where it has changed."""
+        known = [t.last.box for t in self._tracks if t.seen == self._index]
+        look, limit = self._look, self._config.match_iou
+        region = self._searched.changed(picture, known)
+        if self._time_s - self._whole_s >= self._config.whole_s - 1e-3:
+            height, width = picture.shape
+            region, self._whole_s = (0, 0, width, height), self._time_s
+        if region is None or look is None:
+            return None
+
+        def somebody() -> bool:
+            return any(all(iou(face.box, box) < limit for box in known) for face in look(picture.rgb(), region))
+
+        if self._pool is None:
+            seen = somebody()
+            return _Look(self._index, lambda: seen)
+        return _Look(self._index, self._pool.submit(somebody).result)
+
+    def _somebody_came(self, cut: bool) -> bool:
+        """What the look that was begun ``detect_every`` frames ago saw; until then nobody asks.
+
+        Always so many frames, however fast it was: the results are the same in every run.
+        """
+        looking = self._looking
+        if looking is None or (not cut and self._index - looking.index < self._config.detect_every):
+            return False
+        self._looking = None
+        return not cut and looking.saw_somebody()
 
     def _begin_shot(self, picture: Picture, backwards: bool) -> bool:
         """Whether this frame has little to do with the one before; then those who were there are put by.
@@ -273,15 +335,14 @@ class Tracker:
         self._tracks = [dataclasses.replace(t, seen=self._index - 1) if t.track_id in lost else t for t in self._tracks]
         return bool(lost)
 
-    def _detect(self, picture: Picture, active: list[_Track], *, doubts: bool, glance: bool) -> bool:
+    def _detect(self, picture: Picture, active: list[_Track], *, doubts: bool) -> bool:
         """Detect, and give every face the id of the track it continues, or a new one.
 
         Returns:
             whether the faces are others than the ``active`` ones of the frame before.
         """
-        look_for = self._glance if glance and self._glance is not None else self._detector.detect
         with self._detecting:
-            faces = look_for(picture.rgb())
+            faces = self._detector.detect(picture.rgb())
         looks = [look_of(picture, face.box) for face in faces]
         pairs = sorted(
             (-score, i, k)
@@ -350,6 +411,7 @@ class Tracker:
         """The state as it is now, spelled out when it is asked for: every frame has one, and few are."""
         # Tracks never change, and the lists that shots hold are nobody else's.
         tracks, shots, doubts = tuple(self._tracks), tuple(self._shots), tuple(self._doubts)
+        looking = self._looking
         plain = {
             "next_id": self._next_id,
             "thumbnail": self._thumbnail,
@@ -359,6 +421,8 @@ class Tracker:
             "name": self._name,
             "detected_at": self._detected_at,
             "detected_s": self._detected_s,
+            "whole_s": self._whole_s,
+            "searched": self._searched.state(),
             "uneventful": self._uneventful,
         }
 
@@ -368,6 +432,7 @@ class Tracker:
                 "tracks": [_stored(track) for track in tracks],
                 "shots": [[thumbnail, [_stored(t) for t in there]] for thumbnail, there in shots],
                 "doubts": [[list(box), since_s] for box, since_s in doubts],
+                "looking": None if looking is None else [looking.index, looking.saw_somebody()],
             }
 
         return spelled_out
@@ -381,6 +446,11 @@ class Tracker:
         self._next_id, self._thumbnail = state["next_id"], state["thumbnail"]
         self._index, self._detected_at = state["index"], state["detected_at"]
         self._detected_s, self._uneventful = state["detected_s"], state["uneventful"]
+        self._whole_s = state["whole_s"]
+        self._searched.restore(state["searched"])
+        if state["looking"] is not None:
+            begun, seen = state["looking"]
+            self._looking = _Look(begun, lambda: bool(seen))
         self._time_s, self._name = state["time_s"], state["name"]
         self._size = None if state["size"] is None else tuple(state["size"])
 

@@ -1,0 +1,324 @@
+"""How fast this machine is: networks by themselves, each stage, a video from beginning to end, start-up and memory.
+
+Nothing here is asserted anywhere; the numbers are for people. Where variants are compared they take turns, so that a
+noisy machine is noisy for all of them, and medians are given with the spread of the middle half.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affectkit import models
+from affectkit.align import align
+from affectkit.engines import Engine, open_engine, usable_cores
+from affectkit.errors import AffectKitError, SourceError
+from affectkit.faces.tracking import Tracker, TrackingConfig, track
+from affectkit.overlay import Overlay, VideoWriter
+from affectkit.picture import YuvPicture
+from affectkit.predictor import Predictor
+from affectkit.readout import read_out
+from affectkit.sinks import layout, open_table
+from affectkit.types import CroppedFrame, Frame, FrameResult, TrackedFrame
+from affectkit.video import open_source
+
+PACKAGES = ("affectkit", "numpy", "av", "opencv-python-headless", "onnxruntime", "onnxruntime-gpu", "tensorrt")
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One number."""
+
+    name: str
+    """What was measured; the same in every run, so that two reports can be compared by it."""
+    value: float
+    """The median."""
+    unit: str
+    """``faces/s`` and ``fps``: more is better; ``ms``, ``s`` and ``MB``: less is."""
+    spread: float = 0.0
+    """Half of the distance between the quartiles, as a fraction of the median."""
+
+    @property
+    def more_is_better(self) -> bool:
+        """Whether a larger value is the better one."""
+        return self.unit.endswith(("/s", "fps"))
+
+
+def machine() -> dict[str, Any]:
+    """What numbers were measured on."""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text(errors="replace").splitlines() if facts.is_file() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    found: dict[str, Any] = {
+        "cpu": next(named, "") or platform.processor() or platform.machine(),
+        "cores": usable_cores(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "measured": time.strftime("%Y-%m-%d %H:%M:%S"),
+    }
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    commit = _commit()
+    return found | ({"commit": commit} if commit else {})
+
+
+def _commit() -> str:
+    """Of the checkout that this package runs from, if it does."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return ""
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def summary(name: str, values: Sequence[float], unit: str) -> Measurement:
+    """Median and spread of repeated measurements."""
+    middle = statistics.median(values)
+    low, high = np.percentile(values, [25, 75])
+    return Measurement(name, float(f"{middle:.4g}"), unit, round(float(high - low) / 2 / middle, 3) if middle else 0.0)
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that something takes."""
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def start_up(repeats: int, *, model: str = models.DEFAULT_MODEL) -> list[Measurement]:
+    """From a fresh interpreter to a predictor that is ready."""
+    ready = (
+        "import time; t = time.perf_counter(); import affectkit; i = time.perf_counter() - t; "
+        f"affectkit.Predictor({model!r}); print(i, time.perf_counter() - t)"
+    )
+    answers = []
+    for _ in range(repeats + 1):
+        run = subprocess.run([sys.executable, "-c", ready], capture_output=True, text=True, check=False)
+        if run.returncode:
+            raise AffectKitError(f"a predictor cannot be made: {run.stderr.strip().splitlines()[-1]}")
+        answers.append([float(part) for part in run.stdout.split()])
+    imported, made = zip(*answers[1:], strict=True)  # the first one reads the files from disk
+    return [summary("start-up: import", imported, "s"), summary("start-up: predictor ready", made, "s")]
+
+
+def networks(
+    model: str, *, device: str, batches: Sequence[int], threads: Sequence[int], repeats: int
+) -> list[Measurement]:
+    """Faces a second of a model and of its copies in other precisions, by batch size and threads."""
+    names = [model]
+    if model in models.embedded_names():
+        names += [copy for p in ("int8", "fp16") if (copy := models.precision_sibling(model, p)) not in (None, model)]
+    rows = []
+    rng = np.random.default_rng(0)
+    for count_threads in threads:
+        engines: dict[str, Engine] = {}
+        for name in names:
+            folder = models.load(name)
+            try:
+                precision = folder.spec.precision
+                engines[name] = open_engine(
+                    folder.frame_onnx, device=device, threads=count_threads, precision=precision
+                )
+            except AffectKitError:
+                if name == model:  # a copy in another precision may not run there
+                    raise
+        wanted = models.load(model).spec.input
+        for batch in batches:
+            faces = rng.integers(0, 256, (batch, wanted.size, wanted.size, wanted.channels), dtype=np.uint8)
+            rates: dict[str, list[float]] = {name: [] for name in engines}
+            for repeat in range(repeats + 2):
+                for name, engine in engines.items():
+                    seconds = timed(partial(engine.run, {"faces": faces}))
+                    if repeat >= 2:  # the first ones prepare
+                        rates[name].append(batch / seconds)
+            for name, values in rates.items():
+                where = engines[name].device
+                title = f"network: {name}, {where}, {count_threads} threads, {batch} faces at once"
+                rows.append(summary(title.replace(" 1 threads", " 1 thread"), values, "faces/s"))
+        for engine in engines.values():
+            engine.close()
+    return rows
+
+
+def stages(clip: str, predictor: Predictor, *, most: int = 300, repeats: int = 3) -> list[Measurement]:
+    """Milliseconds a frame of each stage by itself, on the first ``most`` frames."""
+    rows: dict[str, list[float]] = {}
+    for _ in range(repeats):
+        for name, ms in _stages_once(clip, predictor, most).items():
+            rows.setdefault(name, []).append(ms)
+    return [summary(f"stage: {name}", values, "ms") for name, values in rows.items()]
+
+
+def _stages_once(clip: str, predictor: Predictor, most: int) -> dict[str, float]:
+    frames: list[Frame] = []
+    begun = time.perf_counter()
+    for frame in open_source(clip).frames():
+        frames.append(frame)
+        if len(frames) == most:
+            break
+    found = {"decode": time.perf_counter() - begun}
+    tracker = Tracker(predictor.detector, TrackingConfig())
+    tracked: list[TrackedFrame] = []
+    found["find and follow faces"] = timed(lambda: tracked.extend(track(iter(frames), tracker)))
+    cropped: list[CroppedFrame] = []
+    found["cut faces"] = timed(lambda: cropped.extend(align(iter(tracked), predictor.spec.input)))
+    crops = [crop[None] for frame in cropped for crop in frame.crops]
+    if crops:
+        whole = np.concatenate(crops)
+        outputs: list[dict[str, Any]] = []
+        found["network"] = timed(lambda: outputs.append(predictor.logits(whole)))
+        found["read out"] = timed(lambda: read_out(outputs[0], predictor.spec))
+    if any(isinstance(frame.picture, YuvPicture) for frame in frames):
+        fresh = [frame for _, frame in zip(range(most), open_source(clip).frames(), strict=False)]
+        found["(whole frames into RGB, where something asks for it)"] = timed(lambda: [f.image for f in fresh])
+    return {name: 1000 * seconds / len(frames) for name, seconds in found.items()}
+
+
+def whole_videos(
+    clips: Sequence[str],
+    make: Callable[[], Predictor],
+    *,
+    repeats: int,
+    render: bool = False,
+    **options: Any,
+) -> list[Measurement]:
+    """Frames a second from a video to a table on disk, of several clips in turns."""
+    rates: dict[str, list[float]] = {clip: [] for clip in clips}
+    drawn: dict[str, list[float]] = {clip: [] for clip in clips}
+    with make() as predictor, tempfile.TemporaryDirectory() as scratch:
+        for repeat in range(repeats + 1):
+            for clip in clips:
+                frames, seconds = to_table(predictor, clip, Path(scratch), **options)
+                if repeat:  # the first one prepares
+                    rates[clip].append(frames / seconds)
+                if render and repeat:
+                    frames, seconds = to_table(predictor, clip, Path(scratch), render=True, **options)
+                    drawn[clip].append(frames / seconds)
+    rows = [summary(f"video: {Path(clip).name} to a table", values, "fps") for clip, values in rates.items()]
+    rows += [summary(f"video: {Path(c).name} to a table and a video", v, "fps") for c, v in drawn.items() if v]
+    return rows
+
+
+def to_table(
+    predictor: Predictor, clip: str, folder: Path, *, render: bool = False, **options: Any
+) -> tuple[int, float]:
+    """Frames and seconds of one run, from opening the file to the finished table (and annotated video)."""
+    begun, frames = time.perf_counter(), 0
+    source = open_source(clip)
+    results: Iterator[FrameResult] = predictor.stream(source, keep_images=render, **options)
+    with open_table(folder / "table.csv", layout(), overwrite=True) as sink:
+        if not render:
+            for result in results:
+                sink.write(result)
+                frames += 1
+        else:
+            overlay = Overlay(predictor.spec)
+            with VideoWriter(folder / "video.mp4", fps=source.info.fps, overwrite=True) as writer:
+                for result in results:
+                    sink.write(result)
+                    writer.write(overlay.draw(result), result.time_s)
+                    frames += 1
+    return frames, time.perf_counter() - begun
+
+
+def many_streams(clip: str, make: Callable[[], Predictor], counts: Sequence[int], *, repeats: int) -> list[Measurement]:
+    """Frames a second of all streams together, each with a predictor of its own that shares the networks."""
+    rows = []
+    for count in counts:
+        predictors = [make() for _ in range(count)]
+        rates = []
+        for repeat in range(repeats + 1):
+            frames = [0] * count
+
+            def run(k: int, frames: list[int] = frames, predictors: list[Predictor] = predictors) -> None:
+                for _ in predictors[k].stream(clip):
+                    frames[k] += 1
+
+            threads = [threading.Thread(target=run, args=(k,)) for k in range(count)]
+            begun = time.perf_counter()
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            if repeat:
+                rates.append(sum(frames) / (time.perf_counter() - begun))
+        for predictor in predictors:
+            predictor.close()
+        rows.append(summary(f"streams: {count} of {Path(clip).name} at once, all together", rates, "fps"))
+    return rows
+
+
+def memory(clip: str, **predictor: Any) -> list[Measurement]:
+    """The most resident memory of a fresh process that turns a clip into a table twice."""
+    if os.name == "nt":  # it has no such counter in Python's library
+        return []
+    code = (
+        "import json, resource, sys, tempfile\n"
+        "from pathlib import Path\n"
+        "from affectkit.benchmark import to_table\n"
+        "from affectkit.predictor import Predictor\n"
+        "clip, options = json.loads(sys.argv[1])\n"
+        "with Predictor(**options) as predictor, tempfile.TemporaryDirectory() as scratch:\n"
+        "    for _ in range(2): to_table(predictor, clip, Path(scratch))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    arguments = json.dumps([clip, predictor])
+    run = subprocess.run([sys.executable, "-c", code, arguments], capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise AffectKitError(f"{clip}: {run.stderr.strip().splitlines()[-1]}")
+    peak_mb = float(run.stdout) / (2**20 if sys.platform == "darwin" else 2**10)
+    return [Measurement(f"memory: {Path(clip).name} to a table, at its peak", round(peak_mb, 1), "MB")]
+
+
+def report(rows: Sequence[Measurement], **about: Any) -> dict[str, Any]:
+    """All measurements and what they were made on, ready for JSON."""
+    return {"machine": machine(), **about, "measurements": [asdict(row) for row in rows]}
+
+
+def read_report(path: Path) -> list[Measurement]:
+    """The measurements of an earlier report.
+
+    Raises:
+        SourceError: it cannot be read, or is no report.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return [Measurement(**row) for row in document["measurements"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SourceError(f"{path}: is no report of `affectkit benchmark` ({error})") from error
+
+
+def table(rows: Sequence[Measurement], before: Sequence[Measurement] = ()) -> list[str]:
+    """Lines to show: name, median, unit, spread, and with an earlier report how many times as good it is now."""
+    earlier = {row.name: row for row in before}
+    width = max(len(row.name) for row in rows)
+    lines = []
+    for row in rows:
+        line = f"{row.name:{width}}  {row.value:10.4g} {row.unit:8} ±{row.spread:4.0%}"
+        old = earlier.get(row.name)
+        if old is not None and old.value and row.value:
+            ratio = row.value / old.value if row.more_is_better else old.value / row.value
+            line += f"   {ratio:5.2f} x as good as before ({old.value:.4g})"
+        lines.append(line)
+    return lines

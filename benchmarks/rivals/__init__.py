@@ -1,0 +1,1 @@
+"""What a user would run instead, each from a video file to its own answers."""
