@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from end_to_end import machine
 
+from affectkit.benchmark import machine
 from affectkit.engines import Engine, open_engine
 from affectkit.models import load
 
