@@ -210,6 +210,12 @@ def _network_options(command: Command) -> Command:
     show_default=True,
     help="Inputs at once, each in a process with its share of the cores.",
 )
+@click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="Run the inputs on a Ray cluster (extra: ray): auto, ray://HOST:PORT, or local; -j workers.  "
+    "All its machines need the same files.",
+)
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run; leave finished tables as they are.")
 @click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary; warnings and errors only.")
@@ -239,6 +245,7 @@ def predict(
     table_format: Any,
     uncertainty: bool,
     processes: int,
+    ray: str | None,
     resume: bool,
     overwrite: bool,
     quiet: bool,
@@ -254,6 +261,7 @@ def predict(
       affectkit predict interview.mp4
       affectkit predict interview.mp4 --temporal -o interview.parquet --render interview-annotated.mp4
       affectkit predict *.mp4 -o tables/ -j 4 --resume
+      affectkit predict /shared/*.mp4 -o /shared/tables/ --ray auto
     """
     import cv2
 
@@ -312,7 +320,12 @@ def predict(
         "overwrite": overwrite,
         "resume": resume,
     }
-    if processes > 1 and len(jobs) > 1:
+    if ray is not None:
+        cluster = _late("affectkit.cluster", "ray", "--ray")
+        ended = cluster.run_on_cluster(
+            jobs, Work(network, options, settings), ray, processes if processes > 1 else None
+        )
+    elif processes > 1 and len(jobs) > 1:
         ended = run_jobs(jobs, Work(network, options, settings), processes)
     else:
         ended = _one_by_one(jobs, network, options, settings, quiet=quiet, debug=debug)
@@ -956,7 +969,7 @@ def _late(module: str, extra: str, purpose: str) -> Any:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("torch", "pandas", "onnx", "onnxscript", "onnxruntime"):
+        if (error.name or "").partition(".")[0] not in ("torch", "pandas", "onnx", "onnxscript", "onnxruntime", "ray"):
             raise
         extra = "cpu" if (error.name or "").startswith("onnxruntime") else extra
         raise MissingDependency(str(error.name), extra, purpose) from error

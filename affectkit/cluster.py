@@ -1,0 +1,156 @@
+"""Many inputs on a Ray cluster; the only user of Ray. All machines see the inputs and outputs under the same paths."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import pickle
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers, and wait for the network
+
+import ray
+import ray.data
+
+from affectkit.errors import AffectKitError, EngineError
+from affectkit.jobs import Job, Outcome, run_job
+from affectkit.predictor import Predictor
+from affectkit.video import SourceReport, is_url
+from affectkit.workers import TRIES, Work
+
+
+def run_on_cluster(
+    jobs: Sequence[Job], work: Work, address: str, workers: int | None
+) -> Iterator[tuple[Job, Outcome | str, str]]:
+    """Run all jobs through Ray Data, and say of each, in the order in which they end, what came of it.
+
+    Every worker is a process with one core (and the GPU, for CUDA devices) that loads the model once. One that dies is
+    replaced, and its input given to another, which goes on where the notes of the dead one say. An output appears under
+    its name once, when it is complete.
+
+    Args:
+        address: of the cluster (``auto`` on one of its machines, ``ray://HOST:PORT``), or ``local`` for this machine.
+        workers: how many; None: as many as the cluster has cores.
+
+    Yields:
+        the job; its outcome, or the error in one line; the device that it ran on.
+
+    Raises:
+        EngineError: the cluster cannot be reached.
+    """
+    begun_here = not ray.is_initialized()
+    if begun_here:
+        _connect(address)
+    try:
+        settings = ray.data.DataContext.get_current()
+        settings.enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        facts: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        cores = int(facts.get("CPU", 1))
+        tries = ray.remote(num_cpus=0)(_Tries).remote()
+        size = max(1, min(workers or cores, len(jobs)))
+        rows = [{"number": k, "job": pickle.dumps(_anywhere(job))} for k, job in enumerate(jobs)]
+        devices = 1.0 if str(work.predictor.get("device", "auto")).startswith(("cuda", "tensorrt", "ort")) else None
+        # Ray restarts workers that die, and gives them again what they had, without end: the tries are counted here.
+        answers = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+            _Worker,  # type: ignore[arg-type]  # Ray makes one in each process
+            fn_constructor_args=(dataclasses.replace(work, predictor={"threads": 1, **work.predictor}), tries),
+            # One input at a time: one that waits with a busy worker could be somebody else's.
+            compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1),
+            num_cpus=1,
+            num_gpus=devices,
+        )
+        for row in answers.iter_rows():
+            outcome, device = pickle.loads(row["answer"])
+            if isinstance(outcome, Exception):  # no worker can do anything then
+                raise outcome
+            yield jobs[row["number"]], outcome, device
+    finally:
+        if begun_here:
+            ray.shutdown()
+
+
+def _connect(address: str) -> None:
+    """Join a cluster, or begin one on this machine."""
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    try:
+        if address == "local":
+            ray.init(include_dashboard=False, **options)
+        else:
+            ray.init(address=address, **options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise EngineError(
+            f"--ray {address}: no cluster can be reached ({reason}); start one with: ray start"
+        ) from error
+
+
+def _anywhere(job: Job) -> Job:
+    """The same job, whatever folder a worker runs in."""
+    source = job.source if is_url(job.source) else os.path.abspath(job.source)
+    video, sheet = (None if path is None else path.absolute() for path in (job.video, job.sheet))
+    return Job(source, job.table.absolute(), video, sheet)
+
+
+class _Tries:
+    """In a process of its own: how often each input was begun."""
+
+    def __init__(self) -> None:
+        self._begun: dict[int, int] = {}
+
+    def begin(self, number: int) -> int:
+        """Note that an input is begun; how often it was so far."""
+        self._begun[number] = self._begun.get(number, 0) + 1
+        return self._begun[number]
+
+
+class _Worker:
+    """In a process of the cluster: takes inputs one after the other."""
+
+    def __init__(self, work: Work, tries: Any) -> None:
+        self._work, self._tries = work, tries
+        self._predictor: Predictor | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The answer to one input; never raises, so that nothing is tried again but what a death cut short."""
+        job: Job = pickle.loads(row["job"])
+        with self._lock:
+            try:
+                self._predictor = self._predictor or Predictor(**self._work.predictor)
+            except (AffectKitError, ValueError) as error:
+                return {"number": row["number"], "answer": pickle.dumps((error, ""))}
+            if ray.get(self._tries.begin.remote(row["number"])) > TRIES:
+                outcome: Outcome | str = f"{job.source}: its worker died {TRIES} times"
+            else:
+                outcome = self._run(self._predictor, job)
+        return {"number": row["number"], "answer": pickle.dumps((outcome, self._predictor.device))}
+
+    def _run(self, predictor: Predictor, job: Job) -> Outcome | str:
+        settings = dict(self._work.settings)
+        if job.table.exists() and not settings.get("overwrite"):
+            return _finished(job)  # there was none before the run: a worker died after it had finished
+        settings["resume"] = job.video is None
+        try:
+            return run_job(predictor, job, self._work.options, **settings)
+        except Exception as error:  # whatever one input does, the rest finish
+            named = isinstance(error, AffectKitError | ValueError)
+            return str(error) if named else f"{job.source}: {type(error).__name__}: {error}"
+
+
+def _finished(job: Job) -> Outcome:
+    """What a run that is complete came to, by its meta file."""
+    meta = json.loads(job.meta.read_text(encoding="utf-8"))
+    frames = meta["frames"]
+    report = SourceReport(
+        frames=frames["decoded"],
+        corrupt=frames["corrupt"],
+        concealed=frames["concealed"],
+        complete=meta["complete"],
+        problem=meta["problem"] or "",
+    )
+    return Outcome(frames["in_table"], meta["faces"], frames["without_face"], report)

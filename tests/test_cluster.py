@@ -1,0 +1,68 @@
+"""Inputs on a Ray cluster of this machine's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from synthetic import grey_frames, write_clip
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'affectkit[ray]'")
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="kills a process the Unix way")
+
+
+def predict(clips: list[Path], out: Path, tiny: Path, *more: str) -> list[str]:
+    """The command line in a process of its own: Ray stays out of the tests' process."""
+    out.mkdir()
+    return [sys.executable, "-m", "affectkit", "predict", *map(str, clips), "-o", str(out), "--model", str(tiny), *more]
+
+
+def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        try:
+            if any("MapWorker" in part for part in child.cmdline()):
+                found.append(child)
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_a_cluster_loses_no_input_when_a_worker_dies(tmp_path: Path, tiny: Path) -> None:
+    """Two workers, ten videos of which one is no video; one worker is killed in the middle of its input."""
+    clips = [write_clip(tmp_path / f"c{k}.mp4", grey_frames(300, height=240, width=320)) for k in range(9)]
+    (tmp_path / "broken.mp4").write_bytes(b"nothing that is a video")
+    plain = subprocess.run(predict(clips, tmp_path / "plain", tiny), capture_output=True, text=True)
+    assert plain.returncode == 0, plain.stderr
+    command = predict([*clips, tmp_path / "broken.mp4"], tmp_path / "out", tiny, "--ray", "local", "-j", "2")
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    killed = False
+    while process.poll() is None and not killed:
+        if list((tmp_path / "out").glob(".c*.partial.csv")) and workers(process):
+            workers(process)[0].send_signal(signal.SIGKILL)
+            killed = True
+        time.sleep(0.01)
+    _, err = process.communicate(timeout=300)
+    assert killed and process.returncode == 1, err
+    assert err.count(": 300 frames,") == 9 and "broken.mp4: not a video" in err and "1 of 10 inputs failed" in err
+    assert "Traceback" not in err
+    for clip in clips:
+        name = f"{clip.stem}.csv"
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
+        assert (tmp_path / "out" / f"{name}.meta.json").exists()
+    assert not [p.name for p in (tmp_path / "out").iterdir() if p.name.startswith(".")]
+
+
+def test_a_cluster_that_is_not_there(tmp_path: Path, tiny: Path) -> None:
+    clip = write_clip(tmp_path / "c.mp4", grey_frames(5))
+    command = predict([clip], tmp_path / "out", tiny, "--ray", "ray://127.0.0.1:1")
+    environment = {**os.environ, "RAY_CLIENT_MAX_CONNECTION_RETRIES": "1"}
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert run.returncode == 1 and "no cluster can be reached" in run.stderr and "Traceback" not in run.stderr
