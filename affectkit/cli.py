@@ -202,6 +202,13 @@ def _network_options(command: Command) -> Command:
 )
 @click.option("--uncertainty", is_flag=True, help="Add the ensemble's spread and the expression's entropy.")
 @click.option(
+    "--decode-on",
+    default="cpu",
+    show_default=True,
+    metavar="DEVICE",
+    help="Decode videos on a GPU: cuda, vaapi, qsv, videotoolbox ..., as FFmpeg calls them.",
+)
+@click.option(
     "-j",
     "--jobs",
     "processes",
@@ -244,6 +251,7 @@ def predict(
     window: Any,
     table_format: Any,
     uncertainty: bool,
+    decode_on: str,
     processes: int,
     ray: str | None,
     resume: bool,
@@ -319,6 +327,7 @@ def predict(
         "uncertainty": uncertainty,
         "overwrite": overwrite,
         "resume": resume,
+        "decode_on": decode_on,
     }
     if ray is not None:
         cluster = _late("affectkit.cluster", "ray", "--ray")

@@ -127,6 +127,7 @@ def run_job(
     uncertainty: bool = False,
     overwrite: bool = False,
     resume: bool = False,
+    decode_on: str = "cpu",
     watch: Watch = lambda results, _: results,
 ) -> Outcome:
     """Predict one input and write all of its outputs.
@@ -138,6 +139,7 @@ def run_job(
     Args:
         options: of :meth:`affectkit.Predictor.stream`.
         resume: go on with an interrupted run, where there is one.
+        decode_on: as for :func:`affectkit.open_source`.
 
     Raises:
         AffectKitError: as :meth:`affectkit.Predictor.stream` and the sinks raise.
@@ -146,8 +148,8 @@ def run_job(
     """
     if resume and job.video is not None:
         raise ValueError("an annotated video cannot be gone on with; leave out --render, or --resume")
-    source = open_source(job.source)
-    begun_by = _fingerprint(predictor, job, options, table_format, uncertainty)
+    source = open_source(job.source, decode_on=decode_on)
+    begun_by = _fingerprint(predictor, job, {**options, "decode_on": decode_on}, table_format, uncertainty)
     stored = _read_note(job, begun_by) if resume else None
     counts, sheet = _Counts(), ContactSheet() if job.sheet is not None else None
     begun = None
@@ -181,7 +183,10 @@ def run_job(
             if job.video is None:
                 keeper.maybe_note(results)
         # Before the table has its name, so that where it has, everything is there.
-        write_json(job.meta, _meta(predictor, source, job, options, counts, table_format, uncertainty))
+        write_json(
+            job.meta,
+            _meta(predictor, source, job, {**options, "decode_on": decode_on}, counts, table_format, uncertainty),
+        )
         if job.sheet is not None and sheet is not None and counts.tracks:
             sheet.write(job.sheet, overwrite=overwrite or resume)
     report = source.report

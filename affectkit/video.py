@@ -21,10 +21,11 @@ import av.error
 import av.stream
 import cv2
 import numpy as np
+from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.video.plane import VideoPlane
 from av.video.reformatter import VideoReformatter
 
-from affectkit.errors import SourceError
+from affectkit.errors import DeviceUnavailable, SourceError
 from affectkit.picture import SIDES_BT601, SIDES_BT709, SIDES_BT2020, RgbPicture, YuvPicture, rgb_matrix
 from affectkit.types import Array, Float32, Frame, Picture, UInt8, check_image
 
@@ -106,15 +107,20 @@ class Source(Protocol):
         ...
 
 
-def open_source(source: str | os.PathLike[str] | Array | Iterable[Array], *, fps: float | None = None) -> Source:
+def open_source(
+    source: str | os.PathLike[str] | Array | Iterable[Array], *, fps: float | None = None, decode_on: str = "cpu"
+) -> Source:
     """Open whatever pictures can come from.
 
     Args:
         source: a video or picture file, a folder of pictures (natural order), a URL, an array (T, H, W, 3) or
             (H, W, 3), or an iterable of arrays (H, W, 3); arrays are RGB uint8.
         fps: frame rate of arrays, which have no times of their own. Without it their times are NaN.
+        decode_on: of videos: ``cpu``, or a device of FFmpeg's that decodes them: ``cuda``, ``vaapi``, ``qsv``,
+            ``videotoolbox``, ``d3d11va`` ..., with ``:N`` or ``:PATH`` for one of several.
 
     Raises:
+        DeviceUnavailable: that device is not there, or does not decode this video; no other is used in its place.
         SourceError: it is missing, empty, damaged, or holds no pictures; the message says which.
         TypeError: it is none of these things.
     """
@@ -122,13 +128,13 @@ def open_source(source: str | os.PathLike[str] | Array | Iterable[Array], *, fps
         check_image(source if source.ndim != 4 else source.reshape(-1, *source.shape[2:])[:1], "array")
         return ArraySource(source if source.ndim == 4 else source[None], fps=fps)
     if isinstance(source, str) and is_url(source):
-        return VideoFile(source)
+        return VideoFile(source, decode_on=decode_on)
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         _check_file(path)
         if path.is_dir():
             return ImageFolder(path)
-        return ImageFolder(path) if path.suffix.lower() in IMAGE_SUFFIXES else VideoFile(path)
+        return ImageFolder(path) if path.suffix.lower() in IMAGE_SUFFIXES else VideoFile(path, decode_on=decode_on)
     if isinstance(source, Iterable):
         return ArraySource(source, fps=fps)
     raise TypeError(f"source must be a path, a URL, an array or an iterable of arrays, got {type(source).__name__}")
@@ -312,8 +318,8 @@ class _Described:
 class VideoFile(_Described):
     """A video through FFmpeg."""
 
-    def __init__(self, path: str | Path) -> None:
-        self._path = str(path)
+    def __init__(self, path: str | Path, *, decode_on: str = "cpu") -> None:
+        self._path, self._decode_on = str(path), decode_on
         self._name = printable(self._path)
         self._report = SourceReport()
         with self._open() as container:
@@ -323,7 +329,7 @@ class VideoFile(_Described):
 
     def _open(self) -> av.container.InputContainer:
         try:
-            container = open_container(self._path)
+            container = open_container(self._path, decode_on=self._decode_on)
         except av.error.FFmpegError as error:
             reason = (
                 "check the address and the network"
@@ -455,8 +461,12 @@ MISSING_END_S = 1.0
 """A last frame may be shown for a while; more than this without a picture is a missing end."""
 
 
-def open_container(path: str) -> av.container.InputContainer:
-    """Open a file or URL for reading; titles in odd encodings do no harm, a silent server does not block for ever."""
+def open_container(path: str, *, decode_on: str = "cpu") -> av.container.InputContainer:
+    """Open a file or URL for reading; titles in odd encodings do no harm, a silent server does not block for ever.
+
+    Raises:
+        DeviceUnavailable: ``decode_on`` is not there, or does not decode this video.
+    """
     options: dict[str, Any] = {}
     if int(av.__version__.partition(".")[0]) < 19:  # PyAV 19 no longer stumbles over such titles, nor takes the option
         options["metadata_errors"] = "replace"
@@ -464,7 +474,26 @@ def open_container(path: str) -> av.container.InputContainer:
         options["timeout"] = (10.0, 30.0)
     else:
         path = os.path.abspath(path)  # because FFmpeg takes a name like 12:30.mp4 for a protocol
-    container: av.container.InputContainer = av.open(path, **options)
+    if decode_on == "cpu":
+        plain: av.container.InputContainer = av.open(path, **options)
+        return plain
+    kind, _, which = decode_on.partition(":")
+    try:
+        device = HWAccel(kind, which or None, allow_software_fallback=False)
+        container: av.container.InputContainer = av.open(path, hwaccel=device, **options)
+        film = _film(container)
+        if film is not None and not film.codec_context.is_hwaccel:
+            container.close()
+            raise RuntimeError("it does not decode this video")
+    except FileNotFoundError:  # one of FFmpeg's errors
+        raise
+    except (av.error.FFmpegError, RuntimeError, ValueError, NotImplementedError) as error:
+        there = ", ".join(hwdevices_available()) or "none"
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DeviceUnavailable(
+            f"{printable(path)}: cannot be decoded on {decode_on!r} ({reason}); this FFmpeg knows {there}, each with "
+            "its hardware and driver only; or decode on the cpu"
+        ) from error
     return container
 
 
