@@ -29,7 +29,7 @@ from affectkit.export.runs import export_runs
 from affectkit.export.verify import verify
 from affectkit.predictor import Predictor
 from affectkit.spec import InputSpec
-from affectkit.train import losses, metrics
+from affectkit.train import loop, losses, metrics
 from affectkit.train.calibrate import fit_thresholds, precision_equals_recall_threshold
 from affectkit.train.data import (
     Augmentation,
@@ -46,7 +46,8 @@ from affectkit.train.data import (
     without_derived_va,
 )
 from affectkit.train.distill import kl, student_loss, teach
-from affectkit.train.loop import load_checkpoint, load_network, train
+from affectkit.train.loop import load_checkpoint, load_network, taught_clean, train
+from affectkit.train.losses import Labels
 from affectkit.train.networks import (
     LiteBackbone,
     MultitaskCNN,
@@ -680,8 +681,8 @@ def test_teacher_from_the_command_line(tmp_path: Path, run_cli: Cli) -> None:
     assert code == 2 and "--resume" in err
     arguments[1] = "students"
     arguments[arguments.index("-o") + 1] = tmp_path / "taught"
-    code, _, err = run_cli(*arguments, "--teacher", tmp_path / "run", "--count", "2")
-    assert code == 0 and "student 1" in err
+    code, _, err = run_cli(*arguments, "--teacher", tmp_path / "run", "--count", "2", "--shown", "clean")
+    assert code == 0 and "student 1" in err and err.count("asking the teachers") == 1
     assert sorted(p.name for p in (tmp_path / "taught").iterdir()) == ["student_0", "student_1"]
     assert not states_are_equal(*((tmp_path / "taught" / f"student_{k}" / "best.pt") for k in range(2)))
 
@@ -816,6 +817,33 @@ def test_a_student_learns_from_its_teacher_alone(tmp_path: Path) -> None:
     report = train(config(epochs=6, seed=9), blind, dev, tmp_path / "student", teachers=[teacher])
     assert report["expression"]["accuracy"] > 0.95
     assert report["au"]["pearson"]["AU12"] > 0.8
+
+
+def test_teachers_may_see_the_faces_without_disturbance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labelled, dev = faces_with_a_pattern(96), faces_with_a_pattern(32, 1)
+    train(config(epochs=2), labelled, dev, tmp_path / "teacher")
+    teacher, _ = load_network(tmp_path / "teacher" / "best.pt")
+    settings = config(epochs=2, shown="clean")
+    answers = taught_clean([teacher], labelled, settings)
+    rows = [5, 90]
+    faces = np.stack([cut(labelled.image(i), labelled.landmarks[i], settings.input_spec()) for i in rows])
+    with torch.no_grad():
+        torch.testing.assert_close(answers.au[rows], teacher(torch.from_numpy(faces)).au)
+    taught: list[torch.Tensor] = []
+    plain = loop.student_loss
+
+    def watched(student: Outputs, given: Outputs, labels: Labels, **how: float) -> dict[str, torch.Tensor]:
+        taught.append(given.au)
+        return plain(student, given, labels, **how)
+
+    monkeypatch.setattr(loop, "student_loss", watched)
+    train(settings, labelled, dev, tmp_path / "student", teachers=[teacher])
+    (first,) = next(iter(plan_epoch(labelled, batch_size=16, seed=0, epoch=0)))
+    torch.testing.assert_close(taught[0], answers.au[first[1]])  # each face has its own answer, however it is drawn
+    train(settings, labelled, dev, tmp_path / "shared", teachers=[teacher], taught=answers)
+    assert states_are_equal(tmp_path / "student" / "last.pt", tmp_path / "shared" / "last.pt")
+    with pytest.raises(ValueError, match="only students"):
+        train(settings, labelled, dev, tmp_path / "nobody")
 
 
 def test_resnet50_is_the_papers() -> None:
