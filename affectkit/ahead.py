@@ -9,6 +9,9 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+WAKES_S = 0.5
+"""How often a thread that waits looks up: some systems let Ctrl-C through only then."""
+
 LEAVES_IN_S = 2.0
 """Time that a thread is given to end; one that waits for a silent source ends with the process."""
 
@@ -48,7 +51,7 @@ class _Belt(Generic[T]):
         while True:
             with self._changed:
                 while not self._ready and not self._over:
-                    self._changed.wait()
+                    self._changed.wait(WAKES_S)
                 if not self._ready:
                     break
                 # All at once: where the two threads wake each other for every item they do little else.

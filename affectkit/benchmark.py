@@ -37,6 +37,9 @@ from affectkit.sinks import layout, open_table
 from affectkit.types import CroppedFrame, Frame, FrameResult, TrackedFrame
 from affectkit.video import open_source
 
+STAGE_PIXELS = 150_000_000
+"""Of the frames that are held while stages are measured one after the other: 300 MB at most."""
+
 PACKAGES = ("affectkit", "numpy", "av", "opencv-python-headless", "onnxruntime", "onnxruntime-gpu", "tensorrt")
 
 
@@ -116,7 +119,7 @@ def start_up(repeats: int, *, model: str = models.DEFAULT_MODEL) -> list[Measure
     for _ in range(repeats + 1):
         run = subprocess.run([sys.executable, "-c", ready], capture_output=True, text=True, check=False)
         if run.returncode:
-            raise AffectKitError(f"a predictor cannot be made: {run.stderr.strip().splitlines()[-1]}")
+            raise AffectKitError(f"a predictor cannot be made: {_last_words(run)}")
         answers.append([float(part) for part in run.stdout.split()])
     imported, made = zip(*answers[1:], strict=True)  # the first one reads the files from disk
     return [summary("start-up: import", imported, "s"), summary("start-up: predictor ready", made, "s")]
@@ -173,7 +176,10 @@ def stages(clip: str, predictor: Predictor, *, most: int = 300, repeats: int = 3
 def _stages_once(clip: str, predictor: Predictor, most: int) -> dict[str, float]:
     frames: list[Frame] = []
     begun = time.perf_counter()
-    for frame in open_source(clip).frames():
+    source = open_source(clip)
+    pixels = (source.info.width or 1920) * (source.info.height or 1080)
+    most = min(most, max(20, STAGE_PIXELS // pixels))
+    for frame in source.frames():
         frames.append(frame)
         if len(frames) == most:
             break
@@ -190,8 +196,10 @@ def _stages_once(clip: str, predictor: Predictor, most: int) -> dict[str, float]
         found["network"] = timed(lambda: outputs.append(predictor.logits(whole)))
         found["read out"] = timed(lambda: read_out(outputs[0], predictor.spec))
     if any(isinstance(frame.picture, YuvPicture) for frame in frames):
-        fresh = [frame for _, frame in zip(range(most), open_source(clip).frames(), strict=False)]
-        found["(whole frames into RGB, where something asks for it)"] = timed(lambda: [f.image for f in fresh])
+        seconds = 0.0
+        for _, frame in zip(frames, open_source(clip).frames(), strict=False):
+            seconds += timed(frame.picture.rgb)
+        found["(whole frames into RGB, where something asks for it)"] = seconds
     return {name: 1000 * seconds / len(frames) for name, seconds in found.items()}
 
 
@@ -251,9 +259,19 @@ def many_streams(clip: str, make: Callable[[], Predictor], counts: Sequence[int]
         for repeat in range(repeats + 1):
             frames = [0] * count
 
-            def run(k: int, frames: list[int] = frames, predictors: list[Predictor] = predictors) -> None:
-                for _ in predictors[k].stream(clip):
-                    frames[k] += 1
+            failed: list[Exception] = []
+
+            def run(
+                k: int,
+                frames: list[int] = frames,
+                predictors: list[Predictor] = predictors,
+                failed: list[Exception] = failed,
+            ) -> None:
+                try:
+                    for _ in predictors[k].stream(clip):
+                        frames[k] += 1
+                except Exception as error:  # raised below: a thread has nobody to raise it to
+                    failed.append(error)
 
             threads = [threading.Thread(target=run, args=(k,)) for k in range(count)]
             begun = time.perf_counter()
@@ -261,12 +279,19 @@ def many_streams(clip: str, make: Callable[[], Predictor], counts: Sequence[int]
                 thread.start()
             for thread in threads:
                 thread.join()
+            if failed:
+                raise failed[0]
             if repeat:
                 rates.append(sum(frames) / (time.perf_counter() - begun))
         for predictor in predictors:
             predictor.close()
         rows.append(summary(f"streams: {count} of {Path(clip).name} at once, all together", rates, "fps"))
     return rows
+
+
+def _last_words(run: subprocess.CompletedProcess[str]) -> str:
+    """Why a process failed."""
+    return (run.stderr.strip().splitlines() or [f"its process ended with code {run.returncode}"])[-1]
 
 
 def memory(clip: str, **predictor: Any) -> list[Measurement]:
@@ -286,7 +311,7 @@ def memory(clip: str, **predictor: Any) -> list[Measurement]:
     arguments = json.dumps([clip, predictor])
     run = subprocess.run([sys.executable, "-c", code, arguments], capture_output=True, text=True, check=False)
     if run.returncode:
-        raise AffectKitError(f"{clip}: {run.stderr.strip().splitlines()[-1]}")
+        raise AffectKitError(f"{clip}: {_last_words(run)}")
     peak_mb = float(run.stdout) / (2**20 if sys.platform == "darwin" else 2**10)
     return [Measurement(f"memory: {Path(clip).name} to a table, at its peak", round(peak_mb, 1), "MB")]
 
@@ -312,7 +337,7 @@ def read_report(path: Path) -> list[Measurement]:
 def table(rows: Sequence[Measurement], before: Sequence[Measurement] = ()) -> list[str]:
     """Lines to show: name, median, unit, spread, and with an earlier report how many times as good it is now."""
     earlier = {row.name: row for row in before}
-    width = max(len(row.name) for row in rows)
+    width = max((len(row.name) for row in rows), default=0)
     lines = []
     for row in rows:
         line = f"{row.name:{width}}  {row.value:10.4g} {row.unit:8} ±{row.spread:4.0%}"

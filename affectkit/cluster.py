@@ -9,16 +9,20 @@ import os
 import pickle
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
+
+import cv2
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers, and wait for the network
 
 import ray
 import ray.data
 
+from affectkit import models
 from affectkit.errors import AffectKitError, EngineError
-from affectkit.jobs import Job, Outcome, run_job
-from affectkit.predictor import Predictor
+from affectkit.jobs import Interrupted, Job, Outcome, run_job
+from affectkit.predictor import Predictor, in_precision
 from affectkit.video import SourceReport, is_url
 from affectkit.workers import TRIES, Work
 
@@ -58,7 +62,7 @@ def run_on_cluster(
         # Ray restarts workers that die, and gives them again what they had, without end: the tries are counted here.
         answers = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             _Worker,  # type: ignore[arg-type]  # Ray makes one in each process
-            fn_constructor_args=(dataclasses.replace(work, predictor={"threads": 1, **work.predictor}), tries),
+            fn_constructor_args=(dataclasses.replace(work, predictor=_everywhere(work.predictor)), tries),
             # One input at a time: one that waits with a busy worker could be somebody else's.
             compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1),
             num_cpus=1,
@@ -69,6 +73,10 @@ def run_on_cluster(
             if isinstance(outcome, Exception):  # no worker can do anything then
                 raise outcome
             yield jobs[row["number"]], outcome, device
+    except KeyboardInterrupt:
+        if any(job.note.exists() for job in jobs):
+            raise Interrupted from None
+        raise
     finally:
         if begun_here:
             ray.shutdown()
@@ -79,7 +87,7 @@ def _connect(address: str) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     try:
         if address == "local":
-            ray.init(include_dashboard=False, **options)
+            ray.init(address="local", include_dashboard=False, **options)
         else:
             ray.init(address=address, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -87,6 +95,25 @@ def _connect(address: str) -> None:
         raise EngineError(
             f"--ray {address}: no cluster can be reached ({reason}); start one with: ray start"
         ) from error
+
+
+def _everywhere(predictor: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of ``Predictor`` that mean the same on every machine: whole paths, and one precision for all.
+
+    The precision is what this machine would choose: tables of one run, and the halves of an input whose worker died,
+    come from one network.
+    """
+    chosen = dict(predictor)
+    if chosen["model"] not in models.embedded_names():
+        chosen["model"] = os.path.abspath(chosen["model"])
+    kind, _, where = str(chosen.get("detector", "mtcnn")).partition(":")
+    if where and Path(where).is_dir():
+        chosen["detector"] = f"{kind}:{os.path.abspath(where)}"
+    if chosen.get("precision", "auto") == "auto" and not chosen.get("temporal"):
+        named = in_precision(chosen["model"], "auto", chosen.get("device", "auto"))
+        chosen["model"] = os.fspath(named)
+        chosen["precision"] = models.read_spec(models.find(named)).precision
+    return {"threads": 1, **chosen}
 
 
 def _anywhere(job: Job) -> Job:
@@ -113,6 +140,7 @@ class _Worker:
 
     def __init__(self, work: Work, tries: Any) -> None:
         self._work, self._tries = work, tries
+        cv2.setNumThreads(1)  # as in cli.predict
         self._predictor: Predictor | None = None
         self._lock = threading.Lock()
 
@@ -124,17 +152,19 @@ class _Worker:
                 self._predictor = self._predictor or Predictor(**self._work.predictor)
             except (AffectKitError, ValueError) as error:
                 return {"number": row["number"], "answer": pickle.dumps((error, ""))}
-            if ray.get(self._tries.begin.remote(row["number"])) > TRIES:
+            begun = int(ray.get(self._tries.begin.remote(row["number"])))
+            if begun > TRIES:
                 outcome: Outcome | str = f"{job.source}: its worker died {TRIES} times"
             else:
-                outcome = self._run(self._predictor, job)
+                outcome = self._run(self._predictor, job, again=begun > 1)
         return {"number": row["number"], "answer": pickle.dumps((outcome, self._predictor.device))}
 
-    def _run(self, predictor: Predictor, job: Job) -> Outcome | str:
+    def _run(self, predictor: Predictor, job: Job, *, again: bool) -> Outcome | str:
         settings = dict(self._work.settings)
-        if job.table.exists() and not settings.get("overwrite"):
+        if again and job.table.exists() and not settings.get("overwrite"):
             return _finished(job)  # there was none before the run: a worker died after it had finished
-        settings["resume"] = job.video is None
+        if again:  # what is there by now was written by the one that died
+            settings |= {"overwrite": True, "resume": job.video is None}
         try:
             return run_job(predictor, job, self._work.options, **settings)
         except Exception as error:  # whatever one input does, the rest finish

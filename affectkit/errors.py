@@ -12,6 +12,8 @@
 what is wrong with it, and what to do.
 """
 
+from typing import Self
+
 
 class AffectKitError(Exception):
     """Base of every error that affectkit raises on purpose."""
@@ -43,4 +45,9 @@ class MissingDependency(AffectKitError):
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         self.package = package
         self.extra = extra
+        self.purpose = purpose
         super().__init__(f"{purpose} needs the package {package!r}: pip install 'affectkit[{extra}]'")
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str, str]]:
+        """It has to come through from other processes."""
+        return type(self), (self.package, self.extra, self.purpose)

@@ -132,7 +132,8 @@ def frame_of(folder: Path, spec: ModelSpec) -> Path:
 def frame_sibling(model: str | os.PathLike[str]) -> str:
     """The model whose frame.onnx a temporal model runs on, by itself."""
     folder = find(model)
-    return str(_place(folder, FRAME_NAME, read_spec(folder)).parent)
+    found = _place(folder, FRAME_NAME, read_spec(folder)).parent
+    return found.name if found.parent == EMBEDDED else str(found)
 
 
 def check_files(folder: Path, spec: ModelSpec) -> list[str]:

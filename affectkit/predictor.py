@@ -113,7 +113,7 @@ class Predictor:
         if detect_every is not None:
             self._tracking = TrackingConfig(detect_every=detect_every, settled_s=0)
         if engine is None:
-            model = _in_precision(_chosen(model, temporal), precision, device)
+            model = in_precision(_chosen(model, temporal), precision, device)
         else:
             model = _chosen(model, temporal)
         self._model = models.load(model)
@@ -248,17 +248,19 @@ class Predictor:
         overlaps = self._threads > 1 and not isinstance(opened, ArraySource)
         side_by_side: Callable[[Iterator[Any], int], Iterator[Any]] = ahead if overlaps else lambda items, _: items
         most = _frames_ahead(opened.info)
+        keep_pictures = keep_images or on_tracked is not None
         frames = side_by_side(frames, most)
         tracked = side_by_side(whole_pictures(frames) if aligned else track(frames, tracker), min(8, most))
         cut = take_whole if aligned else align
-        keep_pictures = keep_images or on_tracked is not None
         batches = batched(
             cut(tracked, self.spec.input, keep_pictures=keep_pictures),
             max_faces=self._batch_size,
             max_frames=self._batch_size,
             max_wait_s=self._max_wait_s if opened.info.paced else math.inf,
         )
-        return ResultStream(side_by_side(batches, 1), finisher, None if aligned else tracker)
+        if not keep_pictures:  # a batch of pictures is too much to have another one waiting
+            batches = side_by_side(batches, 1)
+        return ResultStream(batches, finisher, None if aligned else tracker)
 
     def live(
         self,
@@ -314,12 +316,11 @@ class Predictor:
     def _tracker(self, max_faces: int | None) -> Tracker:
         min_score = float(getattr(self._detector, "min_score", self._tracking.min_score))
         config = dataclasses.replace(self._tracking, min_score=min_score, max_faces=max_faces)
-        # The tracker may be some batches ahead of the results.
         safe = hasattr(self._detector, "look")  # such a detector may be asked in several threads at once
         return Tracker(
             self._detector,
             config,
-            states_kept=8 * self._batch_size,
+            states_kept=8 * self._batch_size + 64,  # that of the frame whose result is given last is among them
             lock=None if safe else self._detecting,
             pool=self._looking,
         )
@@ -384,7 +385,8 @@ class Predictor:
         """
         check_image(image)
         if landmarks is None:
-            found = self._detector.detect(image)
+            with self._detecting:
+                found = self._detector.detect(image)
         else:
             points = np.asarray(landmarks, np.float32)
             if points.ndim != 3 or points.shape[1:] != (5, 2):
@@ -525,7 +527,9 @@ class Predictor:
 
 
 def _frames_ahead(info: SourceInfo) -> int:
-    frame_bytes = 1.5 * (info.width or 1920) * (info.height or 1080)
+    if info.width is None or info.height is None:  # pictures, which may be large
+        return 2
+    frame_bytes = 1.5 * info.width * info.height
     return int(min(32, max(2, BYTES_AHEAD / frame_bytes)))
 
 
@@ -542,7 +546,7 @@ def _chosen(model: str | os.PathLike[str], temporal: bool | None) -> str | os.Pa
     return model if single is None else models.frame_sibling(model)
 
 
-def _in_precision(model: str | os.PathLike[str], precision: str, device: str) -> str | os.PathLike[str]:
+def in_precision(model: str | os.PathLike[str], precision: str, device: str) -> str | os.PathLike[str]:
     """The copy of a model that computes in ``precision``.
 
     Raises:

@@ -250,7 +250,7 @@ _PLANAR = frozenset(
 )
 """Pixel formats of 8 bits whose planes can be used as they are."""
 
-_SIDES = {1: SIDES_BT709, 9: SIDES_BT2020, 10: SIDES_BT2020}
+_SIDES = {1: SIDES_BT709, 7: (0.212, 0.087), 9: SIDES_BT2020, 10: SIDES_BT2020}
 """By FFmpeg's number of a colour space; all others, and unknown ones, are taken for BT.601, as FFmpeg itself does."""
 
 _FULL_RANGE = 2
@@ -273,7 +273,8 @@ class _Developer:
                 image = np.asarray(self._converter.reformat(frame, format="rgb24").to_ndarray(), np.uint8)
             return np.ascontiguousarray(geometry.apply(image))
 
-        if frame.format.name not in _PLANAR or frame.width < 4 or frame.height < 4:
+        upright = all(plane.line_size >= plane.width for plane in frame.planes)  # a negative one: from below
+        if frame.format.name not in _PLANAR or frame.width < 4 or frame.height < 4 or not upright:
             return RgbPicture(convert())
         # "yuvj" is FFmpeg's older way to say that the range is full.
         full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
@@ -410,6 +411,11 @@ class VideoFile(_Described):
                 yield Frame(index, time_s, developer.picture(frame, self._geometry), self._name)
             else:
                 self._judge(container, stream, clock.last_s)
+        if not report.frames and self._decode_on != "cpu":
+            raise DeviceUnavailable(
+                f"{self._name}: {self._decode_on!r} decoded none of its frames, which may be of a kind beyond it; "
+                "decode on the cpu"
+            )
         if not report.frames:
             raise SourceError(f"{self._name}: no frame could be decoded; the file is damaged or its codec is unknown")
         if not handed_out:
@@ -478,6 +484,11 @@ def open_container(path: str, *, decode_on: str = "cpu") -> av.container.InputCo
         plain: av.container.InputContainer = av.open(path, **options)
         return plain
     kind, _, which = decode_on.partition(":")
+    there = ", ".join(hwdevices_available()) or "none"
+    if kind not in hwdevices_available():  # FFmpeg would take any device for a name that it does not know
+        raise DeviceUnavailable(
+            f"{printable(path)}: FFmpeg knows no device {kind!r} to decode on, only {there} and cpu"
+        )
     try:
         device = HWAccel(kind, which or None, allow_software_fallback=False)
         container: av.container.InputContainer = av.open(path, hwaccel=device, **options)
@@ -485,14 +496,13 @@ def open_container(path: str, *, decode_on: str = "cpu") -> av.container.InputCo
         if film is not None and not film.codec_context.is_hwaccel:
             container.close()
             raise RuntimeError("it does not decode this video")
-    except FileNotFoundError:  # one of FFmpeg's errors
-        raise
     except (av.error.FFmpegError, RuntimeError, ValueError, NotImplementedError) as error:
-        there = ", ".join(hwdevices_available()) or "none"
+        if is_url(path) or isinstance(error, av.error.FileNotFoundError | av.error.InvalidDataError):
+            raise  # nothing could be decoded anywhere
         reason = getattr(error, "strerror", None) or str(error)
         raise DeviceUnavailable(
-            f"{printable(path)}: cannot be decoded on {decode_on!r} ({reason}); this FFmpeg knows {there}, each with "
-            "its hardware and driver only; or decode on the cpu"
+            f"{printable(path)}: cannot be decoded on {decode_on!r} ({reason}), which needs its "
+            "hardware and driver; or decode on the cpu"
         ) from error
     return container
 

@@ -25,6 +25,9 @@ QUANTISED = ("Conv", "Gemm", "MatMul", "Add", "AveragePool", "GlobalAveragePool"
 
 BATCH = 32
 
+LARGEST_CELL = 3
+"""Side of the cells that are averaged inside a convolution, whose weights grow with it."""
+
 
 def widened(model: onnx.ModelProto) -> onnx.ModelProto:
     """The graph with float32 weights where they are stored as float16 (``to_onnx.store_as_half``)."""
@@ -142,7 +145,8 @@ def _side_of_cells(node: onnx.NodeProto) -> int:
     given = _attributes(node)
     kernel, strides = list(given["kernel_shape"]), list(given.get("strides", [1, 1]))
     plain = not any(given.get("pads", [0])) and not given.get("ceil_mode", 0)
-    return int(kernel[0]) if plain and len(kernel) == 2 and kernel[0] == kernel[1] and strides == kernel else 0
+    small = plain and len(kernel) == 2 and kernel[0] == kernel[1] <= LARGEST_CELL and strides == kernel
+    return int(kernel[0]) if small else 0
 
 
 def _mixes_channels(node: onnx.NodeProto, arrays: dict[str, onnx.TensorProto]) -> bool:

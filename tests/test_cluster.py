@@ -60,6 +60,15 @@ def test_a_cluster_loses_no_input_when_a_worker_dies(tmp_path: Path, tiny: Path)
     assert not [p.name for p in (tmp_path / "out").iterdir() if p.name.startswith(".")]
 
 
+def test_what_an_interrupted_run_left_is_not_gone_on_with_unasked(tmp_path: Path, tiny: Path) -> None:
+    clip = write_clip(tmp_path / "c.mp4", grey_frames(5))
+    command = predict([clip], tmp_path / "out", tiny, "--ray", "local")
+    (tmp_path / "out" / ".c.csv.resume").write_bytes(b"of another run")
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0 and ": 5 frames," in run.stderr, run.stderr
+    assert not [p.name for p in (tmp_path / "out").iterdir() if p.name.startswith(".")]
+
+
 def test_a_cluster_that_is_not_there(tmp_path: Path, tiny: Path) -> None:
     clip = write_clip(tmp_path / "c.mp4", grey_frames(5))
     command = predict([clip], tmp_path / "out", tiny, "--ray", "ray://127.0.0.1:1")

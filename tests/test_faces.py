@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from affectkit.engines import open_engine
+from affectkit.faces.changes import Searched
 from affectkit.faces.mtcnn import GREY, Mtcnn, cut_patches, nms, pyramid
 from affectkit.faces.tracking import Tracker, TrackingConfig, iou
 from affectkit.picture import RgbPicture
@@ -215,6 +218,53 @@ def test_somebody_who_comes_in_is_found_by_the_change() -> None:
     ((number, (left, top, right, bottom)),) = detector.looks[:1]
     assert number == 38 and 90 < left < 110 < 150 < right <= 160 and 25 < top < 40 < 80 < bottom <= 90
     assert 44 in detector.detections, "then the whole picture is searched"
+
+
+def test_somebody_who_fades_in_is_noticed_in_the_end() -> None:
+    """Two grey levels a look are less than counts as a change; what they come to is not."""
+    searched, seen = Searched(), []
+    for step in range(6):
+        image = np.full((90, 160, 3), 60, np.uint8)
+        image[40:80, 110:150] += 2 * step
+        seen.append(searched.changed(RgbPicture(image), []))
+    assert seen[0] == (0, 0, 160, 90) and seen[1:3] == [None, None]
+    (region,) = [region for region in seen[3:] if region is not None]
+    left, top, right, bottom = region
+    assert left < 110 < 150 < right and top < 40 < 80 < bottom
+    moved = np.full((90, 160, 3), 60, np.uint8)
+    moved[40:80, 110:150] = 200
+    assert searched.changed(RgbPicture(moved), [(105.0, 35.0, 50.0, 50.0)]) is None, "a known face may move"
+
+
+def test_a_look_sees_the_picture_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An app may put every frame into the same memory."""
+    slow = threading.Event()
+
+    class Late(Looking):
+        def look(self, image: UInt8, region: tuple[int, int, int, int]) -> list[Detection]:
+            slow.wait(10)
+            return super().look(image, region)
+
+    def run(pool: ThreadPoolExecutor | None) -> list[tuple[int, tuple[int, int, int, int]]]:
+        detector = Late(lambda i: [(30, 10)])
+        tracker = Tracker(detector, TrackingConfig(detect_every=6), pool=pool)
+        image = np.full((90, 160, 3), 60, np.uint8)
+        for i in range(75):
+            if i == 69:
+                slow.set()
+            image[60:80] = 60 + i
+            image[0, 0] = i
+            tracker.update(Frame(i, i / 25, RgbPicture(image), "camera"))
+        return detector.looks
+
+    slow.set()
+    plain = run(None)
+    slow.clear()
+    with ThreadPoolExecutor(1) as pool:
+        releases = threading.Timer(2, slow.set)
+        releases.start()
+        assert run(pool) == plain and plain
+        releases.cancel()
 
 
 def test_detects_at_once_when_a_face_is_lost_or_none_is_there() -> None:

@@ -17,7 +17,7 @@ from synthetic import grey_frames, write_clip
 from affectkit import FakeEngine, Predictor, open_source
 from affectkit.align import crop_face
 from affectkit.errors import EngineError, ModelError, SourceError
-from affectkit.predictor import _in_precision
+from affectkit.predictor import in_precision
 from affectkit.types import Array, Detection, FrameResult, UInt8
 
 
@@ -104,11 +104,11 @@ def test_int8_where_the_cpu_is_made_for_it(
 ) -> None:
     monkeypatch.setattr("affectkit.predictor.multiplies_bytes_fast", lambda: fast)
     monkeypatch.setattr("affectkit.predictor.may_use_cuda", lambda: cuda)
-    assert _in_precision("lite", precision, device) == taken
+    assert in_precision("lite", precision, device) == taken
 
 
 def test_precisions_that_are_not_there(tiny: Path) -> None:
-    assert _in_precision(tiny, "auto", "cpu") == tiny and _in_precision(tiny, "fp32", "cpu") == str(tiny)
+    assert in_precision(tiny, "auto", "cpu") == tiny and in_precision(tiny, "fp32", "cpu") == str(tiny)
     with pytest.raises(ModelError, match=r"computes in fp32, and has no int8 copy; .*--precision int8"):
         Predictor(tiny, precision="int8")
     with pytest.raises(ModelError, match="lite-int8: computes in int8, and has no fp32 copy"):

@@ -11,6 +11,8 @@ from affectkit.types import Detection, UInt8
 class Detector(Protocol):
     """Finds faces in one picture; keeps nothing from one picture to the next.
 
+    It may be called in other threads than the one that made it, but never in two at the same time.
+
     A detector may have an attribute ``min_score``: the score that a face needs to begin a track (default .9), and a
     method ``follow_picture`` that does what ``follow`` does with an :class:`affectkit.types.Picture`, so that a frame
     in which faces are only followed need not be turned into RGB. With a method ``look``, which does what ``detect``

@@ -40,10 +40,12 @@ class Searched:
             known: boxes of the faces that are followed; nobody new is looked for there.
         """
         now = picture.brightness(COLUMNS, ROWS)
-        before, self._before = self._before, now
         height, width = picture.shape
-        if before is None:
+        if self._before is None:
+            self._before = now
             return 0, 0, width, height
+        # Of cells that are not searched the old brightness is kept: what changes little by little is noticed at last.
+        before = self._before.copy()
         cells = np.abs(now.astype(np.int16) - before) >= NOTICED
         for x, y, w, h in known:
             left, right = x - KNOWN_MARGIN * w, x + (1 + KNOWN_MARGIN) * w
@@ -51,9 +53,13 @@ class Searched:
             across = slice(max(0, int(left / width * COLUMNS)), max(0, math.ceil(right / width * COLUMNS)))
             down = slice(max(0, int(top / height * ROWS)), max(0, math.ceil(bottom / height * ROWS)))
             cells[down, across] = False
+            before[down, across] = now[down, across]
+        self._before = before
         rows, columns = np.flatnonzero(cells.any(1)), np.flatnonzero(cells.any(0))
         if not len(rows):
             return None
+        searched = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        before[searched] = now[searched]
         # A cell more on every side, and half of it: a face's edges may not have changed much.
         row_px, column_px = height / ROWS, width / COLUMNS
         return (

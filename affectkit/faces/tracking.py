@@ -25,6 +25,7 @@ import numpy as np
 
 from affectkit.faces.base import Detector
 from affectkit.faces.changes import Searched
+from affectkit.picture import RgbPicture
 from affectkit.state import of_detection, to_detection
 from affectkit.types import Array, Detection, Float32, Frame, Picture, TrackedFace, TrackedFrame
 
@@ -56,7 +57,8 @@ class TrackingConfig:
     """Frames from one detection to the next while all faces are being followed; 1: detect in every frame."""
     settled_s: float = 0.5
     """The same, in seconds, while nothing happens: all known faces are there and apart, and the last detections brought
-    nothing new. Somebody who comes in is seen that much later at most. 0: always ``detect_every``."""
+    nothing new. What a look sees counts ``detect_every`` frames later. Only what has changed is looked at, so who comes
+    in close to a known face may be found as late as ``whole_s``. 0: always ``detect_every``."""
     whole_s: float = 2.0
     """Seconds from one search of the whole picture to the next, while only what has changed is searched in between."""
     enough_s: float = 2.0
@@ -235,6 +237,9 @@ class Tracker:
             region, self._whole_s = (0, 0, width, height), self._time_s
         if region is None or look is None:
             return None
+
+        if self._pool is not None and isinstance(picture, RgbPicture):
+            picture = RgbPicture(picture.rgb().copy())  # its owner may use the memory again before the look is over
 
         def somebody() -> bool:
             return any(all(iou(face.box, box) < limit for box in known) for face in look(picture.rgb(), region))
