@@ -144,28 +144,31 @@ NO_PICTURE = RgbPicture(np.zeros((1, 1, 3), np.uint8))
 """Stands for a picture that nobody needs any more."""
 
 
+class Colours:
+    """What the numbers of a video's planes mean; one for all of its pictures."""
+
+    def __init__(self, sides: tuple[float, float], *, full_range: bool) -> None:
+        """See :func:`rgb_matrix`."""
+        self.full_range = full_range
+        self.rgb = rgb_matrix(sides, full_range=full_range)
+        self.luma: Float32 = (LUMA_BT601 @ self.rgb.astype(np.float64))[None].astype(np.float32)
+        """(1, 4), to BT.601's luma."""
+        self.brightness_is_luma = bool(np.abs(self.luma[0, 1:3]).max() < 1e-3)
+        """But for its range."""
+
+
 class YuvPicture:
     """A picture as video has it: a plane of brightness and two, mostly smaller, of colour."""
 
-    def __init__(
-        self, planes: tuple[UInt8, UInt8, UInt8], matrix: Float32, full_range: bool, convert: Callable[[], UInt8]
-    ) -> None:
+    def __init__(self, planes: tuple[UInt8, UInt8, UInt8], colours: Colours, convert: Callable[[], UInt8]) -> None:
         """Take the planes as they are; nothing is computed.
 
         Args:
             planes: Y (H, W), Cb and Cr (h, w), upright.
-            matrix: see :func:`rgb_matrix`.
-            full_range: as for ``matrix``.
             convert: makes the whole picture, RGB (H, W, 3), upright; called once at most.
         """
-        self._planes, self._matrix, self._full_range, self._convert = planes, matrix, full_range, convert
+        self._planes, self._colours, self._convert = planes, colours, convert
         self._rgb: UInt8 | None = None
-        (height, width), (small_height, small_width) = planes[0].shape, planes[1].shape
-        fx, fy = small_width / width, small_height / height
-        # Where a point (x, y) of the picture lies in a plane of colour, whose pixels cover several of the picture's.
-        self._to_colour = np.array([[fx, 0, (fx - 1) / 2], [0, fy, (fy - 1) / 2], [0, 0, 1]])
-        self._fx, self._fy = fx, fy
-        self._luma: Float32 = (LUMA_BT601 @ matrix.astype(np.float64))[None].astype(np.float32)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -178,6 +181,11 @@ class YuvPicture:
             self._rgb = self._convert()
         return self._rgb
 
+    def _factors(self) -> tuple[float, float]:
+        """Width and height of a plane of colour over those of the picture."""
+        (height, width), (small_height, small_width) = self._planes[0].shape, self._planes[1].shape
+        return small_width / width, small_height / height
+
     def _coloured(self, y: UInt8, cb: UInt8, cr: UInt8, matrix: Float32) -> UInt8:
         """Planes of one size to RGB, or with a (1, 4) matrix to luma."""
         return np.asarray(cv2.transform(cv2.merge((y, cb, cr)), matrix), np.uint8)
@@ -185,36 +193,43 @@ class YuvPicture:
     def crop(self, matrix: Array, size: int, channels: int) -> UInt8:
         """See :meth:`RgbPicture.crop`."""
         y = warp(self._planes[0], matrix, size)
-        if channels == 1 and np.abs(self._luma[0, 1:3]).max() < 1e-3:  # brightness is luma, but for its range
-            return (y if self._full_range else np.asarray(cv2.LUT(y, _WIDENED), np.uint8))[:, :, None]
-        of_colour = np.vstack([matrix, [0, 0, 1]]) @ np.linalg.inv(self._to_colour)
-        cb, cr = (warp(plane, of_colour[:2], size) for plane in self._planes[1:])
-        image = self._coloured(y, cb, cr, self._matrix if channels == 3 else self._luma)
+        colours = self._colours
+        if channels == 1 and colours.brightness_is_luma:
+            return (y if colours.full_range else np.asarray(cv2.LUT(y, _WIDENED), np.uint8))[:, :, None]
+        # A pixel of colour covers several of the picture's: its x lies at ((x + 1/2) / fx) - 1/2 there.
+        fx, fy = self._factors()
+        from_colour = np.array([[1 / fx, 0, (1 / fx - 1) / 2], [0, 1 / fy, (1 / fy - 1) / 2], [0, 0, 1]])
+        of_colour = np.asarray(matrix, np.float64) @ from_colour
+        cb, cr = (warp(plane, of_colour, size) for plane in self._planes[1:])
+        image = self._coloured(y, cb, cr, colours.rgb if channels == 3 else colours.luma)
         return image.reshape(size, size, channels)
 
     def patch(self, to_picture: Array, size: int, outside: int) -> UInt8:
         """See :meth:`RgbPicture.patch`."""
-        to_colour = self._to_colour[:2] @ np.vstack([to_picture, [0, 0, 1]])
-        grey = outside if self._full_range else round(16 + outside * 219 / 255)
+        fx, fy = self._factors()
+        to_colour = to_picture * np.array([[fx], [fy]])
+        to_colour[:, 2] += (fx - 1) / 2, (fy - 1) / 2
+        grey = outside if self._colours.full_range else round(16 + outside * 219 / 255)
         y = _patch(self._planes[0], to_picture, size, grey)
         cb, cr = (_patch(plane, to_colour, size, 128) for plane in self._planes[1:])
-        return self._coloured(y, cb, cr, self._matrix)
+        return self._coloured(y, cb, cr, self._colours.rgb)
 
     def small(self, box: tuple[int, int, int, int], size: int) -> UInt8:
         """See :meth:`RgbPicture.small`."""
         left, top, right, bottom = box
         y = self._planes[0][top:bottom, left:right]
         height, width = self._planes[1].shape
-        x0, y0 = min(int(left * self._fx), width - 1), min(int(top * self._fy), height - 1)
-        x1, y1 = max(x0 + 1, round(right * self._fx)), max(y0 + 1, round(bottom * self._fy))
+        fx, fy = self._factors()
+        x0, y0 = min(int(left * fx), width - 1), min(int(top * fy), height - 1)
+        x1, y1 = max(x0 + 1, round(right * fx)), max(y0 + 1, round(bottom * fy))
         parts = (y, *(plane[y0:y1, x0:x1] for plane in self._planes[1:]))
         resized = [np.asarray(cv2.resize(p, (size, size), interpolation=cv2.INTER_AREA), np.uint8) for p in parts]
-        return self._coloured(resized[0], resized[1], resized[2], self._matrix)
+        return self._coloured(resized[0], resized[1], resized[2], self._colours.rgb)
 
     def sampled(self, width: int, height: int) -> UInt8:
         """See :meth:`RgbPicture.sampled`."""
         y, cb, cr = (plane[_evenly(*plane.shape, height, width)] for plane in self._planes)
-        return self._coloured(y, cb, cr, self._matrix)
+        return self._coloured(y, cb, cr, self._colours.rgb)
 
     def brightness(self, columns: int, rows: int) -> UInt8:
         """See :meth:`RgbPicture.brightness`; of a narrow range as it is."""

@@ -26,8 +26,8 @@ from av.video.plane import VideoPlane
 from av.video.reformatter import VideoReformatter
 
 from affectkit.errors import DeviceUnavailable, SourceError
-from affectkit.picture import SIDES_BT601, SIDES_BT709, SIDES_BT2020, RgbPicture, YuvPicture, rgb_matrix
-from affectkit.types import Array, Float32, Frame, Picture, UInt8, check_image
+from affectkit.picture import SIDES_BT601, SIDES_BT709, SIDES_BT2020, Colours, RgbPicture, YuvPicture
+from affectkit.types import Array, Frame, Picture, UInt8, check_image
 
 log = logging.getLogger(__name__)
 
@@ -263,7 +263,7 @@ class _Developer:
     def __init__(self) -> None:
         self._converter = VideoReformatter()  # kept, because setting one up costs more than a conversion
         self._lock = threading.Lock()  # pictures turn into RGB in whatever thread asks for it
-        self._matrices: dict[tuple[int, bool], Float32] = {}
+        self._colours: dict[tuple[int, bool], Colours] = {}
 
     def picture(self, frame: av.VideoFrame, geometry: _Geometry) -> Picture:
         """A picture, upright. Where its planes can be used, nothing is copied or converted yet."""
@@ -279,10 +279,10 @@ class _Developer:
         # "yuvj" is FFmpeg's older way to say that the range is full.
         full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
         key = int(frame.colorspace), full
-        if key not in self._matrices:
-            self._matrices[key] = rgb_matrix(_SIDES.get(key[0], SIDES_BT601), full_range=full)
+        if key not in self._colours:
+            self._colours[key] = Colours(_SIDES.get(key[0], SIDES_BT601), full_range=full)
         planes = [geometry.apply(plane) for plane in _planes(frame)]
-        return YuvPicture((planes[0], planes[1], planes[2]), self._matrices[key], full, convert)
+        return YuvPicture((planes[0], planes[1], planes[2]), self._colours[key], convert)
 
 
 def _planes(frame: av.VideoFrame) -> list[UInt8]:

@@ -45,9 +45,8 @@ WHAT = {
     "lite-ensemble": (
         "Five compact convolutional networks in one graph, whose answers are averaged,",
         "five students, each from a fresh initialisation, which learned from the labels and from a teacher for 12 "
-        "epochs, then for 8 more, with less disturbed pictures, from `lite` of the first round, and for 9 more from "
-        "themselves and `lite` together, who saw the pictures undisturbed; their spread (`--uncertainty`) says how much "
-        "they disagree",
+        "epochs, and then for 8 more, with less disturbed pictures, from `lite` of the first round; their spread "
+        "(`--uncertainty`) says how much they disagree",
     ),
 }
 

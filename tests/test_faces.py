@@ -176,10 +176,10 @@ def test_detects_seldom_while_nothing_happens_and_often_when_something_does() ->
     """25 pictures a second, and half a second is 12.5 of them."""
     detector = Scripted(lambda i: [(10, 10)] if i < 60 else [(10, 10), (110, 40)] if i < 75 else [(10, 10)])
     seen = ids(Tracker(detector, TrackingConfig(detect_every=6)), 100)
-    assert detector.detections[:6] == [0, 6, 12, 25, 38, 51]
-    assert seen[63] == [0] and seen[64] == [0, 1], "who comes in is seen half a second later at most"
-    assert detector.detections[6:9] == [64, 70, 75], "often after that, and at once when somebody is gone"
-    after = [b - a for a, b in zip(detector.detections[8:], detector.detections[9:], strict=False)]
+    assert detector.detections[:6] == [0, 6, 19, 32, 45, 58]
+    assert seen[70] == [0] and seen[71] == [0, 1], "who comes in is seen half a second later at most"
+    assert detector.detections[6:8] == [71, 75], "at once when somebody is gone"
+    after = [b - a for a, b in zip(detector.detections[7:], detector.detections[8:], strict=False)]
     assert set(after) <= {1, 6}, "who is gone may come back"
 
 
@@ -197,11 +197,13 @@ class Looking(Scripted):
 
 
 def test_while_nothing_happens_only_what_has_changed_is_searched() -> None:
-    """25 pictures a second: a look every 13, the whole picture after 50. Nothing moves but the first pixel."""
+    """25 pictures a second: a look every 13, the whole picture after 50. Nothing moves."""
     detector = Looking(lambda i: [(30, 10)])
-    assert ids(Tracker(detector, TrackingConfig(detect_every=6)), 110) == [[0]] * 110
-    assert detector.detections == [0, 6, 12]
-    assert detector.looks == [(64, (0, 0, 160, 90))], "nothing has changed where no face is known"
+    assert ids(Tracker(detector, TrackingConfig(detect_every=6)), 111) == [[0]] * 111
+    assert detector.detections == [0, 6]
+    whole = (0, 0, 160, 90)
+    # The pixel that counts frames has changed enough for its cell by then.
+    assert detector.looks == [(58, whole), (71, (0, 0, 9, 9)), (110, whole)]
 
 
 def test_somebody_who_comes_in_is_found_by_the_change() -> None:
@@ -214,10 +216,10 @@ def test_somebody_who_comes_in_is_found_by_the_change() -> None:
             image[40:80, 110:150] = 160
         image[0, 0] = i
         seen.append([f.track_id for f in tracker.update(Frame(i, i / 25, RgbPicture(image), "clip")).faces])
-    assert seen[43] == [0] and seen[44] == [0, 1], "six frames after the look that saw somebody"
+    assert seen[37] == [0] and seen[38] == [0, 1], "six frames after the look that saw somebody"
     ((number, (left, top, right, bottom)),) = detector.looks[:1]
-    assert number == 38 and 90 < left < 110 < 150 < right <= 160 and 25 < top < 40 < 80 < bottom <= 90
-    assert 44 in detector.detections, "then the whole picture is searched"
+    assert number == 32 and 90 < left < 110 < 150 < right <= 160 and 25 < top < 40 < 80 < bottom <= 90
+    assert 38 in detector.detections, "then the whole picture is searched"
 
 
 def test_somebody_who_fades_in_is_noticed_in_the_end() -> None:

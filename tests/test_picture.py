@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from affectkit.align import similarity
-from affectkit.picture import SIDES_BT601, SIDES_BT709, RgbPicture, YuvPicture, rgb_matrix
+from affectkit.picture import SIDES_BT601, SIDES_BT709, Colours, RgbPicture, YuvPicture, rgb_matrix
 from affectkit.types import Picture, UInt8
 from affectkit.video import open_source
 
@@ -136,7 +136,7 @@ def test_nothing_is_converted_that_is_not_asked_for() -> None:
         asked.append(1)
         return np.zeros((8, 8, 3), np.uint8)
 
-    picture = YuvPicture((planes[0], planes[1], planes[2]), rgb_matrix(SIDES_BT601, full_range=True), True, convert)
+    picture = YuvPicture((planes[0], planes[1], planes[2]), Colours(SIDES_BT601, full_range=True), convert)
     picture.crop(np.array([[1.0, 0, 0], [0, 1, 0]]), 4, 1)
     picture.patch(np.array([[1.0, 0, 0], [0, 1, 0]]), 4, 128)
     picture.small((0, 0, 8, 8), 2)

@@ -69,14 +69,22 @@ class Mtcnn:
         return self._detect(image, (0, 0, image.shape[1], image.shape[0]), cv2.INTER_AREA)
 
     def look(self, image: UInt8, region: tuple[int, int, int, int]) -> list[Detection]:
-        """Like :meth:`detect`, but only for faces in a part of the picture: left, top, right, bottom, px."""
-        return self._detect(image, region, cv2.INTER_LINEAR)
+        """Like :meth:`detect`, but only for faces in a part of the picture: left, top, right, bottom, px.
 
-    def _detect(self, image: UInt8, region: tuple[int, int, int, int], shrinking: int) -> list[Detection]:
+        In the whole picture for faces from 1.4 times the smallest size on: small ones hardly come without changing it.
+        """
+        whole = region == (0, 0, image.shape[1], image.shape[0])
+        return self._detect(image, region, cv2.INTER_LINEAR, int(whole))
+
+    def _detect(
+        self, image: UInt8, region: tuple[int, int, int, int], shrinking: int, skipped: int = 0
+    ) -> list[Detection]:
         check_image(image)
         picture = RgbPicture(image)
         left, top, right, bottom = region
-        boxes = self._propose(image[top:bottom, left:right], shrinking) + np.array([left, top, left, top], np.float64)
+        boxes = self._propose(image[top:bottom, left:right], shrinking, skipped) + np.array(
+            [left, top, left, top], np.float64
+        )
         boxes = self._refine(picture, boxes)
         return self._finish(picture, boxes)
 
@@ -101,10 +109,10 @@ class Mtcnn:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def _propose(self, image: UInt8, shrinking: int) -> Boxes:
-        """P-Net over the pyramid, which is made by averaging or by bilinear sampling; square boxes."""
+    def _propose(self, image: UInt8, shrinking: int, skipped: int) -> Boxes:
+        """P-Net over the pyramid without its ``skipped`` largest levels, made by averaging or bilinear sampling."""
         height, width = image.shape[:2]
-        scales = pyramid(height, width, self._min_face_px)
+        scales = pyramid(height, width, self._min_face_px)[skipped:]
         halves = [image]
         while scales and len(halves) <= _halvings(scales[-1], shrinking):
             rows, columns = halves[-1].shape[0] // 2 * 2, halves[-1].shape[1] // 2 * 2

@@ -56,7 +56,7 @@ class TrackingConfig:
     detect_every: int = 6
     """Frames from one detection to the next while all faces are being followed; 1: detect in every frame."""
     settled_s: float = 0.5
-    """The same, in seconds, while nothing happens: all known faces are there and apart, and the last detections brought
+    """The same, in seconds, while nothing happens: all known faces are there and apart, and the last detection brought
     nothing new. What a look sees counts ``detect_every`` frames later. Only what has changed is looked at, so who comes
     in close to a known face may be found as late as ``whole_s``. 0: always ``detect_every``."""
     whole_s: float = 2.0
@@ -213,8 +213,8 @@ class Tracker:
         return TrackedFrame(frame, tuple(TrackedFace(t.track_id, t.last) for t in faces), cut)
 
     def _is_settled(self, active: list[_Track]) -> bool:
-        """Whether nothing happens: the last detections brought nothing new, and all are there, and apart."""
-        if self._uneventful < 2 or self._doubts or not active or not self._config.settled_s:
+        """Whether nothing happens: the last detection brought nothing new, and all are there, and apart."""
+        if not self._uneventful or self._doubts or not active or not self._config.settled_s:
             return False
         apart = all(not _touch(a.last.box, b.last.box) for a, b in combinations(active, 2))
         return len(active) == len(self._tracks) and apart  # nobody is lost, who may come back

@@ -120,10 +120,11 @@ def affectkit(clip: str, options: dict[str, Any]) -> tuple[Run, str]:
     def run() -> tuple[int, int]:
         # Of each way the same number of faces is asked.
         frames, _ = to_table(predictor, clip, scratch, max_faces=options["faces"])
-        lines = (scratch / "table.csv").read_text().splitlines()
-        success = lines[0].split(",").index("success")
-        return frames, sum(line.split(",")[success] == "1" for line in lines[1:])
+        return frames, faces
 
+    to_table(predictor, clip, scratch, max_faces=options["faces"])
+    lines = (scratch / "table.csv").read_text().splitlines()
+    faces = sum(line.split(",")[lines[0].split(",").index("success")] == "1" for line in lines[1:])
     return run, f"{predictor.spec.name} on {predictor.device}"
 
 
