@@ -36,7 +36,7 @@ from affectkit.temporal import TemporalBuffer, WindowConfig, WindowMode, run_seq
 from affectkit.types import AU_NAMES, Affect, Array, Detection, Face, FrameResult, TrackedFrame, UInt8, check_image
 from affectkit.video import ArraySource, LiveSource, Source, SourceInfo, open_source
 
-BYTES_AHEAD = 24 << 20
+BYTES_AHEAD = 12 << 20
 """Of decoded frames that may wait for the tracker, which is slower at some frames than at others."""
 
 FACE_WEIGHTS = Path(__file__).parent / "faces" / "weights"
