@@ -598,8 +598,8 @@ def batches(
             torch.cat([part.au for part in parts]),
             torch.cat([part.va for part in parts]),
         )
-        rows = torch.from_numpy(np.concatenate([rows for _, rows in plan[step]]))
-        yield Batch(torch.from_numpy(np.stack(crops)), labels, rows)
+        drawn = torch.from_numpy(np.concatenate([rows for _, rows in plan[step]]))
+        yield Batch(torch.from_numpy(np.stack(crops)), labels, drawn)
 
 
 def labels_of(faces: FaceSet, rows: Index, task: str | None = None) -> Labels:
