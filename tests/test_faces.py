@@ -257,6 +257,8 @@ def test_a_look_sees_the_picture_as_it_was(monkeypatch: pytest.MonkeyPatch) -> N
             image[60:80] = 60 + i
             image[0, 0] = i
             tracker.update(Frame(i, i / 25, RgbPicture(image), "camera"))
+        if pool is not None:
+            pool.shutdown()  # nobody waits for the last look
         return detector.looks
 
     slow.set()
