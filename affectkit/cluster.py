@@ -21,10 +21,10 @@ import ray.data
 
 from affectkit import models
 from affectkit.errors import AffectKitError, EngineError
-from affectkit.jobs import Interrupted, Job, Outcome, run_job
+from affectkit.jobs import Interrupted, Job, Outcome
 from affectkit.predictor import Predictor, in_precision
 from affectkit.video import SourceReport, is_url
-from affectkit.workers import TRIES, Work
+from affectkit.workers import TRIES, Work, attempt
 
 
 def run_on_cluster(
@@ -155,21 +155,11 @@ class _Worker:
             begun = int(ray.get(self._tries.begin.remote(row["number"])))
             if begun > TRIES:
                 outcome: Outcome | str = f"{job.source}: its worker died {TRIES} times"
+            elif begun > 1 and job.table.exists() and not self._work.settings.get("overwrite"):
+                outcome = _finished(job)  # there was none before the run: a worker died after it had finished
             else:
-                outcome = self._run(self._predictor, job, again=begun > 1)
+                outcome = attempt(self._predictor, job, self._work, again=begun > 1)
         return {"number": row["number"], "answer": pickle.dumps((outcome, self._predictor.device))}
-
-    def _run(self, predictor: Predictor, job: Job, *, again: bool) -> Outcome | str:
-        settings = dict(self._work.settings)
-        if again and job.table.exists() and not settings.get("overwrite"):
-            return _finished(job)  # there was none before the run: a worker died after it had finished
-        if again:  # what is there by now was written by the one that died
-            settings |= {"overwrite": True, "resume": job.video is None}
-        try:
-            return run_job(predictor, job, self._work.options, **settings)
-        except Exception as error:  # whatever one input does, the rest finish
-            named = isinstance(error, AffectKitError | ValueError)
-            return str(error) if named else f"{job.source}: {type(error).__name__}: {error}"
 
 
 def _finished(job: Job) -> Outcome:

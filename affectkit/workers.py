@@ -115,6 +115,22 @@ def run_jobs(jobs: Sequence[Job], work: Work, processes: int) -> Iterator[tuple[
                 worker.process.terminate()
 
 
+def attempt(predictor: Predictor, job: Job, work: Work, *, again: bool) -> Outcome | str:
+    """Run a job in one of several processes; what came of it, or its error in one line.
+
+    Args:
+        again: another process died over this job: what is there by now is its.
+    """
+    settings = dict(work.settings)
+    if again:
+        settings |= {"overwrite": True, "resume": job.video is None}
+    try:
+        return run_job(predictor, job, work.options, **settings)
+    except Exception as error:  # whatever one input does, the rest finish
+        named = isinstance(error, AffectKitError | ValueError)
+        return str(error) if named else f"{job.source}: {type(error).__name__}: {error}"
+
+
 def _serve(connection: Connection, work: Work) -> None:
     """In a process: take jobs until there is none left."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
@@ -129,14 +145,6 @@ def _serve(connection: Connection, work: Work) -> None:
         with predictor:
             while (task := connection.recv()) is not None:
                 job, again = task
-                settings = dict(work.settings)
-                if again:  # what is there by now was written by the one that died
-                    settings |= {"overwrite": True, "resume": job.video is None}
-                try:
-                    outcome: Outcome | str = run_job(predictor, job, work.options, **settings)
-                except Exception as error:  # whatever one input does, the rest finish
-                    named = isinstance(error, AffectKitError | ValueError)
-                    outcome = str(error) if named else f"{job.source}: {type(error).__name__}: {error}"
-                connection.send((outcome, predictor.device))
+                connection.send((attempt(predictor, job, work, again=again), predictor.device))
     except (KeyboardInterrupt, EOFError, BrokenPipeError):
         pass  # the one who asks has gone, or Ctrl-C was pressed

@@ -33,9 +33,10 @@ def teach(teachers: Sequence[nn.Module], faces: Tensor) -> Outputs:
     )
 
 
-def rows_of(answers: Outputs, rows: Tensor) -> Outputs:
-    """The answers to some of the faces."""
-    return Outputs(answers.expression[rows], answers.au[rows], answers.va[rows], answers.features[rows])
+def rows_of(answers: Outputs, rows: Tensor, device: torch.device) -> Outputs:
+    """The answers to some of the faces, on a device."""
+    parts = (answers.expression, answers.au, answers.va, answers.features)
+    return Outputs(*(part[rows].to(device) for part in parts))
 
 
 def kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -610,7 +610,7 @@ def _epoch(
             outputs = stepped(faces)
             taught = teach(teachers, faces) if teachers and answers is None else None
         if answers is not None and batch.rows is not None:
-            taught = Outputs(*(getattr(rows_of(answers, batch.rows), name).to(device) for name in (*TASKS, "features")))
+            taught = rows_of(answers, batch.rows, device)
         labels = Labels(*(getattr(batch.labels, name).to(device) for name in ("expression", "au", "va")))
         losses = _losses(config, _float(outputs), None if taught is None else _float(taught), labels)
         optimizer.zero_grad(set_to_none=True)
