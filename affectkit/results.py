@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from typing import Any, Self
 
 import numpy as np
 
@@ -113,7 +113,10 @@ class Finisher:
 
 
 class ResultStream(Iterator[FrameResult]):
-    """Results of a source, one a frame, in order; what can be gone on from if it is interrupted."""
+    """Results of a source, one a frame, in order; what can be gone on from if it is interrupted.
+
+    Who stops before the end closes it, or takes it in a ``with``, so that the source is let go of at once.
+    """
 
     def __init__(self, batches: Iterable[list[CroppedFrame]], finisher: Finisher, tracker: Tracker | None) -> None:
         self._batches, self._finisher, self._tracker = iter(batches), finisher, tracker
@@ -134,6 +137,19 @@ class ResultStream(Iterator[FrameResult]):
                 self._last = batch[-1].tracked.frame.index
                 self._ready.extend(self._finisher.push(batch))
         return self._ready.popleft()
+
+    def close(self) -> None:
+        """Read no further: the source is let go of and its threads end. There are no more results after that."""
+        self._over = True
+        self._ready.clear()
+        if isinstance(self._batches, Generator):
+            self._batches.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def checkpoint(self) -> dict[str, Any] | None:
         """What :meth:`affectkit.Predictor.stream` can go on from, right after the result that was given last.

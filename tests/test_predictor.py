@@ -146,6 +146,22 @@ def test_stream_is_lazy(predictor: Predictor) -> None:
     assert asked <= 8
 
 
+def test_a_closed_stream_lets_go_of_its_source(predictor: Predictor, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "c.mp4", grey_frames(200))
+
+    def reading() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread.name == "affectkit ahead"]
+
+    with predictor.stream(clip) as results:
+        assert next(results).index == 0 and reading()
+    assert not reading()
+    assert list(results) == [] and results.checkpoint() is None
+    results.close()  # twice is once
+    untouched = predictor.stream(clip)
+    untouched.close()
+    assert list(untouched) == []
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 def test_results_do_not_depend_on_the_batch(tiny: Path, tmp_path: Path, batch_size: int) -> None:
     clip = write_clip(tmp_path / "c.mp4", grey_frames(10))
