@@ -32,6 +32,7 @@ from affectkit.train.options import (
     teaching_options,
 )
 from affectkit.train.prepare_cli import prepare
+from affectkit.train.pretrained import begin_with
 from affectkit.train.runs import BEST_NAME, checkpoint_of, cnns_of
 
 STEPS_A_LINE = 50
@@ -41,14 +42,24 @@ STEPS_A_LINE = 50
 @click.command()
 @cnn_options
 @click.option("--epochs", type=click.IntRange(min=1), default=8, show_default=True)
-def teacher(run: Path, resume: bool, **options: Any) -> None:
+@click.option(
+    "--pretrained",
+    type=EXISTING,
+    help="dlib_face_recognition_resnet_model_v1.dat, for --backbone resnet29 to begin with.  [default: nothing]",
+)
+def teacher(run: Path, resume: bool, pretrained: Path | None, **options: Any) -> None:
     """Train one network on all three tasks, each learned from the faces labelled for it.
 
     FER2013Valid and every fifth person are left out; a tenth of FER2013Train chooses the checkpoint and the AU
     thresholds.
     """
     train_set, dev_set = read_sets(options)
-    _train(config_of(options), train_set, dev_set, run, resume=resume)
+    config = config_of(options)
+    begun = None
+    if pretrained is not None:
+        config = dataclasses.replace(config, start=sha256(pretrained))
+        begun = begin_with(pretrained, config, train_set)
+    _train(config, train_set, dev_set, run, start=begun, resume=resume)
 
 
 @click.command()
@@ -67,7 +78,8 @@ def teacher(run: Path, resume: bool, **options: Any) -> None:
     type=click.Choice(["disturbed", "clean"]),
     default="disturbed",
     show_default=True,
-    help="What the teachers see: what the student sees, or the faces without disturbance, asked once (faster).",
+    help="What the teachers see: what the student sees, or each face, and its mirror image, without disturbance, asked "
+    "once: faster, and for teachers that take other faces.",
 )
 @click.option("--count", type=click.IntRange(min=1), default=5, show_default=True, help="Number of students.")
 @click.option(
@@ -90,8 +102,9 @@ def students(
     taught = None
     for k in range(count):
         config = dataclasses.replace(config_of({**options, "seed": seed + 1 + k}), teachers=digests)
-        for path, (named, _) in zip(teachers, given, strict=True):
-            _check_teacher(path, named, config.network)
+        if config.shown != "clean":
+            for path, (named, _) in zip(teachers, given, strict=True):
+                _check_teacher(path, named, config.network)
         origin = origins[k % len(origins)] if origins else None
         if origin is not None:
             config = dataclasses.replace(config, start=begun[k % len(origins)])
@@ -293,14 +306,16 @@ def _one_cnn(cnn: str, faces: FaceSet) -> tuple[MultitaskCNN, str]:
 def _check_teacher(
     path: str | Path, networks: Sequence[MultitaskCNN | MultitaskCNNRNN], student: NetworkConfig
 ) -> None:
-    """A teacher is shown the student's faces: it has to want the same ones."""
+    """A teacher that is shown the student's disturbed faces has to want the same ones."""
     for network in networks:
         wants, given = (
             {name: getattr(config, name) for name in ("size", "channels", "template", "margin")}
             for config in (network.config, student)
         )
         if wants != given:
-            raise click.UsageError(f"--teacher {path}: takes other faces ({wants}) than the student ({given})")
+            raise click.UsageError(
+                f"--teacher {path}: takes other faces ({wants}) than the student ({given}); with --shown clean it may"
+            )
 
 
 def _train(

@@ -15,7 +15,11 @@ from affectkit.train.networks import Outputs
 @torch.no_grad()
 def teach(teachers: Sequence[nn.Module], faces: Tensor) -> Outputs:
     """What one teacher, or several as an ensemble, answers; logits of the mean of their probabilities."""
-    answers: list[Outputs] = [teacher(faces) for teacher in teachers]
+    return together([teacher(faces) for teacher in teachers])
+
+
+def together(answers: Sequence[Outputs]) -> Outputs:
+    """Several answers to the same faces as one: logits of the mean of their probabilities."""
     if len(answers) == 1:
         return answers[0]
 

@@ -30,7 +30,7 @@ from affectkit.spec import InputSpec
 from affectkit.train import metrics
 from affectkit.train.calibrate import fit_temperature, fit_thresholds
 from affectkit.train.data import Augmentation, Batch, Drawing, FaceSet, batches, cut, plan_epoch
-from affectkit.train.distill import rows_of, student_loss, teach
+from affectkit.train.distill import rows_of, student_loss, teach, together
 from affectkit.train.journal import Journal
 from affectkit.train.losses import Labels, decode_va, supervised
 from affectkit.train.networks import TASKS, MultitaskCNN, MultitaskCNNRNN, NetworkConfig, Outputs
@@ -93,9 +93,13 @@ class TrainConfig:
 
     def input_spec(self) -> InputSpec:
         """What the SDK has to give the network."""
-        network = self.network
-        channels: Literal[1, 3] = 1 if network.channels == 1 else 3
-        return InputSpec(network.size, channels, network.template, network.margin)
+        return input_spec_of(self.network)
+
+
+def input_spec_of(network: NetworkConfig) -> InputSpec:
+    """The faces that a network takes."""
+    channels: Literal[1, 3] = 1 if network.channels == 1 else 3
+    return InputSpec(network.size, channels, network.template, network.margin)
 
 
 def config_from_dict(values: dict[str, Any]) -> TrainConfig:
@@ -133,18 +137,28 @@ def logits_of(network: nn.Module, faces: FaceSet, spec: InputSpec, *, batch_size
 
 
 @torch.no_grad()
-def taught_clean(
-    teachers: Sequence[nn.Module], faces: FaceSet, config: TrainConfig, *, batch_size: int = 256
-) -> Outputs:
-    """What teachers together say of every face of a set without disturbance; N rows, on the CPU."""
-    device, spec = torch.device(config.device), config.input_spec()
-    ready = [teacher.to(device).eval() for teacher in teachers]
+def taught_clean(teachers: Sequence[Network], faces: FaceSet, config: TrainConfig, *, batch_size: int = 256) -> Outputs:
+    """What teachers together say of every face of a set without disturbance; N rows, on the CPU.
+
+    Each is shown the faces that it wants, whatever the student wants, and their mirror images: no label has a side.
+    """
+    device = torch.device(config.device)
+    ready = [(teacher.to(device).eval(), input_spec_of(teacher.config)) for teacher in teachers]
+    specs = dict.fromkeys(spec for _, spec in ready)
     parts: list[Outputs] = []
     for start in range(0, len(faces), batch_size):
         rows = range(start, min(start + batch_size, len(faces)))
-        crops = torch.from_numpy(np.stack([cut(faces.image(i), faces.landmarks[i], spec) for i in rows]))
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
-            parts.append(_float(teach(ready, crops.to(device))))
+        answers: list[Outputs] = []
+        for spec in specs:
+            crops = torch.from_numpy(np.stack([cut(faces.image(i), faces.landmarks[i], spec) for i in rows])).to(device)
+            with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
+                answers += [
+                    _float(teacher(shown))
+                    for teacher, wanted in ready
+                    if wanted == spec
+                    for shown in (crops, crops.flip(2))  # (N, S, S, C)
+                ]
+        parts.append(together(answers))
     return Outputs(*(torch.cat([getattr(p, name) for p in parts]).float().cpu() for name in (*TASKS, "features")))
 
 
@@ -279,7 +293,7 @@ def train(
     dev_set: FaceSet,
     run: Path,
     *,
-    teachers: Sequence[nn.Module] = (),
+    teachers: Sequence[Network] = (),
     start: nn.Module | None = None,
     cnn: MultitaskCNN | None = None,
     taught: Outputs | None = None,
@@ -316,7 +330,7 @@ def train(
     average = copy.deepcopy(network) if config.ema > 0 else network
     frozen = [_compiled(teacher.to(device).eval().requires_grad_(False), config) for teacher in teachers]
     if config.shown == "clean" and taught is None:
-        taught = taught_clean(frozen, train_set, config)
+        taught = taught_clean(teachers, train_set, config)
     stepped = _compiled(network, config)
     optimizer = _optimizer(config, network)
     steps_per_epoch = _steps_per_epoch(config, train_set)

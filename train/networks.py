@@ -1,4 +1,4 @@
-"""The networks: two backbones, the paper's three heads on either, and the recurrent heads over time.
+"""The networks: three backbones, the paper's three heads on any, and the recurrent heads over time.
 
 Deng, Chen, Shi, "Multitask Emotion Recognition with Incomplete Labels", FG 2020.
 """
@@ -10,6 +10,7 @@ from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from affectkit.spec import VA_BINS
 from affectkit.types import AU_NAMES, EXPRESSION_NAMES
@@ -20,12 +21,14 @@ TASKS = ("expression", "au", "va")
 TASK_WIDTHS = {"expression": len(EXPRESSION_NAMES), "au": len(AU_NAMES), "va": 2 * VA_BINS}
 FEATURE_WIDTH = 128
 
+Backbone = Literal["lite", "resnet50", "resnet29"]
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
     """All that is needed to build a network again."""
 
-    backbone: Literal["lite", "resnet50"] = "lite"
+    backbone: Backbone = "lite"
     size: int = 64
     channels: int = 1
     template: str = "tight"
@@ -43,6 +46,19 @@ def resnet50_config(size: int = 112, *, channels: int = 3) -> NetworkConfig:
     return NetworkConfig(backbone="resnet50", size=size, channels=channels, dropout=0.0)
 
 
+def resnet29_config(size: int = 112, *, channels: int = 1) -> NetworkConfig:
+    """dlib's network for faces, for teachers that begin with what it knows of them."""
+    return NetworkConfig(backbone="resnet29", size=size, channels=channels)
+
+
+CONFIGS: dict[Backbone, NetworkConfig] = {
+    "lite": NetworkConfig(),
+    "resnet50": resnet50_config(),
+    "resnet29": resnet29_config(),
+}
+"""Each backbone as it is used where nothing else is said."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outputs:
     """Logits and features of N faces."""
@@ -51,6 +67,14 @@ class Outputs:
     au: Tensor  # (N, 8)
     va: Tensor  # (N, 40): 20 bins of valence, 20 of arousal
     features: Tensor  # (N, 3, 128), tasks in the order of TASKS
+
+
+def standardised(x: Tensor) -> Tensor:
+    """(N, C, S, S) 0..255 -> each face to mean 0 and about unit spread, so that light and contrast matter less."""
+    x = x - x.mean((1, 2, 3), keepdim=True)
+    # Population variance; + 64 (8 grey levels squared) keeps a face without contrast from becoming pure noise.
+    # A product, not a power: ONNX Runtime computes powers one by one, in a tenth of an int8 network's time.
+    return x / torch.sqrt((x * x).mean((1, 2, 3), keepdim=True) + 64.0)
 
 
 class ResidualBlock(nn.Module):
@@ -94,11 +118,8 @@ class LiteBackbone(nn.Module):
 
     @staticmethod
     def normalise(x: Tensor) -> Tensor:
-        """(N, C, S, S) 0..255 -> each face to mean 0 and about unit spread, so that light and contrast matter less."""
-        x = x - x.mean((1, 2, 3), keepdim=True)
-        # Population variance; + 64 (8 grey levels squared) keeps a face without contrast from becoming pure noise.
-        # A product, not a power: ONNX Runtime computes powers one by one, in a tenth of an int8 network's time.
-        return x / torch.sqrt((x * x).mean((1, 2, 3), keepdim=True) + 64.0)
+        """(N, C, S, S) 0..255 -> :func:`standardised`."""
+        return standardised(x)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.stages(self.stem(x))
@@ -159,6 +180,61 @@ class ResNet50Backbone(nn.Module):
         return y.mean((2, 3))
 
 
+class PlainShortcutBlock(nn.Module):
+    """dlib's residual block: what comes past the convolutions is averaged and filled up with zeros, never convolved."""
+
+    def __init__(self, width_in: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.first = _conv_norm(width_in, width, 3, stride)
+        self.second = _conv_norm(width, width, 3, 1)
+        self.stride = stride
+        self.added = width - width_in
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.second(torch.relu(self.first(x)))
+        if self.stride > 1:
+            x = F.avg_pool2d(x, self.stride)
+            # An odd side is halved upwards by the convolution and downwards by the average.
+            x = F.pad(x, (0, y.shape[3] - x.shape[3], 0, y.shape[2] - x.shape[2], 0, self.added))
+        return torch.relu(y + x)
+
+
+class ResNet29Backbone(nn.Module):
+    """dlib's face recognition network (King, 2017) up to its 256 channels; (N, C, S, S) -> (N, 256).
+
+    Grey faces are repeated over RGB. Its last block, which leaves a single pixel of a face, is not used.
+    """
+
+    MEAN_RGB = (122.782, 117.001, 104.298)
+    SPREAD = 55.0
+    """Standard deviation of a face's luma, about, in the pictures that the network was made for."""
+    WIDTHS, BLOCKS = (32, 64, 128, 256), (3, 4, 3, 3)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = _conv_norm(3, self.WIDTHS[0], 7, 2)
+        self.pool = nn.MaxPool2d(3, 2)
+        stages: list[nn.Module] = []
+        width_in = self.WIDTHS[0]
+        for stage, (width, count) in enumerate(zip(self.WIDTHS, self.BLOCKS, strict=True)):
+            for block in range(count):
+                stages.append(PlainShortcutBlock(width_in, width, 2 if stage > 0 and block == 0 else 1))
+                width_in = width
+        self.stages = nn.Sequential(*stages)
+        self.width = width_in
+
+    @staticmethod
+    def normalise(x: Tensor) -> Tensor:
+        """(N, 1 or 3, S, S) 0..255 -> (N, 3, S, S): standardised faces, in the range the network was made for."""
+        centre = sum(ResNet29Backbone.MEAN_RGB) / 3
+        mean = x.new_tensor(ResNet29Backbone.MEAN_RGB).reshape(1, 3, 1, 1)
+        return (standardised(x) * ResNet29Backbone.SPREAD + (centre - mean)) / 256.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.stages(self.pool(torch.relu(self.stem(x))))
+        return y.mean((2, 3))
+
+
 class TaskHead(nn.Module):
     """The paper's head: BatchNorm, Linear to 128, ReLU, BatchNorm (the task's feature), Linear to the logits."""
 
@@ -180,10 +256,14 @@ class MultitaskCNN(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        if config.backbone not in ("lite", "resnet50"):
-            raise ValueError(f"backbone must be 'lite' or 'resnet50', got {config.backbone!r}")
+        if config.backbone not in CONFIGS:
+            raise ValueError(f"backbone must be one of {', '.join(CONFIGS)}, got {config.backbone!r}")
         self.config = config
-        self.backbone = LiteBackbone(config) if config.backbone == "lite" else ResNet50Backbone()
+        self.backbone: LiteBackbone | ResNet50Backbone | ResNet29Backbone
+        if config.backbone == "lite":
+            self.backbone = LiteBackbone(config)
+        else:
+            self.backbone = ResNet50Backbone() if config.backbone == "resnet50" else ResNet29Backbone()
         self.heads = nn.ModuleDict(
             {task: TaskHead(self.backbone.width, TASK_WIDTHS[task], config.dropout) for task in TASKS}
         )

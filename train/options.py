@@ -24,7 +24,7 @@ from affectkit.train.data import (
     without_derived_va,
 )
 from affectkit.train.loop import TrainConfig
-from affectkit.train.networks import TASKS, NetworkConfig, resnet50_config
+from affectkit.train.networks import CONFIGS, TASKS
 
 Command = Callable[..., None]
 Option = Callable[[Command], Command]
@@ -109,12 +109,12 @@ _OPTIMISATION: tuple[Option, ...] = (
 )
 
 _CNN: tuple[Option, ...] = (
-    click.option("--backbone", type=click.Choice(["lite", "resnet50"]), default="lite", show_default=True),
-    click.option("--size", type=click.IntRange(min=16), help="Side of the face, px.  [default: 64, resnet50 112]"),
+    click.option("--backbone", type=click.Choice(list(CONFIGS)), default="lite", show_default=True),
+    click.option("--size", type=click.IntRange(min=16), help="Side of the face, px.  [default: lite 64, others 112]"),
     click.option(
         "--channels",
         type=click.Choice(["1", "3"]),
-        help="1: luma, 3: RGB (grey pictures are repeated).  [default: 1, resnet50 3]",
+        help="1: luma, 3: RGB (grey pictures are repeated).  [default: resnet50 3, others 1]",
     ),
     click.option("--batch-size", type=click.IntRange(min=2), default=60, show_default=True),
     click.option(
@@ -162,7 +162,7 @@ def config_of(options: dict[str, Any]) -> TrainConfig:
     """The run that the options of :data:`cnn_options` describe."""
     values = {**options, "augmentation": AUGMENTATIONS[options["augmentation"]]}
     backbone, size, channels = (values.pop(name) for name in ("backbone", "size", "channels"))
-    network = NetworkConfig() if backbone == "lite" else resnet50_config()
+    network = CONFIGS[backbone]
     network = dataclasses.replace(network, size=size or network.size, channels=int(channels or network.channels))
     return TrainConfig(network=network, betas=(values.pop("beta1"), values.pop("beta2")), **values)
 
