@@ -96,6 +96,8 @@ def _write(
     free: dict[int, str],
 ) -> None:
     """Export one network; ``free`` names the axes of the outputs that are as long as those of the input."""
+    # The exporter looks for torchvision's operators first, which no network here has, and logs that there are none.
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
         program = torch.onnx.export(

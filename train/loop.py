@@ -70,7 +70,8 @@ class TrainConfig:
     """sha256 of the teachers' checkpoints, so that a run is resumed with the same ones."""
     shown: Literal["disturbed", "clean"] = "disturbed"
     """What the teachers see: the very faces that the student sees, or, once for the whole run, those without
-    disturbance; then the student learns to see through it, and a step costs nothing for the teachers."""
+    disturbance and their mirror images; then the student learns to see through it, a step costs nothing for the
+    teachers, and they may take other faces than the student."""
     seed: int = 0
     bf16: bool = False
     """Convolutions in bfloat16; two to three times as fast on CPUs with AMX and on GPUs."""
