@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 
 from affectkit.predictor import Predictor
-from affectkit.train.data import cut, read_set, select_split
+from affectkit.train.data import cut_all, read_set, select_split
 from affectkit.types import EXPRESSION_NAMES, Array
 
 OTHERS = ("contempt", "unknown", "NF")
@@ -45,8 +45,7 @@ def main() -> None:
     table = pd.read_csv(files[0]).set_index("image").loc[list(dev.names)]
     votes = table[[f"votes_{name}" for name in (*EXPRESSION_NAMES, *OTHERS)]].to_numpy(np.float64)
     with Predictor(arguments.model, precision="fp32") as predictor:
-        spec = predictor.spec.input
-        crops = np.stack([cut(dev.image(i), dev.landmarks[i], spec) for i in range(len(dev))])
+        crops = cut_all(dev, range(len(dev)), predictor.spec.input)
         said = np.array([list(affect.expression_probabilities) for affect in predictor.predict_aligned(crops)])
     others = votes[:, len(EXPRESSION_NAMES) :].sum(0) / votes.sum()  # the network knows nothing of these
     mean = np.concatenate([said * (1 - others.sum()), np.tile(others, (len(said), 1))], 1).clip(1e-4)

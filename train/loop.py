@@ -29,7 +29,7 @@ from affectkit.errors import ModelError
 from affectkit.spec import InputSpec
 from affectkit.train import metrics
 from affectkit.train.calibrate import fit_temperature, fit_thresholds
-from affectkit.train.data import Augmentation, Batch, Drawing, FaceSet, batches, cut, plan_epoch
+from affectkit.train.data import Augmentation, Batch, Drawing, FaceSet, batches, cut_all, plan_epoch
 from affectkit.train.distill import rows_of, student_loss, teach, together
 from affectkit.train.journal import Journal
 from affectkit.train.losses import Labels, decode_va, supervised
@@ -130,8 +130,7 @@ def logits_of(network: nn.Module, faces: FaceSet, spec: InputSpec, *, batch_size
     parts: dict[str, list[Array]] = {task: [] for task in TASKS}
     for start in range(0, len(faces), batch_size):
         stop = min(start + batch_size, len(faces))
-        crops = np.stack([cut(faces.image(i), faces.landmarks[i], spec) for i in range(start, stop)])
-        outputs = network(torch.from_numpy(crops).to(device))
+        outputs = network(torch.from_numpy(cut_all(faces, range(start, stop), spec)).to(device))
         for task, part in parts.items():
             part.append(getattr(outputs, task).cpu().numpy())
     return {task: np.concatenate(part) for task, part in parts.items()}
@@ -151,7 +150,7 @@ def taught_clean(teachers: Sequence[Network], faces: FaceSet, config: TrainConfi
         rows = range(start, min(start + batch_size, len(faces)))
         answers: list[Outputs] = []
         for spec in specs:
-            crops = torch.from_numpy(np.stack([cut(faces.image(i), faces.landmarks[i], spec) for i in rows])).to(device)
+            crops = torch.from_numpy(cut_all(faces, rows, spec)).to(device)
             with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
                 answers += [
                     _float(teacher(shown))

@@ -5,6 +5,7 @@ Deng, Chen, Shi, "Multitask Emotion Recognition with Incomplete Labels", FG 2020
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -99,6 +100,18 @@ class ResidualBlock(nn.Module):
         return torch.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
 
+def _stages(
+    block: Callable[[int, int, int], nn.Module], width: int, widths: Sequence[int], counts: Sequence[int]
+) -> nn.Sequential:
+    """Blocks of (width in, width, stride), ``counts`` of each width; each stage but the first halves the picture."""
+    blocks: list[nn.Module] = []
+    for stage, (next_width, count) in enumerate(zip(widths, counts, strict=True)):
+        for k in range(count):
+            blocks.append(block(width, next_width, 2 if stage > 0 and k == 0 else 1))
+            width = next_width
+    return nn.Sequential(*blocks)
+
+
 class LiteBackbone(nn.Module):
     """A small residual network; (N, C, S, S) -> (N, D)."""
 
@@ -108,13 +121,8 @@ class LiteBackbone(nn.Module):
         self.stem = nn.Sequential(
             nn.Conv2d(config.channels, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
         )
-        stages: list[nn.Module] = []
-        for stage, (next_width, count) in enumerate(zip(config.widths, config.blocks, strict=True)):
-            for block in range(count):
-                stages.append(ResidualBlock(width, next_width, 2 if stage > 0 and block == 0 else 1))
-                width = next_width
-        self.stages = nn.Sequential(*stages)
-        self.width = width
+        self.stages = _stages(ResidualBlock, width, config.widths, config.blocks)
+        self.width = config.widths[-1]
 
     @staticmethod
     def normalise(x: Tensor) -> Tensor:
@@ -214,14 +222,8 @@ class ResNet29Backbone(nn.Module):
         super().__init__()
         self.stem = _conv_norm(3, self.WIDTHS[0], 7, 2)
         self.pool = nn.MaxPool2d(3, 2)
-        stages: list[nn.Module] = []
-        width_in = self.WIDTHS[0]
-        for stage, (width, count) in enumerate(zip(self.WIDTHS, self.BLOCKS, strict=True)):
-            for block in range(count):
-                stages.append(PlainShortcutBlock(width_in, width, 2 if stage > 0 and block == 0 else 1))
-                width_in = width
-        self.stages = nn.Sequential(*stages)
-        self.width = width_in
+        self.stages = _stages(PlainShortcutBlock, self.WIDTHS[0], self.WIDTHS, self.BLOCKS)
+        self.width = self.WIDTHS[-1]
 
     @staticmethod
     def normalise(x: Tensor) -> Tensor:

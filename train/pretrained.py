@@ -15,17 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from affectkit.errors import ModelError
-from affectkit.train.data import FaceSet, cut
+from affectkit.train.data import FaceSet, cut_all
 from affectkit.train.loop import TrainConfig
 from affectkit.train.networks import MultitaskCNN, NetworkConfig, ResNet29Backbone
+from affectkit.train.restore import MEASURED_ON, answer_alike
 from affectkit.types import Float32, UInt8
 
 _CONVOLUTION, _AFFINE = b"\x05con_4", b"\x07affine_"
 """How dlib begins these layers: the length of a name, and the name."""
-
-
-MEASURED_ON = 512
-"""Faces that batch statistics are measured on at the beginning: a percent or two exact."""
 
 
 def begin_with(path: Path, config: TrainConfig, faces: FaceSet) -> MultitaskCNN:
@@ -37,8 +34,7 @@ def begin_with(path: Path, config: TrainConfig, faces: FaceSet) -> MultitaskCNN:
     torch.manual_seed(config.seed)
     count = min(MEASURED_ON, len(faces))
     chosen = np.random.default_rng(config.seed).choice(len(faces), count, replace=False)
-    spec = config.input_spec()
-    return pretrained(path, config.network, np.stack([cut(faces.image(i), faces.landmarks[i], spec) for i in chosen]))
+    return pretrained(path, config.network, cut_all(faces, chosen, config.input_spec()))
 
 
 def pretrained(path: Path, config: NetworkConfig, faces: UInt8) -> MultitaskCNN:
@@ -64,11 +60,7 @@ def pretrained(path: Path, config: NetworkConfig, faces: UInt8) -> MultitaskCNN:
 
     def measure(k: int, answer: Tensor) -> None:
         _, scale, shift = layers[k]
-        norm = norms[k]
-        variance, mean = torch.var_mean(answer, (0, 2, 3), correction=0)
-        norm.running_mean, norm.running_var = mean, variance
-        norm.weight.data = scale * torch.sqrt(variance + norm.eps)
-        norm.bias.data = shift + scale * mean
+        answer_alike(norms[k], answer, scale, shift)
 
     hooks = []
     for k, conv in enumerate(convolutions):

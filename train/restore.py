@@ -21,6 +21,9 @@ from affectkit.models import ModelFolder
 from affectkit.train.networks import MultitaskCNN, NetworkConfig
 from affectkit.types import UInt8
 
+MEASURED_ON = 512
+"""Faces that batch statistics are measured on: a percent or two exact."""
+
 _PARTS = {
     "Conv": ("weight", "bias"),
     "Gemm": ("weight", "bias"),
@@ -91,11 +94,8 @@ def _restored(state: dict[str, Tensor], config: NetworkConfig, faces: UInt8, fol
 
     def measure(conv: nn.Module, inputs: tuple[Tensor, ...], answer: Tensor) -> None:
         assert isinstance(conv, nn.Conv2d)
-        norm = norms[conv]
-        variance, mean = torch.var_mean(answer, (0, 2, 3), correction=0)
-        norm.running_mean, norm.running_var = mean, variance
-        norm.weight.data = torch.sqrt(variance + norm.eps)
-        norm.bias.data = mean + biases[conv]
+        bias = biases[conv]
+        answer_alike(norms[conv], answer, torch.ones_like(bias), bias)
 
     hooks = [conv.register_forward_hook(measure) for conv in norms]  # a hook runs before the norm behind its conv
     with torch.no_grad():
@@ -103,3 +103,11 @@ def _restored(state: dict[str, Tensor], config: NetworkConfig, faces: UInt8, fol
     for hook in hooks:
         hook.remove()
     return network
+
+
+def answer_alike(norm: nn.BatchNorm2d, convolved: Tensor, scale: Tensor, shift: Tensor) -> None:
+    """Give a batch-norm the statistics of what it is shown (N, C, H, W), and have it answer ``scale * x + shift``."""
+    variance, mean = torch.var_mean(convolved, (0, 2, 3), correction=0)
+    norm.running_mean, norm.running_var = mean, variance
+    norm.weight.data = scale * torch.sqrt(variance + norm.eps)
+    norm.bias.data = shift + scale * mean

@@ -13,14 +13,12 @@ from affectkit import models
 from affectkit.errors import ModelError
 from affectkit.models import embedded_names
 from affectkit.spec import EnsembleRule, ModelSpec, TemporalSpec
-from affectkit.train.data import FaceSet, cut
+from affectkit.train.data import FaceSet, cut_all
 from affectkit.train.loop import config_from_dict, load_network
 from affectkit.train.networks import FEATURE_WIDTH, MultitaskCNN
-from affectkit.train.restore import restore
+from affectkit.train.restore import MEASURED_ON, restore
 
 BEST_NAME = "best.pt"
-RESTORED_ON = 512
-"""Faces that an exported model's batch statistics are measured on: a percent or two exact."""
 
 
 def checkpoint_of(path: Path) -> Path:
@@ -58,8 +56,7 @@ def cnns_of(model: str | os.PathLike[str], faces: FaceSet) -> tuple[list[Multita
     if files:
         return [load_network(path)[0] for path in files], [models.sha256(path) for path in files]
     folder = models.load(model)
-    crops = [cut(faces.image(i), faces.landmarks[i], folder.spec.input) for i in range(min(len(faces), RESTORED_ON))]
-    members = restore(folder, np.stack(crops))
+    members = restore(folder, cut_all(faces, range(min(len(faces), MEASURED_ON)), folder.spec.input))
     return members, [f"{models.sha256(folder.frame_onnx)}#{k}" for k in range(len(members))]
 
 
