@@ -29,7 +29,7 @@ from affectkit.faces.tracking import Tracker, TrackingConfig, track, whole_pictu
 from affectkit.models import FRAME_NAME, GOLDEN_NAME, SPEC_NAME, TEMPORAL_NAME, ModelFolder, sha256
 from affectkit.predictor import FACE_WEIGHTS
 from affectkit.spec import ModelSpec, Precision
-from affectkit.train.data import FaceSet, Split, cut, read_set, select_split
+from affectkit.train.data import FaceSet, Split, cut_all, read_set, select_split
 from affectkit.train.evaluate import ask
 from affectkit.train.loop import load_checkpoint
 from affectkit.train.runs import checkpoints_of, spec_of
@@ -210,7 +210,7 @@ def labelled_part(
         rows = range(0, len(others), max(1, len(others) // CALIBRATION))
         spec = spec_of_model(model).input
         if len(rows):
-            calibration = np.stack([cut(others.image(i), others.landmarks[i], spec) for i in rows])
+            calibration = cut_all(others, rows, spec)
     return (f"{labels.name}, part {split}", part), calibration
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -16,11 +15,11 @@ from affectkit.errors import SourceError
 from affectkit.predictor import Predictor
 from affectkit.readout import read_out
 from affectkit.spec import EnsembleRule, ModelSpec
-from affectkit.train.data import FaceSet, cut
+from affectkit.train.data import FaceSet, cut_all
 from affectkit.train.loop import config_from_dict, load_any, run_logits, score
 from affectkit.train.runs import checkpoints_of, spec_of
 from affectkit.train.sequences import distinct_frames, videos
-from affectkit.types import AU_NAMES, Array, UInt8
+from affectkit.types import AU_NAMES, Array
 
 LOGITS = ("expression", "au", "va")
 CHUNK = 4096
@@ -84,13 +83,9 @@ def ask(model: str | os.PathLike[str], faces: FaceSet, *, device: str = "auto") 
         parts = []
         for start in range(0, len(faces), CHUNK):  # a large set has to fit into memory as logits only
             rows = range(start, min(start + CHUNK, len(faces)))
-            _, logits = predictor.predict_aligned(_crops(faces, rows, spec), return_logits=True)
+            _, logits = predictor.predict_aligned(cut_all(faces, rows, spec.input), return_logits=True)
             parts.append(logits)
     return Answers(spec, {name: np.concatenate([part[name] for part in parts], axis=1) for name in LOGITS})
-
-
-def _crops(faces: FaceSet, rows: Iterable[int], spec: ModelSpec) -> UInt8:
-    return np.stack([cut(faces.image(i), faces.landmarks[i], spec.input) for i in rows])
 
 
 def _ask_sequences(predictor: Predictor, faces: FaceSet) -> dict[str, Array]:
@@ -102,7 +97,7 @@ def _ask_sequences(predictor: Predictor, faces: FaceSet) -> dict[str, Array]:
     logits: dict[str, Array] = {}
     for every_row in videos(faces):
         rows, position = distinct_frames(faces, every_row)
-        _, answer = predictor.predict_sequence(_crops(faces, rows, predictor.spec), return_logits=True)
+        _, answer = predictor.predict_sequence(cut_all(faces, rows, predictor.spec.input), return_logits=True)
         for name, values in answer.items():
             if name not in logits:
                 logits[name] = np.full((len(values), len(faces), values.shape[2]), np.nan, np.float32)

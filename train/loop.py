@@ -151,7 +151,7 @@ def taught_clean(teachers: Sequence[Network], faces: FaceSet, config: TrainConfi
         answers: list[Outputs] = []
         for spec in specs:
             crops = torch.from_numpy(cut_all(faces, rows, spec)).to(device)
-            with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
+            with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
                 answers += [
                     _float(teacher(shown))
                     for teacher, wanted in ready

@@ -7,7 +7,6 @@ not teach that much. Its weights are never shipped: teachers begin with them, an
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +90,7 @@ def _read(path: Path, shapes: list[tuple[int, ...]]) -> list[tuple[Tensor, Tenso
                 raise ValueError(f"a convolution of {shape} is not there")
             arrays = weights.reshape(shape).copy(), scale.copy(), shift + scale * bias
             layers.append((torch.from_numpy(arrays[0]), torch.from_numpy(arrays[1]), torch.from_numpy(arrays[2])))
-    except (ValueError, IndexError, struct.error) as error:
+    except (ValueError, IndexError) as error:
         raise ModelError(f"{path}: is not dlib_face_recognition_resnet_model_v1.dat ({error})") from error
     return layers
 

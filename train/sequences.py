@@ -14,7 +14,7 @@ from affectkit.errors import SourceError
 from affectkit.spec import InputSpec
 from affectkit.temporal import paper_windows
 from affectkit.train.balance import Index
-from affectkit.train.data import Augmentation, Batch, FaceSet, augment, cut, labels_of
+from affectkit.train.data import Augmentation, Batch, FaceSet, augment, cut_all, labels_of
 from affectkit.train.losses import Labels
 from affectkit.train.networks import TASK_WIDTHS, MultitaskCNNRNN
 from affectkit.types import Array
@@ -121,8 +121,7 @@ def sequence_logits(network: MultitaskCNNRNN, faces: FaceSet, spec: InputSpec, l
         rows, position = distinct_frames(faces, every_row)
         for start, stop in paper_windows(len(rows), length):
             window = rows[start:stop]
-            crops = np.stack([cut(faces.image(i), faces.landmarks[i], spec) for i in window])
-            outputs = network(torch.from_numpy(crops)[None].to(device))
+            outputs = network(torch.from_numpy(cut_all(faces, window, spec))[None].to(device))
             new = np.isnan(logits["au"][window, 0])
             for task, answer in logits.items():
                 answer[window[new]] = getattr(outputs, task).cpu().numpy()[new]
