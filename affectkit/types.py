@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,22 +11,103 @@ import numpy as np
 import numpy.typing as npt
 
 AU_NAMES = ("AU01", "AU02", "AU04", "AU06", "AU12", "AU15", "AU20", "AU25")
-"""The eight action units in the order of every array that holds them (Facial Action Coding System numbers)."""
+"""The eight action units of the shipped models (Facial Action Coding System numbers)."""
 
 AU_TITLES = {
     "AU01": "Inner brow raiser",
     "AU02": "Outer brow raiser",
     "AU04": "Brow lowerer",
+    "AU05": "Upper lid raiser",
     "AU06": "Cheek raiser",
+    "AU07": "Lid tightener",
+    "AU09": "Nose wrinkler",
+    "AU10": "Upper lip raiser",
+    "AU11": "Nasolabial deepener",
     "AU12": "Lip corner puller",
+    "AU13": "Sharp lip puller",
+    "AU14": "Dimpler",
     "AU15": "Lip corner depressor",
+    "AU16": "Lower lip depressor",
+    "AU17": "Chin raiser",
+    "AU18": "Lip pucker",
     "AU20": "Lip stretcher",
+    "AU22": "Lip funneler",
+    "AU23": "Lip tightener",
+    "AU24": "Lip pressor",
     "AU25": "Lips part",
+    "AU26": "Jaw drop",
+    "AU27": "Mouth stretch",
+    "AU28": "Lip suck",
+    "AU43": "Eyes closed",
+    "AU45": "Blink",
+    "AU46": "Wink",
 }
 """The names that the Facial Action Coding System gives them (Ekman, Friesen & Hager 2002)."""
 
 EXPRESSION_NAMES = ("neutral", "anger", "disgust", "fear", "happiness", "sadness", "surprise")
-"""The seven expressions in the order of every array that holds them."""
+"""The seven expressions of the shipped models."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSet:
+    """What a model answers; each of its parts may be empty, where a model has no such task.
+
+    The order of the names is the order of every array that holds their values: action units by their number, the seven
+    usual expressions as in ``EXPRESSION_NAMES`` and others behind them (:meth:`of` sorts names so).
+    """
+
+    expressions: tuple[str, ...] = EXPRESSION_NAMES
+    """Mutually exclusive classes, such as ``neutral``; none or at least two."""
+    action_units: tuple[str, ...] = AU_NAMES
+    """``AU01``, ``AU12``: at least two digits."""
+    valence_arousal: bool = True
+
+    def __post_init__(self) -> None:
+        for names, form, what in (
+            (self.expressions, r"[a-z][a-z0-9_]*", "expression"),
+            (self.action_units, r"AU\d{2,}", "action unit"),
+        ):
+            for name in names:
+                if not re.fullmatch(form, name):
+                    raise ValueError(f"{name!r} is no name of an {what}; it should look like {_EXAMPLES[what]}")
+            if len(set(names)) != len(names):
+                raise ValueError(f"an {what} is named twice: {', '.join(names)}")
+        if len(self.expressions) == 1:
+            raise ValueError(f"one expression alone, {self.expressions[0]!r}, says nothing; name at least two or none")
+        if not (self.expressions or self.action_units or self.valence_arousal):
+            raise ValueError("a label set needs expressions, action units, or valence and arousal")
+
+    @classmethod
+    def of(
+        cls, expressions: Iterable[str] = (), action_units: Iterable[str] = (), *, valence_arousal: bool = True
+    ) -> LabelSet:
+        """The label set with these names in the usual order; ``AU1`` is understood as ``AU01``."""
+        usual = {name: i for i, name in enumerate(EXPRESSION_NAMES)}
+        given = list(dict.fromkeys(expressions))
+        ordered = sorted(given, key=lambda name: (usual.get(name, len(usual)), given.index(name)))
+        units = sorted({au_name(name) for name in action_units}, key=lambda name: int(name[2:]))
+        return cls(tuple(ordered), tuple(units), valence_arousal)
+
+
+_EXAMPLES = {"expression": "'happiness' (small letters)", "action unit": "'AU12'"}
+
+
+def au_name(name: str) -> str:
+    """The action unit's name with two digits: ``AU1``, ``au01`` or ``1`` -> ``AU01``.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    found = re.fullmatch(r"(?:AU)?0*(\d{1,3})", name.strip(), re.IGNORECASE)
+    if found is None:
+        raise ValueError(f"{name!r} is no name of an action unit; it should look like 'AU12'")
+    return f"AU{int(found[1]):02d}"
+
+
+def published_au_name(name: str) -> str:
+    """The action unit's name as label files write it: ``AU01`` -> ``AU1``."""
+    return f"AU{int(name[2:])}"
+
 
 Array = npt.NDArray[Any]
 UInt8 = npt.NDArray[np.uint8]
