@@ -270,7 +270,7 @@ def read_manifest_split(path: Path, split: str | None = None) -> FaceSet:
 def _read_manifest(path: Path) -> tuple[FaceSet, Array]:
     """All faces and the split of each."""
     table = read_manifest(path)
-    split = table["split"].to_numpy(object)
+    split = table["split"].to_numpy(object, copy=True)
     if not (split == "dev").any():
         for i in np.flatnonzero(split == "train"):
             video, person = table["video"].iloc[i], table["person"].iloc[i]
