@@ -43,6 +43,8 @@ VOTE_NAMES = (
 HEAD_COLUMNS = ("path", "set", "split", "video", "frame", "person", "expression", "valence", "arousal")
 """What every manifest has; then come the AUs, the votes and the points."""
 
+TEXT_COLUMNS = ("path", "set", "split", "video", "person", "expression")
+
 Points = tuple[tuple[float, float], ...]
 """Five (x, y) px: eye on the left of the picture, the other eye, nose tip, left and right mouth corner."""
 
@@ -154,6 +156,8 @@ def manifest_table(rows: Sequence[Row]) -> pd.DataFrame:
     votes.sort(key=lambda name: (usual.get(name, len(usual)), name))
     columns = [*HEAD_COLUMNS, *au_columns(table), *votes, *POINT_COLUMNS]
     table = table.reindex(columns=columns)
+    for name in TEXT_COLUMNS:
+        table[name] = table[name].astype(object)
     for name in ("frame", *votes):
         table[name] = table[name].astype("Int64")
     for name in ("valence", "arousal", *au_columns(table), *POINT_COLUMNS):
@@ -230,8 +234,15 @@ def read_manifest(path: Path, *, au_at: float | None = None, expressions: Sequen
         if name not in table.columns:
             kind = "float64" if name in ("frame", "valence", "arousal") else object
             table[name] = pd.Series(float("nan"), index=table.index, dtype=kind)
+    for name in TEXT_COLUMNS:
+        table[name] = pd.Series([_text(value) for value in table[name]], index=table.index, dtype=object)
     table["path"] = [str(path.parent / name) for name in table["path"]]
     return table
+
+
+def _text(value: object) -> object:
+    """Names that are numbers, as Parquet may have them, become texts; blank ones NaN."""
+    return float("nan") if pd.isna(value) else str(value)  # type: ignore[call-overload]
 
 
 def need(path: Path, what: str) -> Path:
