@@ -33,7 +33,9 @@ from affectkit.train.options import (
 )
 from affectkit.train.prepare_cli import prepare
 from affectkit.train.pretrained import begin_with
+from affectkit.train.report import report
 from affectkit.train.runs import BEST_NAME, checkpoint_of, cnns_of
+from affectkit.train.status import status
 
 STEPS_A_LINE = 50
 """Training steps from one line of losses to the next, where there is no terminal for a progress bar."""
@@ -385,4 +387,6 @@ COMMANDS: dict[str, click.Command] = {
     "evaluate": evaluate,
     "calibrate": calibrate,
     "predict": predict,
+    "status": status,
+    "report": report,
 }
