@@ -122,6 +122,32 @@ def command_of(run: RunFolder) -> str | None:
     return shlex.join([Path(argv[0]).name, *argv[1:]]) if argv else None
 
 
+def command_lines(run: RunFolder, *, width: int = 100) -> str | None:
+    """The same over several lines, which a shell takes as one: options are not torn from their values."""
+    whole = command_of(run)
+    if whole is None:
+        return None
+    lines, line = [], ""
+    for part in _options(_argv(run)):
+        if line and len(line) + len(part) > width:
+            lines.append(line)
+            line = "   "
+        line = f"{line} {part}" if line else part
+    return " \\\n".join([*lines, line])
+
+
+def _options(argv: Sequence[str]) -> list[str]:
+    """A command's words, each option with its values."""
+    parts: list[str] = []
+    for k, word in enumerate(argv):
+        written = shlex.quote(Path(word).name if k == 0 else word)
+        if k == 0 or word.startswith("-"):
+            parts.append(written)
+        else:
+            parts[-1] += f" {written}"
+    return parts
+
+
 def _argv(run: RunFolder) -> list[str]:
     argv = run.run.get("command")
     return [str(part) for part in argv] if isinstance(argv, list) else []

@@ -9,7 +9,8 @@ import click
 
 from affectkit.errors import OutputError
 from affectkit.train.report.data import Faces
-from affectkit.train.report.page import document, gather
+from affectkit.train.report.material import gather
+from affectkit.train.report.page import document
 from affectkit.train.run_folder import read_run, runs_in
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from affectkit.train.distribution import Distribution
 from affectkit.train.journal import headlines, positive
 from affectkit.train.plots import pyplot
-from affectkit.train.report.answers import Calibration, DevAnswers
+from affectkit.train.report.answers import DevAnswers
+from affectkit.train.report.scores import Calibration
 from affectkit.types import Array
 
 INK, SOFT, GRID = "#1d2733", "#5d6b7a", "#dfe4ea"
@@ -70,10 +71,9 @@ def _svg(drawn: Any) -> bytes:
 def curves(lines: Sequence[Mapping[str, Any]], epochs: int | None) -> bytes:
     """Losses on the left, what was reached on the dev part on the right."""
     with _drawing("drawing the curves") as plt:
-        drawn, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.5), layout="constrained")
+        drawn, (left, right) = plt.subplots(1, 2, figsize=(10.1, 3.7), layout="constrained")
         at = [line["epoch"] for line in lines]
-        names = [name for name in lines[-1].get("loss", {}) if name != "total"]
-        for k, name in enumerate([*names, "total"] if "total" in lines[-1].get("loss", {}) else names):
+        for k, name in enumerate(lines[-1]["loss"]):
             values = positive([_value(line.get("loss", {}), name) for line in lines])
             if not np.isnan(values).all():
                 colour = INK if name == "total" else COLOURS[k % 6]
@@ -170,7 +170,7 @@ def unit_calibration(found: Mapping[str, Calibration], thresholds: Sequence[floa
         drawn, panels = plt.subplots(
             down,
             across,
-            figsize=(2.4 * across, 2.2 * down + 0.3),
+            figsize=(2.52 * across, 2.2 * down + 0.3),
             sharex=True,
             sharey=True,
             squeeze=False,
@@ -226,7 +226,7 @@ def distribution(one: Distribution) -> bytes:
     x = np.arange(len(one.names))
     before, after = one.before / max(1, one.before.sum()), one.after / max(1, one.after.sum())
     with _drawing("drawing the distribution of the labels") as plt:
-        drawn, panel = plt.subplots(figsize=(9.6, 2.7), layout="constrained")
+        drawn, panel = plt.subplots(figsize=(10.1, 2.8), layout="constrained")
         if many:
             panel.fill_between(x, before, step="mid", color=SOFT, alpha=0.55, lw=0, label="as it is")
             panel.step(x, after, where="mid", color=ORANGE, lw=1.1, label="after balancing")
@@ -238,7 +238,7 @@ def distribution(one: Distribution) -> bytes:
             panel.set_xticks(x, one.names, rotation=30 if crowded else 0, ha="right" if crowded else "center")
             panel.tick_params(axis="x", length=0, labelcolor=INK)
             panel.grid(visible=False, axis="x")
-        panel.yaxis.set_major_formatter(plt.matplotlib.ticker.PercentFormatter(1, decimals=None))
+        panel.yaxis.set_major_formatter(plt.matplotlib.ticker.PercentFormatter(1, decimals=0))
         panel.set_ylabel("share of the labels")
-        panel.legend(loc="upper right", ncols=2)
+        panel.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2)
         return _svg(drawn)

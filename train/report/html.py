@@ -85,7 +85,7 @@ def bar(value: float | None, digits: int = 2) -> Markup:
     if value is None or value != value:
         return element("span", "–", class_="none")
     filled = max(0.0, min(1.0, value))
-    return element("span", element("i", style=f"width:{filled:.1%}"), element("b", number(value, digits)), class_="bar")
+    return element("span", element("i", style=f"--to:{filled:.1%}"), element("b", number(value, digits)), class_="bar")
 
 
 def number(value: float | None, digits: int = 2) -> str:

@@ -8,15 +8,9 @@ from typing import Any
 import numpy as np
 
 from affectkit.train.report import figures
-from affectkit.train.report.answers import (
-    DevAnswers,
-    calibration,
-    class_scores,
-    expression_calibration,
-    unit_scores,
-    va_scores,
-)
+from affectkit.train.report.answers import DevAnswers
 from affectkit.train.report.html import Markup, bar, element, figure, joined, number, table
+from affectkit.train.report.scores import calibration, class_scores, expression_calibration, unit_scores, va_scores
 from affectkit.types import AU_TITLES, Array, au_name
 
 FEW = 20
@@ -57,7 +51,7 @@ def expression(dev: Mapping[str, Any], answers: DevAnswers | None) -> Markup | N
             figures.confusion(names, counts),
             "Rows are labels, columns answers; each cell holds the percent of its row and the number of faces.",
             alt="Confusion matrix of the expressions",
-            class_="centre",
+            class_="tall",
         ),
     )
 
@@ -101,8 +95,8 @@ def _units_of_answers(answers: DevAnswers) -> Markup:
         element(
             "p",
             "F1 is at the threshold that goes with the checkpoint; best F1 is that of the best threshold for these "
-            "very faces. Base rate: the share of faces whose label is at least .5. Who always says yes reaches an F1 of "
-            "2 b / (1 + b) at a base rate of b. Pearson and ECE compare probabilities with the labels as they are, "
+            "very faces. Base rate: the share of faces whose label is at least .5. Who always says yes reaches an F1 "
+            "of 2 b / (1 + b) at a base rate of b. Pearson and ECE compare probabilities with the labels as they are, "
             "soft ones too.",
             class_="note",
         ),
@@ -129,6 +123,7 @@ def calibrations(answers: DevAnswers) -> Markup | None:
                 f"calibration error is the mean distance from that, {number(found.error, 3)} here; the temperature "
                 "that the probabilities were divided by was fitted on these faces.",
                 alt="Reliability diagram of the expression's probability",
+                class_="beside",
             )
         )
     labelled = answers.has_au
@@ -148,8 +143,6 @@ def calibrations(answers: DevAnswers) -> Markup | None:
                 alt="Reliability diagrams of the action units",
             )
         )
-    if len(parts) == 2:
-        return element("div", parts, class_="pair calibrations")
     return joined(parts) if parts else None
 
 

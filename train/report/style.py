@@ -14,7 +14,7 @@ header .sub{margin:0;color:var(--soft);font-size:16px}
 h2{margin:56px 0 6px;padding-top:18px;border-top:2px solid var(--ink);font-size:22px;line-height:1.25;
 letter-spacing:-.01em}
 h3{margin:32px 0 8px;font-size:16px}
-p{max-width:74ch;margin:8px 0}
+p{max-width:88ch;margin:8px 0}
 p.note{color:var(--soft);font-size:14px}
 a{color:var(--blue)}
 nav{margin:22px 0 0;display:flex;flex-wrap:wrap;gap:4px 18px;font-size:14px}
@@ -29,7 +29,7 @@ nav a:hover{text-decoration:underline}
 .state.bad{border-color:var(--red);background:#fdf3ec}
 .state p{margin:0}
 .state progress{width:100%;height:8px;margin-top:10px;accent-color:var(--blue)}
-.missing{margin:14px 0;padding:10px 14px;border:1px dashed #b8c2cc;border-radius:4px;color:var(--soft);max-width:80ch}
+.missing{margin:14px 0;padding:10px 14px;border:1px dashed #b8c2cc;border-radius:4px;color:var(--soft);max-width:96ch}
 code,pre{font-family:ui-monospace,"SFMono-Regular",Menlo,Consolas,"Liberation Mono",monospace;font-size:12.5px}
 pre{margin:8px 0;padding:12px 14px;background:var(--wash);border-radius:4px;white-space:pre-wrap;overflow-wrap:anywhere}
 dl.facts{display:grid;grid-template-columns:150px 1fr;gap:5px 18px;margin:16px 0}
@@ -46,15 +46,17 @@ tbody th small{font-weight:400;color:var(--soft);margin-left:6px}
 tr.all th,tr.all td{border-bottom:0;border-top:1.5px solid var(--ink)}
 table.narrow{width:auto;min-width:420px}
 table.best td b{color:var(--blue)}
-.bar{display:inline-block;position:relative;width:96px;text-align:right;padding-right:6px}
-.bar i{position:absolute;left:0;top:3px;bottom:3px;background:#cfe3f1;border-radius:2px;print-color-adjust:exact;
--webkit-print-color-adjust:exact}
-.bar b{position:relative;font-weight:400}
+.bar{display:inline-flex;align-items:center;gap:8px}
+.bar i{display:block;width:64px;height:9px;border-radius:2px;
+background:linear-gradient(#7fb8d8,#7fb8d8) 0/var(--to) 100%
+no-repeat #eef2f5;print-color-adjust:exact;-webkit-print-color-adjust:exact}
+.bar b{font-weight:400;min-width:30px}
 .none{color:#a9b3bd}
 figure{margin:16px 0}
 figure img{max-width:100%;height:auto;display:block}
-figcaption{color:var(--soft);font-size:13.5px;max-width:80ch;margin-top:6px}
-.pair{display:grid;grid-template-columns:minmax(0,1.45fr) minmax(0,1fr);gap:28px;align-items:start}
+figcaption{color:var(--soft);font-size:13.5px;max-width:96ch;margin-top:6px}
+figure.beside{display:grid;grid-template-columns:440px minmax(0,1fr);gap:32px;align-items:center}
+figure.tall img{max-height:760px}
 details>summary{cursor:pointer;color:var(--blue);margin:10px 0}
 .faces{display:grid;grid-template-columns:repeat(8,minmax(0,1fr));gap:14px 12px;margin:14px 0;padding:0;list-style:none}
 .faces li{font-size:11.5px;line-height:1.4;min-width:0;break-inside:avoid}
@@ -66,11 +68,11 @@ margin-bottom:5px}
 .faces .label{color:var(--blue);font-weight:600}
 .faces .answer{color:var(--orange);font-weight:600}
 .faces .file{color:#8a96a3;font-size:10px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
-ul.plain{max-width:78ch;padding-left:20px}
+ul.plain{max-width:92ch;padding-left:20px}
 ul.plain li{margin:7px 0}
 footer{margin-top:56px;padding-top:14px;border-top:1px solid var(--line);color:var(--soft);font-size:13px}
 @media (max-width:760px){main{padding:24px 16px}.faces{grid-template-columns:repeat(4,minmax(0,1fr))}
-.pair{display:block}
+figure.beside{display:block}
 dl.facts{grid-template-columns:1fr;gap:0}dl.facts dd{margin-bottom:8px}}
 @media print{@page{size:A4;margin:16mm 14mm}body{font-size:10pt}main{max-width:none;padding:0}nav{display:none}
 h2{margin-top:28px}h2,h3{break-after:avoid}figure,table,.card,.state{break-inside:avoid}.scroll{overflow:visible}
