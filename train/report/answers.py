@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,7 @@ def read_answers(path: Path) -> DevAnswers:
         ValueError: it is missing, damaged or not complete; the message says which.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             found = {name: stored[name] for name in stored.files}
     except FileNotFoundError as error:
         raise ValueError(f"there is no {path.name}: it is written after each best epoch since affectkit 0.2") from error

@@ -46,6 +46,7 @@ _STYLE: dict[str, Any] = {
     "legend.fontsize": 8.5,
     "lines.linewidth": 1.6,
     "lines.markersize": 4,
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
     "svg.fonttype": "path",  # the same letters on every machine, without a font in the file
     "svg.hashsalt": "affectkit",  # the same file for the same run
 }
@@ -205,11 +206,8 @@ def valence_arousal(answers: DevAnswers, scores: Mapping[str, Mapping[str, float
             panel.plot([-1, 1], [-1, 1], color=SOFT, lw=1, ls="--")
             x, y = answers.va[labelled, k], answers.va_predicted[labelled, k]
             panel.scatter(x, y, s=9, color=(BLUE, RED)[k], alpha=alpha, lw=0, rasterized=True)
-            text = f"CCC {scores[name]['ccc']:.3f}\nRMSE {scores[name]['rmse']:.3f}"
-            panel.text(
-                0.04, 0.96, text, transform=panel.transAxes, va="top", fontsize=10, weight="bold", linespacing=1.5
-            )
-            panel.set_title(name.capitalize())
+            numbers = "   ".join(f"{key.upper()} {scores[name][key]:.3f}" for key in ("ccc", "rmse"))
+            panel.set_title(f"{name.capitalize()}   {numbers}")
             panel.set_xlim(-1.02, 1.02)
             panel.set_ylim(-1.02, 1.02)
             panel.set_xticks([-1, -0.5, 0, 0.5, 1])

@@ -19,6 +19,9 @@ from affectkit.train.report.material import Material
 from affectkit.train.run_folder import now
 from affectkit.train.status import TASK_TITLES, command_lines, headline_of, progress_text, sets_of
 
+STATES = {"lost": "no sign of life", "elsewhere": "running elsewhere", "unknown": "older run"}
+"""Words for states that are not words by themselves."""
+
 
 def header(one: Material) -> Markup:
     """Name and kind of the run."""
@@ -184,13 +187,21 @@ def comparison(runs: Sequence[Material], title: str) -> Markup:
         for column in columns.values():
             top = bool(np.isfinite(column[k])) and column[k] == np.nanmax(column)
             cells.append(element("b", number(column[k], 3)) if top else number(column[k], 3))
-        rows.append((element("a", one.run.name, href=f"#r{k}"), one.found["life"], one.found["best_epoch"], *cells))
+        rows.append(
+            (
+                element("a", one.run.name, href=f"#r{k}"),
+                STATES.get(one.found["state"], one.found["state"]),
+                one.found["best_epoch"],
+                *cells,
+            )
+        )
     if len(runs) > 1:
         means = [
             number(float(np.nanmean(column)), 3) if np.isfinite(column).any() else "–" for column in columns.values()
         ]
         rows.append(("mean", "", "", *means))
-    return joined(
+    return element(
+        "section",
         element(
             "header", element("p", "Training report", class_="kicker"), element("h1", f"{title}: {len(runs)} runs")
         ),
@@ -198,4 +209,5 @@ def comparison(runs: Sequence[Material], title: str) -> Markup:
         element(
             "p", "Each by itself on the dev part; together, as an ensemble, they are usually better.", class_="note"
         ),
+        class_="compared",
     )

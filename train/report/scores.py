@@ -13,6 +13,9 @@ from affectkit.train.metrics import best_f1_threshold, binary_f1, ccc, pearson
 from affectkit.train.report.answers import DevAnswers, Float
 from affectkit.types import Array, published_au_name
 
+UNIT_BINS = 10
+"""Of an action unit's calibration: rare units have few faces for more."""
+
 
 def dev_scores(answers: DevAnswers) -> dict[str, Any]:
     """The headline numbers in the form of ``metrics.report``; a task without labels is None."""
@@ -104,7 +107,7 @@ def unit_scores(answers: DevAnswers) -> list[UnitScores]:
                 f1=binary_f1(present, p >= threshold),
                 best_f1=best_f1_threshold(present, p)[1],
                 pearson=pearson(label, p),
-                ece=calibration(p, label).error,
+                ece=calibration(p, label, bins=UNIT_BINS).error,
             )
         )
     return rows

@@ -10,7 +10,14 @@ import numpy as np
 from affectkit.train.report import figures
 from affectkit.train.report.answers import DevAnswers
 from affectkit.train.report.html import Markup, bar, element, figure, joined, number, table
-from affectkit.train.report.scores import calibration, class_scores, expression_calibration, unit_scores, va_scores
+from affectkit.train.report.scores import (
+    UNIT_BINS,
+    calibration,
+    class_scores,
+    expression_calibration,
+    unit_scores,
+    va_scores,
+)
 from affectkit.types import AU_TITLES, Array, au_name
 
 FEW = 20
@@ -128,7 +135,7 @@ def calibrations(answers: DevAnswers) -> Markup | None:
         )
     labelled = answers.has_au
     units = {
-        name: (calibration(answers.au_probability[labelled[:, k], k], answers.au[labelled[:, k], k], bins=10), t)
+        name: (calibration(answers.au_probability[labelled[:, k], k], answers.au[labelled[:, k], k], bins=UNIT_BINS), t)
         for k, (name, t) in enumerate(zip(answers.action_units, answers.au_thresholds, strict=True))
         if labelled[:, k].any()
     }
@@ -169,5 +176,6 @@ def valence_arousal(dev: Mapping[str, Any], answers: DevAnswers | None) -> Marku
             f"{int(answers.has_va.sum())} faces. CCC is 1 only where every answer is the label itself; bias is the "
             "mean of answer minus label.",
             alt="Answers against labels of valence and arousal",
+            class_="dots",
         ),
     )

@@ -46,6 +46,8 @@ tbody th small{font-weight:400;color:var(--soft);margin-left:6px}
 tr.all th,tr.all td{border-bottom:0;border-top:1.5px solid var(--ink)}
 table.narrow{width:auto;min-width:420px}
 table.best td b{color:var(--blue)}
+table.best thead th{white-space:normal}
+article+article,.compared+article{margin-top:72px;padding-top:8px;border-top:6px solid var(--line)}
 .bar{display:inline-flex;align-items:center;gap:8px}
 .bar i{display:block;width:64px;height:9px;border-radius:2px;
 background:linear-gradient(#7fb8d8,#7fb8d8) 0/var(--to) 100%
@@ -65,16 +67,21 @@ margin-bottom:5px}
 .faces .blank{display:grid;place-items:center;color:var(--soft);border:1px dashed #b8c2cc}
 .faces .row{display:flex;justify-content:space-between;gap:4px;white-space:nowrap}
 .faces .row span:first-child{overflow:hidden;text-overflow:ellipsis}
-.faces .label{color:var(--blue);font-weight:600}
-.faces .answer{color:var(--orange);font-weight:600}
+.label{color:var(--blue);font-weight:600}
+.answer{color:var(--orange);font-weight:600}
 .faces .file{color:#8a96a3;font-size:10px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 ul.plain{max-width:92ch;padding-left:20px}
 ul.plain li{margin:7px 0}
 footer{margin-top:56px;padding-top:14px;border-top:1px solid var(--line);color:var(--soft);font-size:13px}
-@media (max-width:760px){main{padding:24px 16px}.faces{grid-template-columns:repeat(4,minmax(0,1fr))}
+@media screen and (max-width:760px){main{padding:24px 16px}.faces{grid-template-columns:repeat(4,minmax(0,1fr))}
 figure.beside{display:block}
 dl.facts{grid-template-columns:1fr;gap:0}dl.facts dd{margin-bottom:8px}}
 @media print{@page{size:A4;margin:16mm 14mm}body{font-size:10pt}main{max-width:none;padding:0}nav{display:none}
 h2{margin-top:28px}h2,h3{break-after:avoid}figure,table,.card,.state{break-inside:avoid}.scroll{overflow:visible}
-table{font-size:9pt}th,td{padding:3px 6px}.card .value{font-size:20pt}details.config{display:none}}
+table{font-size:9pt}th,td{padding:3px 6px}.card .value{font-size:20pt}details{display:none}.legend{break-after:avoid}
+article+article,.compared+article{break-before:page;border:0;margin:0}
+.cards{grid-template-columns:repeat(5,minmax(0,1fr));gap:6px}.card{padding:6px 8px}
+.card .range,.card .more{font-size:7.5pt}
+.faces{gap:8px 7px}.faces li{font-size:7pt}.faces .file{font-size:6pt}figure.tall img{max-height:150mm}
+figure.beside{grid-template-columns:95mm minmax(0,1fr)}figure.dots img{max-height:100mm}}
 """
