@@ -374,13 +374,15 @@ def _as_numbers(column: pd.Series[Any]) -> Values:
     """
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column.to_numpy(np.float64, na_value=np.nan)
+    texts = column.to_numpy(object)
     values = np.full(len(column), np.nan)
-    texts = column.astype(object).to_numpy()
-    rows = [i for i, value in enumerate(texts) if not _is_blank(value)]
-    known = [texts[i] for i in rows]
-    if any(isinstance(value, str) and "_" in value for value in known):
-        raise ValueError("an underscore is no part of a number here")
-    values[rows] = [float(value) for value in known]
-    if not np.isfinite(values[rows]).all():
+    known = np.flatnonzero(~pd.isna(texts))
+    if len(known) and isinstance(texts[known[0]], str):
+        blank = [i for i, text in zip(known, texts[known], strict=True) if isinstance(text, str) and not text.strip()]
+        known = np.setdiff1d(known, blank) if blank else known
+        if "_" in " ".join(map(str, texts[known])):
+            raise ValueError("an underscore is no part of a number here")
+    values[known] = texts[known].astype(np.float64)
+    if not np.isfinite(values[known]).all():
         raise ValueError("not finite")
     return values
