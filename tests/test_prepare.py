@@ -106,6 +106,11 @@ def test_a_bad_unit_does_not_end_the_others(tmp_path: Path) -> None:
     assert errors == {"a": "a: here: no face found (1 in a), and --strict is given"} and not prepared.rows
 
 
+def test_two_units_of_one_name(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="two parts of the data set are called 'a'"):
+        run_units([unit("a", []), unit("a", [])], Journal(tmp_path / "j", {}), strict=False, say=print)
+
+
 def test_chunks() -> None:
     assert list(chunks("abcde", 2, "letters")) == [
         ("letters 1 to 2", "ab"),

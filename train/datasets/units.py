@@ -161,6 +161,9 @@ def run_units(
     Returns:
         what all good units hold, in their order, and the error of each bad one.
     """
+    twice = [name for name, count in Counter(unit.name for unit in units).items() if count > 1]
+    if twice:
+        raise SourceError(f"two parts of the data set are called {twice[0]!r}; give one copy of it")
     prepared = Prepared()
     errors: dict[str, str] = {}
     for number, unit in enumerate(units, start=1):
