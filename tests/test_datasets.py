@@ -14,8 +14,8 @@ from affectkit.errors import MissingDependency, OutputError, SourceError
 from affectkit.picture import RgbPicture
 from affectkit.train.datasets import afew_va, aff_wild2, blendshapes, disfa, expw, open_sets
 from affectkit.train.datasets.crops import box_crop, paper_crop, paper_matrix
-from affectkit.train.datasets.labels import POINT_COLUMNS
 from affectkit.train.datasets.manifest import AU_COLUMNS, HEAD_COLUMNS, Prepared, Row, read_manifest, write_manifest
+from affectkit.train.datasets.values import POINT_COLUMNS
 from affectkit.train.splits import read_manifest_part
 from affectkit.types import Array, Frame, UInt8
 

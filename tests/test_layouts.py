@@ -390,6 +390,6 @@ def test_generic_csv_with_its_own_points(tmp_path: Path) -> None:
 
 
 def points_columns() -> tuple[str, ...]:
-    from affectkit.train.datasets.labels import POINT_COLUMNS
+    from affectkit.train.datasets.values import POINT_COLUMNS
 
     return POINT_COLUMNS

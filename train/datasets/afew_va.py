@@ -11,10 +11,10 @@ import numpy as np
 
 from affectkit.errors import SourceError
 from affectkit.train.datasets.crops import five_points
-from affectkit.train.datasets.labels import located, number
 from affectkit.train.datasets.manifest import Prepared, Row, relative
 from affectkit.train.datasets.points import picture, save_cut_out
 from affectkit.train.datasets.units import Unit, collect
+from affectkit.train.datasets.values import located, number
 from affectkit.types import Array
 
 LARGEST = 10.0

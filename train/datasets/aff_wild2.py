@@ -20,10 +20,10 @@ from functools import partial
 from pathlib import Path
 
 from affectkit.errors import SourceError
-from affectkit.train.datasets.labels import VA_TOLERANCE, BadLabel, class_index, located, number, va_value
 from affectkit.train.datasets.manifest import Points, Prepared, Row, merged, relative, text_lines
 from affectkit.train.datasets.points import FindPoints, of_picture
 from affectkit.train.datasets.units import Unit, collect
+from affectkit.train.datasets.values import VA_TOLERANCE, BadLabel, class_index, located, number, va_value
 from affectkit.types import EXPRESSION_NAMES, au_name, published_au_name
 
 CHALLENGES = {

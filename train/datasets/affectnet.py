@@ -15,10 +15,10 @@ import numpy as np
 
 from affectkit.errors import SourceError
 from affectkit.train.datasets.crops import five_points
-from affectkit.train.datasets.labels import class_index, located, number, va_value
 from affectkit.train.datasets.manifest import Points, Prepared, Row, relative
 from affectkit.train.datasets.points import FindPoints, as_points, in_crop, picture, usable
 from affectkit.train.datasets.units import Unit, chunks, collect
+from affectkit.train.datasets.values import class_index, located, number, va_value
 from affectkit.types import Array, UInt8
 
 CLASSES = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")

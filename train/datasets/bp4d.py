@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 
 from affectkit.errors import SourceError
-from affectkit.train.datasets.labels import BadLabel, located, number
 from affectkit.train.datasets.manifest import Prepared, Row, relative, text_lines
 from affectkit.train.datasets.points import FindPoints, picture, save_cut_out
 from affectkit.train.datasets.units import Unit, collect
+from affectkit.train.datasets.values import BadLabel, located, number
 from affectkit.types import au_name, published_au_name
 
 PATTERN = "{subject}/{task}/{frame}.jpg"

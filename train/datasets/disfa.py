@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from affectkit.errors import SourceError
-from affectkit.train.datasets.labels import BadLabel, au_value, located
 from affectkit.train.datasets.manifest import Points, Prepared, Row, lines_of, need, relative, text_lines
 from affectkit.train.datasets.points import FindPoints, picture, save_cut_out
 from affectkit.train.datasets.units import Unit, collect
+from affectkit.train.datasets.values import BadLabel, au_value, located
 from affectkit.types import Array, Frame, UInt8
 
 UNITS = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)

@@ -14,10 +14,10 @@ import numpy as np
 
 from affectkit.errors import SourceError
 from affectkit.train.datasets.crops import box_crop, save
-from affectkit.train.datasets.labels import BadLabel, located, number
 from affectkit.train.datasets.manifest import Prepared, Row, relative, text_lines
 from affectkit.train.datasets.points import FindPoints, nearest, picture, save_cut_out
 from affectkit.train.datasets.units import Unit, chunks, collect
+from affectkit.train.datasets.values import BadLabel, located, number
 from affectkit.types import EXPRESSION_NAMES, Array, UInt8
 
 LABEL_MAP = (1, 2, 3, 4, 5, 6, 0)

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from affectkit.errors import SourceError
-from affectkit.train.datasets.labels import POINT_COLUMNS, BadLabel, au_columns, check_table, located, number, read_csv
+from affectkit.train.datasets.labels import au_columns, check_table, read_csv
 from affectkit.train.datasets.manifest import Points, Prepared, Row, relative
 from affectkit.train.datasets.points import FindPoints, of_picture
 from affectkit.train.datasets.units import Unit, chunks, collect
+from affectkit.train.datasets.values import POINT_COLUMNS, BadLabel, located, number
 from affectkit.types import au_name, published_au_name
 
 LABELS = ("path", "set", "split", "video", "frame", "person", "expression", "valence", "arousal")

@@ -23,7 +23,8 @@ from typing import Any
 import pandas as pd
 
 from affectkit.errors import OutputError, SourceError
-from affectkit.train.datasets.labels import POINT_COLUMNS, au_columns, check_table, read_csv
+from affectkit.train.datasets.labels import au_columns, check_table, read_csv
+from affectkit.train.datasets.values import POINT_COLUMNS
 
 AU_COLUMNS = ("AU1", "AU2", "AU4", "AU6", "AU12", "AU15", "AU20", "AU25")
 """Those of the paper and of the shipped models."""

@@ -12,10 +12,10 @@ import numpy as np
 
 from affectkit.errors import SourceError
 from affectkit.train.datasets.crops import save
-from affectkit.train.datasets.labels import BadLabel, located, vote_value
 from affectkit.train.datasets.manifest import VOTE_NAMES, Points, Prepared, Row, lines_of, need, relative
 from affectkit.train.datasets.points import FindPoints, as_points, of_picture, read_landmarks
 from affectkit.train.datasets.units import Unit, chunks, collect
+from affectkit.train.datasets.values import BadLabel, located, vote_value
 from affectkit.types import EXPRESSION_NAMES, Array
 
 PICTURES_A_UNIT = 1000

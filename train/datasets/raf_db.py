@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from affectkit.errors import SourceError
-from affectkit.train.datasets.labels import BadLabel, located
 from affectkit.train.datasets.manifest import Prepared, Row, lines_of, relative, text_lines
 from affectkit.train.datasets.points import FindPoints, as_points, of_picture, usable
 from affectkit.train.datasets.units import Unit, chunks, collect
+from affectkit.train.datasets.values import BadLabel, located
 from affectkit.types import Array
 
 CLASSES = {
