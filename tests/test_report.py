@@ -418,14 +418,24 @@ def test_the_command(run_cli: Cli, finished: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_of_the_trainer(run_cli: Cli, readable: Path, tmp_path: Path) -> None:
+    """Nothing written by hand: what the loop writes is what status and report read."""
     run = tmp_path / "trained"
     data = ("--labels", tmp_path / "faces.csv", "--images", tmp_path / "faces.zip")
-    command = ("train", "teacher", "-o", run, *data, "--size", "16", "--epochs", "2", "--batch-size", "16")
+    command = ("train", "teacher", "-o", run, *data, "--size", "16", "--epochs", "2", "--batch-size", "16", "--balance")
     assert run_cli(*command)[0] == 0
-    code, out, _ = run_cli("train", "status", run)
-    assert code == 0 and "teacher, lite, 16 px grey" in out and "expression accuracy" in out
+    found = json.loads(run_cli("train", "status", "--json", run)[1])["runs"][0]
+    assert (found["state"], found["kind"], found["done"], found["epoch"]) == ("finished", "teacher", 1, 2)
+    assert found["labels"]["action_units"] == ["AU12"] and not found["labels"]["valence_arousal"]
+    assert found["faces"]["train"] + found["faces"]["dev"] == 60
+    assert found["command"].startswith("affectkit train teacher -o ") and set(found["best"]) == {"expression", "au"}
     page = page_of(run)
-    assert {"Curves", "Expression", "Action units"} <= set(page.titles) and len(page.pictures("image/svg+xml")) >= 2
+    assert {"Curves", "Expression", "Action units", "Calibration"} <= set(page.titles)
+    assert "cannot be shown" not in page.text and "This run was balanced" in page.text
+    assert len(page.pictures("image/jpeg")) == 2 * found["faces"]["dev"]
+    line = json.loads((run / "metrics.jsonl").read_text().splitlines()[found["best_epoch"] - 1])["dev"]
+    assert f"Expression accuracy {number(line['expression']['accuracy'], 3)}" in page.text
+    assert f"Action units, mean F1 {number(line['au']['f1']['mean'], 3)}" in page.text
+    assert f"Calibration error {number(line['ece'], 3)}" in page.text
 
 
 def test_labels_of_the_written_run_are_not_the_usual_ones() -> None:
