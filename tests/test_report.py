@@ -23,6 +23,7 @@ from affectkit.train.options import read_sets
 from affectkit.train.report import write_report
 from affectkit.train.report.answers import DevAnswers, read_answers
 from affectkit.train.report.html import Markup, element, number
+from affectkit.train.report.intervals import intervals
 from affectkit.train.report.scores import calibration, class_scores, dev_scores, unit_scores, va_scores
 from affectkit.train.report.worst import worst
 from affectkit.train.run_folder import now
@@ -181,6 +182,44 @@ def test_calibration_of_soft_labels() -> None:
 
 def test_the_worst_come_first_and_unlabelled_ones_not_at_all() -> None:
     assert worst(np.array([0.1, NAN, 3.0, 0.5, 3.0]), 3).tolist() == [2, 4, 3]
+
+
+def test_intervals_hold_the_score_and_grow_with_fewer_faces() -> None:
+    rng = np.random.default_rng(1)
+
+    def drawn(n: int) -> DevAnswers:
+        p = rng.dirichlet(np.ones(3), n)
+        truth = np.where(rng.random(n) < 0.7, p.argmax(1), rng.integers(0, 3, n)).astype(float)
+        au = rng.random((n, 2))
+        va = rng.uniform(-1, 1, (n, 2))
+        return answers(
+            names=np.array([str(k) for k in range(n)]),
+            expression=truth,
+            expression_probability=p,
+            au=np.where(rng.random((n, 2)) < 0.2, NAN, au + rng.normal(0, 0.2, (n, 2)) >= 0.5),
+            au_probability=au,
+            va=va,
+            va_predicted=va + rng.normal(0, 0.3, (n, 2)),
+        )
+
+    few, many = drawn(100), drawn(2000)
+    narrow, wide = intervals(many), intervals(few)
+    scores = dev_scores(many)
+    points = {
+        "accuracy": scores["expression"]["accuracy"],
+        "macro_f1": scores["expression"]["macro_f1"],
+        "au_f1": scores["au"]["f1"]["mean"],
+        **{name: scores["va"][name]["ccc"] for name in ("valence", "arousal")},
+    }
+    assert set(points) == set(narrow)
+    for name, point in points.items():
+        small, large = narrow[name], wide[name]
+        assert small is not None and large is not None and small[0] < point < small[1]
+        assert large[1] - large[0] > 2 * (small[1] - small[0])
+    low, high = narrow["accuracy"] or (0, 0)
+    share = points["accuracy"]
+    assert high - low == pytest.approx(2 * 1.96 * (share * (1 - share) / 2000) ** 0.5, rel=0.15), "the binomial's"
+    assert intervals(many) == narrow and set(intervals(answers()).values()) == {None}
 
 
 def test_numbers_as_theses_print_them() -> None:
