@@ -270,6 +270,8 @@ def test_a_finished_run(finished: Path) -> None:
     assert "affectkit 0.2.0" in page.text and "2026-11-25 12:00 UTC" in page.text
     assert "3 expressions, 2 action units, valence and arousal" in page.text
     assert len(page.pictures("image/svg+xml")) == 5  # curves, confusion, reliability twice, valence and arousal
+    for drawn in page.pictures("image/svg+xml"):  # texts are drawn as paths, with the text itself in a comment
+        assert b"mathdefault" not in base64.b64decode(drawn.partition(",")[2]), "a formula where a number belongs"
     assert "Still being trained" not in page.text
     assert "mostly chance: neutral (2), happiness (2), contempt (1)" in page.text
 
