@@ -487,7 +487,7 @@ def test_exports(name: str, folders: dict[str, Path], tmp_path: Path, run_cli: R
     assert ("`au`" in card) is bool(labels.action_units) and f"`features` (1, {len(spec.tasks)}, 4)" in card
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", ["labels", "expressions"])
 def test_networks_of_torch_are_exported_with_the_outputs_they_have(name: str, tmp_path: Path) -> None:
     import torch
     from patterns import SMALL
@@ -507,7 +507,7 @@ def test_networks_of_torch_are_exported_with_the_outputs_they_have(name: str, tm
         input=InputSpec(16, 1, "tight"),
         au_thresholds=(0.5,) * len(labels.action_units),
         au_thresholds_from="made up",
-        members=2,
+        members=1,
         feature_width=FEATURE_WIDTH,
         expression_labels=labels.expressions,
         au_labels=labels.action_units,
@@ -515,8 +515,8 @@ def test_networks_of_torch_are_exported_with_the_outputs_they_have(name: str, tm
         temporal=TemporalSpec(8, FEATURE_WIDTH, "bidirectional"),
     )
     config = dataclasses.replace(SMALL, labels=labels)
-    members, heads = [MultitaskCNN(config) for _ in range(2)], [TemporalHeads(labels) for _ in range(2)]
-    write_model_folder(members, spec, tmp_path / name, card="x", temporal=heads, half=True)
+    members, heads = [MultitaskCNN(config)], [TemporalHeads(labels)]
+    write_model_folder(members, spec, tmp_path / name, card="x", temporal=heads, half=name == "labels")
     folder = models.load(tmp_path / name)
     parity = verify(folder, device="cpu")
     assert problems(parity, "fp32") == []
@@ -525,6 +525,6 @@ def test_networks_of_torch_are_exported_with_the_outputs_they_have(name: str, tm
         affects = predictor.predict_sequence(np.zeros((3, 16, 16, 1), np.uint8))
     assert affects[0].labels == labels
     with pytest.raises(EngineError, match="output '"):
-        other = [MultitaskCNN(dataclasses.replace(SMALL, labels=LabelSet((), ("AU26", "AU27")))) for _ in range(2)]
+        other = [MultitaskCNN(dataclasses.replace(SMALL, labels=LabelSet((), ("AU26", "AU27"))))]
         write_model_folder(other, dataclasses.replace(spec, temporal=None), tmp_path / "other", card="x")
     assert not (tmp_path / "other").exists()

@@ -375,6 +375,12 @@ def test_a_running_run(tmp_path: Path) -> None:
     assert page.row("AU12Lip corner puller")[1:] == [".70", ".70", ".70"]
 
 
+def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
+    page = page_of(write_run(tmp_path / "run", dev=dev_answers(), state="interrupted", step=12, epoch=1))
+    assert "Not finished. Interrupted. 1 of 3 epochs, step 12 of 30, 40%." in page.text
+    assert "To go on: affectkit train teacher -o 'my run' --labels a.csv --resume" in page.text
+
+
 def test_before_the_first_epoch(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", lines=[], state="running", step=3, epoch=1, updated=now().isoformat())
     page = page_of(run)
