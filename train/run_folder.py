@@ -140,7 +140,10 @@ def read_run(path: Path) -> RunFolder:
     run, lines = read_json(path / RUN_NAME), [line for line in read_metrics(path) if isinstance(line, dict)]
     if (not run or not lines) and (path / CHECKPOINT_NAME).exists():
         state = _checkpoint(path / CHECKPOINT_NAME)
-        run = run or {"config": state.get("config", {})}
+        if not run:
+            run = {"config": state.get("config", {})}
+            if not lines and not (path / "last.pt").exists():
+                run["kind"] = "average"  # only those have never been trained
         if not lines and isinstance(state.get("dev"), dict):
             lines = [{"epoch": state.get("epoch", 1), "loss": {}, "dev": state["dev"], "score": 0.0}]
     return RunFolder(path, run, read_json(path / PROGRESS_NAME), lines)

@@ -110,6 +110,7 @@ def facts(one: Material) -> Markup:
         ("Kind", run.kind),
         ("Backbone", network.get("backbone")),
         ("Faces it is given", crop if network else None),
+        ("Sequences", f"{run.config['sequence_length']} frames" if run.config.get("sequence_length") else None),
         ("Progress", progress_text(found)),
         ("Optimiser", _optimiser(run.config)),
         ("Sets", [element("div", name) for name in sets_of(found["data"])] or None),
