@@ -15,7 +15,7 @@ arousal                   brightness beside the jaw
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from affectkit.align import similarity
+from affectkit.spec import InputSpec
 from affectkit.types import EXPRESSION_NAMES, Array, Float32, UInt8
 from affectkit.video import open_source
 
@@ -111,33 +113,29 @@ def show(
     width: int = 176,
     height: int = 176,
     eyes_px: float = 34.0,
-    near: bool = False,
+    aligned: InputSpec | None = None,
 ) -> Shown:
     """One picture of a face with this look, somewhere near the middle, a little turned, larger or smaller.
 
     Args:
         rng: decides what no label is about: place, size, angle, light, noise, and the shape of the face.
         eyes_px: from eye to eye, about.
-        near: always upright, in the middle and of this very size: what an aligned crop shows.
+        aligned: cut as this says instead, as sets do that give out aligned crops.
     """
-    scale = eyes_px / EYES_PX * (1.0 if near else float(np.exp(rng.uniform(-0.1, 0.1))))
-    angle = 0.0 if near else float(np.deg2rad(rng.uniform(-8, 8)))
-    # The middle of what the network sees is half an eye distance under the eyes.
-    shift = np.zeros(2) if near else rng.uniform(-0.25, 0.25, 2) * eyes_px
-    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    anchor = np.array(MIDDLE_PX) + [0, 0.5 * EYES_PX]
-    centre = np.array([(width - 1) / 2, (height - 1) / 2]) + shift
-    matrix = np.column_stack([turn, centre - turn @ anchor])  # canvas -> picture
     bend = _bend(rng)
-    points = np.array([_forward(point, bend) for point in canvas_points()]) @ turn.T + matrix[:, 2]
+    points = np.array([_forward(point, bend) for point in canvas_points()])
+    if aligned is not None:
+        width = height = aligned.size
+        matrix = np.asarray(similarity(points, aligned.template_px()), np.float64)  # canvas -> picture
+    else:
+        scale = eyes_px / EYES_PX * float(np.exp(rng.uniform(-0.1, 0.1)))
+        angle = float(np.deg2rad(rng.uniform(-8, 8)))
+        turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        centre = np.array([(width - 1) / 2, (height - 1) / 2]) + rng.uniform(-0.25, 0.25, 2) * eyes_px
+        # The middle of what a network sees is half an eye distance under the eyes.
+        matrix = np.column_stack([turn, centre - turn @ (MIDDLE_PX[0], MIDDLE_PX[1] + 0.5 * EYES_PX)])
     image = _remapped(_painted(look), matrix, bend, width, height)
-    return Shown(_light(image, rng), points.astype(np.float32), look)
-
-
-def show_all(looks: Sequence[Look], seed: int, **how: float) -> list[Shown]:
-    """:func:`show` of each, by one generator."""
-    rng = np.random.default_rng(seed)
-    return [show(look, rng, **how) for look in looks]  # type: ignore[arg-type]
+    return Shown(_light(image, rng), (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32), look)
 
 
 @cache
