@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from affectkit.types import Affect as Affect
     from affectkit.types import Face as Face
     from affectkit.types import FrameResult as FrameResult
+    from affectkit.types import LabelSet as LabelSet
     from affectkit.video import open_source as open_source
 
 _HOME = {
@@ -45,6 +46,7 @@ _HOME = {
     "Face": "types",
     "FakeEngine": "engines",
     "FrameResult": "types",
+    "LabelSet": "types",
     "MissingDependency": "errors",
     "ModelError": "errors",
     "ModelSpec": "spec",
@@ -66,6 +68,7 @@ __all__ = [
     "Face",
     "FakeEngine",
     "FrameResult",
+    "LabelSet",
     "MissingDependency",
     "ModelError",
     "ModelSpec",

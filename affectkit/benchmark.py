@@ -235,7 +235,7 @@ def to_table(
     begun, frames = time.perf_counter(), 0
     source = open_source(clip)
     results: Iterator[FrameResult] = predictor.stream(source, keep_images=render, **options)
-    with open_table(folder / "table.csv", layout(), overwrite=True) as sink:
+    with open_table(folder / "table.csv", layout(labels=predictor.spec.labels), overwrite=True) as sink:
         if not render:
             for result in results:
                 sink.write(result)

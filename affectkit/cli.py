@@ -274,13 +274,13 @@ def predict(
     import cv2
 
     from affectkit.jobs import check_job
-    from affectkit.sinks import layout
+    from affectkit.sinks import check_format
     from affectkit.workers import Work, run_jobs
 
     _configure_logging(debug)
     # OpenCV's own threads help nothing here: the stages work side by side already, and idle threads take their time.
     cv2.setNumThreads(1)
-    layout(table_format, uncertainty=uncertainty)  # refuses what does not go together
+    check_format(table_format, uncertainty=uncertainty)
     if not start < end:
         raise click.UsageError(f"--start must be before --end, got {start:g} and {end:g}")
     if resume and (render is not None or overwrite):
@@ -598,11 +598,14 @@ Show = Callable[["FrameResult", "Predictor"], bool]
 
 def _print_lines(source: LiveSource) -> Show:
     """JSON lines on standard output: the native columns, how far the answer looked ahead, and what was left out."""
-    from affectkit.sinks import layout
+    from affectkit.sinks import Layout, layout
 
-    table = layout()
+    tables: list[Layout] = []  # known with the model
 
     def show(result: FrameResult, predictor: Predictor) -> bool:
+        if not tables:
+            tables.append(layout(labels=predictor.spec.labels))
+        (table,) = tables
         extra = {"lookahead": result.lookahead, "dropped": source.report.dropped}
         for row in table.rows(result):
             document = dict(zip(table.columns, row, strict=True))
@@ -697,9 +700,23 @@ def models_show(model: str, as_json: bool) -> None:
         f"template {spec.input.template}"
     )
     click.echo(f"members     {spec.members}, ensemble of {spec.ensemble}")
-    thresholds = zip(spec.au_labels, spec.au_thresholds, strict=True)
-    click.echo("thresholds  " + "  ".join(f"{name} {threshold:.2f}" for name, threshold in thresholds))
-    click.echo(f"            {spec.au_thresholds_from}")
+    if spec.expression_labels:
+        click.echo("expressions " + ", ".join(spec.expression_labels))
+    if spec.au_labels:
+        thresholds = zip(spec.au_labels, spec.au_thresholds, strict=True)
+        click.echo("thresholds  " + "  ".join(f"{name} {threshold:.2f}" for name, threshold in thresholds))
+        click.echo(f"            {spec.au_thresholds_from}")
+    absent = [
+        what
+        for what, there in (
+            ("expressions", spec.expression_labels),
+            ("action units", spec.au_labels),
+            ("valence and arousal", spec.valence_arousal),
+        )
+        if not there
+    ]
+    if absent:
+        click.echo("lacks       " + ", ".join(absent))
     click.echo("trained on  " + "; ".join(spec.trained_on))
     card = folder / "MODEL_CARD.md"
     if card.is_file():

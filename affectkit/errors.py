@@ -4,6 +4,7 @@
     ├── SourceError                the input cannot be read (missing, empty, not a video, no video stream)
     ├── OutputError                the target cannot be written (exists, folder missing, no permission, full)
     ├── ModelError                 the model folder is missing, damaged or from a newer version
+    ├── TrainingError              a training run cannot continue: a loss is not a number, nothing to learn from
     ├── EngineError                a network could not be loaded or run
     │   └── DeviceUnavailable      the device asked for is not there; nothing else is used in its place
     └── MissingDependency          an optional package is needed; the message holds the install command
@@ -29,6 +30,10 @@ class OutputError(AffectKitError):
 
 class ModelError(AffectKitError):
     """A model folder is missing, damaged, or needs a newer affectkit."""
+
+
+class TrainingError(AffectKitError):
+    """A training run cannot continue; its checkpoints are as they were."""
 
 
 class EngineError(AffectKitError):

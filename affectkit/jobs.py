@@ -163,7 +163,8 @@ def run_job(
             sheet.restore(stored["sheet"])
         _forget(job, keep=stored)
     with ExitStack() as stack:
-        sink = open_table(job.table, layout(table_format, uncertainty=uncertainty), overwrite=overwrite, begun=begun)
+        table = layout(table_format, uncertainty=uncertainty, labels=predictor.spec.labels)
+        sink = open_table(job.table, table, overwrite=overwrite, begun=begun)
         keeper = _Keeper(job, sink, begun_by, counts, sheet)
         stack.push(keeper)
         if stored is not None:  # the rows have a new name by now
@@ -288,6 +289,7 @@ def _fingerprint(
         "input": printable(str(path.resolve()) if there else job.source),
         "contents of the input": _contents(job.source),
         "model": described["model"]["sha256"],
+        "labels": described["labels"],
         "device": described["device"],
         "temporal": described["temporal"],
         "detector": described["detector"],

@@ -8,6 +8,7 @@ import os
 from collections import deque
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Self
@@ -21,7 +22,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from affectkit.errors import OutputError
 from affectkit.sinks import Completed, PartialFile, check_suffix, explain_os_error
 from affectkit.spec import ModelSpec
-from affectkit.types import AU_NAMES, AU_TITLES, EXPRESSION_NAMES, Face, FrameResult, UInt8
+from affectkit.types import AU_TITLES, Face, FrameResult, LabelSet, UInt8, published_au_name
 from affectkit.video import open_container
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class _PanelLayout:
     title: tuple[float, int]
     """Size of the headline, and where its right part ends."""
     row: int
-    """Height of a row of bars."""
+    """Height of a row of bars; less where a model has so many labels that there is no room for it."""
     units: tuple[int, int, int, int, int]
     """Action units: x of the number, of the name, of the bar, width of the bar, y of the first row."""
     expressions: tuple[int, int, int, int]
@@ -83,17 +84,62 @@ class _PanelLayout:
     """Centre and radius of the circle of valence and arousal."""
     trace: tuple[int, int, int, int]
     """Left, top, width and height of their moving trace."""
+    bottom: tuple[int, int]
+    """Where the last bar has to end: above valence and arousal, and without them."""
+    stacked: bool
+    """Whether the expressions stand below the action units, not beside them."""
 
 
 _ALONE = _PanelLayout(
-    440, 688, 0.5, (0.56, 426), 27, (14, 62, 226, 200, 40), (14, 226, 200, 276), (76, 580, 62), (166, 526, 260, 112)
+    440,
+    688,
+    0.5,
+    (0.56, 426),
+    27,
+    (14, 62, 226, 200, 40),
+    (14, 226, 200, 276),
+    (76, 580, 62),
+    (166, 526, 260, 112),
+    (492, 676),
+    True,
 )
 _TWO = _PanelLayout(
-    440, 340, 0.4, (0.56, 426), 21, (14, 52, 178, 72, 36), (268, 344, 82, 36), (72, 274, 50), (146, 238, 280, 82)
+    440,
+    340,
+    0.4,
+    (0.56, 426),
+    21,
+    (14, 52, 178, 72, 36),
+    (268, 344, 82, 36),
+    (72, 274, 50),
+    (146, 238, 280, 82),
+    (212, 330),
+    False,
 )
 _CROWD = _PanelLayout(
-    440, 136, 0.33, (0.44, 302), 13, (8, 36, 124, 54, 28), (188, 248, 54, 28), (332, 76, 24), (364, 46, 68, 62)
+    440,
+    136,
+    0.33,
+    (0.44, 302),
+    13,
+    (8, 36, 124, 54, 28),
+    (188, 248, 54, 28),
+    (332, 76, 24),
+    (364, 46, 68, 62),
+    (132, 132),
+    False,
 )
+
+LEAST_ROW = 12
+"""Lower rows could not be read: the action units stand in two or three columns then, without their titles."""
+
+MOST_COLUMNS = 3
+
+TEXT_A_ROW = 0.024
+"""Size of the text for a height of a row of 1."""
+
+GAP = 20
+"""Between action units and the expressions below them, in units of a panel."""
 
 MAX_PANELS = 6
 """More would be too small to read; further faces keep their box, id and expression."""
@@ -110,6 +156,63 @@ Points = deque[tuple[float, float, float]]
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
+@dataclass(frozen=True, slots=True)
+class _Bar:
+    """Where one label's row lies, in units of its panel."""
+
+    y: float
+    height: float
+    text: float
+    name_x: int
+    title_x: int | None
+    """None: there is no room for a title."""
+    bar_x: float
+    bar_width: float
+
+    def box(self, u: float) -> tuple[float, float, float, float]:
+        """x, y, width and height of the bar, px; ``u`` px are a unit."""
+        return self.bar_x * u, self.y * u, self.bar_width * u, self.height * u
+
+
+@lru_cache(maxsize=64)
+def _bars(plan: _PanelLayout, labels: LabelSet) -> tuple[list[_Bar], list[_Bar]]:
+    """The rows of the action units and of the expressions."""
+    number_x, title_x, bar_x, bar_width, top = plan.units
+    units, expressions = len(labels.action_units), len(labels.expressions)
+    below = expressions if plan.stacked else 0
+    room = plan.bottom[not labels.valence_arousal] - top - (GAP if units and below else 0)
+    columns = 1
+    while columns < MOST_COLUMNS and (-(-units // columns) + below) * LEAST_ROW > room:
+        columns += 1
+    in_column = -(-units // columns)
+    row = min(plan.row, room / max(1, in_column + below))
+    if columns == 1:
+        found = [_bar_at(plan, top, row, k, number_x, title_x, bar_x, bar_width) for k in range(units)]
+    else:
+        width = (bar_x + bar_width - number_x) // columns
+        number_width = title_x - number_x
+        found = []
+        for k in range(units):
+            x = number_x + (k // in_column) * width
+            bar = x + number_width, width - number_width - 8
+            found.append(_bar_at(plan, top, row, k % in_column, x, None, *bar))
+    name_x, bar_x, bar_width, _ = plan.expressions
+    if plan.stacked:
+        top += round(row * in_column) + GAP if units else 0
+    else:
+        row = min(plan.row, room / max(1, expressions))
+        if not units:  # they have the place to themselves
+            name_x, _, bar_x, bar_width, _ = plan.units
+    return found, [_bar_at(plan, top, row, k, name_x, None, bar_x, bar_width) for k in range(expressions)]
+
+
+def _bar_at(
+    plan: _PanelLayout, top: float, row: float, k: int, name_x: int, title_x: int | None, bar_x: float, width: float
+) -> _Bar:
+    text = plan.text if row == plan.row else min(plan.text, TEXT_A_ROW * row)
+    return _Bar(top + row * k, row * 0.55, text, name_x, title_x, bar_x, width)
+
+
 @dataclass(slots=True)
 class _Trace:
     points: Points = field(default_factory=deque)
@@ -120,8 +223,8 @@ class Overlay:
     """Draws results onto their pictures; remembers the traces of valence and arousal."""
 
     def __init__(self, spec: ModelSpec) -> None:
-        order = [spec.au_labels.index(name) for name in AU_NAMES]
-        self._thresholds = [spec.au_thresholds[i] for i in order]
+        self._labels = spec.labels
+        self._thresholds = spec.label_thresholds.tolist()
         self._traces: dict[int, _Trace] = {}
         self._geometry: tuple[int, int] | None = None
 
@@ -199,27 +302,24 @@ class Overlay:
         cv2.rectangle(area, _p(14 * u, 22 * u - 30 * title * u), _p(20 * u, 24 * u), colour, -1)
         _text(area, f"face {face.track_id}", 28 * u, 22 * u, title * u, TEXT)
         _text(area, affect.expression, title_end * u, 22 * u, title * u, colour, right=True)
-        size, bar_height = plan.text * u, plan.row * 0.55 * u
-        number_x, name_x, bar_x, bar_width, first_y = plan.units
-        for k, name in enumerate(AU_NAMES):
-            y = (first_y + plan.row * k) * u
+        units, expressions = _bars(plan, self._labels)
+        for k, (name, place) in enumerate(zip(self._labels.action_units, units, strict=True)):
             active = bool(affect.au_active[k])
-            label = TEXT if active else DIM
-            _text(area, f"AU{int(name[2:])}", number_x * u, y + bar_height, size, label)
-            _text(area, AU_TITLES[name], name_x * u, y + bar_height, size * 0.94, label)
-            bar = (bar_x * u, y, bar_width * u, bar_height)
+            label, base, size = TEXT if active else DIM, (place.y + place.height) * u, place.text * u
+            _text(area, published_au_name(name), place.name_x * u, base, size, label)
+            if place.title_x is not None:
+                _text(area, AU_TITLES.get(name, ""), place.title_x * u, base, size * 0.94, label)
             probability = float(affect.au_probabilities[k])
-            _bar(area, bar, probability, ACTIVE if active else INACTIVE, mark=self._thresholds[k])
-        best = int(np.argmax(affect.expression_probabilities))
-        name_x, bar_x, bar_width, first_y = plan.expressions
-        for k, name in enumerate(EXPRESSION_NAMES):
-            y = (first_y + plan.row * k) * u
-            _text(area, name, name_x * u, y + bar_height, size, TEXT if k == best else DIM)
-            bar = (bar_x * u, y, bar_width * u, bar_height)
-            _bar(area, bar, float(affect.expression_probabilities[k]), colour if k == best else INACTIVE)
-        points = self._traces[face.track_id].points
-        _draw_circle(area, points, plan, u, colour)
-        _draw_trace(area, points, plan, u, time_s)
+            _bar(area, place.box(u), probability, ACTIVE if active else INACTIVE, mark=self._thresholds[k])
+        for name, place in zip(self._labels.expressions, expressions, strict=True):
+            best = name == affect.expression
+            size = _fitting(name, place.text, place.bar_x - place.name_x) * u
+            _text(area, name, place.name_x * u, (place.y + place.height) * u, size, TEXT if best else DIM)
+            _bar(area, place.box(u), affect.expressions[name], colour if best else INACTIVE)
+        if self._labels.valence_arousal:
+            points = self._traces[face.track_id].points
+            _draw_circle(area, points, plan, u, colour)
+            _draw_trace(area, points, plan, u, time_s)
 
 
 def _draw_circle(area: UInt8, points: Points, plan: _PanelLayout, u: float, colour: Colour) -> None:
@@ -272,6 +372,13 @@ def _text(area: UInt8, text: str, x: float, y: float, size: float, colour: Colou
     cv2.putText(area, text, _p(x, y), _FONT, size, colour, thickness, cv2.LINE_AA)
 
 
+@lru_cache(maxsize=256)
+def _fitting(text: str, size: float, width: float) -> float:
+    """The size at which a text is no wider than ``width``, at most ``size``."""
+    (needed, _), _ = cv2.getTextSize(text, _FONT, 1.0, 1)
+    return min(size, width / max(1, needed))
+
+
 def _bar(
     area: UInt8,
     box: tuple[float, float, float, float],
@@ -297,7 +404,7 @@ def _draw_box(picture: UInt8, face: Face, scale: float, unit: float) -> None:
     for point in face.landmarks:
         if np.isfinite(point).all():
             cv2.circle(picture, _p(*(point * scale)), max(1, round(2 * unit)), colour, -1, cv2.LINE_AA)
-    label = f"{face.track_id} {face.affect.expression}"
+    label = f"{face.track_id} {face.affect.expression}".rstrip()
     size = 0.55 * unit
     (text_width, text_height), _ = cv2.getTextSize(label, _FONT, size, max(1, round(size * 1.6)))
     base = y - 4 * unit if y - text_height - 12 * unit > 0 else y + height + text_height + 10 * unit

@@ -29,11 +29,11 @@ from affectkit.faces.mtcnn import Mtcnn
 from affectkit.faces.tracking import Tracker, TrackingConfig, track, whole_pictures
 from affectkit.readout import check_outputs, read_out
 from affectkit.results import Finisher, ResultStream, Session
-from affectkit.sinks import Table, table_of
+from affectkit.sinks import Table, layout, table_of
 from affectkit.smooth import Smoother
 from affectkit.spec import ModelSpec, Precision
 from affectkit.temporal import TemporalBuffer, WindowConfig, WindowMode, run_sequence
-from affectkit.types import AU_NAMES, Affect, Array, Detection, Face, FrameResult, TrackedFrame, UInt8, check_image
+from affectkit.types import Affect, Array, Detection, Face, FrameResult, TrackedFrame, UInt8, check_image
 from affectkit.video import ArraySource, LiveSource, Source, SourceInfo, open_source
 
 BYTES_AHEAD = 12 << 20
@@ -337,11 +337,10 @@ class Predictor:
         spec, buffer, live = self.spec, None, window == "live"
         if self._temporal is not None and spec.temporal is not None:
             config = WindowConfig(spec.temporal.sequence_length, window, lookahead, max_gap_s)
-            buffer = TemporalBuffer[TrackedFrame](self._temporal.run, config)
+            buffer = TemporalBuffer[TrackedFrame](self._temporal.run, config, spec.tasks)
         elif lookahead:
             raise ValueError(f"model {spec.name!r} looks at single frames, so there is nothing to look ahead for")
-        thresholds = np.array([spec.au_thresholds[spec.au_labels.index(name)] for name in AU_NAMES])
-        smoother = Smoother(smooth_s, thresholds, live=live) if smooth_s else None
+        smoother = Smoother(smooth_s, spec.label_thresholds, live=live, labels=spec.labels) if smooth_s else None
         return Finisher(
             self.logits,
             spec,
@@ -370,7 +369,7 @@ class Predictor:
         Returns:
             one row for each frame and face; a frame without a face has one row. ``.to_pandas()`` gives a data frame.
         """
-        return table_of(self.stream(source, **options))
+        return table_of(self.stream(source, **options), layout(labels=self.spec.labels))
 
     def predict_image(self, image: UInt8, *, landmarks: Array | None = None) -> list[Face]:
         """The faces of one picture.
@@ -416,8 +415,9 @@ class Predictor:
 
         Args:
             crops: (N, H, W, 3) RGB or (N, H, W, 1) grey uint8; resized to the model's input where they differ.
-            return_logits: also return the members' logits: ``expression`` (M, N, 7), ``au`` (M, N, 8), ``va``
-                (M, N, 40) and ``features`` (M, N, 3, F), labels in the order of the spec.
+            return_logits: also return the members' logits: of the tasks that the model has, ``expression`` (M, N, E),
+                ``au`` (M, N, A), ``va`` (M, N, 2 * bins), labels in the order of the spec's lists; and ``features``
+                (M, N, K, F) of K tasks.
         """
         if not isinstance(crops, np.ndarray) or crops.dtype != np.uint8:
             raise TypeError(
@@ -455,8 +455,8 @@ class Predictor:
 
         Args:
             crops: (N, H, W, 3) RGB or (N, H, W, 1) grey uint8, in the order of time; N >= 1.
-            return_logits: also return the members' logits: ``expression`` (M, N, 7), ``au`` (M, N, 8) and ``va``
-                (M, N, 40), labels in the order of the spec.
+            return_logits: also return the members' logits: of the tasks that the model has, ``expression`` (M, N, E),
+                ``au`` (M, N, A) and ``va`` (M, N, 2 * bins), labels in the order of the spec's lists.
 
         Raises:
             ModelError: the model has no temporal part.
@@ -466,7 +466,9 @@ class Predictor:
                 f"model {self.spec.name!r} has no temporal part: it looks at single frames; use predict_aligned"
             )
         _, single = self.predict_aligned(crops, return_logits=True)
-        logits = run_sequence(self._temporal.run, single["features"], self.spec.temporal.sequence_length)
+        logits = run_sequence(
+            self._temporal.run, single["features"], self.spec.temporal.sequence_length, self.spec.tasks
+        )
         check_outputs(logits, self.spec, len(crops))
         affects = read_out(logits, self.spec)
         return (affects, logits) if return_logits else affects
@@ -487,7 +489,7 @@ class Predictor:
             self._run(np.zeros((faces or self._batch_size, size, size, channels), np.uint8))
 
     def describe(self) -> dict[str, Any]:
-        """What produced a result: model, checksums, thresholds, device, detector and versions, ready for JSON."""
+        """What produced a result, ready for JSON: model, checksums, labels, thresholds, device, detector, versions."""
         spec = self.spec
         return {
             "model": {
@@ -496,6 +498,11 @@ class Predictor:
                 "precision": spec.precision,
                 "path": str(self._model.path),
                 "sha256": spec.files,
+            },
+            "labels": {
+                "expressions": list(spec.labels.expressions),
+                "action_units": list(spec.labels.action_units),
+                "valence_arousal": spec.labels.valence_arousal,
             },
             "au_thresholds": dict(zip(spec.au_labels, spec.au_thresholds, strict=True)),
             "device": self.device,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from affectkit.errors import EngineError
-from affectkit.spec import ModelSpec
-from affectkit.types import AU_NAMES, EXPRESSION_NAMES, Affect, Array
+from affectkit.spec import TASKS, ModelSpec
+from affectkit.types import Affect, Array
 
 Float = npt.NDArray[np.float64]
 
@@ -38,14 +39,21 @@ def check_outputs(outputs: Mapping[str, Array], spec: ModelSpec, faces: int) -> 
     """Refuse answers that are not what the spec promises.
 
     Raises:
-        EngineError: an output is missing or misshaped, so the network and its model.json do not belong together.
+        EngineError: an output is missing, misshaped, or one that the model does not have by its spec, so the network
+            and its model.json do not belong together.
     """
-    widths = {"expression": len(spec.expression_labels), "au": len(spec.au_labels), "va": 2 * spec.va_bins}
-    for name, width in widths.items():
-        want = (spec.members, faces, width)
+    widths = spec.task_widths
+    for name in TASKS:
+        want = (spec.members, faces, widths[name]) if name in widths else None
         got = outputs[name].shape if name in outputs else None
         if got != want:
             raise EngineError(f"model {spec.name!r}: output {name!r} should be {want}, got {got}")
+
+
+@lru_cache(maxsize=64)
+def _places(wanted: tuple[str, ...], given: tuple[str, ...]) -> list[int]:
+    """Where in the network's answer the value of each label is; the list is everybody's."""
+    return [given.index(name) for name in wanted]
 
 
 def read_out(outputs: Mapping[str, Array], spec: ModelSpec) -> list[Affect]:
@@ -57,26 +65,34 @@ def read_out(outputs: Mapping[str, Array], spec: ModelSpec) -> list[Affect]:
     their logits, before decoding. The spread is the members' (population) standard deviation in both cases.
 
     Args:
-        outputs: ``expression`` (M, N, 7), ``au`` (M, N, 8), ``va`` (M, N, 40) logits of M members for N faces.
+        outputs: ``expression`` (M, N, E), ``au`` (M, N, A), ``va`` (M, N, 2 * bins) logits of M members for N faces,
+            each where the spec has such labels.
 
     Returns:
-        one Affect a face, labels in the order of ``affectkit.types`` whatever the spec's order is.
+        one Affect a face, in the order of ``spec.labels`` whatever the network's order is.
     """
-    expression_order = [spec.expression_labels.index(name) for name in EXPRESSION_NAMES]
-    au_order = [spec.au_labels.index(name) for name in AU_NAMES]
-    expression = outputs["expression"][:, :, expression_order] / spec.expression_temperature
-    au = outputs["au"][:, :, au_order]
-    thresholds = np.asarray(spec.au_thresholds)[au_order]
-    members_au = sigmoid(au)
-    members_va = decode_va(outputs["va"], spec.va_bins)
-    if spec.ensemble == "logits":
-        expression_p = softmax(expression.mean(0))
-        au_p = sigmoid(au.mean(0))
-        va = decode_va(outputs["va"].mean(0), spec.va_bins)
-    else:
-        expression_p, au_p, va = softmax(expression).mean(0), members_au.mean(0), members_va.mean(0)
-    several = len(au) > 1
-    au_std, va_std = members_au.std(0), members_va.std(0)
+    labels, by_logits = spec.labels, spec.ensemble == "logits"
+    members, faces = outputs[spec.tasks[0]].shape[:2]
+    several = members > 1
+    expression_p: Array = np.zeros((faces, 0))
+    au_p: Array = np.zeros((faces, 0))
+    au_std: Array = np.zeros((faces, 0))
+    va: Array = np.full((faces, 2), np.nan)
+    va_std: Array | None = None
+    if labels.expressions:
+        places = _places(labels.expressions, spec.expression_labels)
+        expression = outputs["expression"][:, :, places] / spec.expression_temperature
+        expression_p = softmax(expression.mean(0)) if by_logits else softmax(expression).mean(0)
+    if labels.action_units:
+        au = outputs["au"][:, :, _places(labels.action_units, spec.au_labels)]
+        members_au = sigmoid(au)
+        au_p = sigmoid(au.mean(0)) if by_logits else members_au.mean(0)
+        au_std = members_au.std(0)
+    if labels.valence_arousal:
+        members_va = decode_va(outputs["va"], spec.va_bins)
+        va = decode_va(outputs["va"].mean(0), spec.va_bins) if by_logits else members_va.mean(0)
+        va_std = members_va.std(0) if several else None
+    thresholds = spec.label_thresholds
     return [
         Affect(
             expression_probabilities=expression_p[i].astype(np.float32),
@@ -85,8 +101,9 @@ def read_out(outputs: Mapping[str, Array], spec: ModelSpec) -> list[Affect]:
             valence=float(va[i, 0]),
             arousal=float(va[i, 1]),
             au_std=au_std[i].astype(np.float32) if several else None,
-            valence_std=float(va_std[i, 0]) if several else None,
-            arousal_std=float(va_std[i, 1]) if several else None,
+            valence_std=None if va_std is None else float(va_std[i, 0]),
+            arousal_std=None if va_std is None else float(va_std[i, 1]),
+            labels=labels,
         )
-        for i in range(len(au_p))
+        for i in range(faces)
     ]

@@ -15,7 +15,7 @@ from affectkit.readout import read_out
 from affectkit.smooth import Smoother
 from affectkit.spec import ModelSpec
 from affectkit.state import of_tracked, to_tracked
-from affectkit.temporal import LOGITS, Logits, TemporalBuffer
+from affectkit.temporal import Logits, TemporalBuffer
 from affectkit.types import Affect, Array, CroppedFrame, Face, Frame, FrameResult, TrackedFrame, UInt8
 
 
@@ -56,7 +56,7 @@ class Finisher:
             affects = iter([] if outputs is None else read_out(outputs, self._spec))
             results = [self._result(frame.tracked, affects) for frame in batch]
             return results if self._smoother is None else self._smoother.push(results)
-        empty = np.zeros((self._spec.members, 0, 3, self._spec.feature_width), np.float32)
+        empty = np.zeros((self._spec.members, 0, len(self._spec.tasks), self._spec.feature_width), np.float32)
         features = empty if outputs is None else outputs["features"]
         stops = np.cumsum(counts)
         return self._answered(
@@ -81,7 +81,7 @@ class Finisher:
         faces = [answer for _, answers in ready for answer in answers]
         affects: Iterator[Affect] = iter(())
         if faces:
-            outputs = {name: np.stack([answer[name] for answer in faces], axis=1) for name in LOGITS}
+            outputs = {name: np.stack([answer[name] for answer in faces], axis=1) for name in self._spec.tasks}
             affects = iter(read_out(outputs, self._spec))
         results = [self._result(tracked, affects) for tracked, _ in ready]
         return results if self._smoother is None else self._smoother.push(results)

@@ -7,6 +7,7 @@ ever stands under the final name and nothing that stood there is lost.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import errno
 import json
 import math
@@ -14,7 +15,7 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args
 import numpy as np
 
 from affectkit.errors import MissingDependency, OutputError
-from affectkit.types import AU_NAMES, EXPRESSION_NAMES, Array, Face, FrameResult
+from affectkit.types import Array, Face, FrameResult, LabelSet, published_au_name
 
 if TYPE_CHECKING:
     import pandas
@@ -41,7 +42,7 @@ PYFEAT_EMOTIONS = {
     "disgust": "Disgust",
     "anger": "Anger",
 }
-"""Names of py-feat 2's emotion columns."""
+"""Names of py-feat 2's emotion columns; it has none for other expressions, whose own names are capitalised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,27 @@ class Layout:
     integers: frozenset[str]
     texts: frozenset[str]
     row: Callable[[FrameResult, Face | None], list[Value]]
+    labels: LabelSet
+    """What the columns are made for; what a model does not answer has no column."""
 
     def rows(self, result: FrameResult) -> list[list[Value]]:
-        """One row a face; one row for a frame without a face. Values that are not there are None, never 0."""
+        """One row a face; one row for a frame without a face. Values that are not there are None, never 0.
+
+        Raises:
+            ValueError: the faces are of a model with other labels than the table.
+        """
+        for face in result.faces:
+            if face.affect.labels is not self.labels and face.affect.labels != self.labels:
+                raise ValueError(
+                    f"{result.name}: a result of a model that answers {_listed(face.affect.labels)} does not fit "
+                    f"into a table for {_listed(self.labels)}; write the results of each model into a table of its own"
+                )
         return [self.row(result, face) for face in result.faces or (None,)]
+
+
+def _listed(labels: LabelSet) -> str:
+    va = ("valence", "arousal") if labels.valence_arousal else ()
+    return ", ".join((*labels.expressions, *labels.action_units, *va))
 
 
 def _number(value: float, digits: int = 6) -> float | None:
@@ -67,7 +85,8 @@ def _time(result: FrameResult) -> float | None:
     return _number(result.time_s, 9)
 
 
-def _native(uncertainty: bool) -> Layout:
+def _native(labels: LabelSet, uncertainty: bool) -> Layout:
+    units, expressions, has_va = labels.action_units, labels.expressions, labels.valence_arousal
     columns = [
         "input",
         "frame",
@@ -79,15 +98,16 @@ def _native(uncertainty: bool) -> Layout:
         "FaceRectY",
         "FaceRectWidth",
         "FaceRectHeight",
-        *AU_NAMES,
-        *(f"{name}_c" for name in AU_NAMES),
-        *EXPRESSION_NAMES,
-        "expression",
-        "valence",
-        "arousal",
+        *units,
+        *(f"{name}_c" for name in units),
+        *expressions,
+        *(("expression",) if expressions else ()),
+        *(("valence", "arousal") if has_va else ()),
     ]
     if uncertainty:
-        columns += [*(f"{name}_std" for name in AU_NAMES), "expression_entropy", "valence_std", "arousal_std"]
+        columns += [f"{name}_std" for name in units]
+        columns += ["expression_entropy"] if expressions else []
+        columns += ["valence_std", "arousal_std"] if has_va else []
 
     def row(result: FrameResult, face: Face | None) -> list[Value]:
         head: list[Value] = [result.name, result.index]
@@ -105,38 +125,44 @@ def _native(uncertainty: bool) -> Layout:
             *map(_number, a.au_probabilities),
             *(int(active) for active in a.au_active),
             *map(_number, a.expression_probabilities),
-            a.expression,
-            _number(a.valence),
-            _number(a.arousal),
         ]
+        if expressions:
+            values.append(a.expression)
+        if has_va:
+            values += [_number(a.valence), _number(a.arousal)]
         if uncertainty:
-            values += [None] * len(AU_NAMES) if a.au_std is None else map(_number, a.au_std)
-            values.append(_number(a.expression_entropy))
-            values.append(None if a.valence_std is None else _number(a.valence_std))
-            values.append(None if a.arousal_std is None else _number(a.arousal_std))
+            values += [None] * len(units) if a.au_std is None else map(_number, a.au_std)
+            if expressions:
+                values.append(_number(a.expression_entropy))
+            if has_va:
+                values += [None if std is None else _number(std) for std in (a.valence_std, a.arousal_std)]
         return values
 
-    integers = {"frame", "face_id", "success", *(f"{name}_c" for name in AU_NAMES)}
-    return Layout(tuple(columns), frozenset(integers), frozenset({"input", "expression"}), row)
+    integers = {"frame", "face_id", "success", *(f"{name}_c" for name in units)}
+    return Layout(tuple(columns), frozenset(integers), frozenset({"input", "expression"}), row, labels)
 
 
-def _openface() -> Layout:
-    decisions = tuple(f"{name}_c" for name in AU_NAMES)
+def _openface(labels: LabelSet) -> Layout:
+    decisions = tuple(f"{name}_c" for name in labels.action_units)
     columns = ("frame", "face_id", "timestamp", "confidence", "success", *decisions)
 
     def row(result: FrameResult, face: Face | None) -> list[Value]:
         if face is None:
-            return [result.index + 1, -1, _time(result), 0.0, 0, *([None] * len(AU_NAMES))]
+            return [result.index + 1, -1, _time(result), 0.0, 0, *([None] * len(decisions))]
         active = (int(active) for active in face.affect.au_active)
         return [result.index + 1, face.track_id, _time(result), _number(face.score), 1, *active]
 
-    return Layout(columns, frozenset({"frame", "face_id", "success", *decisions}), frozenset(), row)
+    return Layout(columns, frozenset({"frame", "face_id", "success", *decisions}), frozenset(), row, labels)
 
 
-def _pyfeat() -> Layout:
-    emotions = tuple(PYFEAT_EMOTIONS.values())
+def _pyfeat(labels: LabelSet) -> Layout:
+    known = [name for name in PYFEAT_EMOTIONS if name in labels.expressions]
+    shown = known + [name for name in labels.expressions if name not in PYFEAT_EMOTIONS]
+    emotions = tuple(PYFEAT_EMOTIONS.get(name, name.capitalize()) for name in shown)
+    places = [labels.expressions.index(name) for name in shown]
+    va = ("valence", "arousal") if labels.valence_arousal else ()
     boxes = ("FaceRectX", "FaceRectY", "FaceRectWidth", "FaceRectHeight", "FaceScore")
-    columns = ("input", "frame", "approx_time", *boxes, *AU_NAMES, *emotions, "valence", "arousal")
+    columns = ("input", "frame", "approx_time", *boxes, *labels.action_units, *emotions, *va)
 
     def row(result: FrameResult, face: Face | None) -> list[Value]:
         time_s = result.time_s
@@ -150,17 +176,18 @@ def _pyfeat() -> Layout:
             *(_number(side, 2) for side in face.box),
             _number(face.score),
             *map(_number, a.au_probabilities),
-            *(_number(a.expressions[name]) for name in PYFEAT_EMOTIONS),
-            _number(a.valence),
-            _number(a.arousal),
+            *(_number(a.expression_probabilities[place]) for place in places),
+            *((_number(a.valence), _number(a.arousal)) if va else ()),
         ]
 
-    return Layout(columns, frozenset({"frame"}), frozenset({"input", "approx_time"}), row)
+    return Layout(columns, frozenset({"frame"}), frozenset({"input", "approx_time"}), row, labels)
 
 
-def _paper() -> Layout:
-    published = tuple(f"AU{int(name[2:])}" for name in AU_NAMES)
-    columns = ("frames_ids", *published, "EXPR", "valence", "arousal")
+def _paper(labels: LabelSet) -> Layout:
+    published = tuple(published_au_name(name) for name in labels.action_units)
+    expression = ("EXPR",) if labels.expressions else ()
+    va = ("valence", "arousal") if labels.valence_arousal else ()
+    columns = ("frames_ids", *published, *expression, *va)
 
     def row(result: FrameResult, face: Face | None) -> list[Value]:
         if face is None:
@@ -169,16 +196,15 @@ def _paper() -> Layout:
         return [
             result.index,
             *(int(active) for active in a.au_active),
-            EXPRESSION_NAMES.index(a.expression),
-            _number(a.valence),
-            _number(a.arousal),
+            *((int(np.argmax(a.expression_probabilities)),) if expression else ()),
+            *((_number(a.valence), _number(a.arousal)) if va else ()),
         ]
 
-    return Layout(columns, frozenset({"frames_ids", "EXPR", *published}), frozenset(), row)
+    return Layout(columns, frozenset({"frames_ids", "EXPR", *published}), frozenset(), row, labels)
 
 
-def layout(table_format: TableFormat = "native", *, uncertainty: bool = False) -> Layout:
-    """The columns of a format.
+def check_format(table_format: TableFormat, *, uncertainty: bool = False) -> None:
+    """Refuse what does not go together, before anything is loaded.
 
     Raises:
         ValueError: unknown format, or one that has no place for the uncertainty columns.
@@ -187,9 +213,24 @@ def layout(table_format: TableFormat = "native", *, uncertainty: bool = False) -
         raise ValueError(f"format must be one of {', '.join(get_args(TableFormat))}, got {table_format!r}")
     if uncertainty and table_format != "native":
         raise ValueError(f"the format {table_format!r} has no columns for uncertainty; use 'native'")
+
+
+def layout(
+    table_format: TableFormat = "native", *, uncertainty: bool = False, labels: LabelSet | None = None
+) -> Layout:
+    """The columns of a format.
+
+    Args:
+        labels: what the model answers (``predictor.spec.labels``); None: as the shipped models do.
+
+    Raises:
+        ValueError: unknown format, or one that has no place for the uncertainty columns.
+    """
+    check_format(table_format, uncertainty=uncertainty)
+    labels = labels or LabelSet()
     if table_format == "native":
-        return _native(uncertainty)
-    return {"openface": _openface, "pyfeat": _pyfeat, "paper": _paper}[table_format]()
+        return _native(labels, uncertainty)
+    return {"openface": _openface, "pyfeat": _pyfeat, "paper": _paper}[table_format](labels)
 
 
 class Sink(Protocol):
@@ -530,8 +571,13 @@ class Table:
 
 
 def table_of(results: Iterable[FrameResult], table: Layout | None = None) -> Table:
-    """Collect results as columns, in the native format unless ``table`` says otherwise."""
-    table = table or layout()
+    """Collect results as columns.
+
+    Args:
+        table: the columns; None: the native ones of what the first face's model answers.
+    """
+    if table is None:
+        table, results = _layout_for(results)
     rows = [row for result in results for row in table.rows(result)]
     columns: dict[str, Array] = {}
     for k, name in enumerate(table.columns):
@@ -543,3 +589,13 @@ def table_of(results: Iterable[FrameResult], table: Layout | None = None) -> Tab
         else:
             columns[name] = np.array([math.nan if v is None else v for v in values], dtype=np.float64)
     return Table(columns)
+
+
+def _layout_for(results: Iterable[FrameResult]) -> tuple[Layout, Iterable[FrameResult]]:
+    """The native layout that the first face asks for, and all of the results."""
+    following, before = iter(results), list[FrameResult]()
+    for result in following:
+        before.append(dataclasses.replace(result, image=None))  # pictures are large, and no column needs them
+        if result.faces:
+            return layout(labels=result.faces[0].affect.labels), chain(before, following)
+    return layout(), before

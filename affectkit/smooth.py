@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from affectkit.errors import SourceError
 from affectkit.state import of_result, to_result
-from affectkit.types import AU_NAMES, EXPRESSION_NAMES, Affect, Array, Face, FrameResult
+from affectkit.types import Affect, Array, Face, FrameResult, LabelSet
 
 Float = npt.NDArray[np.float64]
 
@@ -29,16 +29,20 @@ class Smoother:
     expression follow from the averages; the spread of an ensemble stays what its members say of the single frame.
     """
 
-    def __init__(self, seconds: float, au_thresholds: Array, *, live: bool = False) -> None:
+    def __init__(
+        self, seconds: float, au_thresholds: Array, *, live: bool = False, labels: LabelSet | None = None
+    ) -> None:
         """Set up.
 
         Args:
             seconds: over which time, > 0.
-            au_thresholds: (8,) in the order of ``AU_NAMES``.
+            au_thresholds: (A,) in the order of ``labels.action_units``.
+            labels: what the model answers; None: as the shipped models do.
         """
         if not 0 < seconds < math.inf:
             raise ValueError(f"smoothing takes a positive number of seconds, got {seconds}")
         self._seconds, self._thresholds, self._live = seconds, np.asarray(au_thresholds, np.float64), live
+        self._labels = labels or LabelSet()
         self.reset()
 
     def reset(self) -> None:
@@ -111,7 +115,8 @@ class Smoother:
         return dataclasses.replace(result, faces=tuple(faces))
 
     def _with(self, face: Face, values: Float) -> Face:
-        expression, au, va = np.split(values, [len(EXPRESSION_NAMES), len(EXPRESSION_NAMES) + len(AU_NAMES)])
+        first = len(self._labels.expressions)
+        expression, au, va = np.split(values, [first, first + len(self._labels.action_units)])
         affect = dataclasses.replace(
             face.affect,
             expression_probabilities=expression.astype(np.float32),
@@ -129,12 +134,12 @@ class Smoother:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from :meth:`state`."""
-        self._held = deque(to_result(stored) for stored in state["held"])
+        self._held = deque(to_result(stored, self._labels) for stored in state["held"])
         self._open = state["open"]
         self._last = {track: (time_s, values) for track, time_s, values in state["last"]}
 
 
 def _values(affect: Affect) -> Float:
-    """(17,) probabilities of expressions and action units, valence, arousal."""
+    """(E + A + 2,) probabilities of expressions and action units, valence, arousal (NaN where the model has none)."""
     va = [affect.valence, affect.arousal]
     return np.concatenate([affect.expression_probabilities, affect.au_probabilities, va]).astype(np.float64)

@@ -16,12 +16,15 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from affectkit.errors import ModelError
-from affectkit.types import AU_NAMES, EXPRESSION_NAMES, Float32
+from affectkit.types import AU_NAMES, EXPRESSION_NAMES, Array, Float32, LabelSet
 
 FORMAT_VERSION = 1
 """Version of the model folder's format that this affectkit writes and the newest it reads."""
 
 VA_BINS = 20
+
+TASKS = ("expression", "au", "va")
+"""Order of the networks' outputs, and of the tasks in ``features``."""
 
 EnsembleRule = Literal["probabilities", "logits"]
 
@@ -95,13 +98,17 @@ class ModelSpec:
     feature_width: int
     """Width of each task's features."""
     expression_labels: tuple[str, ...] = EXPRESSION_NAMES
+    """In the order of the network's logits; empty: the network has no output ``expression``."""
     expression_temperature: float = 1.0
     """What the expression logits are divided by before the softmax, so that probabilities are honest."""
     expression_temperature_from: str = "not calibrated"
     """How and on what data the temperature was chosen."""
     au_labels: tuple[str, ...] = AU_NAMES
+    """In the order of the network's logits; empty: the network has no output ``au``."""
     va_bins: int = VA_BINS
     """Bins of each of valence and arousal; logits 0..bins-1 are valence, the rest arousal."""
+    valence_arousal: bool = True
+    """Whether the network has the output ``va``."""
     ensemble: EnsembleRule = "probabilities"
     temporal: TemporalSpec | None = None
     frame_model: str | None = None
@@ -114,12 +121,13 @@ class ModelSpec:
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
-        if sorted(self.expression_labels) != sorted(EXPRESSION_NAMES):
+        try:
+            LabelSet(self.expression_labels, self.au_labels, self.valence_arousal)
+        except ValueError as error:
             raise ModelError(
-                f"model {self.name!r}: expressions {list(self.expression_labels)} are not {list(EXPRESSION_NAMES)}"
-            )
-        if sorted(self.au_labels) != sorted(AU_NAMES):
-            raise ModelError(f"model {self.name!r}: action units {list(self.au_labels)} are not {list(AU_NAMES)}")
+                f"model {self.name!r}: its expressions, action units, valence and arousal are no possible set of "
+                f"labels: {error}"
+            ) from error
         if len(self.au_thresholds) != len(self.au_labels) or not all(0 <= t <= 1 for t in self.au_thresholds):
             raise ModelError(
                 f"model {self.name!r}: needs one AU threshold in 0..1 for each of the {len(self.au_labels)} action "
@@ -156,6 +164,28 @@ class ModelSpec:
         if self.members < 1 or self.feature_width < 1 or self.va_bins < 2:
             raise ModelError(f"model {self.name!r}: members, feature_width and va_bins must be positive")
 
+    @property
+    def labels(self) -> LabelSet:
+        """What the model answers, in the usual order, which is that of every answer whatever the network's is."""
+        return _labels(self.expression_labels, self.au_labels, self.valence_arousal)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Those of ``TASKS`` that the network has."""
+        present = (bool(self.expression_labels), bool(self.au_labels), self.valence_arousal)
+        return tuple(task for task, there in zip(TASKS, present, strict=True) if there)
+
+    @property
+    def task_widths(self) -> dict[str, int]:
+        """Number of logits of each of ``tasks``."""
+        widths = {"expression": len(self.expression_labels), "au": len(self.au_labels), "va": 2 * self.va_bins}
+        return {task: widths[task] for task in self.tasks}
+
+    @property
+    def label_thresholds(self) -> Array:
+        """(A,) the thresholds in the order of ``labels.action_units``; not to be written to."""
+        return _label_thresholds(self.au_labels, self.au_thresholds)
+
     def to_json(self) -> str:
         """The text of ``model.json``."""
         document: dict[str, Any] = {
@@ -183,7 +213,7 @@ class ModelSpec:
                     "thresholds": list(self.au_thresholds),
                     "thresholds_from": self.au_thresholds_from,
                 },
-                "va": {"labels": ["valence", "arousal"], "bins": self.va_bins},
+                "va": {"labels": ["valence", "arousal"], "bins": self.va_bins} if self.valence_arousal else None,
             },
             "feature_width": self.feature_width,
             "members": self.members,
@@ -235,6 +265,10 @@ class ModelSpec:
             )
         try:
             tasks = document["tasks"]
+            # A task that the network lacks is null, or a list of no labels.
+            expression, au, va = (tasks[task] for task in TASKS)
+            expression = {"labels": []} if expression is None else expression
+            au = {"labels": [], "thresholds": [], "thresholds_from": "no action units"} if au is None else au
             temporal = document["temporal"]
             return cls(
                 name=str(document["name"]),
@@ -250,16 +284,17 @@ class ModelSpec:
                     if document["input"].get("aligned_size") is None
                     else int(document["input"]["aligned_size"]),
                 ),
-                au_thresholds=tuple(map(float, tasks["au"]["thresholds"])),
-                au_thresholds_from=str(tasks["au"]["thresholds_from"]),
+                au_thresholds=tuple(map(float, au["thresholds"])),
+                au_thresholds_from=str(au["thresholds_from"]),
                 members=int(document["members"]),
                 feature_width=int(document["feature_width"]),
-                expression_labels=tuple(tasks["expression"]["labels"]),
+                expression_labels=_names(expression["labels"]),
                 # Models written before there was a temperature have none.
-                expression_temperature=float(tasks["expression"].get("temperature", 1.0)),
-                expression_temperature_from=str(tasks["expression"].get("temperature_from", "not calibrated")),
-                au_labels=tuple(tasks["au"]["labels"]),
-                va_bins=int(tasks["va"]["bins"]),
+                expression_temperature=float(expression.get("temperature", 1.0)),
+                expression_temperature_from=str(expression.get("temperature_from", "not calibrated")),
+                au_labels=_names(au["labels"]),
+                va_bins=VA_BINS if va is None else int(va["bins"]),
+                valence_arousal=va is not None,
                 ensemble=document["ensemble"],
                 temporal=None
                 if temporal is None
@@ -278,6 +313,30 @@ class ModelSpec:
             raise ModelError(f"{where}: the field {error.args[0]!r} is missing") from error
         except (TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"{where}: a field has a value of the wrong kind ({error})") from error
+
+
+@lru_cache(maxsize=64)
+def _labels(expressions: tuple[str, ...], action_units: tuple[str, ...], valence_arousal: bool) -> LabelSet:
+    return LabelSet.of(expressions, action_units, valence_arousal=valence_arousal)
+
+
+@lru_cache(maxsize=64)
+def _label_thresholds(units: tuple[str, ...], thresholds: tuple[float, ...]) -> Array:
+    by_name = dict(zip(units, thresholds, strict=True))
+    ordered = np.array([by_name[name] for name in _labels((), units, True).action_units], np.float64)
+    ordered.setflags(write=False)  # everybody is given the same array
+    return ordered
+
+
+def _names(labels: Any) -> tuple[str, ...]:
+    """The labels of a task as model.json lists them.
+
+    Raises:
+        TypeError: no list, or not of texts.
+    """
+    if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
+        raise TypeError(f"labels must be a list of names, got {labels!r}")
+    return tuple(labels)
 
 
 _FIELDS = frozenset(

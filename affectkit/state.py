@@ -13,7 +13,7 @@ import numpy as np
 
 from affectkit.errors import SourceError
 from affectkit.picture import NO_PICTURE
-from affectkit.types import Affect, Array, Detection, Face, Frame, FrameResult, TrackedFace, TrackedFrame
+from affectkit.types import Affect, Array, Detection, Face, Frame, FrameResult, LabelSet, TrackedFace, TrackedFrame
 
 _ARRAY = "$array"
 
@@ -88,25 +88,25 @@ def to_tracked(stored: list[Any]) -> TrackedFrame:
 
 
 def of_result(result: FrameResult) -> list[Any]:
-    """A result without its picture, to pack."""
+    """A result without its picture and without the names of its labels, to pack."""
     faces = [
         [
             face.track_id,
             list(face.box),
             face.score,
             face.landmarks,
-            [getattr(face.affect, name) for name in Affect.__dataclass_fields__],
+            [getattr(face.affect, name) for name in Affect.__dataclass_fields__ if name != "labels"],
         ]
         for face in result.faces
     ]
     return [result.index, result.time_s, result.name, result.cut, faces]
 
 
-def to_result(stored: list[Any]) -> FrameResult:
-    """Undo :func:`of_result`."""
+def to_result(stored: list[Any], labels: LabelSet) -> FrameResult:
+    """Undo :func:`of_result`; ``labels`` are those of the model that gave it."""
     index, time_s, name, cut, faces = stored
     rebuilt = tuple(
-        Face(track_id, tuple(box), score, landmarks, Affect(*affect))
+        Face(track_id, tuple(box), score, landmarks, Affect(*affect, labels))
         for track_id, box, score, landmarks, affect in faces
     )
     return FrameResult(index, time_s, rebuilt, name, cut=cut)

@@ -22,9 +22,8 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 
 import numpy as np
 
+from affectkit.spec import TASKS
 from affectkit.types import Array, Float32, RunNetwork
-
-LOGITS = ("expression", "au", "va")
 
 PICTURES_A_SECOND = 25
 """Pictures have no times; a gap among them is counted as if they came at this rate."""
@@ -35,7 +34,7 @@ WINDOWS_AT_ONCE = 64
 WindowMode = Literal["overlap", "paper", "live"]
 
 Logits = dict[str, Array]
-"""``expression`` (M, 7), ``au`` (M, 8), ``va`` (M, 2 * bins) of one face."""
+"""``expression`` (M, E), ``au`` (M, A), ``va`` (M, 2 * bins) of one face, each where the model has that task."""
 
 Item = TypeVar("Item")
 
@@ -51,20 +50,21 @@ def paper_windows(count: int, length: int) -> list[tuple[int, int]]:
     return [(start, start + length) for start in starts]
 
 
-def run_sequence(run: RunNetwork, features: Array, length: int) -> dict[str, Array]:
+def run_sequence(run: RunNetwork, features: Array, length: int, tasks: Sequence[str] = TASKS) -> dict[str, Array]:
     """The logits of every frame of one sequence, window by window as :func:`paper_windows` cuts it.
 
     Where the last window reaches back over frames that have an answer already, they keep the one they have.
 
     Args:
-        run: the temporal network: ``features`` (M, B, T, 3, F) in, logits (M, B, T, C) out.
-        features: (M, N, 3, F) of N consecutive frames.
+        run: the temporal network: ``features`` (M, B, T, K, F) of K tasks in, logits (M, B, T, C) out.
+        features: (M, N, K, F) of N consecutive frames.
         length: frames of a window.
+        tasks: outputs that the network has.
 
     Returns:
-        ``expression``, ``au`` and ``va`` (M, N, C).
+        by task (M, N, C).
     """
-    parts: dict[str, list[Array]] = {name: [] for name in LOGITS}
+    parts: dict[str, list[Array]] = {name: [] for name in tasks}
     answered = 0
     for start, stop in paper_windows(features.shape[1], length):
         window = np.ascontiguousarray(features[:, None, start:stop], np.float32)
@@ -119,7 +119,7 @@ class _Pending(Generic[Item]):
 class _Entry(Generic[Item]):
     """One face of one frame, as part of its sequence."""
 
-    features: Float32  # (M, 3, F)
+    features: Float32  # (M, K, F)
     frame: _Pending[Item]
     place: int
     """Which of the frame's faces it is."""
@@ -170,13 +170,14 @@ class TemporalBuffer(Generic[Item]):
     at most two windows, and the frames that wait for an answer, which are as many plus those of a gap.
     """
 
-    def __init__(self, run: RunNetwork, config: WindowConfig) -> None:
+    def __init__(self, run: RunNetwork, config: WindowConfig, tasks: Sequence[str] = TASKS) -> None:
         """Wire the network.
 
         Args:
-            run: the temporal network: ``features`` (M, B, T, 3, F) in, logits (M, B, T, C) out.
+            run: the temporal network: ``features`` (M, B, T, K, F) of K tasks in, logits (M, B, T, C) out.
+            tasks: outputs that the network has.
         """
-        self._run = run
+        self._run, self._tasks = run, tasks
         self._config = config
         self._hop = max(1, config.length // 2) if config.mode == "overlap" else config.length
         self.reset()
@@ -197,7 +198,7 @@ class TemporalBuffer(Generic[Item]):
 
         Args:
             frames: (item, time in seconds or NaN, whether a cut precedes it, ids of its N tracks, their features
-                (M, N, 3, F)).
+                (M, N, K, F)).
         """
         for item, time_s, cut, tracks, features in frames:
             self._take(item, time_s, cut, tracks, features)
@@ -306,10 +307,10 @@ class TemporalBuffer(Generic[Item]):
                 part = same[start : start + WINDOWS_AT_ONCE]
                 windows = [
                     np.stack([entry.features for entry in jobs[i].entries], axis=1) for i in part
-                ]  # (M, T, 3, F)
+                ]  # (M, T, K, F)
                 outputs = self._run({"features": np.stack(windows, axis=1)})
                 for place, i in enumerate(part):
-                    answers[i] = {name: outputs[name][:, place] for name in LOGITS}  # (M, T, C)
+                    answers[i] = {name: outputs[name][:, place] for name in self._tasks}  # (M, T, C)
         for i, job in enumerate(jobs):
             for t in np.flatnonzero(job.weights):
                 job.entries[t].add({name: values[:, t] for name, values in answers[i].items()}, job.weights[t])

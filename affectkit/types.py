@@ -65,11 +65,15 @@ class LabelSet:
     def __post_init__(self) -> None:
         for names, form, what in (
             (self.expressions, r"[a-z][a-z0-9_]*", "expression"),
-            (self.action_units, r"AU\d{2,}", "action unit"),
+            (self.action_units, r"AU(\d\d|[1-9]\d\d)", "action unit"),
         ):
             for name in names:
                 if not re.fullmatch(form, name):
                     raise ValueError(f"{name!r} is no name of an {what}; it should look like {_EXAMPLES[what]}")
+                if name in _TAKEN:
+                    raise ValueError(
+                        f"an expression cannot be called {name!r}: tables have another column of that name"
+                    )
             if len(set(names)) != len(names):
                 raise ValueError(f"an {what} is named twice: {', '.join(names)}")
         if len(self.expressions) == 1:
@@ -88,6 +92,14 @@ class LabelSet:
         units = sorted({au_name(name) for name in action_units}, key=lambda name: int(name[2:]))
         return cls(tuple(ordered), tuple(units), valence_arousal)
 
+
+_TAKEN = frozenset(
+    [
+        *("input", "frame", "face_id", "timestamp", "confidence", "success", "expression", "valence", "arousal"),
+        *("expression_entropy", "valence_std", "arousal_std", "approx_time", "frames_ids", "lookahead", "dropped"),
+    ]
+)
+"""Columns of tables beside those of the labels."""
 
 _EXAMPLES = {"expression": "'happiness' (small letters)", "action unit": "'AU12'"}
 
@@ -239,45 +251,68 @@ class CroppedFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Affect:
-    """What the model says about one face."""
+    """What the model says about one face; ``labels`` names what the arrays hold."""
 
     expression_probabilities: Float32
-    """(7,) in the order of ``EXPRESSION_NAMES``, sums to 1."""
+    """(E,) in the order of ``labels.expressions``, sums to 1; (0,) of a model without expressions."""
     au_probabilities: Float32
-    """(8,) in the order of ``AU_NAMES``, each 0..1."""
+    """(A,) in the order of ``labels.action_units``, each 0..1; (0,) of a model without action units."""
     au_active: npt.NDArray[np.bool_]
-    """(8,) probability at or over the model's calibrated threshold."""
+    """(A,) probability at or over the model's calibrated threshold."""
     valence: float
-    """-1 (unpleasant) .. 1 (pleasant)."""
+    """-1 (unpleasant) .. 1 (pleasant); NaN of a model that does not tell."""
     arousal: float
-    """-1 (calm) .. 1 (excited)."""
+    """-1 (calm) .. 1 (excited); NaN of a model that does not tell."""
     au_std: Float32 | None = None
-    """(8,) standard deviation of the probabilities over the ensemble's members; None with one member."""
+    """(A,) standard deviation of the probabilities over the ensemble's members; None with one member."""
     valence_std: float | None = None
     """Standard deviation over the members; None with one member."""
     arousal_std: float | None = None
     """Standard deviation over the members; None with one member."""
+    labels: LabelSet = LabelSet()
+    """What the model answers; the shipped models' seven expressions and eight action units unless it is said."""
+
+    def __post_init__(self) -> None:
+        expressions, units = (len(self.labels.expressions),), (len(self.labels.action_units),)
+        if (
+            self.expression_probabilities.shape != expressions
+            or self.au_probabilities.shape != units
+            or self.au_active.shape != units
+            or (self.au_std is not None and self.au_std.shape != units)
+        ):
+            std = () if self.au_std is None else self.au_std.shape
+            raise ValueError(
+                f"Affect.expression_probabilities should be {expressions}, au_probabilities, au_active and au_std "
+                f"{units} as its labels say; got {self.expression_probabilities.shape}, "
+                f"{self.au_probabilities.shape}, {self.au_active.shape} and {std or None}"
+            )
 
     @property
     def expression(self) -> str:
-        """The most probable expression."""
-        return EXPRESSION_NAMES[int(np.argmax(self.expression_probabilities))]
+        """The most probable expression; empty where the model knows none."""
+        names = self.labels.expressions
+        return names[int(np.argmax(self.expression_probabilities))] if names else ""
 
     @property
     def expression_entropy(self) -> float:
-        """Entropy of the expression probabilities in nats: 0 (certain) .. ln 7 = 1.946 (no idea)."""
+        """Entropy of the expression probabilities in nats: 0 (certain) .. ln of the number of classes (no idea).
+
+        Of seven classes that is ln 7 = 1.946. NaN where the model knows none.
+        """
+        if not self.labels.expressions:
+            return float("nan")
         p = np.clip(self.expression_probabilities.astype(np.float64), 1e-12, 1.0)
         return float(-(p * np.log(p)).sum())
 
     @property
     def expressions(self) -> dict[str, float]:
         """Probability by expression name."""
-        return dict(zip(EXPRESSION_NAMES, map(float, self.expression_probabilities), strict=True))
+        return dict(zip(self.labels.expressions, map(float, self.expression_probabilities), strict=True))
 
     @property
     def action_units(self) -> dict[str, float]:
         """Probability by action unit name (``AU01`` ...)."""
-        return dict(zip(AU_NAMES, map(float, self.au_probabilities), strict=True))
+        return dict(zip(self.labels.action_units, map(float, self.au_probabilities), strict=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

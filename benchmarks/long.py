@@ -57,7 +57,7 @@ def main() -> None:
         path = looped(arguments.clip, Path(scratch) / "long.mp4", arguments.frames)
         rows = []
         begun, count = time.perf_counter(), 0
-        with open_table(Path(scratch) / "table.csv", layout(), overwrite=True) as sink:
+        with open_table(Path(scratch) / "table.csv", layout(labels=predictor.spec.labels), overwrite=True) as sink:
             for result in predictor.stream(path):
                 sink.write(result)
                 count += 1

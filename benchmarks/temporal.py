@@ -20,8 +20,8 @@ import numpy as np
 from affectkit import AU_NAMES, Predictor
 from affectkit.readout import read_out
 from affectkit.smooth import Smoother
-from affectkit.spec import ModelSpec
-from affectkit.temporal import LOGITS, TemporalBuffer, WindowConfig
+from affectkit.spec import TASKS, ModelSpec
+from affectkit.temporal import TemporalBuffer, WindowConfig
 from affectkit.train.data import FaceSet, read_set
 from affectkit.train.metrics import ccc
 from affectkit.train.synthetic import MadeSequence, make_sequence
@@ -50,7 +50,7 @@ def over_time(predictor: Predictor, features: Array, config: WindowConfig) -> li
     buffer = TemporalBuffer[int](predictor._temporal.run, config)
     frames = ((i, i / FPS, False, [0], features[:, [i]]) for i in range(features.shape[1]))
     ready = buffer.push(frames) + buffer.flush()
-    outputs = {name: np.stack([answers[0][name] for _, answers in ready], axis=1) for name in LOGITS}
+    outputs = {name: np.stack([answers[0][name] for _, answers in ready], axis=1) for name in TASKS}
     return read_out(outputs, predictor.spec)
 
 

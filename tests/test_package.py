@@ -37,6 +37,7 @@ def test_public_names() -> None:
         "Face",
         "FakeEngine",
         "FrameResult",
+        "LabelSet",
         "MissingDependency",
         "ModelError",
         "ModelSpec",

@@ -40,7 +40,14 @@ def imbalance_ratio(active: Array) -> Float:
     return np.asarray(np.divide(most, counts, out=np.full_like(counts, np.inf), where=counts > 0))
 
 
-def ml_ros(active: Array, rng: np.random.Generator, *, bag: int = BAG, limit: float = CLONE_LIMIT) -> Index:
+def ml_ros(
+    active: Array,
+    rng: np.random.Generator,
+    *,
+    bag: int = BAG,
+    limit: float = CLONE_LIMIT,
+    target: float | None = None,
+) -> Index:
     """Rows to add by ML-ROS (Charte et al., Neurocomputing 2015).
 
     A label whose IRLbl is over the mean is a minority. Random bags of its rows are cloned, one minority after the
@@ -49,6 +56,7 @@ def ml_ros(active: Array, rng: np.random.Generator, *, bag: int = BAG, limit: fl
 
     Args:
         active: (N, L) booleans.
+        target: an IRLbl to reach instead of the mean.
 
     Returns:
         indices of the clones, which may repeat.
@@ -57,7 +65,7 @@ def ml_ros(active: Array, rng: np.random.Generator, *, bag: int = BAG, limit: fl
     occurring = np.isfinite(ratios)
     if not occurring.any():
         return np.empty(0, np.int64)
-    mean = float(ratios[occurring].mean())
+    mean = float(ratios[occurring].mean()) if target is None else target
     minorities = [int(label) for label in np.flatnonzero(occurring & (ratios > mean))]
     rows_of = {label: np.flatnonzero(active[:, label]) for label in minorities}
     counts = active.sum(0).astype(np.int64)
@@ -133,12 +141,16 @@ class EpochSampler(Sampler[int]):
 class MlRosSampler(EpochSampler):
     """All rows and ML-ROS's clones of those with rare action units, shuffled."""
 
-    def __init__(self, au: Array, *, seed: int = 0, bag: int = BAG, limit: float = CLONE_LIMIT) -> None:
-        """``au``: (N, 8) in [0, 1], active at >= 0.5, NaN where unlabelled; rows without any label are left out."""
+    def __init__(
+        self, au: Array, *, seed: int = 0, bag: int = BAG, limit: float = CLONE_LIMIT, target: float | None = None
+    ) -> None:
+        """``au``: (N, A) in [0, 1], active at >= 0.5, NaN where unlabelled; rows without any label are left out."""
         super().__init__(seed)
         labelled = np.flatnonzero(~np.isnan(au).all(1))
         # Cloned once, as the method does beforehand: so every epoch has the same length, which training counts on.
-        clones = ml_ros(np.nan_to_num(au[labelled]) >= 0.5, np.random.default_rng(seed), bag=bag, limit=limit)
+        clones = ml_ros(
+            np.nan_to_num(au[labelled]) >= 0.5, np.random.default_rng(seed), bag=bag, limit=limit, target=target
+        )
         self._rows = np.concatenate([labelled, labelled[clones]])
 
     def order(self) -> Index:

@@ -15,7 +15,7 @@ from affectkit.errors import ModelError
 from affectkit.readout import softmax
 from affectkit.sinks import write_text
 from affectkit.train.metrics import best_f1_threshold
-from affectkit.types import AU_NAMES, Array
+from affectkit.types import Array
 
 Rule = Literal["best-f1", "precision-equals-recall"]
 
@@ -47,11 +47,11 @@ def fit_thresholds(labels: Array, probabilities: Array, *, rule: Rule = "best-f1
     """One threshold for each action unit; a label is active at >= 0.5, NaN rows are left out.
 
     Args:
-        labels: (N, 8) in [0, 1], NaN where unlabelled.
-        probabilities: (N, 8).
+        labels: (N, A) in [0, 1], NaN where unlabelled.
+        probabilities: (N, A).
 
     Returns:
-        eight thresholds; 0.5 for a unit without a labelled or without an active face.
+        A thresholds; 0.5 for a unit without a labelled or without an active face.
     """
     thresholds = []
     for label, probability in zip(labels.T, probabilities.T, strict=True):
@@ -75,7 +75,7 @@ def fit_temperature(labels: Array, logits: Array) -> float:
         1 where there is no label.
     """
     labelled = ~np.isnan(labels)
-    if not labelled.any():
+    if not labelled.any() or not logits.shape[2]:
         return 1.0
     logits, truth = logits[:, labelled].astype(np.float64), labels[labelled].astype(int)
     temperatures = np.exp(np.arange(-np.log(5), np.log(5), 0.01))
@@ -105,7 +105,10 @@ def write_calibration(
     temperature: float | None = None,
     provenance: str,
 ) -> Path:
-    """Put thresholds (in the order of AU_NAMES) or a temperature, and where they come from, into a model's model.json.
+    """Put thresholds or a temperature, and where they come from, into a model's model.json.
+
+    Args:
+        thresholds: in the order of ``spec.labels.action_units``.
 
     Raises:
         ModelError: see :func:`check_writable`.
@@ -113,7 +116,7 @@ def write_calibration(
     folder = check_writable(model)
     spec = models.load(folder).spec
     if thresholds is not None:
-        by_name = dict(zip(AU_NAMES, thresholds, strict=True))
+        by_name = dict(zip(spec.labels.action_units, thresholds, strict=True))
         spec = dataclasses.replace(
             spec,
             au_thresholds=tuple(round(by_name[name], 4) for name in spec.au_labels),

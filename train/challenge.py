@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +12,34 @@ from affectkit.errors import SourceError
 from affectkit.sinks import write_text
 from affectkit.train.balance import Index
 from affectkit.train.data import FaceSet
-from affectkit.train.datasets.manifest import AU_COLUMNS, lines_of
+from affectkit.train.datasets.manifest import lines_of
 from affectkit.train.evaluate import Answers
 from affectkit.train.sequences import videos
-from affectkit.types import AU_NAMES, EXPRESSION_NAMES
+from affectkit.types import LabelSet, published_au_name
 
 PICTURES = (".jpg", ".jpeg", ".png")
 
-HEADERS = {
-    "AU_Set": ",".join(AU_COLUMNS),
-    "EXPR_Set": ",".join(name.capitalize() for name in EXPRESSION_NAMES),
-    "VA_Set": "valence,arousal",
-}
-NOTHING = {"AU_Set": ",".join(["-1"] * 8), "EXPR_Set": "-1", "VA_Set": "-5,-5"}
-"""The line of a frame without a face, as the annotations mark frames to leave out."""
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """The files of one task."""
+
+    header: str
+    nothing: str
+    """The line of a frame without a face, as the annotations mark frames to leave out."""
+
+
+def _forms(labels: LabelSet) -> dict[str, _Form]:
+    """By folder, for the tasks that a model answers."""
+    forms = {}
+    if labels.action_units:
+        units = [published_au_name(name) for name in labels.action_units]
+        forms["AU_Set"] = _Form(",".join(units), ",".join(["-1"] * len(units)))
+    if labels.expressions:
+        forms["EXPR_Set"] = _Form(",".join(name.capitalize() for name in labels.expressions), "-1")
+    if labels.valence_arousal:
+        forms["VA_Set"] = _Form("valence,arousal", "-5,-5")
+    return forms
 
 
 def faces_of_crops(folder: Path) -> FaceSet:
@@ -39,18 +54,19 @@ def faces_of_crops(folder: Path) -> FaceSet:
     for path in pictures:
         if not path.stem.isdecimal() or int(path.stem) < 1:
             raise SourceError(f"{path}: its name should be the frame's number, from 1 on")
-    count = len(pictures)
+    count, labels = len(pictures), LabelSet()  # all blank: the model says what it answers
     return FaceSet(
         names=tuple(path.relative_to(folder).as_posix() for path in pictures),
         images=tuple(pictures),
         landmarks=np.full((count, 5, 2), np.nan, np.float32),
         expression=np.full(count, np.nan, np.float32),
-        expression_target=np.full((count, len(EXPRESSION_NAMES)), np.nan, np.float32),
-        au=np.full((count, len(AU_NAMES)), np.nan, np.float32),
+        expression_target=np.full((count, len(labels.expressions)), np.nan, np.float32),
+        au=np.full((count, len(labels.action_units)), np.nan, np.float32),
         va=np.full((count, 2), np.nan, np.float32),
         person=("",) * count,
         video=tuple(path.parent.name for path in pictures),
         frame=np.array([int(path.stem) - 1 for path in pictures], np.float32),
+        label_set=labels,
     )
 
 
@@ -70,7 +86,7 @@ def read_lengths(path: Path) -> dict[str, int]:
 
 
 def write_predictions(answers: Answers, faces: FaceSet, folder: Path, *, lengths: Mapping[str, int]) -> int:
-    """Write ``FOLDER/{AU,EXPR,VA}_Set/VIDEO.txt`` and return the number of videos.
+    """Write ``FOLDER/{AU,EXPR,VA}_Set/VIDEO.txt``, of the tasks that the model has, and return the number of videos.
 
     A video has a line for each of its ``lengths`` frames, or, where that is unknown, up to its last face. One with
     several people has a file for each, as Aff-Wild2 names them.
@@ -78,12 +94,11 @@ def write_predictions(answers: Answers, faces: FaceSet, folder: Path, *, lengths
     Raises:
         SourceError: a name or a length is impossible; nothing is written then.
     """
-    decoded = answers.decoded()
-    order = [answers.spec.au_labels.index(name) for name in AU_NAMES]
-    active = decoded["au"] >= np.asarray(answers.spec.au_thresholds)[order]
+    lines_of_frame = _lines_of_frames(answers)
+    forms = _forms(answers.spec.labels)
     texts: dict[str, dict[str, list[str]]] = {}
     for name in lengths:
-        texts[name] = {task: [nothing] * lengths[name] for task, nothing in NOTHING.items()}
+        texts[name] = {task: [form.nothing] * lengths[name] for task, form in forms.items()}
     for rows in videos(faces):
         name, frames = _name(faces, rows), faces.frame[rows].astype(int)
         if Path(name).name != name:
@@ -91,16 +106,27 @@ def write_predictions(answers: Answers, faces: FaceSet, folder: Path, *, lengths
         length = lengths.get(name, int(frames[-1]) + 1)
         if frames[-1] >= length:
             raise SourceError(f"{name}: has a face in frame {frames[-1]}, but --lengths gives it {length} frames")
-        lines = texts[name] = {task: [nothing] * length for task, nothing in NOTHING.items()}
+        lines = texts[name] = {task: [form.nothing] * length for task, form in forms.items()}
         for row, frame in zip(rows, frames, strict=True):
-            lines["AU_Set"][frame] = ",".join(str(int(on)) for on in active[row])
-            lines["EXPR_Set"][frame] = str(int(decoded["expression"][row].argmax()))
-            lines["VA_Set"][frame] = ",".join(f"{value:.4f}" for value in decoded["va"][row])
-    for task, header in HEADERS.items():
+            for task in forms:
+                lines[task][frame] = lines_of_frame[task][row]
+    for task, form in forms.items():
         (folder / task).mkdir(parents=True, exist_ok=True)
         for name, lines in texts.items():
-            write_text(folder / task / f"{name}.txt", "\n".join([header, *lines[task]]) + "\n")
+            write_text(folder / task / f"{name}.txt", "\n".join([form.header, *lines[task]]) + "\n")
     return len(texts)
+
+
+def _lines_of_frames(answers: Answers) -> dict[str, list[str]]:
+    """By task, what stands in the line of each of the N faces."""
+    decoded = answers.decoded()
+    lines = {
+        "AU_Set": [",".join(str(int(on)) for on in row) for row in decoded["au"] >= answers.thresholds()],
+        "VA_Set": [",".join(f"{value:.4f}" for value in row) for row in decoded["va"]],
+    }
+    if answers.spec.labels.expressions:
+        lines["EXPR_Set"] = [str(int(row.argmax())) for row in decoded["expression"]]
+    return lines
 
 
 def _name(faces: FaceSet, rows: Index) -> str:

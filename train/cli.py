@@ -18,12 +18,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from affectkit.models import sha256
-from affectkit.train.data import AUGMENTATIONS, FaceSet, in_videos
+from affectkit.train.data import AUGMENTATIONS, FaceSet, answerable, common, in_videos, relabelled, union
 from affectkit.train.evaluate_cli import calibrate, distribution, evaluate, predict
-from affectkit.train.loop import TrainConfig, load_temporal, taught_clean, train, write_average
-from affectkit.train.networks import MultitaskCNN, MultitaskCNNRNN, NetworkConfig, Outputs, multiply_adds
+from affectkit.train.initial import adapted, like, origins
+from affectkit.train.loop import TrainConfig, check_related, load_temporal, taught_clean, train, write_average
+from affectkit.train.networks import (
+    MultitaskCNN,
+    MultitaskCNNRNN,
+    NetworkConfig,
+    Outputs,
+    multiply_adds,
+    widths_of,
+)
 from affectkit.train.options import (
     EXISTING,
+    about_data,
     cnn_options,
     config_of,
     data_options,
@@ -32,34 +41,68 @@ from affectkit.train.options import (
     teaching_options,
 )
 from affectkit.train.prepare_cli import prepare
+from affectkit.train.presets import PRESETS
 from affectkit.train.pretrained import begin_with
 from affectkit.train.runs import BEST_NAME, checkpoint_of, cnns_of
+from affectkit.types import LabelSet
 
 STEPS_A_LINE = 50
 """Training steps from one line of losses to the next, where there is no terminal for a progress bar."""
 
 
+_INIT_HELP = (
+    "What the weights start from: a run, a checkpoint, a model (lite), a released 0.pth, or the VGG group's ResNet-50 "
+    "(resnet50_ferplus_dag.pth). The network is like it where the options do not say otherwise.  [default: fresh]"
+)
+
+
 @click.command()
 @cnn_options
 @click.option("--epochs", type=click.IntRange(min=1), default=8, show_default=True)
+@click.option("--init", help=_INIT_HELP)
 @click.option(
     "--pretrained",
     type=EXISTING,
     help="dlib_face_recognition_resnet_model_v1.dat, for --backbone resnet29 to begin with.  [default: nothing]",
 )
-def teacher(run: Path, resume: bool, pretrained: Path | None, **options: Any) -> None:
+def teacher(run: Path, resume: bool, pretrained: Path | None, init: str | None, **options: Any) -> None:
     """Train one network on all three tasks, each learned from the faces labelled for it.
 
-    FER2013Valid and every fifth person are left out; a tenth of FER2013Train chooses the checkpoint and the AU
-    thresholds.
+    What no face is labelled for, the network does not answer. FER2013Valid and every fifth person are left out; a tenth
+    of FER2013Train, of a manifest its part dev or a tenth of the videos, chooses the checkpoint and the AU thresholds.
     """
+    if init is not None and pretrained is not None:
+        raise click.UsageError("give --init or --pretrained, not both")
+    about = {"kind": "teacher", "data": about_data(options)}
     train_set, dev_set = read_sets(options)
-    config = config_of(options)
-    begun = None
+    config = _labelled(config_of(options), train_set.label_set)
+    start = None
     if pretrained is not None:
         config = dataclasses.replace(config, start=sha256(pretrained))
-        begun = begin_with(pretrained, config, train_set)
-    _train(config, train_set, dev_set, run, start=begun, resume=resume)
+        start = begin_with(pretrained, config, train_set)
+    elif init is not None:
+        networks, digests = origins(init, dev_set)
+        if len(networks) != 1:
+            raise click.UsageError(f"--init {init}: has {len(networks)} members; name one of them")
+        config, start = _started(config, networks[0], digests[0], init)
+    _train(config, train_set, dev_set, run, start=start, resume=resume, about=about)
+
+
+def _labelled(config: TrainConfig, labels: LabelSet) -> TrainConfig:
+    """The run whose network answers these labels."""
+    return dataclasses.replace(config, network=dataclasses.replace(config.network, labels=labels))
+
+
+def _started(config: TrainConfig, origin: MultitaskCNN, digest: str, init: str) -> tuple[TrainConfig, MultitaskCNN]:
+    """The run that starts from a network's weights: one like it, unless options say what it should be."""
+    context = click.get_current_context()
+    said = ("backbone", "size", "channels", "template")
+    default = click.core.ParameterSource.DEFAULT
+    network = config.network
+    if all(context.get_parameter_source(name) is default for name in said):
+        network = like(origin, network)
+    config = dataclasses.replace(config, network=network, start=digest)
+    return config, adapted(origin, network, init, seed=config.seed)
 
 
 @click.command()
@@ -82,34 +125,33 @@ def teacher(run: Path, resume: bool, pretrained: Path | None, **options: Any) ->
     "once: faster, and for teachers that take other faces.",
 )
 @click.option("--count", type=click.IntRange(min=1), default=5, show_default=True, help="Number of students.")
-@click.option(
-    "--start",
-    help="Run, checkpoint or model whose weights the students start from, of several members student k from member k.  "
-    "[default: a fresh initialisation each]",
-)
+@click.option("--init", "--start", "init", help=f"{_INIT_HELP} Of several members student k takes member k.")
 def students(
-    run: Path, resume: bool, teachers: tuple[str, ...], count: int, seed: int, start: str | None, **options: Any
+    run: Path, resume: bool, teachers: tuple[str, ...], count: int, seed: int, init: str | None, **options: Any
 ) -> None:
     """Train students, each from a fresh initialisation, on the labels and a teacher's answers.
 
-    Each gets a folder of its own in the output folder, student_0 and on; student k has the seed --seed + 1 + k.
+    They answer all that the labels or a teacher say. Each gets a folder of its own in the output folder, student_0 and
+    on; student k has the seed --seed + 1 + k.
     """
+    about = {"kind": "student", "data": about_data(options)}
     train_set, dev_set = read_sets(options)
     given = [cnns_of(path, dev_set) for path in teachers]
     networks = [network for named, _ in given for network in named]
     digests = tuple(digest for _, named in given for digest in named)
-    origins, begun = cnns_of(start, dev_set) if start is not None else ([], [])
+    labels = union([train_set.label_set, *(network.config.labels for network in networks)])
+    train_set, dev_set = relabelled(train_set, labels), relabelled(dev_set, labels)
+    start_networks, start_digests = origins(init, dev_set) if init is not None else ([], [])
     taught = None
     for k in range(count):
         config = dataclasses.replace(config_of({**options, "seed": seed + 1 + k}), teachers=digests)
+        config, start = _labelled(config, labels), None
+        if init is not None:
+            k_start = k % len(start_networks)
+            config, start = _started(config, start_networks[k_start], start_digests[k_start], init)
         if config.shown != "clean":
             for path, (named, _) in zip(teachers, given, strict=True):
                 _check_teacher(path, named, config.network)
-        origin = origins[k % len(origins)] if origins else None
-        if origin is not None:
-            config = dataclasses.replace(config, start=begun[k % len(origins)])
-            if origin.config != config.network:
-                raise click.UsageError(f"--start {start}: is another network than the one to train: {origin.config}")
         if config.shown == "clean" and taught is None:
             click.echo("asking the teachers", err=True)
             taught = taught_clean(networks, train_set, config)
@@ -121,8 +163,9 @@ def students(
             run / f"student_{k}",
             teachers=networks,
             taught=taught,
-            start=origin,
+            start=start,
             resume=resume,
+            about=about,
         )
 
 
@@ -145,9 +188,13 @@ def temporal(run: Path, resume: bool, cnn: str, teachers: tuple[Path, ...], augm
     The sets must name each face's video and frame, as manifests do. Without --teacher it is the teacher of the second
     stage; with it a student.
     """
+    if teachers and options["preset"]:
+        _as_student(options)
+    about = {"kind": "temporal", "data": about_data(options)}
     train_set, dev_set = map(in_videos, read_sets(options))
     files = [checkpoint_of(path) for path in teachers]
     network, digest = _one_cnn(cnn, dev_set)
+    network, train_set, dev_set = _in_common(network, cnn, train_set, dev_set, taught=bool(teachers))
     config = TrainConfig(
         network=network.config,
         betas=(options.pop("beta1"), options.pop("beta2")),
@@ -159,7 +206,34 @@ def temporal(run: Path, resume: bool, cnn: str, teachers: tuple[Path, ...], augm
     networks = [load_temporal(path)[0] for path in files]
     for path, taught_by in zip(teachers, networks, strict=True):
         _check_teacher(path, [taught_by], network.config)
-    _train(config, train_set, dev_set, run, teachers=networks, cnn=network, resume=resume)
+    _train(config, train_set, dev_set, run, teachers=networks, cnn=network, resume=resume, about=about)
+
+
+def _as_student(options: dict[str, Any]) -> None:
+    """A preset's values for recurrent heads with a teacher, where the command line does not say otherwise."""
+    context = click.get_current_context()
+    for name, value in PRESETS[options["preset"]]["temporal --teacher"].items():
+        if context.get_parameter_source(name) is click.core.ParameterSource.DEFAULT_MAP and name in options:
+            options[name] = value
+
+
+def _in_common(
+    network: MultitaskCNN, name: str, train_set: FaceSet, dev_set: FaceSet, *, taught: bool
+) -> tuple[MultitaskCNN, FaceSet, FaceSet]:
+    """The network without what no frame is labelled for, and the faces with its labels.
+
+    Recurrent heads that nothing teaches would answer at random; with a teacher they learn all that the network answers.
+    """
+    labels = network.config.labels
+    if not taught:
+        labels = common(labels, answerable(relabelled(train_set, labels)))
+    if labels != network.config.labels:
+        left_out = sorted({*network.config.labels.action_units} - {*labels.action_units})
+        tasks = [task for task in network.config.tasks if not widths_of(labels)[task]]
+        click.echo(f"no frame is labelled for {', '.join(tasks or left_out)}: the heads do not answer it", err=True)
+        config = dataclasses.replace(network.config, labels=labels)
+        network = adapted(network, config, name, seed=0).eval()
+    return network, relabelled(train_set, labels), relabelled(dev_set, labels)
 
 
 @click.command()
@@ -227,6 +301,7 @@ def synthetic(
     _check_new(run)
     train_set, dev_set = read_sets(options)
     network, digest = _one_cnn(cnn, dev_set)
+    train_set, dev_set = (relabelled(faces, network.config.labels) for faces in (train_set, dev_set))
     config = TrainConfig(
         network=network.config,
         optimizer="adamw",
@@ -284,6 +359,8 @@ def average(run: Path, members: tuple[tuple[str, float], ...], **options: Any) -
         if len(named) != 1 or named[0].config != (networks or named)[0].config:
             raise click.UsageError(f"--member {name}: has {len(named)} networks, or another one than the first")
         networks += named
+    check_related(networks, [name for name, _ in members])
+    dev_set = relabelled(dev_set, networks[0].config.labels)
     report = write_average(networks, [weight for _, weight in members], dev_set, run)
     json.dump(report, sys.stdout, indent=2)
     click.echo()
@@ -329,6 +406,7 @@ def _train(
     cnn: MultitaskCNN | None = None,
     taught: Outputs | None = None,
     resume: bool,
+    about: dict[str, Any],
 ) -> None:
     """Train one network with its progress on stderr; its report on the dev part goes to stdout."""
     if not resume and (run / "last.pt").exists():
@@ -366,6 +444,7 @@ def _train(
                 taught=taught,
                 resume=resume,
                 on_step=on_step,
+                about={"command": ["affectkit", *sys.argv[1:]], **about},
             )
         except KeyboardInterrupt:
             click.echo(f"interrupted; {run} is kept: give --resume to go on with it", err=True)

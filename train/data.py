@@ -20,25 +20,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from affectkit.align import face_matrix, similarity
+from affectkit.align import face_matrix
 from affectkit.errors import SourceError
 from affectkit.picture import to_channels, warp
 from affectkit.spec import InputSpec
 from affectkit.train.balance import ClassUniformSampler, EpochSampler, Index, MlRosSampler, VaHistogramSampler
-from affectkit.train.datasets.manifest import AU_COLUMNS, read_manifest
+from affectkit.train.datasets.labels import POINT_COLUMNS, au_columns, check_table, read_csv
+from affectkit.train.datasets.manifest import read_manifest
 from affectkit.train.losses import Labels
-from affectkit.types import EXPRESSION_NAMES, Array, Float32, UInt8
-
-VOTE_COLUMNS = (
-    "votes_neutral",
-    "votes_anger",
-    "votes_disgust",
-    "votes_fear",
-    "votes_happiness",
-    "votes_sadness",
-    "votes_surprise",
-)
-"""Votes of the seven classes, in the order of EXPRESSION_NAMES."""
+from affectkit.types import EXPRESSION_NAMES, Array, Float32, LabelSet, UInt8, published_au_name
 
 Split = Literal["train", "dev", "valid"]
 
@@ -53,11 +43,11 @@ class FaceSet:
     landmarks: Float32
     """(N, 5, 2) px; NaN: unknown, the whole picture is the crop."""
     expression: Float32
-    """(N,) class index, NaN where unlabelled: what accuracy is measured on."""
+    """(N,) index into ``label_set.expressions``, NaN where unlabelled: what accuracy is measured on."""
     expression_target: Float32
-    """(N, 7) what is trained on: the share of votes where there are votes, else one-hot; NaN rows: unlabelled."""
+    """(N, E) what is trained on: the share of votes where there are votes, else one-hot; NaN rows: unlabelled."""
     au: Float32
-    """(N, 8) in [0, 1], NaN where unlabelled."""
+    """(N, A) in [0, 1] in the order of ``label_set.action_units``, NaN where unlabelled."""
     va: Float32
     """(N, 2) in [-1, 1], NaN where unlabelled."""
     person: tuple[str, ...]
@@ -66,10 +56,16 @@ class FaceSet:
     """N names, empty where a face belongs to no video; () stands for that everywhere."""
     frame: Float32 = field(default_factory=lambda: np.empty(0, np.float32))
     """(N,) number of the frame in its video, NaN where it belongs to none; () stands for that everywhere."""
+    source: tuple[str, ...] = ()
+    """The data set that each face is of, empty where unknown; () stands for that everywhere."""
+    label_set: LabelSet = field(default_factory=LabelSet)
+    """What the columns of the labels are."""
 
     def __post_init__(self) -> None:
         if not self.video:
             object.__setattr__(self, "video", ("",) * len(self.names))
+        if not self.source:
+            object.__setattr__(self, "source", ("",) * len(self.names))
         if not len(self.frame):
             object.__setattr__(self, "frame", np.full(len(self.names), np.nan, np.float32))
 
@@ -98,7 +94,16 @@ class FaceSet:
             person=tuple(self.person[i] for i in rows),
             video=tuple(self.video[i] for i in rows),
             frame=self.frame[rows],
+            source=tuple(self.source[i] for i in rows),
+            label_set=self.label_set,
         )
+
+    def labelled(self) -> dict[str, Array]:
+        """(N,) by task: whether a face has a label of it."""
+        none = np.zeros(len(self), bool)
+        known = ~np.isnan(self.expression_target).any(1) if self.label_set.expressions else none
+        units = np.logical_not(np.isnan(self.au).all(1)) if self.label_set.action_units else none
+        return {"expression": np.asarray(known), "au": np.asarray(units), "va": np.asarray(~np.isnan(self.va).any(1))}
 
     def labels(self) -> Labels:
         """All labels as tensors."""
@@ -106,7 +111,9 @@ class FaceSet:
 
 
 def join(sets: Sequence[FaceSet]) -> FaceSet:
-    """One set after the other."""
+    """One set after the other; where one knows labels that another does not, the other's are blank there."""
+    labels = union([s.label_set for s in sets])
+    sets = [relabelled(s, labels) for s in sets]
     return FaceSet(
         names=tuple(name for s in sets for name in s.names),
         images=tuple(image for s in sets for image in s.images),
@@ -118,6 +125,71 @@ def join(sets: Sequence[FaceSet]) -> FaceSet:
         person=tuple(person for s in sets for person in s.person),
         video=tuple(video for s in sets for video in s.video),
         frame=np.concatenate([s.frame for s in sets]),
+        source=tuple(source for s in sets for source in s.source),
+        label_set=labels,
+    )
+
+
+def union(sets: Sequence[LabelSet]) -> LabelSet:
+    """Every label that one of the sets has, in the usual order."""
+    return LabelSet.of(
+        (name for s in sets for name in s.expressions),
+        (name for s in sets for name in s.action_units),
+        valence_arousal=any(s.valence_arousal for s in sets),
+    )
+
+
+def relabelled(faces: FaceSet, labels: LabelSet) -> FaceSet:
+    """The same faces with the columns of another label set.
+
+    Labels that it does not have are dropped: a face whose expression is none of its classes becomes unlabelled for
+    expression. Those that only it has are blank.
+    """
+    if labels == faces.label_set:
+        return faces
+    old, count = faces.label_set, len(faces)
+    au = np.full((count, len(labels.action_units)), np.nan, np.float32)
+    for k, name in enumerate(labels.action_units):
+        if name in old.action_units:
+            au[:, k] = faces.au[:, old.action_units.index(name)]
+    place = {name: i for i, name in enumerate(labels.expressions)}
+    moved = np.array([*(place.get(name, np.nan) for name in old.expressions), np.nan], np.float32)
+    target = np.zeros((count, len(labels.expressions)), np.float32)
+    for k, name in enumerate(old.expressions):
+        if name in place:
+            target[:, place[name]] = faces.expression_target[:, k]
+    kept = target.sum(1) if labels.expressions else np.zeros(count, np.float32)
+    # A target of which half or more lies on classes that are gone says too little about the others.
+    target = np.where((kept > 0.5)[:, None], target / np.where(kept > 0.5, kept, 1)[:, None], np.nan)
+    index = np.where(np.isnan(faces.expression), len(old.expressions), faces.expression).astype(int)
+    return dataclasses.replace(
+        faces,
+        expression=moved[index],
+        expression_target=target.astype(np.float32),
+        au=au,
+        va=faces.va if labels.valence_arousal else np.full_like(faces.va, np.nan),
+        label_set=labels,
+    )
+
+
+def answerable(faces: FaceSet) -> LabelSet:
+    """The label set of what these faces teach: of a task that no face is labelled for, nothing.
+
+    Action units without a label are left out one by one. Expressions stay together, also those that no face has: they
+    exclude each other, and what never occurs is never answered.
+    """
+    labelled = faces.labelled()
+    units = [name for k, name in enumerate(faces.label_set.action_units) if not np.isnan(faces.au[:, k]).all()]
+    expressions = faces.label_set.expressions if labelled["expression"].any() else ()
+    return LabelSet.of(expressions, units, valence_arousal=bool(labelled["va"].any()))
+
+
+def common(labels: LabelSet, others: LabelSet) -> LabelSet:
+    """The part of ``labels`` that ``others`` has too; expressions, which exclude each other, all or none."""
+    return LabelSet.of(
+        labels.expressions if others.expressions else (),
+        [name for name in labels.action_units if name in others.action_units],
+        valence_arousal=labels.valence_arousal and others.valence_arousal,
     )
 
 
@@ -176,25 +248,25 @@ def read_set(
     *,
     prefix: str = "",
     persons_mod: int | None = None,
+    au_at: float | None = None,
 ) -> FaceSet:
     """Read one set; rows are joined by the column ``image``.
 
     Args:
-        labels: CSV with ``image`` and any of ``expression, valence, arousal, AU1 .. AU25, votes_*, person``.
+        labels: CSV with ``image`` and any of ``expression, valence, arousal, AU<n>, votes_*, person, video, frame``.
         images: zip whose members are named as in ``image``.
         landmarks: npz with ``image`` and ``landmark5`` (N, 5, 2) px.
         prefix: keep the rows whose image begins with it.
         persons_mod: keep the rows with ``crc32(person) % persons_mod == 0``.
+        au_at: action units are intensities of 0 to 5, present from this one on.
 
     Raises:
-        SourceError: a file is missing or damaged, or a picture of a kept row is not in the zip.
+        SourceError: a file is missing or damaged, a label is impossible, or a picture of a kept row is not in the zip.
     """
-    try:
-        table = pd.read_csv(labels, dtype={"image": str, "expression": str, "person": str})
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{labels}: cannot be read as CSV ({error})") from error
+    table = read_csv(labels)
     if "image" not in table.columns:
         raise SourceError(f"{labels}: has no column 'image'")
+    table = check_table(table, labels, key="image", au_at=au_at)
     keep = table["image"].str.startswith(prefix)
     if persons_mod is not None:
         if "person" not in table.columns:
@@ -206,13 +278,30 @@ def read_set(
         names=names,
         images=_read_images(images, names),
         landmarks=_read_landmarks(landmarks, names),
-        expression=_expression_index(table, labels),
-        expression_target=_expression_target(table, labels),
-        au=_numbers(table, AU_COLUMNS),
-        va=_numbers(table, ("valence", "arousal")),
-        person=tuple(table["person"].fillna("")) if "person" in table.columns else ("",) * len(names),
-        **_videos(table),
+        **_labels_of_table(table),
     )
+
+
+def _labels_of_table(table: pd.DataFrame) -> dict[str, Any]:
+    """The fields of a FaceSet that a checked table holds, but for pictures and points."""
+    votes = [c.removeprefix("votes_") for c in table.columns if c.startswith("votes_")]
+    named = table["expression"].dropna().unique() if "expression" in table.columns else ()
+    labels = LabelSet.of((*EXPRESSION_NAMES, *sorted(named)), au_columns(table))
+    expression = _expression_index(table, labels)
+    return {
+        "expression": expression,
+        "expression_target": _expression_target(table, votes, expression, labels),
+        "au": _numbers(table, [published_au_name(name) for name in labels.action_units]),
+        "va": _numbers(table, ("valence", "arousal")),
+        "person": _texts(table, "person"),
+        "source": _texts(table, "set"),
+        "label_set": labels,
+        **_videos(table),
+    }
+
+
+def _texts(table: pd.DataFrame, column: str) -> tuple[str, ...]:
+    return tuple(table[column].fillna("").astype(str)) if column in table.columns else ("",) * len(table)
 
 
 def _videos(table: pd.DataFrame) -> dict[str, Any]:
@@ -251,45 +340,21 @@ def _decode(data: UInt8, where: str) -> UInt8:
     return np.asarray(image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def read_manifest_splits(path: Path) -> tuple[FaceSet, FaceSet]:
-    """The faces of a manifest (:mod:`affectkit.train.datasets`) to train on, and those to choose checkpoints by.
+def read_manifest_faces(path: Path, *, au_at: float | None = None) -> tuple[FaceSet, Array]:
+    """All faces of a manifest (:mod:`affectkit.train.datasets`), and the name of each one's split (N,).
 
-    Where the manifest has no split ``dev``, a tenth of ``train`` is taken: whole videos or persons where they are
-    named, else by the pixels, so that exact twins stay together.
+    Raises:
+        SourceError: it cannot be read, or a label is impossible.
     """
-    faces, split = _read_manifest(path)
-    return faces.subset(split == "train"), faces.subset(split == "dev")
-
-
-def read_manifest_split(path: Path, split: str | None = None) -> FaceSet:
-    """The faces of one split of a manifest (``dev`` as :func:`read_manifest_splits` takes it), or all of them."""
-    faces, splits = _read_manifest(path)
-    return faces if split is None else faces.subset(splits == split)
-
-
-def _read_manifest(path: Path) -> tuple[FaceSet, Array]:
-    """All faces and the split of each."""
-    table = read_manifest(path)
-    split = table["split"].to_numpy(object)
-    if not (split == "dev").any():
-        for i in np.flatnonzero(split == "train"):
-            video, person = table["video"].iloc[i], table["person"].iloc[i]
-            name = video if isinstance(video, str) else person
-            key = name.encode() if isinstance(name, str) else _read_picture(Path(table["path"].iloc[i])).tobytes()
-            if zlib.crc32(key) % 10 == 0:
-                split[i] = "dev"
+    table = read_manifest(path, au_at=au_at)
+    points = _numbers(table, POINT_COLUMNS).reshape(-1, 5, 2)
     faces = FaceSet(
         names=tuple(table["path"]),
         images=tuple(Path(name) for name in table["path"]),
-        landmarks=np.full((len(table), 5, 2), np.nan, np.float32),
-        expression=_expression_index(table, path),
-        expression_target=_expression_target(table, path),
-        au=_numbers(table, AU_COLUMNS),
-        va=_numbers(table, ("valence", "arousal")),
-        person=tuple(table["person"].fillna("").astype(str)),
-        **_videos(table),
+        landmarks=points,
+        **_labels_of_table(table),
     )
-    return faces, split
+    return faces, table["split"].to_numpy(object)
 
 
 def _read_landmarks(path: Path | None, names: Sequence[str]) -> Float32:
@@ -311,51 +376,65 @@ def _read_landmarks(path: Path | None, names: Sequence[str]) -> Float32:
 
 def _numbers(table: pd.DataFrame, columns: Sequence[str]) -> Float32:
     blank = pd.Series(np.nan, index=table.index)
-    return np.stack([table.get(column, blank).to_numpy(np.float32) for column in columns], axis=1)
+    values = [table.get(column, blank).to_numpy(np.float32) for column in columns]
+    return np.stack(values, axis=1) if values else np.empty((len(table), 0), np.float32)
 
 
-def _expression_index(table: pd.DataFrame, labels: Path) -> Float32:
+def _expression_index(table: pd.DataFrame, labels: LabelSet) -> Float32:
     if "expression" not in table.columns:
         return np.full(len(table), np.nan, np.float32)
-    unknown = set(table["expression"].dropna()) - set(EXPRESSION_NAMES)
-    if unknown:
-        raise SourceError(
-            f"{labels}: unknown expression {sorted(unknown)[0]!r}; allowed: {', '.join(EXPRESSION_NAMES)}"
-        )
-    order = {name: float(i) for i, name in enumerate(EXPRESSION_NAMES)}
+    order = {name: float(i) for i, name in enumerate(labels.expressions)}
     return table["expression"].map(order).to_numpy(np.float32)
 
 
-def _expression_target(table: pd.DataFrame, labels: Path) -> Float32:
-    """One-hot labels, replaced by the share of votes where the rows have votes.
+def _expression_target(table: pd.DataFrame, votes: Sequence[str], index: Float32, labels: LabelSet) -> Float32:
+    """(N, E) one-hot labels, replaced by the share of votes where the rows have votes.
 
-    As FER+'s authors do (Barsoum et al., ICMI 2016) a single vote counts as an outlier. A picture of which the seven
-    classes have less than half of the votes is unlabelled.
+    As FER+'s authors do (Barsoum et al., ICMI 2016) a single vote counts as an outlier. A picture of which the label
+    set's classes have less than half of the votes is unlabelled.
+
+    Args:
+        votes: what could be voted for.
+        index: (N,) of the labels.
     """
-    index = _expression_index(table, labels)
-    target = np.full((len(table), len(EXPRESSION_NAMES)), np.nan, np.float32)
+    target = np.full((len(table), len(labels.expressions)), np.nan, np.float32)
     known = ~np.isnan(index)
-    target[known] = np.eye(len(EXPRESSION_NAMES), dtype=np.float32)[index[known].astype(int)]
-    if not set(VOTE_COLUMNS) <= set(table.columns):
+    target[known] = np.eye(len(labels.expressions), dtype=np.float32)[index[known].astype(int)]
+    if not set(EXPRESSION_NAMES) <= set(votes):
         return target
-    everything = table[[c for c in table.columns if c.startswith("votes_")]].to_numpy(np.float32)
-    votes = table[list(VOTE_COLUMNS)].to_numpy(np.float32)
-    votes = np.where(votes > 1, votes, 0)
-    total = votes.sum(1)
+    everything = table[[f"votes_{name}" for name in votes]].to_numpy(np.float32)
+    counted = np.zeros((len(table), len(labels.expressions)), np.float32)
+    for k, name in enumerate(labels.expressions):
+        if name in votes:
+            counted[:, k] = table[f"votes_{name}"]
+    counted = np.where(counted > 1, counted, 0)
+    total = counted.sum(1)
     voted = total >= 0.5 * np.maximum(everything.sum(1), 1)
-    target[voted] = votes[voted] / total[voted, None]
+    target[voted] = counted[voted] / total[voted, None]
     target[~voted & ~np.isnan(everything).any(1)] = np.nan
     return target
 
 
 def without_derived_va(faces: FaceSet) -> FaceSet:
-    """Blank valence and arousal where they only repeat the expression: one and the same pair for each class."""
-    for k in range(len(EXPRESSION_NAMES)):
-        values = faces.va[faces.expression == k]
-        values = values[~np.isnan(values).any(1)]
-        if len(values) and np.ptp(values, axis=0).max() > 1e-6:
-            return faces
-    return dataclasses.replace(faces, va=np.full_like(faces.va, np.nan))
+    """Blank valence and arousal that only repeat the expression, as sets have them that label expressions alone.
+
+    Looked at in each data set by itself, among the faces that carry both: the values are derived where every class has
+    one and the same pair. Faces with valence and arousal alone keep theirs, for nothing else says them.
+    """
+    both = ~np.isnan(faces.expression) & ~np.isnan(faces.va).any(1)
+    va = faces.va.copy()
+    sources = np.array(faces.source, object)
+    for name in dict.fromkeys(faces.source):
+        rows = both & (sources == name)
+        if rows.any() and _follows(faces.va[rows], faces.expression[rows]):
+            va[rows] = np.nan
+    return dataclasses.replace(faces, va=va) if np.isnan(va[both]).any() else faces
+
+
+def _follows(va: Float32, expression: Float32) -> bool:
+    """Whether each class of expression has one pair of values, and some class more than one face to say so."""
+    classes = [va[expression == k] for k in np.unique(expression)]
+    return all(np.ptp(v, axis=0).max() <= 1e-6 for v in classes) and any(len(v) > 1 for v in classes)
 
 
 def split_of(name: str, person: str, image: UInt8) -> Split:
@@ -371,16 +450,28 @@ def split_of(name: str, person: str, image: UInt8) -> Split:
     return "train"
 
 
+def splits_of(faces: FaceSet) -> Array:
+    """(N,) names: the split of each row by :func:`split_of`."""
+    return np.array([split_of(faces.names[i], faces.person[i], faces.image(i)) for i in range(len(faces))], object)
+
+
 def select_split(faces: FaceSet, split: Split) -> FaceSet:
     """The rows of one split."""
-    splits = [split_of(faces.names[i], faces.person[i], faces.image(i)) for i in range(len(faces))]
-    return faces.subset(np.array([name == split for name in splits], bool))
+    return faces.subset(splits_of(faces) == split)
 
 
-def crop_matrix(image: UInt8, landmarks: Array, spec: InputSpec) -> Float32:
-    """(2, 3) picture -> crop: by the five points; without them the whole picture, or by ``aligned_size`` its middle."""
+def crop_matrix(image: UInt8, landmarks: Array, spec: InputSpec, *, wobble: Array | None = None) -> Float32:
+    """(2, 3) picture -> crop: by the five points; without them the whole picture, or by ``aligned_size`` its middle.
+
+    Args:
+        wobble: (5, 2) px of the crop by which the points are off, as a detector's are.
+    """
     if not np.isnan(landmarks).any():
-        return face_matrix(landmarks, spec)
+        matrix = face_matrix(landmarks, spec)
+        if wobble is None:
+            return matrix
+        # Moved where they are found, so that every template reacts as it would to a detector that errs so.
+        return face_matrix(landmarks + wobble @ np.linalg.inv(matrix[:, :2]).T, spec)
     height, width = image.shape[:2]
     side = spec.aligned_size or spec.size
     fx, fy, cut_off = side / width, side / height, (side - spec.size) // 2
@@ -417,6 +508,8 @@ class Augmentation:
     light: float = 0.6
     noise: float = 0.25
     occlude: float = 0.25
+    whole_px: bool = False
+    """Shift by whole pixels, as a random crop of a larger picture does."""
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {
@@ -433,24 +526,41 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         noise=0.1,
         occlude=0.05,
     ),
+    "paper": Augmentation(
+        rotate_deg=0.0,
+        scale=0.0,
+        shift=11 / 112,
+        point_noise=0.0,
+        small=0.0,
+        blur=0.0,
+        compress=0.0,
+        light=0.0,
+        noise=0.0,
+        occlude=0.0,
+        whole_px=True,
+    ),
 }
-"""``full`` to learn from nothing; ``light`` for the last epochs, nearer to what the network will mostly be shown."""
+"""``full`` to learn from nothing; ``light`` for the last epochs, nearer to what the network will mostly be shown;
+``paper``: a random crop of 112 px of a face of 134, and a flip."""
 
 
 def augment(image: UInt8, landmarks: Array, spec: InputSpec, how: Augmentation, rng: np.random.Generator) -> UInt8:
     """A disturbed crop (S, S, C); the same for the same generator state."""
     size = spec.size
-    if np.isnan(landmarks).any():
-        matrix = crop_matrix(image, landmarks, spec)
-    else:
-        noise = rng.normal(0, how.point_noise * size, (5, 2))
-        matrix = similarity(landmarks, spec.template_px() + noise)
+    known = not np.isnan(landmarks).any()
+    wobble = rng.normal(0, how.point_noise * size, (5, 2)) if known and how.point_noise else None
+    matrix = crop_matrix(image, landmarks, spec, wobble=wobble)
     angle = np.deg2rad(rng.uniform(-how.rotate_deg, how.rotate_deg))
     zoom = np.exp(rng.uniform(-1, 1) * np.log1p(how.scale))
     flip = -1.0 if rng.random() < 0.5 else 1.0
     centre = (size - 1) / 2
     turn = zoom * np.array([[np.cos(angle) * flip, -np.sin(angle)], [np.sin(angle) * flip, np.cos(angle)]])
-    shift = centre + rng.uniform(-how.shift, how.shift, 2) * size - turn @ [centre, centre]
+    if how.whole_px:
+        most = round(how.shift * size)
+        offset = rng.integers(-most, most + 1, 2).astype(np.float64)
+    else:
+        offset = rng.uniform(-how.shift, how.shift, 2) * size
+    shift = centre + offset - turn @ [centre, centre]
     matrix = turn @ matrix + np.column_stack([np.zeros((2, 2)), shift])
     target = size
     if rng.random() < how.small:
@@ -503,6 +613,9 @@ class Batch:
 Drawing = Literal["mixed", "per-task"]
 """``mixed``: every face once an epoch, all its labels count. ``per-task``: the paper's way, see :func:`plan_epoch`."""
 
+EpochLength = Literal["longest", "shortest"]
+"""Which task's faces make an epoch of ``per-task`` batches."""
+
 
 class _LabelledRows(EpochSampler):
     """Every labelled row once, shuffled."""
@@ -516,16 +629,14 @@ class _LabelledRows(EpochSampler):
         return np.asarray(self._rng().permutation(self._rows))
 
 
-def task_samplers(faces: FaceSet, *, seed: int, balance: bool) -> dict[str, EpochSampler]:
+def task_samplers(
+    faces: FaceSet, *, seed: int, balance: bool, ml_ros_target: float | None = None
+) -> dict[str, EpochSampler]:
     """For each task that has labels, the order of its faces in an epoch: the paper's balanced one, or plain."""
-    labelled = {
-        "expression": np.asarray(~np.isnan(faces.expression)),
-        "au": np.asarray(~np.isnan(faces.au).all(1)),
-        "va": np.asarray(~np.isnan(faces.va).any(1)),
-    }
+    labelled = faces.labelled() | {"expression": np.asarray(~np.isnan(faces.expression))}
     balanced: dict[str, Callable[[], EpochSampler]] = {
         "expression": lambda: ClassUniformSampler(faces.expression, seed=seed),
-        "au": lambda: MlRosSampler(faces.au, seed=seed + 1),
+        "au": lambda: MlRosSampler(faces.au, seed=seed + 1, target=ml_ros_target),
         "va": lambda: VaHistogramSampler(faces.va, seed=seed + 2),
     }
     samplers: dict[str, EpochSampler] = {}
@@ -548,28 +659,43 @@ def plan_epoch(
     drawing: Drawing = "mixed",
     balance: bool = False,
     most: int | None = None,
+    epoch_length: EpochLength = "longest",
+    ml_ros_target: float | None = None,
 ) -> Plan:
     """The rows of every batch of an epoch, which depend on the arguments alone.
 
     ``mixed``: each batch is one group of rows whose labels all count (task None); with ``balance`` the rows are those
     of the three balanced samplers together. ``per-task``: each batch holds one group a task, and only that task's
-    labels of it count; tasks with fewer faces begin anew until the longest is through.
+    labels of it count; an epoch lasts as long as the task with the most faces (those with fewer repeat), or, with
+    ``epoch_length`` "shortest", as the one with the fewest.
 
     The last, smaller batch is left out: batch statistics of a handful of faces disturb more than they teach. An epoch
     has at most ``most`` batches: balanced ones are longer, and with it both kinds cost the same.
+
+    Raises:
+        SourceError: no face is labelled, or a batch is too small for a part a task.
     """
     orders: dict[str, Index] = {}
     if drawing == "per-task" or balance:
-        for task, sampler in task_samplers(faces, seed=seed, balance=balance).items():
+        samplers = task_samplers(faces, seed=seed, balance=balance, ml_ros_target=ml_ros_target)
+        for task, sampler in samplers.items():
             sampler.set_epoch(epoch)
             orders[task] = sampler.order()
+        if not orders:
+            raise SourceError("no face is labelled for any task, so there is nothing to draw")
     if drawing == "mixed":
         rows = np.concatenate(list(orders.values())) if balance else np.arange(len(faces))
         order = np.random.default_rng((seed, epoch)).permutation(rows)
         starts = range(0, len(order) - batch_size + 1, batch_size)[:most]
         return [[(None, order[i : i + batch_size])] for i in starts]
     size = batch_size // len(orders)
-    count = max(len(order) for order in orders.values()) // size
+    if size < 2:
+        raise SourceError(
+            f"a batch of {batch_size} has no two faces for each of {len(orders)} tasks; give --batch-size "
+            f"{2 * len(orders)} or more"
+        )
+    extent = max if epoch_length == "longest" else min
+    count = extent(len(order) for order in orders.values()) // size
     wrapped = {task: np.resize(order, count * size) for task, order in orders.items()}
     return [[(task, order[k * size : (k + 1) * size]) for task, order in wrapped.items()] for k in range(count)[:most]]
 
@@ -586,10 +712,22 @@ def batches(
     drawing: Drawing = "mixed",
     balance: bool = False,
     most: int | None = None,
+    epoch_length: EpochLength = "longest",
+    ml_ros_target: float | None = None,
 ) -> Iterator[Batch]:
     """The batches of :func:`plan_epoch` from ``first`` on; each draw's disturbance follows from (seed, epoch, draw)."""
     how = how or Augmentation()
-    plan = plan_epoch(faces, batch_size=batch_size, seed=seed, epoch=epoch, drawing=drawing, balance=balance, most=most)
+    plan = plan_epoch(
+        faces,
+        batch_size=batch_size,
+        seed=seed,
+        epoch=epoch,
+        drawing=drawing,
+        balance=balance,
+        most=most,
+        epoch_length=epoch_length,
+        ml_ros_target=ml_ros_target,
+    )
     for step in range(first, len(plan)):
         crops, parts = [], []
         for task, rows in plan[step]:

@@ -10,7 +10,6 @@ import numpy as np
 from affectkit.train.balance import VA_GRID, Float, Index, va_cells
 from affectkit.train.data import FaceSet, task_samplers
 from affectkit.train.plots import pyplot
-from affectkit.types import AU_NAMES, EXPRESSION_NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +57,10 @@ def distributions(faces: FaceSet, *, seed: int = 0) -> list[Distribution]:
 
 def _counts(faces: FaceSet, task: str, rows: Index) -> tuple[Float, tuple[str, ...]]:
     if task == "expression":
-        return np.bincount(faces.expression[rows].astype(int), minlength=7).astype(float), EXPRESSION_NAMES
+        names = faces.label_set.expressions
+        return np.bincount(faces.expression[rows].astype(int), minlength=len(names)).astype(float), names
     if task == "au":
-        return (np.nan_to_num(faces.au[rows]) >= 0.5).sum(0).astype(float), AU_NAMES
+        return (np.nan_to_num(faces.au[rows]) >= 0.5).sum(0).astype(float), faces.label_set.action_units
     counts = np.bincount(va_cells(faces.va)[rows], minlength=VA_GRID**2).astype(float)
     low, high = np.nanmin(faces.va, axis=0), np.nanmax(faces.va, axis=0)
     middle = low + (high - low) * (np.arange(VA_GRID)[:, None] + 0.5) / VA_GRID  # (bins, 2)

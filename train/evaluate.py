@@ -15,13 +15,12 @@ from affectkit.errors import SourceError
 from affectkit.predictor import Predictor
 from affectkit.readout import read_out
 from affectkit.spec import EnsembleRule, ModelSpec
-from affectkit.train.data import FaceSet, cut_all
+from affectkit.train.data import FaceSet, cut_all, relabelled
 from affectkit.train.loop import config_from_dict, load_any, run_logits, score
 from affectkit.train.runs import checkpoints_of, spec_of
 from affectkit.train.sequences import distinct_frames, videos
-from affectkit.types import AU_NAMES, Array
+from affectkit.types import Array
 
-LOGITS = ("expression", "au", "va")
 CHUNK = 4096
 """Faces whose crops and features are in memory at once."""
 
@@ -32,10 +31,14 @@ class Answers:
 
     spec: ModelSpec
     logits: dict[str, Array]
-    """``expression`` (M, N, 7), ``au`` (M, N, 8), ``va`` (M, N, 40), labels in the order of the spec."""
+    """``expression`` (M, N, E), ``au`` (M, N, A), ``va`` (M, N, 40) of the tasks that the model has, labels in the
+    order of the spec's lists."""
 
     def decoded(self) -> dict[str, Array]:
-        """``expression`` (N, 7) and ``au`` (N, 8) probabilities and ``va`` (N, 2), read out as the SDK does."""
+        """``expression`` (N, E) and ``au`` (N, A) probabilities and ``va`` (N, 2), read out as the SDK does.
+
+        In the order of ``spec.labels``; of a task that the model does not have the width is 0, or the value NaN.
+        """
         affects = read_out(self.logits, self.spec)
         return {
             "expression": np.stack([a.expression_probabilities for a in affects]),
@@ -57,9 +60,13 @@ class Answers:
         return dataclasses.replace(self, logits={name: part[:, keep] for name, part in self.logits.items()})
 
     def report(self, faces: FaceSet) -> dict[str, Any]:
-        """``metrics.report`` against the labels of ``faces``."""
-        threshold = dict(zip(self.spec.au_labels, self.spec.au_thresholds, strict=True))
-        return score(faces, self.decoded(), np.array([threshold[name] for name in AU_NAMES]))
+        """``metrics.report`` against the labels of ``faces``, as far as the model knows them."""
+        return score(relabelled(faces, self.spec.labels), self.decoded(), self.thresholds())
+
+    def thresholds(self) -> Array:
+        """(A,) by ``spec.labels.action_units``."""
+        by_name = dict(zip(self.spec.au_labels, self.spec.au_thresholds, strict=True))
+        return np.array([by_name[name] for name in self.spec.labels.action_units])
 
 
 def ask(model: str | os.PathLike[str], faces: FaceSet, *, device: str = "auto") -> Answers:
@@ -85,7 +92,7 @@ def ask(model: str | os.PathLike[str], faces: FaceSet, *, device: str = "auto") 
             rows = range(start, min(start + CHUNK, len(faces)))
             _, logits = predictor.predict_aligned(cut_all(faces, rows, spec.input), return_logits=True)
             parts.append(logits)
-    return Answers(spec, {name: np.concatenate([part[name] for part in parts], axis=1) for name in LOGITS})
+    return Answers(spec, {name: np.concatenate([part[name] for part in parts], axis=1) for name in spec.tasks})
 
 
 def _ask_sequences(predictor: Predictor, faces: FaceSet) -> dict[str, Array]:
@@ -95,14 +102,16 @@ def _ask_sequences(predictor: Predictor, faces: FaceSet) -> dict[str, Array]:
         SourceError: a face belongs to no video.
     """
     logits: dict[str, Array] = {}
+    answered = np.zeros(len(faces), bool)
     for every_row in videos(faces):
+        answered[every_row] = True
         rows, position = distinct_frames(faces, every_row)
         _, answer = predictor.predict_sequence(cut_all(faces, rows, predictor.spec.input), return_logits=True)
         for name, values in answer.items():
             if name not in logits:
                 logits[name] = np.full((len(values), len(faces), values.shape[2]), np.nan, np.float32)
             logits[name][:, every_row] = values[:, position]
-    if np.isnan(logits["au"]).any():
+    if not answered.all():
         raise SourceError(
             f"model {predictor.spec.name!r} looks at sequences, and a face of the set names no video and frame"
         )
@@ -116,7 +125,7 @@ def _ask_runs(runs: list[Path], faces: FaceSet, device: str) -> Answers:
         parts.append(run_logits(network.to(device), faces, config_from_dict(state["config"])))
         states.append(state)
     spec = spec_of(states, name=str(runs[0].parent if len(runs) == 1 else runs[0].parent.parent))
-    return Answers(spec, {name: np.stack([part[name] for part in parts]) for name in parts[0]})
+    return Answers(spec, {name: np.stack([part[name] for part in parts]) for name in spec.tasks})
 
 
 def evaluate_model(

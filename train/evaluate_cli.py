@@ -10,14 +10,15 @@ from typing import Any
 import click
 import numpy as np
 
+from affectkit import models
 from affectkit.errors import OutputError, SourceError
 from affectkit.train.calibrate import RULES, Rule, check_writable, fit_temperature, fit_thresholds, write_calibration
 from affectkit.train.challenge import faces_of_crops, read_lengths, write_predictions
-from affectkit.train.data import FaceSet, in_videos, read_manifest_split
+from affectkit.train.data import FaceSet, in_videos, relabelled
 from affectkit.train.distribution import distributions, plot
 from affectkit.train.evaluate import ask, evaluate_model
 from affectkit.train.options import FILE, data_options, part_options, read_part, read_sets
-from affectkit.types import AU_NAMES, EXPRESSION_NAMES
+from affectkit.train.splits import read_manifest_part
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _MODEL_HELP = "Name or folder of a model, a training run, a folder of students' runs, or a checkpoint."
@@ -47,6 +48,8 @@ def calibrate(model: Path, rule: Rule, device: str, **part: Any) -> None:
     """
     check_writable(model)
     faces, where = read_part(**part)
+    spec = models.load(model).spec
+    faces = relabelled(faces, spec.labels)
     has_au, has_expression = not np.isnan(faces.au).all(), not np.isnan(faces.expression).all()
     if not has_au and not has_expression:
         raise SourceError(f"{where}: no face with an AU or expression label is left")
@@ -54,10 +57,10 @@ def calibrate(model: Path, rule: Rule, device: str, **part: Any) -> None:
     if has_au:
         thresholds = fit_thresholds(faces.au, answers.decoded()["au"], rule=rule)
         write_calibration(model, thresholds=thresholds, provenance=f"{rule} of each action unit on {where}")
-        for name, threshold in zip(AU_NAMES, thresholds, strict=True):
+        for name, threshold in zip(spec.labels.action_units, thresholds, strict=True):
             click.echo(f"{name} {threshold:.4f}")
     if has_expression:
-        order = [answers.spec.expression_labels.index(name) for name in EXPRESSION_NAMES]
+        order = [answers.spec.expression_labels.index(name) for name in spec.labels.expressions]
         logits = answers.logits["expression"][:, :, order]
         if answers.spec.ensemble == "logits":
             logits = logits.mean(0, keepdims=True)
@@ -114,7 +117,7 @@ def _faces(crops: Path | None, manifest: Path | None, split: str | None) -> Face
     if crops is not None:
         return faces_of_crops(crops)
     assert manifest is not None
-    faces = in_videos(read_manifest_split(manifest, split))
+    faces = in_videos(read_manifest_part(manifest, split))
     if not len(faces):
         raise SourceError(f"{manifest}: no face of a video is left" + (f" by --split {split}" if split else ""))
     return faces

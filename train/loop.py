@@ -15,7 +15,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,21 +25,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from affectkit.errors import ModelError
+from affectkit.errors import ModelError, SourceError, TrainingError
 from affectkit.spec import InputSpec
 from affectkit.train import metrics
 from affectkit.train.calibrate import fit_temperature, fit_thresholds
-from affectkit.train.data import Augmentation, Batch, Drawing, FaceSet, batches, cut_all, plan_epoch
-from affectkit.train.distill import rows_of, student_loss, teach, together
+from affectkit.train.data import Augmentation, Batch, Drawing, EpochLength, FaceSet, batches, cut_all, plan_epoch
+from affectkit.train.distill import in_terms_of, rows_of, student_loss, teach, together
 from affectkit.train.journal import Journal
 from affectkit.train.losses import Labels, decode_va, supervised
 from affectkit.train.networks import TASKS, MultitaskCNN, MultitaskCNNRNN, NetworkConfig, Outputs
+from affectkit.train.record import RunRecord
 from affectkit.train.sequences import plan_sequences, sequence_batches, sequence_logits
-from affectkit.types import Array
+from affectkit.types import Array, LabelSet
 
 log = logging.getLogger(__name__)
 
 Network = MultitaskCNN | MultitaskCNNRNN
+
+Selection = Literal["metrics", "paper"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,14 @@ class TrainConfig:
     drawing: Drawing = "mixed"
     balance: bool = False
     """Balanced sampling: ML-ROS for AUs, class-uniform expressions, a uniform histogram of valence and arousal."""
+    epoch_length: EpochLength = "longest"
+    """The task whose faces make an epoch of per-task batches."""
+    ml_ros_target: float | None = None
+    """IRLbl that ML-ROS brings rare action units to; None: the mean, as Charte et al. do."""
+    select_by: Selection = "metrics"
+    """What the best checkpoint is chosen by, see :func:`selection_score`."""
+    preset: str = ""
+    """Name of the preset that the options come from, for the record."""
 
     def input_spec(self) -> InputSpec:
         """What the SDK has to give the network."""
@@ -100,12 +111,17 @@ class TrainConfig:
 def input_spec_of(network: NetworkConfig) -> InputSpec:
     """The faces that a network takes."""
     channels: Literal[1, 3] = 1 if network.channels == 1 else 3
-    return InputSpec(network.size, channels, network.template, network.margin)
+    return InputSpec(network.size, channels, network.template, network.margin, network.aligned_size)
 
 
 def config_from_dict(values: dict[str, Any]) -> TrainConfig:
     """Undo ``dataclasses.asdict``, as a checkpoint stores it."""
     network = dict(values["network"])
+    if "labels" in network:  # checkpoints of before label sets have the shipped models' labels
+        given = network["labels"]
+        network["labels"] = LabelSet(
+            tuple(given["expressions"]), tuple(given["action_units"]), given["valence_arousal"]
+        )
     network["widths"], network["blocks"] = tuple(network["widths"]), tuple(network["blocks"])
     return TrainConfig(
         **{
@@ -123,7 +139,7 @@ def logits_of(network: nn.Module, faces: FaceSet, spec: InputSpec, *, batch_size
     """A CNN's logits for a whole set, without augmentation.
 
     Returns:
-        ``expression`` (N, 7), ``au`` (N, 8), ``va`` (N, 40).
+        ``expression`` (N, E), ``au`` (N, A), ``va`` (N, 40), of width 0 where the network does not have the task.
     """
     network.eval()
     device = next(network.parameters()).device
@@ -153,7 +169,7 @@ def taught_clean(teachers: Sequence[Network], faces: FaceSet, config: TrainConfi
             crops = torch.from_numpy(cut_all(faces, rows, spec)).to(device)
             with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
                 answers += [
-                    _float(teacher(shown))
+                    in_terms_of(_float(teacher(shown)), teacher.config.labels, config.network.labels)
                     for teacher, wanted in ready
                     if wanted == spec
                     for shown in (crops, crops.flip(2))  # (N, S, S, C)
@@ -163,12 +179,15 @@ def taught_clean(teachers: Sequence[Network], faces: FaceSet, config: TrainConfi
 
 
 def decode(logits: dict[str, Array], *, temperature: float = 1.0) -> dict[str, Array]:
-    """Probabilities ``expression`` (N, 7) and ``au`` (N, 8), and ``va`` (N, 2), of logits (N, C) of one network."""
+    """Probabilities ``expression`` (N, E) and ``au`` (N, A), and ``va`` (N, 2), of logits (N, C) of one network.
+
+    Valence and arousal are NaN where the network does not answer them.
+    """
     expression, au, va = (torch.from_numpy(logits[task]).float() for task in TASKS)
     return {
         "expression": torch.softmax(expression / temperature, 1).numpy(),
         "au": torch.sigmoid(au).numpy(),
-        "va": decode_va(va).numpy(),
+        "va": decode_va(va).numpy() if va.shape[1] else np.full((len(va), 2), np.nan, np.float32),
     }
 
 
@@ -182,11 +201,19 @@ def score(faces: FaceSet, answers: dict[str, Array], au_thresholds: Array) -> di
         au_probability=answers["au"],
         va_predicted=answers["va"],
         au_thresholds=au_thresholds,
+        labels=faces.label_set,
     )
 
 
-def selection_score(report: dict[str, Any]) -> float:
-    """What the best checkpoint is chosen by: the sum of the tasks' metrics, those without labels left out."""
+def selection_score(report: dict[str, Any], by: Selection = "metrics") -> float:
+    """What the best checkpoint is chosen by: the sum over the tasks, those without labels left out.
+
+    Args:
+        by: "metrics": accuracy, mean AU Pearson and mean CCC, which need no threshold. "paper": the paper's scores,
+            (F1 + accuracy) / 2 of the AUs, .67 macro F1 + .33 accuracy of the expressions, and mean CCC.
+    """
+    if by == "paper":
+        return float(sum(report["scores"].values()))
     total = 0.0
     if report["expression"] is not None:
         total += report["expression"]["accuracy"]
@@ -299,12 +326,14 @@ def train(
     taught: Outputs | None = None,
     resume: bool = False,
     on_step: Callable[[int, int, dict[str, float]], None] | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train, keep the checkpoint that is best on ``dev_set`` as ``run/best.pt``, and return its report.
 
     ``run/last.pt`` holds everything to go on from with ``resume``, to the same numbers as an unbroken run; it is
     written every ``checkpoint_minutes``, after each epoch and on Ctrl-C. ``run/metrics.jsonl`` gets a line an epoch,
-    ``run/tensorboard`` the same and the losses in between, and ``run/curves.png`` is drawn at the end.
+    ``run/tensorboard`` the same and the losses in between, and ``run/curves.png`` is drawn at the end. ``run.json``,
+    ``progress.json`` and ``dev.npz`` (:mod:`affectkit.train.record`) are for ``affectkit train status`` and ``report``.
 
     Args:
         teachers: networks whose averaged answers the run learns from beside the labels; none: stage 1.
@@ -313,7 +342,14 @@ def train(
         taught: with ``config.shown`` "clean", what :func:`taught_clean` gave for these teachers and this set, where
             several runs share it; None: it is asked for here.
         on_step: called with (step, steps in all, losses of this step).
+        about: what ``run.json`` says beside the configuration: the command, the data.
+
+    Raises:
+        TrainingError: a loss is not a finite number; the checkpoints are those of before.
+        ModelError: ``resume`` with other settings or faces.
     """
+    if {train_set.label_set, dev_set.label_set} != {config.network.labels}:
+        raise ValueError("the faces must have the labels of the network, in its order (relabelled brings them there)")
     if (cnn is None) != (config.sequence_length == 0):
         raise ValueError("a CNN-RNN needs both a CNN and a sequence length, a CNN neither")
     if config.shown == "clean" and (config.sequence_length or not teachers):
@@ -354,6 +390,7 @@ def train(
         at = _Progress(**state["progress"])
 
     def save_last() -> None:
+        _check_weights(network, run, at.step)
         state = {
             "config": dataclasses.asdict(config),
             "data": data,
@@ -367,6 +404,10 @@ def train(
         save_atomically(state, run / "last.pt")
 
     journal = Journal(run, at.step if at.evaluated else at.step - 1)
+    record = RunRecord(run, steps=total_steps, epochs=config.epochs)
+    record.best(at.best, at.best_epoch)
+    record.describe(config, train_set, dev_set, about or {})
+    record.update("running", at.step, force=True)
     saved_at = time.monotonic()
     whole = True  # a step is through, and not half done: only then may its state be saved
     try:
@@ -400,6 +441,7 @@ def train(
                         if losses is None:
                             break
                         journal.step(at.step, losses, optimizer.param_groups[0]["lr"])
+                        record.update("running", at.step)
                         if on_step is not None:
                             on_step(at.step, total_steps, losses)
                         if interrupted():
@@ -407,12 +449,15 @@ def train(
                         if time.monotonic() - saved_at > config.checkpoint_minutes * 60:
                             save_last()
                             saved_at = time.monotonic()
-                line, chosen = _evaluate(config, average, dev_set, at, steps_per_epoch)
+                line, chosen, answers = _evaluate(config, average, dev_set, at, steps_per_epoch)
                 if line["score"] > at.best:
-                    at.best = line["score"]
+                    at.best, at.best_epoch = line["score"], line["epoch"]
                     save_atomically(chosen, run / "best.pt")
+                    record.save_answers(dev_set, answers, chosen["au_thresholds"])
                 at.evaluated = True
                 journal.epoch(line)
+                record.best(at.best, at.best_epoch)
+                record.update("running", at.step, force=True)
                 log.info("epoch %d: score %.4f (best %.4f)", line["epoch"], line["score"], at.best)
                 save_last()
                 if interrupted():
@@ -420,9 +465,14 @@ def train(
     except KeyboardInterrupt:
         if whole:
             save_last()
+        record.update("interrupted", at.step, force=True)
+        raise
+    except BaseException as error:
+        record.update("failed", at.step, message=str(error), force=True)
         raise
     finally:
         journal.close()
+    record.update("finished", at.step, force=True)
     result: dict[str, Any] = load_checkpoint(run / "best.pt")["dev"]
     return result
 
@@ -433,6 +483,7 @@ class _Progress:
 
     step: int = 0
     best: float = -math.inf
+    best_epoch: int = 0
     evaluated: bool = True
     """Whether the epoch that ended last has been measured on the dev part."""
     sums: dict[str, float] = field(default_factory=dict)
@@ -481,6 +532,31 @@ def _fingerprint(faces: FaceSet) -> str:
     return digest.hexdigest()
 
 
+RELATED = 0.3
+"""Least correlation of the convolutions' weights of networks that come from one another."""
+
+
+@torch.no_grad()
+def check_related(networks: Sequence[MultitaskCNN], names: Sequence[str]) -> None:
+    """Refuse to average networks that were not trained from one another: the middle of two valleys is a hill.
+
+    Weights that grew from different random ones hardly correlate, those that were trained on do.
+
+    Raises:
+        ModelError: see above; the message names the network.
+    """
+    weights = [
+        torch.cat([m.weight.flatten() for m in network.modules() if isinstance(m, nn.Conv2d)]) for network in networks
+    ]
+    for name, other in zip(names[1:], weights[1:], strict=True):
+        correlation = float(torch.corrcoef(torch.stack([weights[0], other]))[0, 1])
+        if correlation < RELATED:
+            raise ModelError(
+                f"{name}: was not trained from the same weights as {names[0]} (their weights correlate by "
+                f"{correlation:.2f}), so the average of the two would be worth nothing; export them as an ensemble"
+            )
+
+
 @torch.no_grad()
 def write_average(
     networks: Sequence[MultitaskCNN], weights: Sequence[float], dev_set: FaceSet, run: Path
@@ -498,17 +574,18 @@ def write_average(
         }
     )
     config = TrainConfig(network=mixed.config)
-    _, chosen = _evaluate(config, mixed, dev_set, _Progress(step=1), 1)
+    _, chosen, answers = _evaluate(config, mixed, dev_set, _Progress(step=1), 1)
     run.mkdir(parents=True, exist_ok=True)
     save_atomically(chosen, run / "best.pt")
+    RunRecord(run, steps=0, epochs=0).save_answers(dev_set, answers, chosen["au_thresholds"])
     report: dict[str, Any] = chosen["dev"]
     return report
 
 
 def _evaluate(
     config: TrainConfig, network: nn.Module, dev_set: FaceSet, at: _Progress, steps_per_epoch: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Measure an epoch on the dev part: its line for the journal, and its checkpoint should it be the best."""
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Array]]:
+    """Measure an epoch on the dev part: its line for the journal, its checkpoint should it be the best, its answers."""
     epoch = at.step // steps_per_epoch
     logits = run_logits(network, dev_set, config)
     temperature = fit_temperature(dev_set.expression, logits["expression"][None])
@@ -520,7 +597,9 @@ def _evaluate(
         "step": at.step,
         "loss": {name: total / steps_per_epoch for name, total in at.sums.items()},
         "dev": report,
-        "score": selection_score(report),
+        "score": selection_score(
+            report if config.select_by == "metrics" else _at_half(dev_set, answers), config.select_by
+        ),
     }
     chosen = {
         "config": dataclasses.asdict(config),
@@ -531,7 +610,21 @@ def _evaluate(
         "au_thresholds_from": "best F1 of each action unit on the dev part of the training data",
         "expression_temperature": temperature,
     }
-    return line, chosen
+    return line, chosen, answers
+
+
+def _at_half(faces: FaceSet, answers: dict[str, Array]) -> dict[str, Any]:
+    """The report at the threshold .5, by which the published code compares epochs."""
+    return score(faces, answers, np.full(faces.au.shape[1], 0.5))
+
+
+def _check_weights(network: nn.Module, run: Path, step: int) -> None:
+    """Refuse to save weights that are not finite over those that are."""
+    if not all(bool(torch.isfinite(p).all()) for p in network.parameters()):
+        raise TrainingError(
+            f"{run}: after step {step} a weight is not a finite number; last.pt and best.pt are those of before. "
+            "Give a lower --learning-rate, or leave out --bf16"
+        )
 
 
 def _compiled(network: nn.Module, config: TrainConfig) -> nn.Module:
@@ -550,7 +643,13 @@ def _steps_per_epoch(config: TrainConfig, faces: FaceSet) -> int:
     """Batches of an epoch, the same in every one."""
     if config.sequence_length:
         plan: Sequence[object] = plan_sequences(
-            faces, length=config.sequence_length, batch_size=config.batch_size, seed=config.seed, epoch=0
+            faces,
+            length=config.sequence_length,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            epoch=0,
+            drawing=config.drawing,
+            epoch_length=config.epoch_length,
         )
     else:
         plan = plan_epoch(
@@ -561,9 +660,14 @@ def _steps_per_epoch(config: TrainConfig, faces: FaceSet) -> int:
             drawing=config.drawing,
             balance=config.balance,
             most=config.epoch_steps or None,
+            epoch_length=config.epoch_length,
+            ml_ros_target=config.ml_ros_target,
         )
     if not plan:
-        raise ValueError(f"{len(faces)} faces do not fill one batch of {config.batch_size}")
+        part = " of one task" if config.drawing == "per-task" else ""
+        raise SourceError(
+            f"{len(faces)} faces do not fill one batch{part} (--batch-size {config.batch_size}); give a smaller one"
+        )
     return len(plan)
 
 
@@ -580,6 +684,8 @@ def _batches(config: TrainConfig, faces: FaceSet, epoch: int, first: int) -> Ite
             epoch=epoch,
             first=first,
             how=config.augmentation,
+            drawing=config.drawing,
+            epoch_length=config.epoch_length,
         )
     return batches(
         faces,
@@ -592,6 +698,8 @@ def _batches(config: TrainConfig, faces: FaceSet, epoch: int, first: int) -> Ite
         drawing=config.drawing,
         balance=config.balance,
         most=config.epoch_steps or None,
+        epoch_length=config.epoch_length,
+        ml_ros_target=config.ml_ros_target,
     )
 
 
@@ -622,18 +730,30 @@ def _epoch(
         faces = batch.faces.to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
             outputs = stepped(faces)
-            taught = teach(teachers, faces) if teachers and answers is None else None
+            taught = teach(teachers, faces, config.network.labels) if teachers and answers is None else None
         if answers is not None and batch.rows is not None:
             taught = rows_of(answers, batch.rows, device)
         labels = Labels(*(getattr(batch.labels, name).to(device) for name in ("expression", "au", "va")))
         losses = _losses(config, _float(outputs), None if taught is None else _float(taught), labels)
+        values = {name: float(value.detach()) for name, value in losses.items()}
+        _check_losses(values, step + 1)
         optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         step += 1
         if average is not network:
             follow(average, network, config.ema, step)
-        yield {name: float(value.detach()) for name, value in losses.items()}
+        yield values
+
+
+def _check_losses(values: Mapping[str, float], step: int) -> None:
+    """Stop before a loss that is not finite reaches the weights."""
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"step {step}: the loss of {name} is {value}, so the run stops; its checkpoints are those of before. "
+                "Give a lower --learning-rate, or leave out --bf16"
+            )
 
 
 def _float(outputs: Outputs) -> Outputs:
@@ -658,4 +778,4 @@ def _losses(config: TrainConfig, outputs: Outputs, taught: Outputs | None, label
             **weights,
         )
     parts = supervised(outputs, labels, focal_gamma=config.focal_gamma)
-    return {"expression": parts.expression, "au": parts.au, "va": parts.va, "total": parts.total(**weights)}
+    return {task: getattr(parts, task) for task in config.network.tasks} | {"total": parts.total(**weights)}

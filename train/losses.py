@@ -15,8 +15,8 @@ from affectkit.train.networks import Outputs
 class Labels:
     """Labels of N faces; NaN marks a missing one."""
 
-    expression: Tensor  # (N, 7) probabilities (one-hot, or the share of votes); a row of NaN: unlabelled
-    au: Tensor  # (N, 8) in [0, 1], each may be NaN by itself
+    expression: Tensor  # (N, E) probabilities (one-hot, or the share of votes); a row of NaN: unlabelled
+    au: Tensor  # (N, A) in [0, 1], each may be NaN by itself
     va: Tensor  # (N, 2) valence, arousal in [-1, 1]; a row with NaN: unlabelled
 
 
@@ -34,15 +34,15 @@ class Losses:
 
 
 def expression_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy of (N, 7) logits against probabilities, mean over the labelled rows."""
+    """Cross-entropy of (N, E) logits against probabilities, mean over the labelled rows."""
     labelled = ~torch.isnan(target).any(1)
-    if not labelled.any():
+    if not labelled.any() or not logits.shape[1]:
         return logits.sum() * 0
     return -(target[labelled] * F.log_softmax(logits[labelled], 1)).sum(1).mean()
 
 
 def au_loss(logits: Tensor, target: Tensor, *, focal_gamma: float = 0.0) -> Tensor:
-    """Binary cross-entropy of (N, 8) logits, mean over the labelled entries.
+    """Binary cross-entropy of (N, A) logits, mean over the labelled entries.
 
     ``focal_gamma`` > 0 weighs each entry by ``|target - p| ** gamma``: the focal loss of Lin et al., ICCV 2017, which
     for a hard label is their ``(1 - p_t) ** gamma``.
@@ -80,7 +80,7 @@ def ccc(x: Tensor, y: Tensor) -> Tensor:
 def va_loss(logits: Tensor, target: Tensor) -> Tensor:
     """For each of valence and arousal ``1 - CCC`` of the decoded value plus cross-entropy of its bins, summed."""
     labelled = ~torch.isnan(target).any(1)
-    if int(labelled.sum()) < 2:  # a CCC needs two points
+    if int(labelled.sum()) < 2 or not logits.shape[1]:  # a CCC needs two points
         return logits.sum() * 0
     logits, target = logits[labelled], target[labelled]
     bins = logits.shape[1] // 2

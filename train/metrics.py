@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from affectkit.types import AU_NAMES, EXPRESSION_NAMES, Array
+from affectkit.types import Array, LabelSet, published_au_name
 
 Float = npt.NDArray[np.float64]
 
@@ -84,12 +84,12 @@ def expected_calibration_error(probability: Array, truth: Array, bins: int = 15)
 class AuScore:
     """F1 and accuracy of the action units and the paper's score of both, over any number of batches."""
 
-    def __init__(self) -> None:
-        self._counts = np.zeros((len(AU_NAMES), 2, 2), np.int64)  # [unit, truth, predicted]
+    def __init__(self, units: int) -> None:
+        self._counts = np.zeros((units, 2, 2), np.int64)  # [unit, truth, predicted]
 
     def update(self, truth: Array, active: Array) -> None:
-        """Count (N, 8) labels, NaN where unlabelled and active at >= 0.5, against (N, 8) booleans."""
-        for k in range(len(AU_NAMES)):
+        """Count (N, A) labels, NaN where unlabelled and active at >= 0.5, against (N, A) booleans."""
+        for k in range(len(self._counts)):
             labelled = ~np.isnan(truth[:, k])
             self._counts[k] += confusion_matrix(truth[labelled, k] >= 0.5, active[labelled, k], 2)
 
@@ -106,17 +106,17 @@ class AuScore:
 class ExpressionScore:
     """Macro F1 and accuracy of the expressions and the paper's score of both, over any number of batches."""
 
-    def __init__(self) -> None:
-        self._counts = np.zeros((len(EXPRESSION_NAMES), len(EXPRESSION_NAMES)), np.int64)
+    def __init__(self, classes: int) -> None:
+        self._counts = np.zeros((classes, classes), np.int64)
 
     def update(self, truth: Array, predicted: Array) -> None:
         """Count (N,) class indices, NaN where unlabelled, against (N,) class indices."""
         labelled = ~np.isnan(truth)
-        self._counts += confusion_matrix(truth[labelled], predicted[labelled], len(EXPRESSION_NAMES))
+        self._counts += confusion_matrix(truth[labelled], predicted[labelled], len(self._counts))
 
     @property
     def confusion(self) -> npt.NDArray[np.int64]:
-        """(7, 7) counts, rows the truth, columns the prediction."""
+        """(E, E) counts, rows the truth, columns the prediction."""
         return self._counts
 
     def compute(self) -> dict[str, float]:
@@ -159,40 +159,45 @@ def report(
     au_probability: Array,
     va_predicted: Array,
     au_thresholds: Array,
+    labels: LabelSet,
 ) -> dict[str, object]:
     """The JSON object of ``affectkit train evaluate``.
 
-    A part without any label is null. An AU label counts as active at >= 0.5. ``scores`` are the paper's: AU (F1 +
-    accuracy) / 2, expression .67 macro F1 + .33 accuracy, VA the mean CCC.
+    A part without any label, or that the model does not answer, is null. An AU label counts as active at >= 0.5.
+    ``scores`` are the paper's: AU (F1 + accuracy) / 2, expression .67 macro F1 + .33 accuracy, VA the mean CCC.
 
     Args:
         expression: (N,) class index, NaN where unlabelled.
-        au: (N, 8) in [0, 1], NaN where unlabelled.
+        au: (N, A) in [0, 1], NaN where unlabelled.
         va: (N, 2), NaN where unlabelled.
-        expression_probability: (N, 7).
-        au_probability: (N, 8).
+        expression_probability: (N, E).
+        au_probability: (N, A).
         va_predicted: (N, 2).
-        au_thresholds: (8,).
+        au_thresholds: (A,).
+        labels: names of the E expressions and A action units.
     """
-    labelled = ~np.isnan(expression)
+    labelled = ~np.isnan(expression) if labels.expressions else np.zeros(len(expression), bool)
+    if not labels.valence_arousal:
+        va = np.full_like(va, np.nan)
     expression_part: dict[str, object] | None = None
     ece: float | None = None
     scores: dict[str, float] = {}
     if labelled.any():
-        counted = ExpressionScore()
+        counted = ExpressionScore(len(labels.expressions))
         counted.update(expression, expression_probability.argmax(1))
         result = counted.compute()
         expression_part = {
             "count": int(labelled.sum()),
             "accuracy": result["accuracy"],
             "macro_f1": result["macro_f1"],
-            "f1": dict(zip(EXPRESSION_NAMES, map(float, f1_by_class(counted.confusion)), strict=True)),
+            "f1": dict(zip(labels.expressions, map(float, f1_by_class(counted.confusion)), strict=True)),
+            "labels": list(labels.expressions),
             "confusion": counted.confusion.tolist(),
         }
         ece = expected_calibration_error(expression_probability[labelled], expression[labelled].astype(int))
         scores["expression"] = result["score"]
     if not np.isnan(au).all():
-        decided = AuScore()
+        decided = AuScore(len(labels.action_units))
         decided.update(au, au_probability >= au_thresholds)
         scores["au"] = decided.compute()["score"]
     if not np.isnan(va).any(1).all():
@@ -202,21 +207,21 @@ def report(
     return {
         "count": len(expression),
         "expression": expression_part,
-        "au": _au_report(au, au_probability, au_thresholds),
+        "au": _au_report(au, au_probability, au_thresholds, labels.action_units),
         "va": _va_report(va, va_predicted),
         "ece": ece,
         "scores": scores,
     }
 
 
-def _au_report(au: Array, probability: Array, thresholds: Array) -> dict[str, object] | None:
+def _au_report(au: Array, probability: Array, thresholds: Array, units: tuple[str, ...]) -> dict[str, object] | None:
     if np.isnan(au).all():
         return None
     columns: dict[str, dict[str, float | None]] = {"pearson": {}, "f1": {}, "best_f1": {}}
-    for k, name in enumerate(AU_NAMES):
+    for k, name in enumerate(units):
         labelled = ~np.isnan(au[:, k])
         label, p = au[labelled, k], probability[labelled, k]
-        published = f"AU{int(name[2:])}"  # the label files write AU1, not AU01
+        published = published_au_name(name)
         there = bool(labelled.any())
         columns["pearson"][published] = pearson(label, p) if there else None
         columns["f1"][published] = binary_f1(label >= 0.5, p >= thresholds[k]) if there else None

@@ -5,8 +5,8 @@ Deng, Chen, Shi, "Multitask Emotion Recognition with Incomplete Labels", FG 2020
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Self
 
 import torch
@@ -14,12 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from affectkit.spec import VA_BINS
-from affectkit.types import AU_NAMES, EXPRESSION_NAMES
+from affectkit.types import LabelSet
 
 TASKS = ("expression", "au", "va")
 """Order of the heads, of the features in ``Outputs.features`` and of the exported outputs."""
 
-TASK_WIDTHS = {"expression": len(EXPRESSION_NAMES), "au": len(AU_NAMES), "va": 2 * VA_BINS}
 FEATURE_WIDTH = 128
 
 Backbone = Literal["lite", "resnet50", "resnet29"]
@@ -34,12 +33,32 @@ class NetworkConfig:
     channels: int = 1
     template: str = "tight"
     margin: float = 1.0
+    aligned_size: int | None = None
+    """Faces that are aligned already are resized to this side, px, of which the middle is taken; None: to ``size``."""
+    labels: LabelSet = field(default_factory=LabelSet)
+    """What is answered; a task without labels has no head."""
     widths: tuple[int, ...] = (32, 64, 128, 152)
     """Channels of lite's stages; each but the first halves the picture, the stem halves it once before them."""
     blocks: tuple[int, ...] = (2, 2, 2, 1)
     """Residual blocks of each of lite's stages."""
     dropout: float = 0.1
     """Before the last layer of each head; the paper's networks have none."""
+
+    @property
+    def task_widths(self) -> dict[str, int]:
+        """Number of logits of each task, 0 for one that the network does not have."""
+        return widths_of(self.labels)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that the network has, in the order of ``TASKS``."""
+        return tuple(task for task, width in self.task_widths.items() if width)
+
+
+def widths_of(labels: LabelSet) -> dict[str, int]:
+    """Number of logits of each task of ``TASKS``; 0 where the label set has nothing of it."""
+    va = 2 * VA_BINS if labels.valence_arousal else 0
+    return {"expression": len(labels.expressions), "au": len(labels.action_units), "va": va}
 
 
 def resnet50_config(size: int = 112, *, channels: int = 3) -> NetworkConfig:
@@ -62,12 +81,12 @@ CONFIGS: dict[Backbone, NetworkConfig] = {
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Logits and features of N faces."""
+    """Logits and features of N faces, for E expressions and A action units; a task that is absent has width 0."""
 
-    expression: Tensor  # (N, 7)
-    au: Tensor  # (N, 8)
+    expression: Tensor  # (N, E)
+    au: Tensor  # (N, A)
     va: Tensor  # (N, 40): 20 bins of valence, 20 of arousal
-    features: Tensor  # (N, 3, 128), tasks in the order of TASKS
+    features: Tensor  # (N, K, 128), the K tasks that the network has in the order of TASKS
 
 
 def standardised(x: Tensor) -> Tensor:
@@ -267,38 +286,46 @@ class MultitaskCNN(nn.Module):
         else:
             self.backbone = ResNet50Backbone() if config.backbone == "resnet50" else ResNet29Backbone()
         self.heads = nn.ModuleDict(
-            {task: TaskHead(self.backbone.width, TASK_WIDTHS[task], config.dropout) for task in TASKS}
+            {task: TaskHead(self.backbone.width, config.task_widths[task], config.dropout) for task in config.tasks}
         )
 
     def forward(self, faces: Tensor) -> Outputs:
         # Widened before it is turned: TensorRT takes bytes as an input, but does nothing to them except widening.
         x = faces.to(torch.float32).permute(0, 3, 1, 2)  # (N, C, S, S)
         x = self.backbone.normalise(x).contiguous(memory_format=torch.channels_last)
-        pooled = self.backbone(x)
-        answers = [self.heads[task](pooled) for task in TASKS]
-        features = torch.stack([feature for feature, _ in answers], dim=1)
-        expression, au, va = (logits for _, logits in answers)
-        return Outputs(expression, au, va, features)
+        pooled = self.backbone(x)  # (N, D)
+        features, logits = [], {}
+        for task in self.config.tasks:
+            feature, logits[task] = self.heads[task](pooled)  # (N, 128), (N, C)
+            features.append(feature)
+        return _outputs(logits, torch.stack(features, dim=1))
+
+
+def _outputs(logits: Mapping[str, Tensor], features: Tensor) -> Outputs:
+    """Outputs in which a task without logits has width 0."""
+    nothing = features[..., 0, :0]  # (N, 0), or (B, T, 0)
+    expression, au, va = (logits.get(task, nothing) for task in TASKS)
+    return Outputs(expression, au, va, features)
 
 
 class TemporalHeads(nn.Module):
     """The CNN-RNN part: per task a bidirectional GRU over its features, ReLU, Linear. Runs over whole sequences."""
 
-    def __init__(self, hidden: int = FEATURE_WIDTH // 2) -> None:
+    def __init__(self, labels: LabelSet | None = None, hidden: int = FEATURE_WIDTH // 2) -> None:
         super().__init__()
+        widths = {task: width for task, width in widths_of(labels or LabelSet()).items() if width}
         self.rnn = nn.ModuleDict(
-            {task: nn.GRU(FEATURE_WIDTH, hidden, batch_first=True, bidirectional=True) for task in TASKS}
+            {task: nn.GRU(FEATURE_WIDTH, hidden, batch_first=True, bidirectional=True) for task in widths}
         )
-        self.classifier = nn.ModuleDict({task: nn.Linear(2 * hidden, TASK_WIDTHS[task]) for task in TASKS})
+        self.classifier = nn.ModuleDict({task: nn.Linear(2 * hidden, width) for task, width in widths.items()})
 
     def forward(self, features: Tensor) -> Outputs:
-        """(B, T, 3, 128) features of T consecutive frames -> logits (B, T, C) of each task; features pass through."""
-        logits = []
-        for k, task in enumerate(TASKS):
-            states, _ = self.rnn[task](features[:, :, k])  # (B, T, 2 * hidden)
-            logits.append(self.classifier[task](torch.relu(states)))
-        expression, au, va = logits
-        return Outputs(expression, au, va, features)
+        """(B, T, K, 128) features of T consecutive frames -> logits (B, T, C) of each task; features pass through."""
+        logits = {}
+        for k, (task, rnn) in enumerate(self.rnn.items()):
+            states, _ = rnn(features[:, :, k])  # (B, T, 2 * hidden)
+            logits[task] = self.classifier[task](torch.relu(states))
+        return _outputs(logits, features)
 
 
 class MultitaskCNNRNN(nn.Module):
@@ -311,7 +338,7 @@ class MultitaskCNNRNN(nn.Module):
     def __init__(self, cnn: MultitaskCNN) -> None:
         super().__init__()
         self.cnn = cnn.eval().requires_grad_(False)
-        self.heads = TemporalHeads()
+        self.heads = TemporalHeads(cnn.config.labels)
 
     @property
     def config(self) -> NetworkConfig:
@@ -327,7 +354,7 @@ class MultitaskCNNRNN(nn.Module):
     def forward(self, faces: Tensor) -> Outputs:
         """(B, T, S, S, C) faces -> logits of all B * T frames, one sequence after another."""
         with torch.no_grad():
-            features = self.cnn(faces.flatten(0, 1)).features.float()  # (B * T, 3, 128)
+            features = self.cnn(faces.flatten(0, 1)).features.float()  # (B * T, K, 128)
         with torch.autocast(faces.device.type, enabled=False):  # the GRUs are small, and bfloat16 has too few digits
             answer = self.heads(features.unflatten(0, faces.shape[:2]))
         return Outputs(answer.expression.flatten(0, 1), answer.au.flatten(0, 1), answer.va.flatten(0, 1), features)

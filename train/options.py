@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast, get_args
 
 import click
 
 from affectkit.errors import SourceError
+from affectkit.spec import TEMPLATES
 from affectkit.train.data import (
     AUGMENTATIONS,
+    EpochLength,
     FaceSet,
     Split,
+    answerable,
     fixed_share,
     join,
     only_tasks,
-    read_manifest_split,
-    read_manifest_splits,
+    read_manifest_faces,
     read_set,
-    select_split,
+    relabelled,
+    splits_of,
     without_derived_va,
 )
-from affectkit.train.loop import TrainConfig
-from affectkit.train.networks import CONFIGS, TASKS
+from affectkit.train.loop import Selection, TrainConfig
+from affectkit.train.networks import CONFIGS, TASKS, NetworkConfig
+from affectkit.train.presets import PRESETS, apply_preset
+from affectkit.train.splits import read_manifest_part, with_dev
+from affectkit.types import Array
 
 Command = Callable[..., None]
 Option = Callable[[Command], Command]
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 EXISTING = click.Path(path_type=Path, exists=True)
+
+_AU_AT = click.option(
+    "--au-at",
+    type=click.FloatRange(0, 5, min_open=True),
+    help="Action units are intensities from 0 to 5, present from this one on (2: as the paper takes DISFA's).",
+)
 
 _DATA: tuple[Option, ...] = (
     click.option("--labels", type=FILE, multiple=True, help="CSV of a set; repeat for several sets."),
@@ -54,6 +66,13 @@ _DATA: tuple[Option, ...] = (
         show_default=True,
         help="Train on this share of the faces, always the same ones.",
     ),
+    click.option(
+        "--dev",
+        metavar="NAME|SHARE|VIDEO,...",
+        help="What chooses the checkpoint: a split (valid), a share of the videos or persons (0.1), or names of some.  "
+        "[default: split dev, else a tenth]",
+    ),
+    _AU_AT,
 )
 
 _PART: tuple[Option, ...] = (
@@ -64,9 +83,18 @@ _PART: tuple[Option, ...] = (
     click.option("--prefix", default="", help="Only images whose name begins with it (FER2013Valid/)."),
     click.option("--persons-mod", type=click.IntRange(min=1), help="Only persons with crc32(person) % N == 0."),
     click.option("--split", help="Only this part, as training divides the set: train, dev or valid."),
+    click.option("--dev", help="With --split: how training was told to divide the set (its --dev)."),
+    _AU_AT,
 )
 
 _OPTIMISATION: tuple[Option, ...] = (
+    click.option(
+        "--preset",
+        type=click.Choice(list(PRESETS)),
+        is_eager=True,
+        callback=apply_preset,
+        help="Other defaults for these options; paper: as the paper says, see train/README.md.",
+    ),
     click.option("--optimizer", type=click.Choice(["adam", "adamw"]), default="adam", show_default=True),
     click.option("--learning-rate", type=float, default=1e-4, show_default=True),
     click.option("--beta1", type=float, default=0.5, show_default=True),
@@ -92,6 +120,27 @@ _OPTIMISATION: tuple[Option, ...] = (
         show_default=True,
         help="How much the pictures are disturbed.",
     ),
+    click.option(
+        "--drawing",
+        type=click.Choice(["mixed", "per-task"]),
+        default="mixed",
+        show_default=True,
+        help="mixed: every face once an epoch, all its labels count; per-task: one part of each batch a task.",
+    ),
+    click.option(
+        "--epoch-length",
+        type=click.Choice(get_args(EpochLength)),
+        default="longest",
+        show_default=True,
+        help="With per-task: an epoch ends with the task with the most faces, or with the fewest.",
+    ),
+    click.option(
+        "--select-by",
+        type=click.Choice(get_args(Selection)),
+        default="metrics",
+        show_default=True,
+        help="What chooses the checkpoint: accuracy, AU Pearson and CCC; or the paper's scores at the threshold 0.5.",
+    ),
     click.option("--seed", type=int, default=0, show_default=True),
     click.option("--bf16", is_flag=True, help="Convolutions in bfloat16: faster on GPUs and on CPUs with AMX."),
     click.option("--device", default="cpu", show_default=True, help="A torch device."),
@@ -116,15 +165,20 @@ _CNN: tuple[Option, ...] = (
         type=click.Choice(["1", "3"]),
         help="1: luma, 3: RGB (grey pictures are repeated).  [default: resnet50 3, others 1]",
     ),
-    click.option("--batch-size", type=click.IntRange(min=2), default=60, show_default=True),
     click.option(
-        "--drawing",
-        type=click.Choice(["mixed", "per-task"]),
-        default="mixed",
+        "--template",
+        type=click.Choice(list(TEMPLATES)),
+        default="tight",
         show_default=True,
-        help="mixed: every face once an epoch, all its labels count; per-task: one part of each batch a task.",
+        help="How faces are cut by their five points; pictures without points are taken as cut so already.",
     ),
+    click.option("--batch-size", type=click.IntRange(min=2), default=60, show_default=True),
     click.option("--balance", is_flag=True, help="ML-ROS, class-uniform expressions, uniform valence-arousal bins."),
+    click.option(
+        "--ml-ros-target",
+        type=click.FloatRange(min=1),
+        help="Imbalance ratio that --balance brings rare AUs to (the published code: 2).  [default: the mean]",
+    ),
     click.option(
         "--epoch-steps", type=click.IntRange(min=0), default=0, show_default=True, help="Most steps an epoch; 0: all."
     ),
@@ -159,48 +213,100 @@ teaching_options = _with(_TEACHING)
 
 
 def config_of(options: dict[str, Any]) -> TrainConfig:
-    """The run that the options of :data:`cnn_options` describe."""
+    """The run that the options of :data:`cnn_options` describe; its labels are those of the usual set."""
     values = {**options, "augmentation": AUGMENTATIONS[options["augmentation"]]}
-    backbone, size, channels = (values.pop(name) for name in ("backbone", "size", "channels"))
-    network = CONFIGS[backbone]
-    network = dataclasses.replace(network, size=size or network.size, channels=int(channels or network.channels))
+    network = network_of(values)
     return TrainConfig(network=network, betas=(values.pop("beta1"), values.pop("beta2")), **values)
+
+
+def network_of(values: dict[str, Any]) -> NetworkConfig:
+    """The network that options describe, which are taken out of ``values``."""
+    backbone, size, channels, template = (values.pop(name) for name in ("backbone", "size", "channels", "template"))
+    network = CONFIGS[backbone]
+    network = dataclasses.replace(
+        network, size=size or network.size, channels=int(channels or network.channels), template=template
+    )
+    if template != "published":
+        return network
+    # As published: the aligned face is resized to 1.2 times the side, of which the middle is taken.
+    aligned = int(network.size * 1.2)
+    return dataclasses.replace(network, aligned_size=aligned, margin=network.size / aligned)
+
+
+def about_data(options: dict[str, Any]) -> dict[str, Any]:
+    """The data options as ``run.json`` keeps them: absolute paths, so that the run's report finds them again."""
+    paths = {name: [str(path.absolute()) for path in options[name]] for name in ("labels", "images", "landmarks")}
+    paths["manifests"] = [str(path.absolute()) for path in options["manifests"]]
+    return {**paths, **{name: options[name] for name in ("tasks", "share", "dev", "au_at")}}
 
 
 def read_sets(options: dict[str, Any]) -> tuple[FaceSet, FaceSet]:
     """The faces to train on, and those to choose checkpoints by; takes :data:`data_options` out of ``options``.
 
+    Both have the label set that the faces to train on teach (:func:`affectkit.train.data.answerable`).
+
     Raises:
-        SourceError: a file is missing or damaged, or no face is left.
+        SourceError: a file is missing or damaged, a label is impossible, a part is empty, or nothing is labelled.
     """
     labels, images, landmarks, manifests = (options.pop(k) for k in ("labels", "images", "landmarks", "manifests"))
-    tasks, share = options.pop("tasks"), options.pop("share")
+    tasks, share, dev, au_at = (options.pop(k) for k in ("tasks", "share", "dev", "au_at"))
     if len(labels) != len(images) or len(landmarks) not in (0, len(labels)):
         raise click.UsageError("give --labels, --images and, if at all, --landmarks once for every set")
     if not labels and not manifests:
         raise click.UsageError("give --labels and --images, or --manifest")
-    train_sets, dev_sets = [], []
+    whole: list[tuple[FaceSet, Array, Path]] = []
     for label_file, image_file, point_file in zip(labels, images, landmarks or (None,) * len(labels), strict=True):
-        faces = _without_derived_va(read_set(label_file, image_file, point_file), label_file)
-        train_sets.append(select_split(faces, "train"))
-        dev_sets.append(select_split(faces, "dev"))
+        faces = read_set(label_file, image_file, point_file, au_at=au_at)
+        whole.append((faces, splits_of(faces), label_file))
+    named = any((split == "dev").any() for _, split, _ in whole)  # one set's dev part serves all that are files
     for path in manifests:
-        part, chosen_by = read_manifest_splits(path)
-        train_sets.append(_without_derived_va(part, path))
-        dev_sets.append(chosen_by)
+        whole.append((*read_manifest_faces(path, au_at=au_at), path))
+    train_sets, dev_sets = [], []
+    for k, (faces, split, path) in enumerate(whole):
+        if dev is not None or k >= len(labels) or not named:
+            split = with_dev(faces, split, path, dev)
+        kept = _without_derived_va(faces, path)
+        train_sets.append(kept.subset(split == "train"))
+        dev_sets.append(kept.subset(split == "dev"))
     train_set = only_tasks(fixed_share(join(train_sets), share), tasks)
     dev_set = only_tasks(join(dev_sets), tasks)
-    if not len(train_set) or not len(dev_set):
+    _check_parts(train_set, dev_set, [path for _, _, path in whole])
+    return _with_what_is_taught(train_set, dev_set, tasks)
+
+
+def _check_parts(train_set: FaceSet, dev_set: FaceSet, paths: Sequence[Path]) -> None:
+    names = ", ".join(path.name for path in paths)
+    if not len(train_set):
+        raise SourceError(f"{names}: no face is in the part to train on (split train); see train/README.md on splits")
+    if not len(dev_set):
         raise SourceError(
-            "no faces are left to train on, or none to choose checkpoints by; see train/README.md on splits"
+            f"{names}: no face is in the part that chooses the checkpoint (split dev); name one with --dev, such as "
+            "--dev valid or --dev 0.1"
         )
-    return train_set, dev_set
+
+
+def _with_what_is_taught(train_set: FaceSet, dev_set: FaceSet, tasks: Sequence[str]) -> tuple[FaceSet, FaceSet]:
+    """Both parts with the label set that the first one teaches; says what is missing."""
+    labelled, chosen_by = train_set.labelled(), dev_set.labelled()
+    if not any(labelled[task].any() for task in tasks):
+        raise SourceError(f"no face to train on has a label of {' or '.join(tasks)}, so there is nothing to learn")
+    context = click.get_current_context(silent=True)
+    asked = context is not None and context.get_parameter_source("tasks") is click.core.ParameterSource.COMMANDLINE
+    for task in tasks:
+        if not labelled[task].any():
+            if asked:
+                raise SourceError(f"--tasks {task}: no face to train on has a label of it")
+            click.echo(f"no face to train on is labelled for {task}", err=True)
+        elif not chosen_by[task].any():
+            click.echo(f"no face of the dev part is labelled for {task}: it does not help to choose", err=True)
+    labels = answerable(train_set)
+    return relabelled(train_set, labels), relabelled(dev_set, labels)
 
 
 def _without_derived_va(faces: FaceSet, where: Path) -> FaceSet:
     kept = without_derived_va(faces)
     if kept is not faces:
-        click.echo(f"{where.name}: valence and arousal only repeat the expression; they are left out", err=True)
+        click.echo(f"{where.name}: valence and arousal that only repeat the expression are left out", err=True)
     return kept
 
 
@@ -213,27 +319,39 @@ def read_part(
     prefix: str,
     persons_mod: int | None,
     split: str | None,
+    dev: str | None = None,
+    au_at: float | None = None,
 ) -> tuple[FaceSet, str]:
     """The faces that :data:`part_options` name, and that in words.
 
     Raises:
-        SourceError: a file is missing or damaged, or no face is left.
+        SourceError: a file is missing or damaged, a label is impossible, or no face is left.
     """
+    if dev is not None and split is None:
+        raise click.UsageError("--dev says how --split divides the set; give both")
     if manifest is not None:
         if labels or images or landmarks or prefix or persons_mod:
             raise click.UsageError("--manifest goes with --split only: it names its pictures and labels itself")
-        where, faces = manifest, read_manifest_split(manifest, split)
+        where, faces = manifest, read_manifest_part(manifest, split, dev=dev, au_at=au_at)
     elif labels is None or images is None:
         raise click.UsageError("give --labels and --images, or --manifest")
     else:
-        where, faces = labels, read_set(labels, images, landmarks, prefix=prefix, persons_mod=persons_mod)
+        where = labels
+        faces = read_set(labels, images, landmarks, prefix=prefix, persons_mod=persons_mod, au_at=au_at)
         if split is not None:
             if split not in get_args(Split):
                 raise click.BadParameter(f"{split!r} is not {', '.join(get_args(Split))}", param_hint="--split")
-            faces = select_split(faces, cast(Split, split))
+            faces = _split_of_set(faces, where, cast(Split, split), dev)
     chosen = [f"images {prefix}..."] if prefix else []
     chosen += [f"persons with crc32 % {persons_mod} == 0"] if persons_mod else []
     chosen += [f"split {split}"] if split else []
     if not len(faces):
         raise SourceError(f"{where}: no row is left by {', '.join(chosen) or 'reading it'}")
     return faces, ", ".join([where.name, *chosen]) + f" ({len(faces)} faces)"
+
+
+def _split_of_set(faces: FaceSet, where: Path, split: Split, dev: str | None) -> FaceSet:
+    splits = splits_of(faces)
+    if dev is not None or (split != "valid" and not (splits == "dev").any()):
+        splits = with_dev(faces, splits, where, dev)
+    return faces.subset(splits == split)

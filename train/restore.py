@@ -7,6 +7,7 @@ with these statistics and the scale and shift that undo them leaves every answer
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from itertools import pairwise
 
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from affectkit.errors import ModelError
 from affectkit.models import ModelFolder
-from affectkit.train.networks import MultitaskCNN, NetworkConfig
+from affectkit.train.networks import CONFIGS, MultitaskCNN, NetworkConfig
 from affectkit.types import UInt8
 
 MEASURED_ON = 512
@@ -33,11 +34,11 @@ _PARTS = {
 
 
 def restore(folder: ModelFolder, faces: UInt8) -> list[MultitaskCNN]:
-    """The members of a ``lite`` model, in evaluation mode, answering as the exported graph does.
+    """The members of a model, in evaluation mode, answering as the exported graph does.
 
     Args:
-        folder: a float32 model folder that :func:`affectkit.export.to_onnx.write_model_folder` wrote with ``half``, as
-            the embedded ones are.
+        folder: a float32 model folder that :func:`affectkit.export.to_onnx.write_model_folder` wrote, as the embedded
+            ones are, and those of ``affectkit export RUN`` and ``import-checkpoints``.
         faces: uint8 (N, S, S, C) as the model takes them, to measure the statistics of batch-norm on; a few hundred.
 
     Raises:
@@ -47,10 +48,32 @@ def restore(folder: ModelFolder, faces: UInt8) -> list[MultitaskCNN]:
     states = _states(folder)
     if sorted(states) != list(range(spec.members)):
         raise ModelError(f"{folder.path}: its graph does not name the weights of its members; give a training run")
-    config = NetworkConfig(
-        size=spec.input.size, channels=spec.input.channels, template=spec.input.template, margin=spec.input.margin
-    )
-    return [_restored(states[k], config, faces, folder) for k in range(spec.members)]
+    return [_restored(states[k], _config_of(folder, states[k]), faces, folder) for k in range(spec.members)]
+
+
+def _config_of(folder: ModelFolder, state: dict[str, Tensor]) -> NetworkConfig:
+    """The network that a member is: the one of the known ones whose layers have these names and shapes.
+
+    Raises:
+        ModelError: it is none of them.
+    """
+    spec = folder.spec
+    for known in CONFIGS.values():
+        config = dataclasses.replace(
+            known,
+            size=spec.input.size,
+            channels=spec.input.channels,
+            template=spec.input.template,
+            margin=spec.input.margin,
+            aligned_size=spec.input.aligned_size,
+            labels=spec.labels,
+        )
+        with torch.device("meta"):  # shapes only
+            shapes = {name: tensor.shape for name, tensor in MultitaskCNN(config).state_dict().items()}
+        convolutions = {name for name in state if name.endswith(".weight") and state[name].ndim == 4}
+        if convolutions and all(shapes.get(name) == state[name].shape for name in convolutions):
+            return config
+    raise ModelError(f"{folder.path}: its layers are of no network that can be trained here; give a training run")
 
 
 def _states(folder: ModelFolder) -> dict[int, dict[str, Tensor]]:
@@ -85,12 +108,12 @@ def _restored(state: dict[str, Tensor], config: NetworkConfig, faces: UInt8, fol
     try:
         biases = {conv: state.pop(f"{names[conv]}.bias") for conv in norms}
     except KeyError as error:
-        raise ModelError(f"{folder.path}: holds no {error}, so it is no exported `lite`; give a training run") from None
+        raise ModelError(f"{folder.path}: holds no {error}, so it cannot be trained; give a training run") from None
     found = network.load_state_dict(state, strict=False)
     folded = tuple(names[norm] for norm in norms.values())
     missing = [name for name in found.missing_keys if not name.startswith(folded) and "num_batches" not in name]
     if missing or found.unexpected_keys:
-        raise ModelError(f"{folder.path}: is no exported `lite`: {[*missing, *found.unexpected_keys]}; give a run")
+        raise ModelError(f"{folder.path}: cannot be trained: {[*missing, *found.unexpected_keys]}; give a run")
 
     def measure(conv: nn.Module, inputs: tuple[Tensor, ...], answer: Tensor) -> None:
         assert isinstance(conv, nn.Conv2d)

@@ -46,7 +46,7 @@ def cnns_of(model: str | os.PathLike[str], faces: FaceSet) -> tuple[list[Multita
     """The CNNs that ``model`` holds, in evaluation mode, and a digest of each one's weights.
 
     Args:
-        model: a checkpoint, a run, a folder of students' runs, or the name or folder of an exported ``lite`` model.
+        model: a checkpoint, a run, a folder of students' runs, or the name or folder of an exported model.
         faces: some of them serve to measure what an exported model no longer holds.
 
     Raises:
@@ -81,11 +81,14 @@ def spec_of(
     inputs = {config_from_dict(state["config"]).input_spec() for state in states}
     if len(inputs) != 1:
         raise ModelError("members of one model need the same input; these runs differ in it")
+    labels = {config_from_dict(state["config"]).network.labels for state in states}
+    if len(labels) != 1:
+        raise ModelError("members of one model need the same action units and expressions; these runs differ in them")
     lengths = {state["config"].get("sequence_length", 0) for state in states}
     if len(lengths) != 1:
         raise ModelError("members of one model need the same sequence length; these runs differ in it")
-    length = lengths.pop()
-    thresholds = np.mean([state.get("au_thresholds", [0.5] * 8) for state in states], axis=0)
+    length, answered = lengths.pop(), labels.pop()
+    thresholds = np.mean([state.get("au_thresholds", [0.5] * len(answered.action_units)) for state in states], axis=0)
     temperature = float(np.mean([state.get("expression_temperature", 1.0) for state in states]))
     return ModelSpec(
         name=name,
@@ -102,6 +105,9 @@ def spec_of(
         else "not calibrated",
         members=len(states),
         feature_width=FEATURE_WIDTH,
+        expression_labels=answered.expressions,
+        au_labels=answered.action_units,
+        valence_arousal=answered.valence_arousal,
         ensemble=ensemble,
         temporal=TemporalSpec(length, FEATURE_WIDTH, "bidirectional") if length else None,
         metrics=metrics or {},

@@ -14,9 +14,9 @@ from affectkit.errors import SourceError
 from affectkit.spec import InputSpec
 from affectkit.temporal import paper_windows
 from affectkit.train.balance import Index
-from affectkit.train.data import Augmentation, Batch, FaceSet, augment, cut_all, labels_of
+from affectkit.train.data import Augmentation, Batch, Drawing, EpochLength, FaceSet, augment, cut_all, labels_of
 from affectkit.train.losses import Labels
-from affectkit.train.networks import TASK_WIDTHS, MultitaskCNNRNN
+from affectkit.train.networks import MultitaskCNNRNN
 from affectkit.types import Array
 
 
@@ -41,16 +41,57 @@ def distinct_frames(faces: FaceSet, rows: Index) -> tuple[Index, Index]:
     return rows[first], position
 
 
-def plan_sequences(faces: FaceSet, *, length: int, batch_size: int, seed: int, epoch: int) -> list[list[Index]]:
+SequencePlan = list[list[tuple[str | None, list[Index]]]]
+"""The batches of an epoch; each is a list of (task, sequences), see :func:`plan_sequences`."""
+
+
+def plan_sequences(
+    faces: FaceSet,
+    *,
+    length: int,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    drawing: Drawing = "mixed",
+    epoch_length: EpochLength = "longest",
+) -> SequencePlan:
     """The sequences of every batch of an epoch, each ``length`` rows.
+
+    ``mixed``: all labels of a sequence count (task None). ``per-task``, the paper's way: each batch holds one group of
+    sequences a task, made of the frames that are labelled for it, and only that task's labels count; an epoch lasts as
+    long as the task with the most sequences, or the fewest (``epoch_length``).
+
+    Raises:
+        SourceError: no face is labelled, or names its video and frame.
+    """
+    rng = np.random.default_rng((seed, epoch))
+    if drawing == "mixed":
+        order = _sequences(faces, None, length, rng)
+        whole = max(1, len(order) // batch_size)
+        return [[(None, order[k * batch_size : (k + 1) * batch_size])] for k in range(whole)]
+    orders = {task: _sequences(faces, rows, length, rng) for task, rows in faces.labelled().items() if rows.any()}
+    orders = {task: order for task, order in orders.items() if order}
+    if not orders:
+        raise SourceError("no face of a video is labelled for any task, so there is nothing to draw")
+    size = max(1, batch_size // len(orders))
+    extent = max if epoch_length == "longest" else min
+    count = max(1, extent(len(order) for order in orders.values()) // size)
+    chosen = {task: [order[i % len(order)] for i in range(count * size)] for task, order in orders.items()}
+    return [[(task, order[k * size : (k + 1) * size]) for task, order in chosen.items()] for k in range(count)]
+
+
+def _sequences(faces: FaceSet, keep: Array | None, length: int, rng: np.random.Generator) -> list[Index]:
+    """Every video in sequences of ``length`` rows, shuffled; of the rows where ``keep`` (N,) is true, None: of all.
 
     Every epoch cuts the videos at other places: a video of ``length`` frames or fewer is one sequence, filled up with
     -1; a longer one is covered from end to end by windows of which the inner ones are shifted. The last, smaller batch
     is kept only where it is the only one: unlike the CNN, the heads have no batch statistics.
     """
-    rng = np.random.default_rng((seed, epoch))
     sequences = []
-    for rows in videos(faces):
+    for every_row in videos(faces):
+        rows = every_row if keep is None else every_row[keep[every_row]]
+        if not len(rows):
+            continue
         spare = len(rows) - length
         if spare <= 0:
             sequences.append(np.concatenate([rows, np.full(-spare, -1, np.int64)]))
@@ -60,9 +101,7 @@ def plan_sequences(faces: FaceSet, *, length: int, batch_size: int, seed: int, e
         for k in range(-(-len(rows) // length) + 1):
             start = min(max(0, k * length - shift), spare)
             sequences.append(rows[start : start + length])
-    order = [sequences[i] for i in rng.permutation(len(sequences))]
-    whole = max(1, len(order) // batch_size)
-    return [order[k * batch_size : (k + 1) * batch_size] for k in range(whole)]
+    return [sequences[i] for i in rng.permutation(len(sequences))]
 
 
 def sequence_batches(
@@ -75,23 +114,33 @@ def sequence_batches(
     epoch: int,
     first: int = 0,
     how: Augmentation | None = None,
+    drawing: Drawing = "mixed",
+    epoch_length: EpochLength = "longest",
 ) -> Iterator[Batch]:
     """The batches of :func:`plan_sequences` from ``first`` on; a sequence is disturbed by one draw for all its frames.
 
     Rows that fill up a short video repeat its last face and have no labels.
     """
     how = how or Augmentation()
-    plan = plan_sequences(faces, length=length, batch_size=batch_size, seed=seed, epoch=epoch)
+    plan = plan_sequences(
+        faces,
+        length=length,
+        batch_size=batch_size,
+        seed=seed,
+        epoch=epoch,
+        drawing=drawing,
+        epoch_length=epoch_length,
+    )
     for step in range(first, len(plan)):
         crops, parts = [], []
-        for rows in plan[step]:
+        for task, rows in ((task, rows) for task, group in plan[step] for rows in group):
             there = rows[rows >= 0]
             draw = (seed, epoch, int(rows[0]))
             frames = [
                 augment(faces.image(i), faces.landmarks[i], spec, how, np.random.default_rng(draw)) for i in there
             ]
             crops.append(np.stack(frames + [frames[-1]] * (len(rows) - len(there))))
-            labels = labels_of(faces, np.maximum(rows, 0))
+            labels = labels_of(faces, np.maximum(rows, 0), task)
             for values in (labels.expression, labels.au, labels.va):
                 values[torch.from_numpy(rows < 0)] = torch.nan
             parts.append(labels)
@@ -112,17 +161,20 @@ def sequence_logits(network: MultitaskCNNRNN, faces: FaceSet, spec: InputSpec, l
     Where the last window reaches back over frames that have an answer already, they keep the one they have.
 
     Returns:
-        ``expression`` (N, 7), ``au`` (N, 8), ``va`` (N, 40) in the order of ``faces``; NaN for faces of no video.
+        ``expression`` (N, E), ``au`` (N, A), ``va`` (N, 40) in the order of ``faces``; NaN for faces of no video.
     """
     network.eval()
     device = next(network.parameters()).device
-    logits = {task: np.full((len(faces), width), np.nan, np.float32) for task, width in TASK_WIDTHS.items()}
+    widths = network.config.task_widths
+    logits = {task: np.full((len(faces), width), np.nan, np.float32) for task, width in widths.items()}
+    answered = np.zeros(len(faces), bool)
     for every_row in videos(faces):
         rows, position = distinct_frames(faces, every_row)
         for start, stop in paper_windows(len(rows), length):
             window = rows[start:stop]
             outputs = network(torch.from_numpy(cut_all(faces, window, spec))[None].to(device))
-            new = np.isnan(logits["au"][window, 0])
+            new = ~answered[window]
+            answered[window] = True
             for task, answer in logits.items():
                 answer[window[new]] = getattr(outputs, task).cpu().numpy()[new]
         for answer in logits.values():

@@ -14,10 +14,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from affectkit.align import similarity
 from affectkit.picture import to_channels, warp
 from affectkit.spec import InputSpec
-from affectkit.train.data import FaceSet
+from affectkit.train.data import FaceSet, crop_matrix
 from affectkit.types import Array, UInt8
 
 
@@ -151,13 +150,14 @@ def _posed(faces: FaceSet, spec: InputSpec, row: int, drift: Array, wobble: Arra
     """A face as the head stands at the moment, aligned by points that are off by ``wobble`` px."""
     size = spec.size
     turn, zoom, right, down = drift
-    matrix = similarity(faces.landmarks[row], spec.template_px() + wobble)
+    image = faces.image(row)
+    matrix = crop_matrix(image, faces.landmarks[row], spec, wobble=wobble)
     centre = (size - 1) / 2
     c, s = np.exp(zoom) * np.cos(turn), np.exp(zoom) * np.sin(turn)
     linear = np.array([[c, -s], [s, c]])
     shift = centre + np.array([right, down]) * size - linear @ [centre, centre]
     posed = linear @ matrix + np.column_stack([np.zeros((2, 2)), shift])
-    return to_channels(warp(faces.image(row), posed, size), spec.channels)
+    return to_channels(warp(image, posed, size), spec.channels)
 
 
 class _Trouble:

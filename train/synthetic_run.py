@@ -126,7 +126,7 @@ def train_on_features(
     run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     generator = torch.Generator().manual_seed(config.seed)
-    heads = TemporalHeads()
+    heads = TemporalHeads(cnn.config.labels)
     average = copy.deepcopy(heads)
     optimizer = torch.optim.AdamW(
         heads.parameters(), lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Self
+
+import numpy as np
 
 from affectkit.errors import EngineError
+from affectkit.spec import ModelSpec
 from affectkit.types import Array
 
 
@@ -13,6 +17,7 @@ class FakeEngine:
 
     Example:
         >>> engine = FakeEngine(lambda inputs: {"au": np.zeros((1, len(inputs["faces"]), 8), np.float32)})
+        >>> engine = FakeEngine.of(spec, {"happiness": 5.0, "AU12": 3.0})
     """
 
     def __init__(self, answer: Callable[[Mapping[str, Array]], dict[str, Array]], *, device: str = "fake") -> None:
@@ -21,6 +26,35 @@ class FakeEngine:
         self.calls: list[dict[str, Array]] = []
         """The inputs of every run so far."""
         self.closed = False
+
+    @classmethod
+    def of(cls, spec: ModelSpec, logits: Mapping[str, float] | None = None, *, device: str = "fake") -> Self:
+        """An engine for a model of any labels that says the same of every face.
+
+        Args:
+            spec: of the model, whose outputs are answered: those of the tasks that it has, and features of 0.
+            logits: by the name of an expression or action unit; 0 where nothing is said. Valence and arousal are 0.
+
+        Raises:
+            ValueError: the model has no label of that name.
+        """
+        left = dict(logits or {})
+        names = {"expression": spec.expression_labels, "au": spec.au_labels}
+        rows = {}
+        for task, width in spec.task_widths.items():
+            values = [left.pop(name, 0.0) for name in names[task]] if task in names else [0.0] * width
+            rows[task] = np.array(values, np.float32)
+        if left:
+            known = ", ".join((*spec.expression_labels, *spec.au_labels))
+            raise ValueError(f"model {spec.name!r} has no label {next(iter(left))!r}; it has {known}")
+        features = (len(spec.tasks), spec.feature_width)
+
+        def answer(inputs: Mapping[str, Array]) -> dict[str, Array]:
+            faces = len(inputs["faces"])
+            said = {task: np.tile(row, (spec.members, faces, 1)) for task, row in rows.items()}
+            return said | {"features": np.zeros((spec.members, faces, *features), np.float32)}
+
+        return cls(answer, device=device)
 
     @property
     def device(self) -> str:

@@ -71,7 +71,7 @@ def _labels(task: str, line: str) -> dict[str, Any] | None:
         units = [int(value) for value in values]
         if len(units) != len(AU_COLUMNS) or not set(units) <= {-1, 0, 1}:
             raise ValueError
-        return None if -1 in units else {"au": tuple(map(float, units))}
+        return None if -1 in units else {"au": dict(zip(AU_COLUMNS, map(float, units), strict=True))}
     if task == "EXPR":
         (index,) = (int(value) for value in values)
         return None if index == -1 else {"expression": EXPRESSION_NAMES[index]}

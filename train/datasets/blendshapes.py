@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from affectkit.errors import MissingDependency, SourceError
-from affectkit.train.datasets.manifest import Prepared, Row, need, relative
+from affectkit.train.datasets.manifest import AU_COLUMNS, Prepared, Row, need, relative
 from affectkit.types import Array, UInt8
 from affectkit.video import IMAGE_SUFFIXES, read_image
 
@@ -114,5 +114,12 @@ def read(source: Path, target: Path, *, landmarks: Landmarks) -> Prepared:
         if found is None:
             prepared.dropped["no face found"] += 1
             continue
-        prepared.rows.append(Row(relative(path, target), "blendshapes", "train", au=soft_labels(*found)))
+        prepared.rows.append(
+            Row(
+                relative(path, target),
+                "blendshapes",
+                "train",
+                au=dict(zip(AU_COLUMNS, soft_labels(*found), strict=True)),
+            )
+        )
     return prepared

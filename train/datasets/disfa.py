@@ -43,7 +43,15 @@ def read(source: Path, target: Path, *, frames_of: ReadFrames, find_points: Find
             path = target / "disfa" / subject / f"{number:05d}.png"
             save(paper_crop(frame.image, points, CROP_PX), path)
             prepared.rows.append(
-                Row(relative(path, target), "disfa", "train", video.stem, frame.index, subject, units[number])
+                Row(
+                    relative(path, target),
+                    "disfa",
+                    "train",
+                    video.stem,
+                    frame.index,
+                    subject,
+                    dict(zip(AU_COLUMNS, units[number], strict=True)),
+                )
             )
     return prepared
 

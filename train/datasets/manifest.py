@@ -1,21 +1,30 @@
 """The manifest: one row a face picture, with whatever labels it has; blank means unlabelled.
 
 Columns: ``path`` (relative to the manifest's folder, or absolute), ``set``, ``split`` (train, dev, valid, test),
-``video``, ``frame``, ``person``, ``AU1 .. AU25`` (0..1), ``expression``, ``votes_*``, ``valence``, ``arousal`` (-1..1).
+``video``, ``frame`` (from 0), ``person``, ``expression``, ``valence``, ``arousal`` (-1..1), ``AU<n>`` (0..1; those that
+some row has), ``votes_*`` (where some row has votes) and the five points in px of the picture, ``eye_left_x`` to
+``mouth_right_y``: left as seen in the picture, (0, 0) the centre of the top left pixel. Without points the whole
+picture is the crop. Only ``path`` has to be there.
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import io
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from affectkit.errors import OutputError, SourceError
+from affectkit.train.datasets.labels import POINT_COLUMNS, au_columns, check_table, read_csv
 
 AU_COLUMNS = ("AU1", "AU2", "AU4", "AU6", "AU12", "AU15", "AU20", "AU25")
+"""Those of the paper and of the shipped models."""
 
 VOTE_NAMES = (
     "neutral",
@@ -31,19 +40,11 @@ VOTE_NAMES = (
 )
 """What FER+'s voters could choose, in the order of its files."""
 
-COLUMNS = (
-    "path",
-    "set",
-    "split",
-    "video",
-    "frame",
-    "person",
-    *AU_COLUMNS,
-    "expression",
-    *(f"votes_{name}" for name in VOTE_NAMES),
-    "valence",
-    "arousal",
-)
+HEAD_COLUMNS = ("path", "set", "split", "video", "frame", "person", "expression", "valence", "arousal")
+"""What every manifest has; then come the AUs, the votes and the points."""
+
+Points = tuple[tuple[float, float], ...]
+"""Five (x, y) px: eye on the left of the picture, the other eye, nose tip, left and right mouth corner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +58,32 @@ class Row:
     frame: int | None = None
     """Number of the frame in its video, from 0."""
     person: str | None = None
-    au: tuple[float | None, ...] = (None,) * 8
+    au: Mapping[str, float] = field(default_factory=dict)
+    """By ``AU1`` ...; what is not in it is unlabelled."""
     expression: str | None = None
-    votes: tuple[int, ...] | None = None
+    votes: Mapping[str, int] | None = None
     """By VOTE_NAMES."""
     valence: float | None = None
     arousal: float | None = None
+    landmarks: Points | None = None
 
-    def values(self) -> list[object]:
-        """By COLUMNS."""
-        votes = self.votes or (None,) * len(VOTE_NAMES)
-        head = [self.path, self.set, self.split, self.video, self.frame, self.person]
-        return [*head, *self.au, self.expression, *votes, self.valence, self.arousal]
+    def __post_init__(self) -> None:
+        if self.landmarks is not None and [len(point) for point in self.landmarks] != [2] * 5:
+            raise ValueError(f"Row.landmarks must be five points (x, y), got {self.landmarks}")
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it has any label."""
+        return bool(self.au) or self.votes is not None or self.expression is not None or self.valence is not None
+
+    def cells(self) -> dict[str, object]:
+        """By column; blank ones are left out."""
+        cells: dict[str, object] = {name: getattr(self, name) for name in HEAD_COLUMNS}
+        cells.update(self.au)
+        cells.update({f"votes_{name}": count for name, count in (self.votes or {}).items()})
+        numbers = [value for point in self.landmarks or () for value in point]
+        cells.update(zip(POINT_COLUMNS, numbers, strict=False))
+        return {name: value for name, value in cells.items() if value is not None}
 
 
 @dataclass(slots=True)
@@ -78,6 +93,26 @@ class Prepared:
     rows: list[Row] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
     """Number of pictures left out, by reason."""
+    unusable: dict[str, str] = field(default_factory=dict)
+    """The reasons of ``dropped`` that are a fault of the data, each with where it was first met."""
+    notes: Counter[str] = field(default_factory=Counter)
+    """Number of pictures that were kept, but changed, by what was done."""
+
+    def drop(self, reason: str, where: object, count: int = 1) -> None:
+        """Leave something out because it cannot be used."""
+        self.dropped[reason] += count
+        self.unusable.setdefault(reason, str(where))
+
+    def leave_out(self, reason: str, count: int = 1) -> None:
+        """Leave something out because that is meant."""
+        self.dropped[reason] += count
+
+    def add(self, other: Prepared) -> None:
+        """Put what another unit found behind this."""
+        self.rows += other.rows
+        self.dropped += other.dropped
+        self.notes += other.notes
+        self.unusable = {**other.unusable, **self.unusable}
 
     def report(self) -> str:
         """How many were kept and dropped, and why."""
@@ -85,13 +120,20 @@ class Prepared:
         for split, count in sorted(Counter(row.split for row in self.rows).items()):
             lines.append(f"  {split:8} {count}")
         labelled = {
-            "AU": sum(any(value is not None for value in row.au) for row in self.rows),
+            "AU": sum(bool(row.au) for row in self.rows),
             "expression": sum(row.expression is not None for row in self.rows),
             "valence/arousal": sum(row.valence is not None for row in self.rows),
         }
         lines += [f"  labelled for {name}: {count}" for name, count in labelled.items()]
-        lines += [f"  left out, {reason}: {count}" for reason, count in sorted(self.dropped.items())]
+        lines += [f"  with five points: {sum(row.landmarks is not None for row in self.rows)}"]
+        lines += [f"  {what}: {count}" for what, count in sorted(self.notes.items())]
+        lines += [
+            f"  left out, {reason}: {count}{self._first(reason)}" for reason, count in sorted(self.dropped.items())
+        ]
         return "\n".join(lines)
+
+    def _first(self, reason: str) -> str:
+        return f" (first: {self.unusable[reason]})" if reason in self.unusable else ""
 
 
 def check_manifest_name(path: Path) -> None:
@@ -104,39 +146,88 @@ def check_manifest_name(path: Path) -> None:
         raise OutputError(f"{path}: unknown suffix {path.suffix!r} for a manifest; allowed: .csv, .parquet")
 
 
+def manifest_table(rows: Sequence[Row]) -> pd.DataFrame:
+    """The rows as a table, with the columns that some row fills."""
+    table = pd.DataFrame([row.cells() for row in rows])
+    votes = [f"votes_{name}" for name in VOTE_NAMES if f"votes_{name}" in table.columns]
+    columns = [*HEAD_COLUMNS, *au_columns(table), *votes, *POINT_COLUMNS]
+    table = table.reindex(columns=columns)
+    for name in ("frame", *votes):
+        table[name] = table[name].astype("Int64")
+    for name in ("valence", "arousal", *au_columns(table), *POINT_COLUMNS):
+        table[name] = table[name].astype("float64")
+    return table
+
+
 def write_manifest(rows: Sequence[Row], path: Path) -> None:
-    """Write ``.csv`` or ``.parquet``.
+    """Write ``.csv`` or ``.parquet``, whole or not at all.
 
     Raises:
-        OutputError: another suffix.
+        OutputError: another suffix, or it cannot be written.
+        SourceError: a picture comes twice in a split.
     """
     check_manifest_name(path)
-    table = pd.DataFrame([row.values() for row in rows], columns=list(COLUMNS))
-    table["frame"] = table["frame"].astype("Int64")
-    for name in VOTE_NAMES:
-        table[f"votes_{name}"] = table[f"votes_{name}"].astype("Int64")
-    for name in (*AU_COLUMNS, "valence", "arousal"):
-        table[name] = table[name].astype("float64")
+    table = manifest_table(rows)
+    again = table.duplicated(["path", "split"])
+    if again.any():
+        first = table[again].iloc[0]
+        raise SourceError(f"{first['path']}: comes a second time in split {first['split']} of {path}")
     if path.suffix == ".csv":
-        table.to_csv(path, index=False)
+        write_whole(path, table.to_csv(index=False).encode())
     else:
-        table.to_parquet(path, index=False)
+        data = io.BytesIO()
+        table.to_parquet(data, index=False)
+        write_whole(path, data.getvalue())
 
 
-def read_manifest(path: Path) -> pd.DataFrame:
-    """Read a manifest; paths become absolute.
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole, or as it was before.
 
     Raises:
-        SourceError: it cannot be read, or lacks a column.
+        OutputError: it cannot be written.
     """
-    texts = {name: str for name in ("path", "set", "split", "video", "person", "expression")}
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=texts)
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def read_manifest(path: Path, *, au_at: float | None = None, expressions: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read and check a manifest; paths become absolute. ``set`` and ``split`` are filled in where they are missing.
+
+    The columns of HEAD_COLUMNS are always there; AUs, votes and points only where the file has them.
+
+    Args:
+        au_at: see :func:`affectkit.train.datasets.labels.check_table`.
+        expressions: see there.
+
+    Raises:
+        SourceError: it cannot be read, has no column ``path``, or a value is not what it should be.
+    """
+    try:
+        table = pd.read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
     except (OSError, ValueError) as error:
         raise SourceError(f"{path}: cannot be read as a manifest ({error})") from error
-    missing = [name for name in COLUMNS if name not in table.columns]
-    if missing:
-        raise SourceError(f"{path}: has no column {missing[0]!r}; write it with `affectkit train prepare`")
+    except SourceError as error:
+        raise SourceError(str(error).replace("cannot be read as CSV", "cannot be read as a manifest")) from error
+    if "path" not in table.columns:
+        raise SourceError(f"{path}: has no column 'path'; write it with `affectkit train prepare`")
+    for name, value in (("set", path.stem), ("split", "train")):
+        given = table[name] if name in table.columns else pd.Series(pd.NA, index=table.index, dtype=object)
+        table[name] = given.astype(object).where(given.notna(), value)
+    table = check_table(table, path, key="path", au_at=au_at, expressions=expressions).reset_index(drop=True)
+    for name in HEAD_COLUMNS:
+        if name not in table.columns:
+            kind = "float64" if name in ("frame", "valence", "arousal") else object
+            table[name] = pd.Series(float("nan"), index=table.index, dtype=kind)
     table["path"] = [str(path.parent / name) for name in table["path"]]
     return table
 
@@ -152,13 +243,58 @@ def need(path: Path, what: str) -> Path:
     return path
 
 
+def text_lines(path: Path) -> list[str]:
+    """All lines of a text file, stripped, blank ones too but for those at its end.
+
+    Tolerates a byte order mark and any encoding of names.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
+    lines = [line.strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
 def lines_of(path: Path) -> list[str]:
-    """The lines of a text file that are not blank, stripped; tolerates a byte order mark and any encoding of names."""
-    text = path.read_bytes().decode("utf-8-sig", errors="replace")
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    """The lines of a text file that are not blank, stripped."""
+    return [line for line in text_lines(path) if line]
 
 
 def relative(path: Path, folder: Path) -> str:
     """``path`` as the manifest in ``folder`` writes it."""
     path, folder = path.resolve(), folder.resolve()
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
+
+
+def merged(rows: Iterable[Row]) -> list[Row]:
+    """Rows of the same picture and split as one with the labels of all, where the first stood.
+
+    Raises:
+        SourceError: two of them disagree about a label.
+    """
+    by_picture: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        place = row.path, row.split
+        before = by_picture.get(place)
+        if before is None:
+            by_picture[place] = row
+            continue
+        both = {name for name in before.au.keys() & row.au.keys() if before.au[name] != row.au[name]}
+        for name in ("expression", "votes", "valence", "arousal"):
+            if None not in (getattr(before, name), getattr(row, name)) and getattr(before, name) != getattr(row, name):
+                both.add(name)
+        if both:
+            raise SourceError(f"{row.path}: is labelled twice, differently for {', '.join(sorted(both))}")
+        filled = {
+            name: getattr(row, name)
+            for name in ("expression", "votes", "valence", "arousal", "landmarks", "video", "frame", "person")
+            if getattr(before, name) is None
+        }
+        by_picture[place] = dataclasses.replace(before, au={**before.au, **row.au}, **filled)
+    return list(by_picture.values())

@@ -105,7 +105,15 @@ def _votes(values: list[str], where: Path) -> tuple[int, ...]:
 def _ferplus_row(path: str, split: str, votes: tuple[int, ...], derive_va: bool) -> Row:
     by_name = dict(zip(VOTE_NAMES, map(float, votes), strict=True))
     valence, arousal = (derived_va(by_name) if derive_va else None) or (None, None)
-    return Row(path, "ferplus", split, expression=winner(votes), votes=votes, valence=valence, arousal=arousal)
+    return Row(
+        path,
+        "ferplus",
+        split,
+        expression=winner(votes),
+        votes=dict(zip(VOTE_NAMES, votes, strict=True)),
+        valence=valence,
+        arousal=arousal,
+    )
 
 
 def read_facial_expressions(source: Path, target: Path, *, derive_va: bool = False) -> Prepared:
