@@ -15,10 +15,13 @@ from affectkit.picture import RgbPicture
 from affectkit.train.data import read_manifest_splits
 from affectkit.train.datasets import afew_va, aff_wild2, blendshapes, disfa, expw, open_sets
 from affectkit.train.datasets.crops import box_crop, paper_crop, paper_matrix
-from affectkit.train.datasets.manifest import COLUMNS, Row, read_manifest, write_manifest
+from affectkit.train.datasets.labels import POINT_COLUMNS
+from affectkit.train.datasets.manifest import AU_COLUMNS, HEAD_COLUMNS, Prepared, Row, read_manifest, write_manifest
 from affectkit.types import Array, Frame, UInt8
 
 Cli = Callable[..., tuple[int, str, str]]
+
+POINTS = np.array([[30, 40], [70, 40], [50, 60], [35, 80], [65, 80]], np.float32)
 
 
 def picture(path: Path, level: int = 100, size: int = 20) -> Path:
@@ -38,14 +41,22 @@ def text(path: Path, content: str) -> None:
 @pytest.mark.parametrize("name", ["m.csv", "m.parquet"])
 def test_manifest_round_trip(tmp_path: Path, name: str) -> None:
     rows = [
-        Row("a.png", "s", "train", "v", 3, "p", (1.0, 0.0, None, None, None, None, None, 0.5), "fear"),
-        Row("sub/b.png", "s", "valid", votes=(1, 2, 3, 4, 5, 6, 7, 8, 9, 10), valence=-0.5, arousal=0.25),
+        Row("a.png", "s", "train", "v", 3, "p", {"AU1": 1.0, "AU2": 0.0, "AU25": 0.5}, "fear"),
+        Row(
+            "sub/b.png",
+            "s",
+            "valid",
+            votes=dict(zip(open_sets.VOTE_NAMES, range(1, 11), strict=True)),
+            valence=-0.5,
+            arousal=0.25,
+        ),
     ]
     write_manifest(rows, tmp_path / name)
     table = read_manifest(tmp_path / name)
-    assert list(table.columns) == list(COLUMNS)
+    votes = [f"votes_{name}" for name in open_sets.VOTE_NAMES]
+    assert list(table.columns) == [*HEAD_COLUMNS, "AU1", "AU2", "AU25", *votes, *POINT_COLUMNS]
     assert table["path"].tolist() == [str(tmp_path / "a.png"), str(tmp_path / "sub" / "b.png")]
-    assert table["AU1"][0] == 1 and table["AU4"].isna().all() and table["frame"][0] == 3
+    assert table["AU1"][0] == 1 and table["nose_x"].isna().all() and table["frame"][0] == 3
     assert table["expression"].isna().tolist() == [False, True]
     assert table["votes_NF"][1] == 10 and table["valence"][1] == -0.5 and np.isnan(table["valence"][0])
 
@@ -53,8 +64,8 @@ def test_manifest_round_trip(tmp_path: Path, name: str) -> None:
 def test_manifest_errors(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"unknown suffix '.txt'"):
         write_manifest([], tmp_path / "m.txt")
-    text(tmp_path / "m.csv", "path,set\n")
-    with pytest.raises(SourceError, match="no column 'split'"):
+    text(tmp_path / "m.csv", "name,set\n")
+    with pytest.raises(SourceError, match="no column 'path'"):
         read_manifest(tmp_path / "m.csv")
     with pytest.raises(SourceError, match="cannot be read as a manifest"):
         read_manifest(tmp_path / "gone.csv")
@@ -83,33 +94,42 @@ def aff_wild(tmp_path: Path) -> Path:
 
 def test_aff_wild2(aff_wild: Path, tmp_path: Path) -> None:
     prepared = aff_wild2.read(aff_wild, tmp_path)
-    au = [row for row in prepared.rows if row.set == "aff-wild2/AU"]
+    au = [row for row in prepared.rows if row.au]
     assert [(row.frame, row.video, row.split) for row in au] == [(0, "one", "train"), (3, "one", "train")]
-    assert au[0].au == (1, 0, 0, 0, 0, 0, 0, 1) and au[1].path == "aff/cropped_aligned/one/00004.jpg"
+    assert list(au[0].au.values()) == [1, 0, 0, 0, 0, 0, 0, 1] and au[0].au["AU25"] == 1
+    assert au[1].path == "aff/cropped_aligned/one/00004.jpg" and {row.set for row in prepared.rows} == {"aff-wild2"}
     assert prepared.dropped["AU marked as invalid"] == 1 and prepared.dropped["AU without a crop"] == 1
-    expression = [row for row in prepared.rows if row.set == "aff-wild2/EXPR"]
+    expression = [row for row in prepared.rows if row.expression]
     assert len(expression) == 29 and {row.split for row in expression} == {"valid"}
     assert (expression[0].video, expression[0].person) == ("two", "two_left")
     assert expression[25].expression == "anger" and expression[26].frame == 27
-    va = [row for row in prepared.rows if row.set == "aff-wild2/VA"]
+    va = [row for row in prepared.rows if row.valence is not None]
     assert [(row.frame, row.valence, row.arousal) for row in va[:2]] == [(0, 0.5, -0.25), (2, 1.0, -1.0)]
+    assert {row.split for row in va} == {"train"}  # the same pictures as of the expressions, in the other split
     assert prepared.dropped["VA marked as invalid"] == 2
     assert "AU without a crop: 1" in prepared.report() and "train" in prepared.report()
 
 
 def test_aff_wild2_thinned(aff_wild: Path, tmp_path: Path) -> None:
+    training = aff_wild / "EXPR_Set" / "Training_Set" / "two_left.txt"
+    text(training, (aff_wild / "EXPR_Set" / "Validation_Set" / "two_left.txt").read_text())
     prepared = aff_wild2.read(aff_wild, tmp_path, thin=True)
-    kept = [row.expression for row in prepared.rows if row.set == "aff-wild2/EXPR"]
-    assert kept == ["neutral"] * 3 + ["happiness"] * 2 + ["anger", "sadness", "surprise"]
-    assert [row.frame for row in prepared.rows if row.set == "aff-wild2/VA"] == [0, 7]
+    kept = [row.expression for row in prepared.rows if row.expression and row.split == "train"]
+    assert sorted(map(str, kept)) == sorted(
+        ["neutral"] * 3 + ["happiness"] * 2 + ["anger", "sadness", "surprise"]  # every 10th, every 2nd
+    )
+    assert [row.frame for row in prepared.rows if row.valence is not None] == [0, 7]
     assert prepared.dropped["EXPR thinned"] == 21 and prepared.dropped["VA thinned"] == 8
-    assert sum(row.set == "aff-wild2/AU" for row in prepared.rows) == 2
+    assert sum(bool(row.au) for row in prepared.rows) == 2
+    assert sum(row.split == "valid" for row in prepared.rows) == 29  # as without --thin
+    both = [row for row in prepared.rows if row.split == "train" and row.frame == 0 and row.person == "two_left"]
+    assert [(row.expression, row.valence) for row in both] == [("neutral", 0.5)]  # one row with both labels
 
 
-@pytest.mark.parametrize("line", ["1,0,0", "2,0,0,0,0,0,0,0", "a,0,0,0,0,0,0,0"])
+@pytest.mark.parametrize("line", ["1,0,0", "2,0,0,0,0,0,0,0", "a,0,0,0,0,0,0,0", "0.5,0,0,0,0,0,0,0", ",0,0,0,0,0,0,0"])
 def test_aff_wild2_lines_that_make_no_sense(aff_wild: Path, tmp_path: Path, line: str) -> None:
-    text(aff_wild / "AU_Set" / "Training_Set" / "one.txt", f"header\n{line}\n")
-    with pytest.raises(SourceError, match=r"one.txt: line 2 cannot be read as AU"):
+    text(aff_wild / "AU_Set" / "Training_Set" / "one.txt", f"AU1,AU2,AU4,AU6,AU12,AU15,AU20,AU25\n{line}\n")
+    with pytest.raises(SourceError, match=r"one.txt: line 2: .*(allowed: 0, 1, or -1|cannot be read as AU)"):
         aff_wild2.read(aff_wild, tmp_path)
 
 
@@ -123,44 +143,82 @@ def test_a_folder_that_is_not_aff_wild2(tmp_path: Path) -> None:
 
 # --- DISFA ------------------------------------------------------------------------------------------------------------
 
-POINTS = np.array([[30, 40], [70, 40], [50, 60], [35, 80], [65, 80]], np.float32)
+
+def frames(count: int, *, size: tuple[int, int] = (120, 100)) -> list[Frame]:
+    """Grey pictures, each lighter than the one before."""
+    return [Frame(i, i / 20, RgbPicture(np.full((*size, 3), 10 * i, np.uint8)), "v") for i in range(count)]
 
 
-def test_disfa(tmp_path: Path) -> None:
+def find_but_in_the_second(image: UInt8) -> Array:
+    return np.empty((0, 5, 2), np.float32) if image[0, 0, 0] == 10 else POINTS[None]
+
+
+@pytest.fixture
+def disfa_source(tmp_path: Path) -> Path:
     root = tmp_path / "disfa-src"
-    for unit in (1, 2, 4, 6, 12, 15, 20, 25):
+    for unit in disfa.UNITS:
         intensity = {1: [0, 1, 2, 5], 25: [3, 0, 0, 0]}.get(unit, [0, 0, 0, 0])
         lines = [f"{i + 1},{value}" for i, value in enumerate(intensity)]
         if unit == 4:
             lines = lines[:3]  # the fourth frame lacks a label
         text(root / "ActionUnit_Labels" / "SN001" / f"SN001_au{unit}.txt", "\n".join(lines) + "\n")
-    picture(root / "Videos_LeftCamera" / "LeftVideoSN001_comp.avi.png").rename(
-        root / "Videos_LeftCamera" / "LeftVideoSN001_comp.avi"
-    )
+    text(root / "Videos_LeftCamera" / "LeftVideoSN001_comp.avi", "x")
+    return root
 
+
+def test_disfa(disfa_source: Path, tmp_path: Path) -> None:
     def frames_of(path: Path) -> list[Frame]:
         assert path.name == "LeftVideoSN001_comp.avi"
-        return [Frame(i, i / 20, RgbPicture(np.full((120, 100, 3), 10 * i, np.uint8)), "v") for i in range(4)]
+        return frames(5)
 
-    def find_points(image: UInt8) -> Array | None:
-        return None if image[0, 0, 0] == 10 else POINTS
-
-    prepared = disfa.read(root, tmp_path / "out", frames_of=frames_of, find_points=find_points)
-    assert [(row.frame, row.person, row.au[0], row.au[7]) for row in prepared.rows] == [
+    out = tmp_path / "out"
+    prepared = disfa.read(disfa_source, out, frames_of=frames_of, find=find_but_in_the_second)
+    assert [(row.frame, row.person, row.au["AU1"], row.au["AU25"]) for row in prepared.rows] == [
         (0, "SN001", 0, 1),
         (2, "SN001", 1, 0),
+        (3, "SN001", 1, 0),
     ]
-    assert prepared.dropped == {"no face found": 1, "frame without all labels": 1}
-    assert cv2.imread(str(tmp_path / "out" / prepared.rows[1].path)).shape == (160, 160, 3)
-    text(root / "ActionUnit_Labels" / "SN001" / "SN001_au6.txt", "1,7\n")
-    with pytest.raises(SourceError, match="intensity 7"):
-        disfa.read(root, tmp_path / "out", frames_of=frames_of, find_points=find_points)
+    assert len(prepared.rows[0].au) == 12 and "AU4" not in prepared.rows[2].au
+    assert prepared.dropped == {"no face found": 1, "frame without labels": 1}
+    # eyes 40 px apart, 40 px above the mouth: a side of 160 px around (50, 60), as far as the picture reaches
+    assert cv2.imread(str(out / prepared.rows[1].path)).shape == (120, 100, 3)
+    assert prepared.rows[1].landmarks == tuple((float(x), float(y)) for x, y in POINTS)
+    text(disfa_source / "ActionUnit_Labels" / "SN001" / "SN001_au6.txt", "1,7\n")
+    with pytest.raises(SourceError, match=r"SN001_au6.txt: line 1: '7' is out of range; allowed: 0 to 5"):
+        disfa.read(disfa_source, out, frames_of=frames_of, find=find_but_in_the_second)
+
+
+def test_disfa_with_something_missing(disfa_source: Path, tmp_path: Path) -> None:
+    labels = disfa_source / "ActionUnit_Labels"
+    for unit in disfa.UNITS[:2]:
+        text(labels / "SN002" / f"SN002_au{unit}.txt", "1,0\n2,0\n3,5\n")
+    (labels / "SN001" / "SN001_au26.txt").unlink()
+
+    def read(count: int) -> Prepared:
+        return disfa.read(
+            disfa_source, tmp_path / "out", frames_of=lambda _: frames(count), find=find_but_in_the_second
+        )
+
+    prepared = read(4)
+    assert {row.person for row in prepared.rows} == {"SN001"} and "AU26" not in prepared.rows[0].au
+    assert prepared.dropped["frame of a video that is missing"] == 3
+    assert prepared.dropped["action unit's file missing (the unit stays blank)"] == 11
+    assert "LeftVideoSN002_comp.avi" in prepared.report()
+    assert read(3).dropped["labelled frame that the video does not have"] == 1
+
+    def broken(_: Path) -> list[Frame]:
+        raise SourceError("LeftVideoSN001_comp.avi: not a video")
+
+    prepared = disfa.read(disfa_source, tmp_path / "out", frames_of=broken, find=find_but_in_the_second)
+    assert not prepared.rows and prepared.dropped["frame of a video that cannot be read"] == 4
+    assert "not a video" in prepared.report()
 
 
 # --- ExpW -------------------------------------------------------------------------------------------------------------
 
 
-def test_expw(tmp_path: Path) -> None:
+@pytest.fixture
+def expw_source(tmp_path: Path) -> Path:
     root = tmp_path / "expw-src"
     image = np.zeros((100, 100, 3), np.uint8)
     image[:50, :50] = 200
@@ -168,11 +226,16 @@ def test_expw(tmp_path: Path) -> None:
     cv2.imwrite(str(root / "origin" / "a.png"), image)
     lines = [
         "a.png 0 10 10 40 40 55.2 6",  # within the bright quarter
-        "a.png 1 -20 -20 30 30 20.0 0",  # leaves the picture at the top left
+        "a.png 1 -22 -22 30 30 20.0 0",  # leaves the picture at the top left
         "a.png 2 60 60 60 60 90.0 3",  # empty
         "gone.png 0 1 1 5 5 90.0 1",
     ]
     text(root / "label.lst", "\n".join(lines) + "\n")
+    return root
+
+
+def test_expw(expw_source: Path, tmp_path: Path) -> None:
+    root = expw_source
     prepared = expw.read(root, tmp_path / "out")
     assert [(row.expression, Path(row.path).name) for row in prepared.rows] == [
         ("neutral", "a_0.png"),
@@ -180,12 +243,34 @@ def test_expw(tmp_path: Path) -> None:
     ]
     for row in prepared.rows:
         crop = cv2.imread(str(tmp_path / "out" / row.path))
-        assert crop.shape == (160, 160, 3) and (crop == 200).all()
+        assert crop.shape == (160, 160, 3) and (crop == 200).all() and row.landmarks is None
     assert prepared.dropped == {"empty box": 1, "without a picture": 1}
     assert expw.read(root, tmp_path / "out", min_confidence=50).dropped["box of low confidence"] == 1
     text(root / "label.lst", "a.png 0 10 10 40 40 55.2 9\n")
-    with pytest.raises(SourceError, match="cannot read"):
+    with pytest.raises(SourceError, match=r"label.lst: line 1: cannot read .* allowed: 0 to 6"):
         expw.read(root, tmp_path / "out")
+
+
+def test_expw_with_points(expw_source: Path, tmp_path: Path) -> None:
+    small = (POINTS - 50) / 10  # eyes 4 px apart, around (0, 1)
+
+    def find(image: UInt8) -> Array:
+        # the box 10..40 is shown with half of its side around it: 0..55; its middle is at (25, 25) there
+        if image.shape[:2] != (55, 55):
+            return np.empty((0, 5, 2), np.float32)
+        return small + np.array([(50, 50), (27, 24), (15, 15)])[:, None]
+
+    prepared = expw.read(expw_source, tmp_path / "out", find=find)
+    (row,) = prepared.rows
+    assert row.expression == "neutral" and prepared.dropped["no points found"] == 1
+    crop = cv2.imread(str(tmp_path / "out" / row.path))
+    assert row.landmarks is not None and row.landmarks[1][0] - row.landmarks[0][0] == pytest.approx(4, abs=1e-4)
+    assert crop.shape[0] in range(16, 20)  # twice the paper's side of 8 px
+
+    def elsewhere(image: UInt8) -> Array:
+        return (small + 1)[None]  # its middle is beyond the box
+
+    assert expw.read(expw_source, tmp_path / "out", find=elsewhere).dropped["no points found"] == 2
 
 
 def test_expw_label_order() -> None:
@@ -200,7 +285,7 @@ def test_expw_label_order() -> None:
 
 def points68(left: tuple[float, float], right: tuple[float, float], mouth: tuple[float, float]) -> np.ndarray:
     points = np.zeros((68, 2))
-    points[36:42], points[42:48], points[48:] = left, right, mouth
+    points[36:42], points[42:48], points[48:], points[30] = left, right, mouth, (50, 66)
     return points
 
 
@@ -215,13 +300,38 @@ def test_afew_va(tmp_path: Path) -> None:
     text(root / "001" / "001.json", json.dumps({"video_id": "001", "actor": "A", "frames": frames}))
     prepared = afew_va.read(root, tmp_path / "out")
     (row,) = prepared.rows
+    assert row.landmarks is not None
     assert (row.valence, row.arousal, row.video, row.frame, row.person) == (1.0, -0.3, "001", 0, "A")
     assert prepared.dropped == {"without a picture": 1}
-    assert cv2.imread(str(tmp_path / "out" / row.path)).shape == (160, 160, 3)
+    assert cv2.imread(str(tmp_path / "out" / row.path)).shape == (120, 120, 3)
+    assert row.landmarks == ((40, 40), (80, 40), (50, 66), (60, 90), (60, 90))
     frames["00000"]["valence"] = 11.0
     text(root / "001" / "001.json", json.dumps({"frames": frames}))
-    with pytest.raises(SourceError, match="beyond -10 to 10"):
+    with pytest.raises(
+        SourceError, match=r"001.json: column 'valence of frame 00000': 11 is out of range; allowed: -10 to 10"
+    ):
         afew_va.read(root, tmp_path / "out")
+
+
+def test_afew_va_frames_without_landmarks_do_not_end_it(tmp_path: Path) -> None:
+    root = tmp_path / "afew-src"
+    good = points68((40, 40), (80, 40), (60, 90)).tolist()
+    missing = [None, [], good[:67], [["x", 1]] * 68, [[0, 0]] * 68]
+    document = {
+        f"{i:05d}": {"landmarks": points, "valence": 1, "arousal": 2} for i, points in enumerate([*missing, good])
+    }
+    document["00006"] = {"landmarks": good, "valence": None, "arousal": 2}
+    document["00007"] = {"valence": 0, "arousal": 2}
+    for name in document:
+        picture(root / "part" / "001" / f"{name}.png", size=120)
+    text(root / "part" / "001" / "001.json", json.dumps({"frames": document}))
+    prepared = afew_va.read(root, tmp_path / "out")
+    assert [row.frame for row in prepared.rows] == [5]
+    assert prepared.dropped == {
+        "without landmarks": 5,
+        "points that make no face": 1,
+        "without valence and arousal": 1,
+    }
 
 
 def test_the_papers_crop_by_hand() -> None:
@@ -268,7 +378,10 @@ def test_ferplus_folders(tmp_path: Path) -> None:
     prepared = open_sets.read_ferplus(root, tmp_path, derive_va=True)
     assert [row.expression for row in prepared.rows] == ["happiness", None, None]
     assert [row.split for row in prepared.rows] == ["valid"] * 3 and prepared.dropped == {"without a picture": 1}
-    assert prepared.rows[0].votes == VOTES["clear"] and prepared.rows[0].path == "fer/FER2013Valid/fer0.png"
+    assert (
+        prepared.rows[0].votes == dict(zip(open_sets.VOTE_NAMES, VOTES["clear"], strict=True))
+        and prepared.rows[0].path == "fer/FER2013Valid/fer0.png"
+    )
     # 1 neutral and 8 happiness of 9 votes for an emotion
     assert (prepared.rows[0].valence, prepared.rows[0].arousal) == (round(8 / 9 * 0.81, 3), round(8 / 9 * 0.51, 3))
     assert open_sets.read_ferplus(root, tmp_path).rows[0].valence is None
@@ -348,6 +461,7 @@ def mesh(gap: float) -> np.ndarray:
     points = np.zeros((478, 2))
     points[33], points[133], points[362], points[263] = (0, 0), (20, 0), (40, 0), (60, 0)
     points[13], points[14] = (30, 50), (30, 50 + gap)
+    points[1], points[61], points[291] = (30, 30), (20, 50), (40, 50)
     return points
 
 
@@ -382,7 +496,8 @@ def test_labelling_a_folder(tmp_path: Path) -> None:
 
     prepared = blendshapes.read(tmp_path / "faces", tmp_path, landmarks=landmarks)
     (row,) = prepared.rows
-    assert row.path == "faces/sub/b.png" and row.au[4] == 1 and row.au[0] == 0
+    assert row.path == "faces/sub/b.png" and row.au["AU12"] == 1 and row.au["AU1"] == 0
+    assert row.landmarks == ((10, 0), (50, 0), (30, 30), (20, 50), (40, 50))
     assert prepared.dropped == {"no face found": 1, "damaged picture": 1}
 
 
@@ -401,21 +516,22 @@ def test_without_mediapipe(tmp_path: Path) -> None:
 
 def test_prepare_writes_a_manifest_and_a_report(aff_wild: Path, tmp_path: Path, run_cli: Cli) -> None:
     target = tmp_path / "prepared"
-    code, out, _ = run_cli("train", "prepare", "aff-wild2", aff_wild, "-o", target, "--thin")
-    assert code == 0 and "EXPR thinned: 21" in out
+    code, out, _ = run_cli("train", "prepare", "aff-wild2", aff_wild, "-o", target, "--thin", "--points", "none")
+    assert code == 0 and "VA thinned: 8" in out
     assert (target / "report.txt").read_text() == out
     table = read_manifest(target / "manifest.csv")
-    assert len(table) == 12 and all(Path(path).is_file() for path in table["path"])
+    assert len(table) == 33 and all(Path(path).is_file() for path in table["path"])
     code, _, err = run_cli("train", "prepare", "aff-wild2", aff_wild, "-o", target)
     assert code == 1 and "--overwrite" in err
     assert run_cli("train", "prepare", "aff-wild2", aff_wild, "-o", target, "--manifest", "m.xls")[0] == 1
-    assert run_cli("train", "prepare", "aff-wild2", aff_wild, "-o", target, "--overwrite")[0] == 0
+    assert run_cli("train", "prepare", "aff-wild2", aff_wild, "-o", target, "--overwrite", "--points", "none")[0] == 0
     assert len(read_manifest(target / "manifest.csv")) == 41
 
 
 def test_every_reader_has_its_command(run_cli: Cli) -> None:
     code, out, _ = run_cli("train", "prepare", "--help")
-    names = ("aff-wild2", "disfa", "expw", "afew-va", "ferplus", "facial-expressions", "blendshapes")
+    names = ["aff-wild2", "disfa", "disfa-plus", "expw", "afew-va", "raf-db", "affectnet", "bp4d", "csv", "set"]
+    names += ["ferplus", "facial-expressions", "blendshapes"]
     assert code == 0 and all(name in out for name in names)
 
 
@@ -427,11 +543,15 @@ def test_disfa_through_the_real_detector(tmp_path: Path, astronaut: Path, run_cl
     (root / "Videos_LeftCamera").mkdir()
     (root / "Videos_LeftCamera" / "LeftVideoSN001_comp.avi").write_bytes(astronaut.read_bytes())
     code, out, _ = run_cli("train", "prepare", "disfa", root, "-o", tmp_path / "out")
-    assert code == 0 and "frame without all labels: 97" in out
+    assert code == 0 and "frame without labels: 97" in out
     table = read_manifest(tmp_path / "out" / "manifest.csv")
     assert table["AU12"].tolist() == [1, 1, 1] and table["AU1"].tolist() == [0, 0, 0]
     crop = cv2.imread(table["path"][0])
-    assert crop.shape == (160, 160, 3) and crop.mean() > 60
+    points = table[list(POINT_COLUMNS)].to_numpy().reshape(3, 5, 2)
+    apart = points[:, 1, 0] - points[:, 0, 0]
+    assert (points >= 0).all() and (points < crop.shape[0]).all() and crop.mean() > 60
+    # 2 x the paper's side of 2 x the larger of the two, where the picture is large enough
+    assert (apart > crop.shape[1] / 8).all() and max(crop.shape) <= 384
 
 
 def test_training_on_a_manifest(tmp_path: Path, run_cli: Cli) -> None:
@@ -448,7 +568,7 @@ def test_training_on_a_manifest(tmp_path: Path, run_cli: Cli) -> None:
                 "s",
                 "train",
                 video=f"v{i // 2}",
-                au=tuple(map(float, rng.integers(0, 2, 8))) if task == 0 else (None,) * 8,
+                au=dict(zip(AU_COLUMNS, map(float, rng.integers(0, 2, 8)), strict=True)) if task == 0 else {},
                 expression=("neutral", "anger")[i % 2] if task == 1 else None,
                 valence=float(rng.uniform(-1, 1)) if task == 2 else None,
                 arousal=float(rng.uniform(-1, 1)) if task == 2 else None,

@@ -6,22 +6,31 @@ file ``face_landmarker.task``, which the user brings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from affectkit.errors import MissingDependency, SourceError
 from affectkit.train.datasets.manifest import AU_COLUMNS, Prepared, Row, need, relative
+from affectkit.train.datasets.points import as_points, picture
+from affectkit.train.datasets.units import Unit, chunks, collect
 from affectkit.types import Array, UInt8
-from affectkit.video import IMAGE_SUFFIXES, read_image
+from affectkit.video import IMAGE_SUFFIXES
 
 LIPS = 13, 14
 """Mesh points in the middle of the inner upper and lower lip."""
 
 EYE_CORNERS = (33, 133), (362, 263)
 """Mesh points at the outer and inner corners of the two eyes."""
+
+NOSE_TIP = 1
+MOUTH = 61, 291
+"""Mesh points at its corners; left as seen in the picture first, as for the eyes."""
+
+PICTURES_A_UNIT = 200
 
 Landmarks = Callable[[UInt8], tuple[Mapping[str, float], Array] | None]
 """RGB picture -> blendshape scores by name and the mesh (P, 2) px of its face; None without one."""
@@ -100,26 +109,34 @@ def face_landmarker(model: Path, *, enlarge_to_px: int = 192) -> Iterator[Landma
 
 
 def read(source: Path, target: Path, *, landmarks: Landmarks) -> Prepared:
-    """Label every picture below a folder; those without a face are left out."""
+    """All of :func:`units`."""
+    return collect(units(source, target, landmarks=landmarks))
+
+
+def units(source: Path, target: Path, *, landmarks: Landmarks) -> list[Unit]:
+    """Label every picture below a folder, a few hundred a unit; those without a face are left out."""
     files = sorted(path for path in source.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
     if not files:
         raise SourceError(f"{source}: no pictures in this folder")
-    prepared = Prepared()
-    for path in files:
-        try:
-            found = landmarks(read_image(path))
-        except SourceError:
-            prepared.dropped["damaged picture"] += 1
-            continue
-        if found is None:
-            prepared.dropped["no face found"] += 1
-            continue
-        prepared.rows.append(
-            Row(
-                relative(path, target),
-                "blendshapes",
-                "train",
-                au=dict(zip(AU_COLUMNS, soft_labels(*found), strict=True)),
-            )
-        )
-    return prepared
+
+    def part(some: Sequence[Path]) -> Prepared:
+        prepared = Prepared()
+        for path in some:
+            image = picture(path, prepared)
+            if image is None:
+                continue
+            found = landmarks(image)
+            if found is None:
+                prepared.drop("no face found", path)
+                continue
+            units = dict(zip(AU_COLUMNS, soft_labels(*found), strict=True))
+            points = as_points(five_of_mesh(found[1]))
+            prepared.rows.append(Row(relative(path, target), "blendshapes", "train", au=units, landmarks=points))
+        return prepared
+
+    return [Unit(name, partial(part, some)) for name, some in chunks(files, PICTURES_A_UNIT)]
+
+
+def five_of_mesh(mesh: Array) -> Array:
+    """(P, 2) -> (5, 2): middles of the eyes' corners, nose tip, mouth corners."""
+    return np.stack([*(mesh[list(corners)].mean(0) for corners in EYE_CORNERS), mesh[NOSE_TIP], *mesh[list(MOUTH)]])

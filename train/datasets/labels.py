@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -199,9 +199,9 @@ def read_csv(path: Path) -> pd.DataFrame:
     return table.dropna(how="all")
 
 
-def au_columns(table: pd.DataFrame) -> list[str]:
-    """The columns ``AU<n>`` of a table, by number."""
-    found = [name for name in table.columns if re.fullmatch(r"AU[1-9]\d{0,2}", str(name))]
+def au_columns(names: Iterable[Any]) -> list[str]:
+    """Those of some names, or of a table's columns, that are ``AU<n>``, by number."""
+    found = [str(name) for name in names if re.fullmatch(r"AU[1-9]\d{0,2}", str(name))]
     return sorted(found, key=lambda name: int(name[2:]))
 
 

@@ -149,7 +149,9 @@ def check_manifest_name(path: Path) -> None:
 def manifest_table(rows: Sequence[Row]) -> pd.DataFrame:
     """The rows as a table, with the columns that some row fills."""
     table = pd.DataFrame([row.cells() for row in rows])
-    votes = [f"votes_{name}" for name in VOTE_NAMES if f"votes_{name}" in table.columns]
+    usual = {f"votes_{name}": i for i, name in enumerate(VOTE_NAMES)}
+    votes = [name for name in table.columns if str(name).startswith("votes_")]
+    votes.sort(key=lambda name: (usual.get(name, len(usual)), name))
     columns = [*HEAD_COLUMNS, *au_columns(table), *votes, *POINT_COLUMNS]
     table = table.reindex(columns=columns)
     for name in ("frame", *votes):
