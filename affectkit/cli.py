@@ -846,10 +846,7 @@ def export(
     _show_parity(report.golden)
     for where, one in (("golden inputs", report.golden_agreement), (report.labelled, report.labelled_agreement)):
         if one is not None:
-            click.echo(
-                f"{where} ({one.count}): {one.expression:.2%} of the expressions and {one.au:.2%} of the AU decisions "
-                f"agree, valence and arousal differ by {one.va:.4f} on average"
-            )
+            click.echo(f"{where} ({one.count}): {one}")
     click.echo(f"{model} in {precision} for {target} -> {output}", err=True)
 
 

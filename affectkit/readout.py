@@ -92,17 +92,22 @@ def read_out(outputs: Mapping[str, Array], spec: ModelSpec) -> list[Affect]:
         members_va = decode_va(outputs["va"], spec.va_bins)
         va = decode_va(outputs["va"].mean(0), spec.va_bins) if by_logits else members_va.mean(0)
         va_std = members_va.std(0) if several else None
-    thresholds = spec.label_thresholds
+    # Whole arrays are converted, not face by face: each Affect is given its rows of them.
+    active = au_p >= spec.label_thresholds
+    expression_rows, au_rows, std_rows = (
+        np.ascontiguousarray(values, np.float32) for values in (expression_p, au_p, au_std)
+    )
+    va_values, va_stds = va.tolist(), None if va_std is None else va_std.tolist()
     return [
         Affect(
-            expression_probabilities=expression_p[i].astype(np.float32),
-            au_probabilities=au_p[i].astype(np.float32),
-            au_active=au_p[i] >= thresholds,
-            valence=float(va[i, 0]),
-            arousal=float(va[i, 1]),
-            au_std=au_std[i].astype(np.float32) if several else None,
-            valence_std=None if va_std is None else float(va_std[i, 0]),
-            arousal_std=None if va_std is None else float(va_std[i, 1]),
+            expression_probabilities=expression_rows[i],
+            au_probabilities=au_rows[i],
+            au_active=active[i],
+            valence=va_values[i][0],
+            arousal=va_values[i][1],
+            au_std=std_rows[i] if several else None,
+            valence_std=None if va_stds is None else va_stds[i][0],
+            arousal_std=None if va_stds is None else va_stds[i][1],
             labels=labels,
         )
         for i in range(faces)

@@ -17,6 +17,9 @@ from affectkit.types import Affect, Array, Detection, Face, Frame, FrameResult, 
 
 _ARRAY = "$array"
 
+_AFFECT = tuple(name for name in Affect.__dataclass_fields__ if name != "labels")
+"""What is stored of each; the labels are the model's, and the same for all."""
+
 
 def pack(value: Any) -> bytes:
     """Nested dicts with text keys, lists, tuples (which come back as lists), numbers, texts, None and arrays."""
@@ -95,7 +98,7 @@ def of_result(result: FrameResult) -> list[Any]:
             list(face.box),
             face.score,
             face.landmarks,
-            [getattr(face.affect, name) for name in Affect.__dataclass_fields__ if name != "labels"],
+            [getattr(face.affect, name) for name in _AFFECT],
         ]
         for face in result.faces
     ]
@@ -106,7 +109,7 @@ def to_result(stored: list[Any], labels: LabelSet) -> FrameResult:
     """Undo :func:`of_result`; ``labels`` are those of the model that gave it."""
     index, time_s, name, cut, faces = stored
     rebuilt = tuple(
-        Face(track_id, tuple(box), score, landmarks, Affect(*affect, labels))
+        Face(track_id, tuple(box), score, landmarks, Affect(*[*affect, labels]))
         for track_id, box, score, landmarks, affect in faces
     )
     return FrameResult(index, time_s, rebuilt, name, cut=cut)

@@ -16,8 +16,6 @@ from affectkit.train.data import FaceSet
 from affectkit.train.evaluate import Answers
 from affectkit.types import Array
 
-LOGITS = ("expression", "au", "va")
-
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
@@ -40,16 +38,26 @@ TOLERANCES: dict[Precision, Tolerance] = {
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Decisions of two models on the same faces."""
+    """Decisions of two models on the same faces; None of what they do not answer."""
 
     count: int
-    expression: float
+    expression: float | None
     """Share of faces with the same most probable expression."""
-    au: float
+    au: float | None
     """Share of AU decisions that are the same."""
-    va: float
+    va: float | None
     """Mean absolute difference of valence and arousal."""
-    va_largest: float
+    va_largest: float | None
+
+    def __str__(self) -> str:
+        agree = [
+            f"{share:.2%} of the {what}"
+            for share, what in ((self.expression, "expressions"), (self.au, "AU decisions"))
+            if share is not None
+        ]
+        said = [f"{' and '.join(agree)} agree"] if agree else []
+        said += [] if self.va is None else [f"valence and arousal differ by {self.va:.4f} on average"]
+        return ", ".join(said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +82,9 @@ class ParityReport:
                 ("expressions", got.expression, allowed.expression),
                 ("AU decisions", got.au, allowed.au),
             ):
-                if not value >= least:
+                if value is not None and not value >= least:
                     found.append(f"{value:.2%} of the {name} agree, needed are {least:.2%}")
-            if not got.va <= allowed.va:
+            if got.va is not None and not got.va <= allowed.va:
                 found.append(f"valence and arousal differ by {got.va:.4f} on average, allowed is {allowed.va:g}")
         return found
 
@@ -89,11 +97,17 @@ class ParityReport:
 
 def agreement(spec: ModelSpec, want: dict[str, Array], got: dict[str, Array]) -> Agreement:
     """Compare the decisions that two sets of logits lead to."""
-    before, after = read_out(want, spec), read_out(got, spec)
-    expression = np.mean([a.expression == b.expression for a, b in zip(before, after, strict=True)])
-    au = np.mean([a.au_active == b.au_active for a, b in zip(before, after, strict=True)])
-    va = np.abs(np.array([[a.valence, a.arousal] for a in before]) - np.array([[b.valence, b.arousal] for b in after]))
-    return Agreement(len(before), float(expression), float(au), float(va.mean()), float(va.max()))
+    before, after, labels = read_out(want, spec), read_out(got, spec), spec.labels
+    pairs = list(zip(before, after, strict=True))
+    expression = au = va = va_largest = None
+    if labels.expressions:
+        expression = float(np.mean([a.expression == b.expression for a, b in pairs]))
+    if labels.action_units:
+        au = float(np.mean([a.au_active == b.au_active for a, b in pairs]))
+    if labels.valence_arousal:
+        apart = [[abs(a.valence - b.valence), abs(a.arousal - b.arousal)] for a, b in pairs]
+        va, va_largest = float(np.mean(apart)), float(np.max(apart))
+    return Agreement(len(before), expression, au, va, va_largest)
 
 
 def compare_models(
@@ -109,8 +123,8 @@ def compare_models(
         labelled: what the faces are, the faces, and the answers of the original and of the converted model.
     """
     parts = [measure(name, got, want) for name, (want, got) in golden.items()]
-    want = {name: golden[name][0] for name in LOGITS}
-    got = {name: golden[name][1] for name in LOGITS}
+    want = {name: golden[name][0] for name in spec.tasks}
+    got = {name: golden[name][1] for name in spec.tasks}
     if labelled is None:
         return ParityReport(spec.precision, parts, agreement(spec, want, got))
     where, faces, before, after = labelled

@@ -24,46 +24,41 @@ from affectkit.errors import EngineError
 from affectkit.export.folders import check_folder, put_in_place
 from affectkit.export.verify import Parity, compare_golden, problems
 from affectkit.models import FRAME_NAME, GOLDEN_NAME, SPEC_NAME, TEMPORAL_NAME, frame_of, sha256
+from affectkit.readout import check_outputs
 from affectkit.spec import ModelSpec
 from affectkit.train.networks import FEATURE_WIDTH, MultitaskCNN, TemporalHeads
 from affectkit.types import Array, UInt8
 
 OPSET = 18
-OUTPUT_NAMES = ("expression", "au", "va", "features")
 CARD_NAME = "MODEL_CARD.md"
 
 
 class FusedMembers(nn.Module):
-    """M networks as one: uint8 (N, S, S, C) -> (M, N, 7), (M, N, 8), (M, N, 40), (M, N, 3, F)."""
+    """M networks of K tasks as one: uint8 (N, S, S, C) -> by ``names``, K x logits (M, N, C), features (M, N, K, F)."""
 
     def __init__(self, members: Sequence[MultitaskCNN]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+        self.names = (*members[0].heads, "features")
+        """Of the outputs: the tasks that the members have, and the features."""
 
-    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, faces: Tensor) -> tuple[Tensor, ...]:
         answers = [member(faces) for member in self.members]
-        return (
-            torch.stack([a.expression for a in answers]),
-            torch.stack([a.au for a in answers]),
-            torch.stack([a.va for a in answers]),
-            torch.stack([a.features for a in answers]),
-        )
+        return tuple(torch.stack([getattr(answer, name) for answer in answers]) for name in self.names)
 
 
 class FusedSequences(nn.Module):
-    """M recurrent parts as one: features (M, B, T, 3, F) -> (M, B, T, 7), (M, B, T, 8), (M, B, T, 40)."""
+    """M recurrent parts of K tasks as one: features (M, B, T, K, F) -> by ``names``, K x logits (M, B, T, C)."""
 
     def __init__(self, heads: Sequence[TemporalHeads]) -> None:
         super().__init__()
         self.heads = nn.ModuleList(heads)
+        self.names = tuple(heads[0].rnn)
+        """Of the outputs: the tasks that the parts have."""
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, features: Tensor) -> tuple[Tensor, ...]:
         answers = [part(features[k]) for k, part in enumerate(self.heads)]
-        return (
-            torch.stack([a.expression for a in answers]),
-            torch.stack([a.au for a in answers]),
-            torch.stack([a.va for a in answers]),
-        )
+        return tuple(torch.stack([getattr(answer, name) for answer in answers]) for name in self.names)
 
 
 def write_onnx(members: Sequence[MultitaskCNN], path: Path) -> None:
@@ -72,16 +67,16 @@ def write_onnx(members: Sequence[MultitaskCNN], path: Path) -> None:
     config = members[0].config
     example = torch.zeros(2, config.size, config.size, config.channels, dtype=torch.uint8)
     shapes = {"faces": {0: torch.export.Dim("n", min=1, max=65536)}}
-    _write(network, example, path, input_name="faces", output_names=OUTPUT_NAMES, dynamic_shapes=shapes, free={1: "n"})
+    _write(network, example, path, input_name="faces", output_names=network.names, dynamic_shapes=shapes, free={1: "n"})
 
 
 def write_temporal_onnx(heads: Sequence[TemporalHeads], path: Path) -> None:
     """Export the recurrent parts as one graph with a free number of sequences of a free length."""
     network = FusedSequences([part.eval() for part in heads])
-    example = torch.zeros(len(heads), 2, 5, 3, FEATURE_WIDTH)
+    example = torch.zeros(len(heads), 2, 5, len(network.names), FEATURE_WIDTH)
     shapes = {"features": {1: torch.export.Dim("b", min=1, max=65536), 2: torch.export.Dim("t", min=1, max=65536)}}
-    names = OUTPUT_NAMES[:3]
     free = {1: "b", 2: "t"}
+    names = network.names
     _write(network, example, path, input_name="features", output_names=names, dynamic_shapes=shapes, free=free)
 
 
@@ -148,8 +143,8 @@ def rounded_to_half(member: MultitaskCNN) -> MultitaskCNN:
                 setattr(module, norm_name, nn.Identity())
     config = member.config
     faces = torch.from_numpy(golden_faces(config.size, config.channels))
-    before, after = (FusedMembers([network])(faces) for network in (member.eval(), copied))
-    for name, want, got in zip(OUTPUT_NAMES, before, after, strict=True):
+    before, after = FusedMembers([member.eval()]), FusedMembers([copied])
+    for name, want, got in zip(before.names, before(faces), after(faces), strict=True):
         if float((want - got).abs().max()) > 1e-3 * float(want.abs().max()):
             raise EngineError(f"folding batch-norm changed the output {name!r}")
     for parameter in copied.parameters():
@@ -188,16 +183,17 @@ def golden_outputs(members: Sequence[MultitaskCNN], faces: UInt8) -> dict[str, A
     """What torch answers on the CPU in float32, by output name."""
     network = FusedMembers([member.eval().float() for member in members])
     answers = network(torch.from_numpy(faces))
-    return {name: answer.numpy() for name, answer in zip(OUTPUT_NAMES, answers, strict=True)}
+    return {name: answer.numpy() for name, answer in zip(network.names, answers, strict=True)}
 
 
 @torch.no_grad()
 def golden_sequence(heads: Sequence[TemporalHeads]) -> dict[str, Array]:
     """Features of two sequences of seven frames, and what torch makes of them; names begin with ``sequence_``."""
     rng = np.random.default_rng(2020)
-    features = rng.normal(0, 1, (len(heads), 2, 7, 3, FEATURE_WIDTH)).astype(np.float32)
-    answers = FusedSequences([part.eval().float() for part in heads])(torch.from_numpy(features))
-    outputs = {f"sequence_{name}": a.numpy() for name, a in zip(OUTPUT_NAMES[:3], answers, strict=True)}
+    network = FusedSequences([part.eval().float() for part in heads])
+    features = rng.normal(0, 1, (len(heads), 2, 7, len(network.names), FEATURE_WIDTH)).astype(np.float32)
+    answers = network(torch.from_numpy(features))
+    outputs = {f"sequence_{name}": a.numpy() for name, a in zip(network.names, answers, strict=True)}
     return {"sequence_features": features, **outputs}
 
 
@@ -244,7 +240,8 @@ def write_model_folder(
 
     Raises:
         OutputError: the folder exists, or cannot be written.
-        EngineError: the exported graph, or that of the ``frame_model``, does not reproduce torch.
+        EngineError: the exported graph, or that of the ``frame_model``, does not reproduce torch; or the networks
+            answer other labels than the spec has.
         ModelError: there is no model of the name of the ``frame_model``.
     """
     check_folder(folder, overwrite=overwrite, mark=SPEC_NAME, kind="model folder")
@@ -266,6 +263,7 @@ def write_model_folder(
             digests[FRAME_NAME] = sha256(frame)
         faces = golden_faces(spec.input.size, spec.input.channels)
         arrays: dict[str, Any] = {"faces": faces, **golden_outputs(members, faces)}
+        check_outputs(arrays, spec, len(faces))
         if temporal:
             write_temporal_onnx(temporal, partial / TEMPORAL_NAME)
             arrays |= golden_sequence(temporal)

@@ -25,8 +25,8 @@ CARD = """\
 
 `tritonserver --model-repository=THIS_FOLDER` serves:
 
-- `{name}`: `faces` uint8 ({size}, {size}, {channels}), an aligned face of {what} -> logits `expression` ({members}, 7),
-  `au` ({members}, 8), `va` ({members}, 40) and `features` ({members}, 3, {width}), each by member
+- `{name}`: `faces` uint8 ({size}, {size}, {channels}), an aligned face of {what} -> logits {logits}
+  and `features` ({members}, {tasks}, {width}), each by member
 {temporal}
 Labels, thresholds and decoding stand in `model.json`, beside this file; `affectkit.readout.read_out` decodes logits
 whose first two axes are (members, faces): transpose what the server answers.
@@ -65,22 +65,22 @@ def write_triton(model: ModelFolder, folder: Path, *, overwrite: bool = False) -
     spec = model.spec
     name = spec.name.replace("-", "_")
     members, size, channels = spec.members, spec.input.size, spec.input.channels
+    files, tasks = _label_files(spec), len(spec.tasks)
     answers = [
-        _Tensor("expression", "TYPE_FP32", (members, len(spec.expression_labels)), "expression.txt"),
-        _Tensor("au", "TYPE_FP32", (members, len(spec.au_labels)), "au.txt"),
-        _Tensor("va", "TYPE_FP32", (members, 2 * spec.va_bins)),
+        _Tensor(task, "TYPE_FP32", (members, width), f"{task}.txt" if task in files else "")
+        for task, width in spec.task_widths.items()
     ]
-    features = _Tensor("features", "TYPE_FP32", (members, 3, spec.feature_width))
+    features = _Tensor("features", "TYPE_FP32", (members, tasks, spec.feature_width))
     faces = _Tensor("faces", "TYPE_UINT8", (size, size, channels))
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
         partial = Path(scratch) / folder.name
         _write_model(partial / name, name, model.frame_onnx, spec, [faces], [*answers, features])
         temporal = ""
         if model.temporal_onnx is not None:
-            inputs = [_Tensor("features", "TYPE_FP32", (members, -1, 3, spec.feature_width))]
+            inputs = [_Tensor("features", "TYPE_FP32", (members, -1, tasks, spec.feature_width))]
             outputs = [_Tensor(t.name, t.kind, (members, -1, t.dims[1]), t.labels) for t in answers]
             _write_model(partial / f"{name}_temporal", f"{name}_temporal", model.temporal_onnx, spec, inputs, outputs)
-            shape = f"({members}, T, 3, {spec.feature_width})"
+            shape = f"({members}, T, {tasks}, {spec.feature_width})"
             temporal = f"- `{name}_temporal`: `features` {shape} of T frames -> the same logits, by frame\n"
         what = "RGB" if channels == 3 else "luma"
         card = CARD.format(
@@ -88,7 +88,9 @@ def write_triton(model: ModelFolder, folder: Path, *, overwrite: bool = False) -
             size=size,
             channels=channels,
             what=what,
+            logits=", ".join(f"`{task}` ({members}, {width})" for task, width in spec.task_widths.items()),
             members=members,
+            tasks=tasks,
             width=spec.feature_width,
             temporal=temporal,
         )
@@ -100,14 +102,20 @@ def write_triton(model: ModelFolder, folder: Path, *, overwrite: bool = False) -
         put_in_place(partial, folder)
 
 
+def _label_files(spec: ModelSpec) -> dict[str, tuple[str, ...]]:
+    """Labels by the task that has a file of them."""
+    named = {"expression": spec.expression_labels, "au": spec.au_labels}
+    return {task: labels for task, labels in named.items() if labels}
+
+
 def _write_model(
     folder: Path, name: str, source: Path, spec: ModelSpec, inputs: list[_Tensor], outputs: list[_Tensor]
 ) -> None:
     """One model of the repository: config.pbtxt, labels and version 1."""
     (folder / "1").mkdir(parents=True)
     onnx.save(faces_first(onnx.load(str(source))), str(folder / "1" / "model.onnx"))
-    (folder / "expression.txt").write_text("\n".join(spec.expression_labels) + "\n", encoding="utf-8")
-    (folder / "au.txt").write_text("\n".join(spec.au_labels) + "\n", encoding="utf-8")
+    for task, labels in _label_files(spec).items():
+        (folder / f"{task}.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
     blocks = [
         f'name: "{name}"',
         'backend: "onnxruntime"',

@@ -33,6 +33,18 @@ def tiny_temporal() -> Path:
     return DATA / "tiny-temporal"
 
 
+@pytest.fixture
+def tiny_labels() -> Path:
+    """Two members, with twelve action units and eight expressions."""
+    return DATA / "tiny-labels"
+
+
+@pytest.fixture
+def tiny_expressions() -> Path:
+    """A model of expressions alone."""
+    return DATA / "tiny-expressions"
+
+
 @pytest.fixture(scope="session")
 def astronaut() -> Path:
     """100 frames of one face that moves, turns and grows."""

@@ -1,6 +1,9 @@
-"""Generate tests/data/tiny, tiny-ensemble and tiny-temporal: real model folders of a few kB with known answers.
+"""Generate tests/data/tiny*: real model folders of a few kB with known answers.
 
     python tests/make_tiny_model.py
+
+tiny, tiny-ensemble and tiny-temporal have the labels of the shipped models, tiny-labels has twelve action units and
+eight expressions, tiny-expressions nothing but expressions.
 
 With m the mean of a face's pixels over 255, member k answers:
     expression logit i  (k + 1) * (i - 3) * m
@@ -27,36 +30,53 @@ from onnx import TensorProto, helper, numpy_helper
 from affectkit.export.to_onnx import golden_faces
 from affectkit.models import sha256
 from affectkit.spec import InputSpec, ModelSpec, TemporalSpec
+from affectkit.types import EXPRESSION_NAMES, LabelSet
 
 SIZE, FEATURES, LENGTH = 16, 4, 8
 
+SHIPPED = LabelSet()
+TWELVE = LabelSet.of(
+    (*EXPRESSION_NAMES, "other"),
+    ("AU1", "AU2", "AU4", "AU6", "AU7", "AU10", "AU12", "AU15", "AU23", "AU24", "AU25", "AU26"),
+)
+"""Those of Aff-Wild2 since 2021."""
+EXPRESSIONS_ONLY = LabelSet(EXPRESSION_NAMES, (), valence_arousal=False)
 
-def weights(member: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+
+def tasks(labels: LabelSet) -> tuple[str, ...]:
+    """The outputs of logits that such a model has."""
+    there = {"expression": labels.expressions, "au": labels.action_units, "va": labels.valence_arousal}
+    return tuple(task for task, present in there.items() if present)
+
+
+def weights(member: int, labels: LabelSet = SHIPPED) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Weight (1, C) and bias (C,) of each output; logit = m * weight + bias."""
     gain = member + 1.0
     va_weight, va_bias = np.zeros(40), np.zeros(40)
     va_weight[19], va_weight[20], va_bias[20] = 20, -20, 20
-    return {
-        "expression": (gain * (np.arange(7) - 3.0), np.zeros(7)),
-        "au": (gain * np.full(8, 4.0), gain * -np.arange(8) / 2),
+    expressions, units, parts = len(labels.expressions), len(labels.action_units), tasks(labels)
+    answers = {
+        "expression": (gain * (np.arange(expressions) - 3.0), np.zeros(expressions)),
+        "au": (gain * np.full(units, 4.0), gain * -np.arange(units) / 2),
         "va": (va_weight, va_bias),
-        "features": (np.ones(3 * FEATURES), np.zeros(3 * FEATURES)),
     }
+    features = (np.ones(len(parts) * FEATURES), np.zeros(len(parts) * FEATURES))
+    return {task: answers[task] for task in parts} | {"features": features}
 
 
-def expected(faces: np.ndarray, members: int) -> dict[str, np.ndarray]:
+def expected(faces: np.ndarray, members: int, labels: LabelSet = SHIPPED) -> dict[str, np.ndarray]:
     """The answers, computed without ONNX."""
     m = faces.reshape(len(faces), -1).astype(np.float64).mean(1)[:, None] / 255
     answers: dict[str, np.ndarray] = {}
-    for name in ("expression", "au", "va", "features"):
-        stacked = np.stack([m * weights(k)[name][0] + weights(k)[name][1] for k in range(members)])
+    for name in (*tasks(labels), "features"):
+        stacked = np.stack([m * weights(k, labels)[name][0] + weights(k, labels)[name][1] for k in range(members)])
         if name == "features":
-            stacked = stacked.reshape(members, len(faces), 3, FEATURES)
+            stacked = stacked.reshape(members, len(faces), -1, FEATURES)
         answers[name] = stacked.astype(np.float32)
     return answers
 
 
-def graph(members: int) -> onnx.ModelProto:
+def graph(members: int, labels: LabelSet = SHIPPED) -> onnx.ModelProto:
     nodes = [
         helper.make_node("Cast", ["faces"], ["x"], to=TensorProto.FLOAT),
         helper.make_node("Flatten", ["x"], ["flat"]),
@@ -65,15 +85,15 @@ def graph(members: int) -> onnx.ModelProto:
     pixels = SIZE * SIZE
     constants = [numpy_helper.from_array(np.full((pixels, 1), 1 / pixels / 255, np.float32), "mean")]
     outputs = []
-    for name in ("expression", "au", "va", "features"):
+    for name in (*tasks(labels), "features"):
         parts = []
         for k in range(members):
-            weight, bias = weights(k)[name]
+            weight, bias = weights(k, labels)[name]
             constants.append(numpy_helper.from_array(weight[None].astype(np.float32), f"{name}_w{k}"))
             constants.append(numpy_helper.from_array(bias.astype(np.float32), f"{name}_b{k}"))
             nodes.append(helper.make_node("Gemm", ["m", f"{name}_w{k}", f"{name}_b{k}"], [f"{name}_{k}"]))
             parts.append(f"{name}_{k}")
-        inner = [3, FEATURES] if name == "features" else [len(weights(0)[name][1])]
+        inner = [len(tasks(labels)), FEATURES] if name == "features" else [len(weights(0, labels)[name][1])]
         constants.append(numpy_helper.from_array(np.array([1, -1, *inner]), f"{name}_shape"))
         for part in parts:
             nodes.append(helper.make_node("Reshape", [part, f"{name}_shape"], [f"{part}_m"]))
@@ -88,27 +108,30 @@ def graph(members: int) -> onnx.ModelProto:
     return model
 
 
-def write(folder: Path, members: int) -> None:
+def write(folder: Path, members: int, labels: LabelSet = SHIPPED) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    onnx.save(graph(members), folder / "frame.onnx")
+    onnx.save(graph(members, labels), folder / "frame.onnx")
     faces = golden_faces(SIZE, 1)
-    np.savez_compressed(folder / "golden.npz", faces=faces, **expected(faces, members))
+    np.savez_compressed(folder / "golden.npz", faces=faces, **expected(faces, members, labels))
     spec = ModelSpec(
         name=folder.name,
         version="1",
         licence="MIT",
         trained_on=("nothing",),
         input=InputSpec(SIZE, 1, "tight"),
-        au_thresholds=(0.5,) * 8,
+        au_thresholds=(0.5,) * len(labels.action_units),
         au_thresholds_from="made up",
         members=members,
         feature_width=FEATURES,
+        expression_labels=labels.expressions,
+        au_labels=labels.action_units,
+        valence_arousal=labels.valence_arousal,
         files={name: sha256(folder / name) for name in ("frame.onnx", "golden.npz")},
     )
     (folder / "model.json").write_text(spec.to_json())
 
 
-def temporal_graph() -> onnx.ModelProto:
+def temporal_graph(labels: LabelSet = SHIPPED) -> onnx.ModelProto:
     nodes = [
         helper.make_node("ReduceMean", ["features", "inner"], ["m"], keepdims=0),  # (1, B, T)
         helper.make_node("ReduceMean", ["m", "time"], ["window"], keepdims=1),  # (1, B, 1)
@@ -118,15 +141,16 @@ def temporal_graph() -> onnx.ModelProto:
     constants = [numpy_helper.from_array(np.array([3, 4]), "inner"), numpy_helper.from_array(np.array([2]), "time")]
     constants.append(numpy_helper.from_array(np.array([3]), "last"))
     outputs = []
-    for name, source in (("expression", "mean"), ("au", "m"), ("va", "mean")):
-        weight, bias = weights(0)[name]
+    for name in tasks(labels):
+        source = "m" if name == "au" else "mean"
+        weight, bias = weights(0, labels)[name]
         constants.append(numpy_helper.from_array(weight.astype(np.float32), f"{name}_w"))
         constants.append(numpy_helper.from_array(bias.astype(np.float32), f"{name}_b"))
         nodes.append(helper.make_node("Unsqueeze", [source, "last"], [f"{name}_x"]))
         nodes.append(helper.make_node("Mul", [f"{name}_x", f"{name}_w"], [f"{name}_p"]))
         nodes.append(helper.make_node("Add", [f"{name}_p", f"{name}_b"], [name]))
         outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, "b", "t", len(bias)]))
-    features = helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, "b", "t", 3, FEATURES])
+    features = helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, "b", "t", len(tasks(labels)), FEATURES])
     model = helper.make_model(
         helper.make_graph(nodes, "tiny-temporal", [features], outputs, constants),
         opset_imports=[helper.make_opsetid("", 18)],
@@ -136,22 +160,23 @@ def temporal_graph() -> onnx.ModelProto:
     return model
 
 
-def expected_sequence(features: np.ndarray) -> dict[str, np.ndarray]:
-    """The temporal part's answers to (1, B, T, 3, F), computed without ONNX."""
+def expected_sequence(features: np.ndarray, labels: LabelSet = SHIPPED) -> dict[str, np.ndarray]:
+    """The temporal part's answers to (1, B, T, K, F), computed without ONNX."""
     m = features.mean((3, 4))
     mean = np.broadcast_to(m.mean(2, keepdims=True), m.shape)
-    sources = {"expression": mean, "au": m, "va": mean}
-    return {name: (x[..., None] * weights(0)[name][0] + weights(0)[name][1]) for name, x in sources.items()}
+    sources = {task: m if task == "au" else mean for task in tasks(labels)}
+    known = weights(0, labels)
+    return {name: (x[..., None] * known[name][0] + known[name][1]) for name, x in sources.items()}
 
 
-def write_temporal(folder: Path, frame: Path) -> None:
+def write_temporal(folder: Path, frame: Path, labels: LabelSet = SHIPPED) -> None:
     """A model of sequences of LENGTH frames that names ``frame``'s network instead of copying it."""
     folder.mkdir(parents=True, exist_ok=True)
-    onnx.save(temporal_graph(), folder / "temporal.onnx")
+    onnx.save(temporal_graph(labels), folder / "temporal.onnx")
     faces = golden_faces(SIZE, 1)
-    features = np.random.default_rng(1).uniform(0, 1, (1, 2, 5, 3, FEATURES)).astype(np.float32)
-    sequence = {f"sequence_{name}": a.astype(np.float32) for name, a in expected_sequence(features).items()}
-    golden = {"faces": faces, **expected(faces, 1), "sequence_features": features, **sequence}
+    features = np.random.default_rng(1).uniform(0, 1, (1, 2, 5, len(tasks(labels)), FEATURES)).astype(np.float32)
+    sequence = {f"sequence_{name}": a.astype(np.float32) for name, a in expected_sequence(features, labels).items()}
+    golden = {"faces": faces, **expected(faces, 1, labels), "sequence_features": features, **sequence}
     np.savez_compressed(folder / "golden.npz", **golden)
     single = ModelSpec.from_json((frame / "model.json").read_text())
     spec = dataclasses.replace(
@@ -170,3 +195,5 @@ if __name__ == "__main__":
     write(data / "tiny", 1)
     write(data / "tiny-ensemble", 3)
     write_temporal(data / "tiny-temporal", data / "tiny")
+    write(data / "tiny-labels", 2, TWELVE)
+    write(data / "tiny-expressions", 1, EXPRESSIONS_ONLY)

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from affectkit.align import crop_face, face_matrix, fit_aligned
 from affectkit.errors import ModelError
-from affectkit.export.checkpoints import find_checkpoints, published_names, read_checkpoint
+from affectkit.export.checkpoints import find_checkpoints
 from affectkit.models import load
 from affectkit.predictor import Predictor
 from affectkit.spec import InputSpec
 from affectkit.train.data import crop_matrix
 from affectkit.train.networks import MultitaskCNN, MultitaskCNNRNN, resnet50_config
+from affectkit.train.published import published_names, read_checkpoint
 
 Cli = Callable[..., tuple[int, str, str]]
 SPEC = InputSpec(112, 3, "published", margin=112 / 134, aligned_size=134)

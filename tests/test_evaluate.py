@@ -35,22 +35,22 @@ def test_au_score_by_hand() -> None:
     truth[:, 0], truth[:3, 1] = [1, 1, 0, 0], [0.6, 0.2, 0]
     active = np.zeros((4, 8), bool)
     active[:, 0], active[:, 1] = [True, False, True, False], [True, True, False, True]
-    score = metrics.AuScore()
+    score = metrics.AuScore(8)
     for k in range(4):  # in any number of batches
         score.update(truth[k : k + 1], active[k : k + 1])
     # AU1: 1 hit, 1 missed, 1 wrong: F1 1/2, 2 of 4 right. AU2: 1 hit, 1 wrong: F1 2/3, 2 of 3 right
     f1, accuracy = (1 / 2 + 2 / 3) / 2, 4 / 7
     assert score.compute() == pytest.approx({"f1": f1, "accuracy": accuracy, "score": (f1 + accuracy) / 2})
-    assert metrics.AuScore().compute() == {"f1": 0, "accuracy": 0, "score": 0}
+    assert metrics.AuScore(8).compute() == {"f1": 0, "accuracy": 0, "score": 0}
 
 
 def test_expression_score_by_hand() -> None:
-    score = metrics.ExpressionScore()
+    score = metrics.ExpressionScore(7)
     score.update(np.array([0, 0, NAN]), np.array([0, 1, 3]))
     score.update(np.array([1.0]), np.array([1]))
     f1 = (2 / 3 + 2 / 3) / 7
     assert score.compute() == pytest.approx({"macro_f1": f1, "accuracy": 2 / 3, "score": 0.67 * f1 + 0.33 * 2 / 3})
-    assert metrics.ExpressionScore().compute()["score"] == 0
+    assert metrics.ExpressionScore(7).compute()["score"] == 0
 
 
 def test_va_score_is_the_ccc_of_everything() -> None:

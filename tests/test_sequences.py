@@ -69,13 +69,13 @@ def test_sequences_are_consecutive_and_short_ones_filled_up() -> None:
     for epoch in range(4):
         plan = plan_sequences(faces, length=8, batch_size=2, seed=0, epoch=epoch)
         assert len(plan) == 2  # three windows of a and one of b
-        for rows in (rows for batch in plan for rows in batch):
+        for rows in (rows for batch in plan for _, group in batch for rows in group):
             there = rows[rows >= 0]
             assert len({faces.video[i] for i in there}) == 1
             assert (np.diff(faces.frame[there]) == 2).all()
             assert len(there) == (8 if faces.video[there[0]] == "a" else 3)
     first, second = (plan_sequences(faces, length=8, batch_size=1, seed=0, epoch=epoch) for epoch in (0, 1))
-    assert [r[0].tolist() for r in first] != [r[0].tolist() for r in second]
+    assert [r[0][1][0].tolist() for r in first] != [r[0][1][0].tolist() for r in second]
 
 
 def test_every_frame_of_a_video_is_shown() -> None:
@@ -84,7 +84,7 @@ def test_every_frame_of_a_video_is_shown() -> None:
     for epoch in range(3):
         plan = plan_sequences(faces, length=8, batch_size=1, seed=0, epoch=epoch)
         assert len(plan) == 4
-        shown = {float(faces.frame[i]) for batch in plan for rows in batch for i in rows}
+        shown = {float(faces.frame[i]) for batch in plan for _, group in batch for rows in group for i in rows}
         assert shown == {2.0 * i for i in range(20)}  # from end to end, in each epoch
 
 

@@ -303,8 +303,10 @@ class MultitaskCNN(nn.Module):
 
 def _outputs(logits: Mapping[str, Tensor], features: Tensor) -> Outputs:
     """Outputs in which a task without logits has width 0."""
-    nothing = features[..., 0, :0]  # (N, 0), or (B, T, 0)
-    expression, au, va = (logits.get(task, nothing) for task in TASKS)
+    expression, au, va = (
+        logits[task] if task in logits else features.new_empty((*features.shape[:-2], 0))  # (N, 0), or (B, T, 0)
+        for task in TASKS
+    )
     return Outputs(expression, au, va, features)
 
 
