@@ -61,7 +61,7 @@ SPOTS: dict[str, tuple[float, float, int]] = {
 """Right half of the face: x, y in distances of the eyes; bright (1) or dark (-1)."""
 
 SPOT_SIGMA = 0.08
-SPOT_LOOKS = {-1: (0.54, 10.0), 1: (0.85, 255.0)}
+SPOT_LOOKS = {-1: (0.46, 10.0), 1: (0.85, 255.0)}
 """How much of the skin a dark and a bright spot hide, and their level."""
 FOREHEAD = ((0.0, 0.36), (0.36, 0.72), (0.72, 1.12))
 """x of the three bands; y is from -0.95 to -0.5."""

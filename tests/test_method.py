@@ -12,11 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,7 +84,7 @@ CASES = (
     Case("raf-db", trees.raf_db),
     Case("affectnet", trees.affectnet),
     Case("bp4d", trees.bp4d, {"first": 21, "subjects": 2}),
-    Case("generic", trees.generic, {"count": 80}),
+    Case("csv", trees.generic, {"count": 80}, trees.GENERIC_OPTIONS),
     Case("ferplus", trees.ferplus),
     Case("facial-expressions", trees.facial_expressions),
 )
@@ -129,7 +125,7 @@ def prepare_whole(case: Case, folder: Path, run_cli: Cli) -> Ready:
 
 
 def prepare(case: Case, tree: Tree, target: Path, run_cli: Cli) -> Path:
-    source = tree.root
+    source = tree.root / "labels.csv" if case.reader == "csv" else tree.root
     command("train", "prepare", case.reader, source, "-o", target, *case.options, run_cli=run_cli)
     check_rows(tree, target / "manifest.csv")
     return target / "manifest.csv"
@@ -146,17 +142,23 @@ def command(*arguments: object, run_cli: Cli) -> str:
 
 
 def check_rows(tree: Tree, manifest: Path) -> None:
-    """Every face that was written is in the manifest once, with its own labels and no others, and near its points."""
+    """Every face that was written is in the manifest once, with its own labels and no others, near its points.
+
+    Those in which the detector finds no face may be missing, if the report counts them.
+    """
     table = pd.read_csv(manifest, dtype={"video": str, "person": str})
     rows = {key_of_row(row): row for row in table.to_dict("records")}
     assert len(rows) == len(table)
     wanted = {key_of_face(face): face for face in tree.faces if face.labels}
-    unlabelled = {key_of_face(face) for face in tree.faces if not face.labels}
-    missing = wanted.keys() - rows.keys()
-    assert not missing, f"{len(missing)} of {len(wanted)} faces are not in the manifest: {sorted(missing)[:3]}"
-    assert rows.keys() <= wanted.keys() | unlabelled, sorted(rows.keys() - wanted.keys())[:3]
-    for key, face in wanted.items():
-        check_row(rows[key], face, key)
+    missing, extra = wanted.keys() - rows.keys(), rows.keys() - {key_of_face(face) for face in tree.faces}
+    report = (manifest.parent / "report.txt").read_text()
+    counted = re.findall(r"left out, no (?:face|points) found: (\d+)", report)
+    assert len(missing) <= sum(map(int, counted)) and not extra, f"{sorted(missing)[:3]} {sorted(extra)[:3]}\n{report}"
+    assert len(missing) <= 0.04 * len(wanted), report
+    both = wanted.keys() & rows.keys()
+    for key in both:
+        check_row(rows[key], wanted[key], key)
+    assert sum(not is_near(rows[key], wanted[key]) for key in both) <= 0.01 * len(both)
 
 
 def check_row(row: dict[str, Any], face: Written, key: object) -> None:
@@ -171,6 +173,12 @@ def check_row(row: dict[str, Any], face: Written, key: object) -> None:
     assert row["split"] == face.split, key
     if face.person is not None:
         assert row["person"] == face.person, key
+
+
+def is_near(row: dict[str, Any], face: Written) -> bool:
+    """Whether the points make a face as large as it is: pictures are cut out of larger ones, but not resampled."""
+    eyes = float(np.hypot(row["eye_right_x"] - row["eye_left_x"], row["eye_right_y"] - row["eye_left_y"]))
+    return math.isnan(eyes) or abs(eyes / float(np.linalg.norm(face.shown.points[1] - face.shown.points[0])) - 1) < 0.25
 
 
 def key_of_row(row: dict[str, Any]) -> tuple[str, ...]:
@@ -346,7 +354,7 @@ MERGED = tuple(case for case in CASES if case.write in (trees.aff_wild2_2020, tr
 
 
 def test_four_sets_together(prepared: Callable[[Case, Cli], Ready], run_cli: Cli, tmp_path: Path) -> None:
-    """The method as it is meant: four sets with other labels each, a teacher, students, recurrent heads, predictions."""
+    """As the method is meant: four sets with other labels each, teacher, students, recurrent heads, predictions."""
     ready = {case.reader: prepared(case, run_cli) for case in MERGED}
     manifests = [word for one in ready.values() for word in ("--manifest", one.manifest)]
     how = (*manifests, "--dev", "0.15", *HOW, "--epochs", 6)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 import cv2
@@ -402,16 +401,15 @@ def generic(root: Path, seed: int = 0, *, count: int = 300, persons: int = 20) -
     return tree
 
 
-GENERIC_MAP = {
-    "file": "path",
-    "subject": "person",
-    "smile": "AU12",
-    "frown": "AU4",
-    "feeling": "expression",
-    "pleasure": "valence",
-    "energy": "arousal",
-}
-"""Column of ``labels.csv`` -> what it is."""
+GENERIC_OPTIONS = tuple(
+    word
+    for pair in (
+        *("file=path", "subject=person", "smile=AU12", "frown=AU4"),
+        *("feeling=expression", "pleasure=valence", "energy=arousal"),
+    )
+    for word in ("--map", pair)
+)
+"""What ``prepare csv`` has to be told of ``labels.csv``."""
 
 
 def ferplus(root: Path, seed: int = 0) -> Tree:
@@ -422,7 +420,7 @@ def ferplus(root: Path, seed: int = 0) -> Tree:
     for folder, split, count in (("FER2013Train", "train", 300), ("FER2013Valid", "valid", 80)):
         lines = []
         for k in range(count):
-            face = show(random_look(rng, expressions=7), rng, aligned=_tight(48))
+            face = show(random_look(rng, expressions=7), rng, aligned=InputSpec(48, 3, "tight"))
             grey = cv2.cvtColor(face.image, cv2.COLOR_RGB2GRAY)
             labels = labels_of(face.look, expression=True)
             votes = [0] * 10
@@ -436,7 +434,7 @@ def ferplus(root: Path, seed: int = 0) -> Tree:
 
 
 def facial_expressions(root: Path, seed: int = 0) -> Tree:
-    """``images/`` and ``data/legend.csv``, grey and tight, with the person in the name and eight expressions."""
+    """``images/`` and ``data/legend.csv``, with the person in the name and eight expressions."""
     import zlib
 
     rng = np.random.default_rng(seed)
@@ -445,20 +443,15 @@ def facial_expressions(root: Path, seed: int = 0) -> Tree:
     for k in range(380):
         person = f"Person_{k % 40}"
         name = f"{person}_{k:04d}"
-        face = show(random_look(rng), rng, aligned=_tight(96))
+        face = show(random_look(rng), rng, aligned=InputSpec(140, 3, "arcface", margin=1.3))
         emotion = expression_name(face.look.expression, "contempt")
         labels: Labels = {} if emotion == "contempt" else {"expression": emotion}
         lines.append(f"8,{name}.jpg,{emotion.upper() if k % 2 else emotion}")
-        save(np.asarray(cv2.cvtColor(face.image, cv2.COLOR_RGB2GRAY), np.uint8), root / "images" / f"{name}.jpg")
+        save(face.image, root / "images" / f"{name}.jpg")
         split = "valid" if zlib.crc32(person.encode()) % 5 == 0 else "train"
         tree.faces.append(Written(name, split, labels, face, person=person))
     text(root / "data" / "legend.csv", lines)
     return tree
-
-
-@cache
-def _tight(size: int) -> InputSpec:
-    return InputSpec(size, 3, "tight")
 
 
 assert set(ABAW_AUS) | set(DISFA_AUS) | set(PAPER_AUS) | set(BP4D_AUS) <= set(SPOTS)
