@@ -12,11 +12,11 @@ import pytest
 
 from affectkit.errors import MissingDependency, OutputError, SourceError
 from affectkit.picture import RgbPicture
-from affectkit.train.data import read_manifest_splits
 from affectkit.train.datasets import afew_va, aff_wild2, blendshapes, disfa, expw, open_sets
 from affectkit.train.datasets.crops import box_crop, paper_crop, paper_matrix
 from affectkit.train.datasets.labels import POINT_COLUMNS
 from affectkit.train.datasets.manifest import AU_COLUMNS, HEAD_COLUMNS, Prepared, Row, read_manifest, write_manifest
+from affectkit.train.splits import read_manifest_part
 from affectkit.types import Array, Frame, UInt8
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -575,7 +575,7 @@ def test_training_on_a_manifest(tmp_path: Path, run_cli: Cli) -> None:
             )
         )
     write_manifest(rows, tmp_path / "m.parquet")
-    train_set, dev_set = read_manifest_splits(tmp_path / "m.parquet")
+    train_set, dev_set = (read_manifest_part(tmp_path / "m.parquet", split) for split in ("train", "dev"))
     assert len(train_set) + len(dev_set) == 60 and len(dev_set) > 0
     arguments = ["train", "teacher", "--manifest", tmp_path / "m.parquet", "--size", "16", "--batch-size", "12"]
     code, out, _ = run_cli(*arguments, "--epochs", "1", "--drawing", "per-task", "--balance", "-o", tmp_path / "run")

@@ -43,7 +43,9 @@ from affectkit.train.options import (
 from affectkit.train.prepare_cli import prepare
 from affectkit.train.presets import PRESETS
 from affectkit.train.pretrained import begin_with
+from affectkit.train.report import report
 from affectkit.train.runs import BEST_NAME, checkpoint_of, cnns_of
+from affectkit.train.status import status
 from affectkit.types import LabelSet
 
 STEPS_A_LINE = 50
@@ -464,4 +466,6 @@ COMMANDS: dict[str, click.Command] = {
     "evaluate": evaluate,
     "calibrate": calibrate,
     "predict": predict,
+    "status": status,
+    "report": report,
 }

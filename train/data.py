@@ -354,7 +354,7 @@ def read_manifest_faces(path: Path, *, au_at: float | None = None) -> tuple[Face
         landmarks=points,
         **_labels_of_table(table),
     )
-    return faces, table["split"].to_numpy(object)
+    return faces, table["split"].to_numpy(object, copy=True)
 
 
 def _read_landmarks(path: Path | None, names: Sequence[str]) -> Float32:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from affectkit.errors import MissingDependency
 from affectkit.train.plots import pyplot
@@ -75,16 +77,21 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
 def headlines(report: Mapping[str, Any]) -> dict[str, float]:
     """The few numbers of ``metrics.report`` that are followed over a run; tasks without labels left out."""
     found: dict[str, float] = {}
-    if report["expression"] is not None:
+    if report.get("expression") is not None:
         found["expression accuracy"] = report["expression"]["accuracy"]
         found["expression macro F1"] = report["expression"]["macro_f1"]
-    if report["au"] is not None:
+    if report.get("au") is not None:
         found["AU mean Pearson"] = report["au"]["pearson"]["mean"]
         found["AU mean F1"] = report["au"]["f1"]["mean"]
-    if report["va"] is not None:
+    if report.get("va") is not None:
         found["valence CCC"] = report["va"]["valence"]["ccc"]
         found["arousal CCC"] = report["va"]["arousal"]["ccc"]
     return found
+
+
+def positive(values: Sequence[float]) -> list[float]:
+    """The values with NaN for those that a logarithmic axis cannot show."""
+    return [value if value > 0 else math.nan for value in values]
 
 
 def draw_curves(lines: list[dict[str, Any]], path: Path) -> None:
@@ -92,17 +99,23 @@ def draw_curves(lines: list[dict[str, Any]], path: Path) -> None:
     plt = pyplot("drawing the curves")
     epochs = [line["epoch"] for line in lines]
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5))
+    shown = False
     for name in lines[-1]["loss"]:
-        left.plot(epochs, [line["loss"].get(name, math.nan) for line in lines], label=name, marker=".")
+        values = positive([line["loss"].get(name, math.nan) for line in lines])
+        if not np.isnan(values).all():  # a task without labels costs 0, which has no place on a logarithmic axis
+            left.plot(epochs, values, label=name, marker=".")
+            shown = True
     left.set_title("loss, mean of the epoch")
-    left.set_yscale("log")
+    if shown:
+        left.set_yscale("log")
     for name in headlines(lines[-1]["dev"]):
         right.plot(epochs, [headlines(line["dev"]).get(name, math.nan) for line in lines], label=name, marker=".")
     right.set_title("dev part")
     for panel in (left, right):
         panel.set_xlabel("epoch")
         panel.grid(alpha=0.3)
-        panel.legend(fontsize=8)
+        if panel.lines:  # matplotlib warns of a legend of nothing
+            panel.legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)
