@@ -44,24 +44,24 @@ SPOTS: dict[str, tuple[float, float, int]] = {
     "AU1": (0.20, -0.30, -1),
     "AU2": (0.62, -0.32, 1),
     "AU4": (0.00, -0.05, -1),
-    "AU5": (0.98, -0.25, 1),
+    "AU5": (0.96, -0.28, 1),
     "AU6": (0.62, 0.38, 1),
-    "AU7": (0.98, 0.04, -1),
+    "AU7": (0.96, 0.08, 1),
     "AU9": (0.00, 0.22, 1),
     "AU10": (0.26, 0.82, -1),
     "AU12": (0.58, 0.80, -1),
     "AU15": (0.46, 1.26, -1),
-    "AU17": (0.00, 1.52, -1),
+    "AU17": (0.37, 0.57, -1),
     "AU20": (0.66, 1.06, 1),
     "AU23": (0.00, 0.80, 1),
     "AU24": (0.00, 1.30, 1),
-    "AU25": (0.00, 1.07, -1),
-    "AU26": (0.26, 1.46, 1),
+    "AU25": (0.00, 1.08, -1),
+    "AU26": (0.24, 1.44, 1),
 }
 """Right half of the face: x, y in distances of the eyes; bright (1) or dark (-1)."""
 
-SPOT_SIGMA = 0.08
-SPOT_LOOKS = {-1: (0.46, 10.0), 1: (0.85, 255.0)}
+SPOT_SIGMA = 0.09
+SPOT_LOOKS = {-1: (0.43, 10.0), 1: (0.85, 255.0)}
 """How much of the skin a dark and a bright spot hide, and their level."""
 FOREHEAD = ((0.0, 0.36), (0.36, 0.72), (0.72, 1.12))
 """x of the three bands; y is from -0.95 to -0.5."""
@@ -191,9 +191,9 @@ def _painted(look: Look) -> UInt8:
         cover, level = SPOT_LOOKS[SPOTS[name][2]]
         drawn[name] = cover * strength, level
     for k in range(3):
-        drawn[f"forehead {k}"] = (0.8, 205 if look.expression >> k & 1 else 50)
-    drawn["valence"] = (0.85, 128 + 105 * look.valence)
-    drawn["arousal"] = (0.85, 128 + 105 * look.arousal)
+        drawn[f"forehead {k}"] = (0.6, 205 if look.expression >> k & 1 else 50)
+    drawn["valence"] = (0.7, 128 + 105 * look.valence)
+    drawn["arousal"] = (0.7, 128 + 105 * look.arousal)
     masks = _masks()
     hidden = np.zeros((CANVAS_PX, CANVAS_PX), np.float32)
     colour = np.zeros_like(hidden)

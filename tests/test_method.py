@@ -36,7 +36,7 @@ Cli = Callable[..., tuple[int, str, str]]
 
 SIZE = 40
 HOW = (
-    *("--size", SIZE, "--epochs", 14, "--batch-size", 20, "--optimizer", "adamw", "--beta1", 0.9),
+    *("--size", SIZE, "--epochs", 18, "--batch-size", 20, "--optimizer", "adamw", "--beta1", 0.9),
     *("--learning-rate", 5e-3, "--schedule", "cosine", "--warmup-steps", 10, "--ema", 0.9),
     *("--augmentation", "light", "--seed", 0),
 )

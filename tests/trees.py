@@ -116,13 +116,13 @@ AFF_WILD2_2022 = _Generation(
 )
 
 AFF_WILD2_VIDEOS: dict[str, tuple[str, str, int]] = {
-    "4-30-1920x1080": ("train", "AU EXPR VA", 45),
-    "11-24-1920x1080": ("train", "AU VA", 45),
-    "video5_left": ("train", "AU EXPR", 45),
-    "video5_right": ("train", "EXPR VA", 45),
-    "18-24-640x480": ("train", "AU EXPR VA", 45),
-    "101": ("train", "AU EXPR VA", 45),
-    "102": ("train", "AU EXPR VA", 45),
+    "4-30-1920x1080": ("train", "AU EXPR VA", 60),
+    "11-24-1920x1080": ("train", "AU VA", 60),
+    "video5_left": ("train", "AU EXPR", 40),
+    "video5_right": ("train", "EXPR VA", 40),
+    "18-24-640x480": ("train", "AU EXPR VA", 60),
+    "101": ("train", "AU EXPR VA", 60),
+    "102": ("train", "AU EXPR VA", 60),
     "282": ("valid", "AU EXPR VA", 45),
     "450": ("valid", "AU EXPR VA", 45),
 }
