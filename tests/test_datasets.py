@@ -268,7 +268,7 @@ def test_expw_with_points(expw_source: Path, tmp_path: Path) -> None:
     assert crop.shape[0] in range(16, 20)  # twice the paper's side of 8 px
 
     def elsewhere(image: UInt8) -> Array:
-        return (small + 1)[None]  # its middle is beyond the box
+        return (small + 53)[None]  # its middle is beyond the box
 
     assert expw.read(expw_source, tmp_path / "out", find=elsewhere).dropped["no points found"] == 2
 

@@ -528,3 +528,52 @@ def test_networks_of_torch_are_exported_with_the_outputs_they_have(name: str, tm
         other = [MultitaskCNN(dataclasses.replace(SMALL, labels=LabelSet((), ("AU26", "AU27"))))]
         write_model_folder(other, dataclasses.replace(spec, temporal=None), tmp_path / "other", card="x")
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("labels", [TWELVE, EXPRESSIONS_ONLY], ids=["labels", "expressions"])
+def test_a_network_is_trained_exported_and_run(labels: LabelSet, clip: Path, tmp_path: Path, run_cli: Run) -> None:
+    """Bright upper half: the first expression and action unit; bright lower half: the last ones."""
+    from patterns import SMALL, config, faces_with_a_pattern
+
+    from affectkit.train.evaluate import ask
+    from affectkit.train.loop import train
+
+    def relabelled(count: int, seed: int) -> Any:
+        faces = faces_with_a_pattern(count, seed)
+        up = faces.expression == 4
+        index = np.where(up, 0, len(labels.expressions) - 1)
+        au = np.zeros((count, len(labels.action_units)), np.float32)
+        if labels.action_units:
+            au[up, 0], au[~up, -1] = 1, 1
+        va = faces.va if labels.valence_arousal else np.full_like(faces.va, np.nan)
+        target = np.eye(len(labels.expressions), dtype=np.float32)[index]
+        return dataclasses.replace(
+            faces, expression=index.astype(np.float32), expression_target=target, au=au, va=va, label_set=labels
+        )
+
+    network = dataclasses.replace(SMALL, labels=labels)
+    held_out = relabelled(40, 2)
+    train(config(epochs=6, network=network), relabelled(200, 0), relabelled(60, 1), tmp_path / "run")
+    code, _, err = run_cli("export", tmp_path / "run", "-o", tmp_path / "model")
+    assert code == 0, err
+    spec = models.load(tmp_path / "model").spec
+    assert spec.labels == labels
+    with Predictor(tmp_path / "model", device="cpu") as predictor:
+        affects, logits = predictor.predict_aligned(
+            np.stack([held_out.image(k)[..., None] for k in range(len(held_out))]), return_logits=True
+        )
+    through_torch = ask(tmp_path / "run", held_out).logits
+    for task in spec.tasks:
+        assert logits[task] == pytest.approx(through_torch[task], abs=1e-4)
+    said = [affect.expression for affect in affects]
+    assert (
+        np.mean([name == labels.expressions[int(k)] for name, k in zip(said, held_out.expression, strict=True)]) > 0.9
+    )
+    if labels.action_units:
+        decided = np.stack([affect.au_probabilities > 0.5 for affect in affects])
+        assert (decided[:, [0, -1]] == held_out.au[:, [0, -1]]).mean() > 0.9 and not decided[:, 1:-1].any()
+    outputs = ("-o", tmp_path / "t.csv", "--render", tmp_path / "v.mp4", "--device", "cpu")
+    code, _, err = run_cli("predict", clip, "--model", tmp_path / "model", *outputs)
+    assert code == 0, err
+    assert list(read(tmp_path / "t.csv")[0]) == columns("native", labels)

@@ -23,6 +23,7 @@ from affectkit.train.options import read_sets
 from affectkit.train.report import write_report
 from affectkit.train.report.answers import DevAnswers, read_answers
 from affectkit.train.report.html import Markup, element, number
+from affectkit.train.report.intervals import intervals
 from affectkit.train.report.scores import calibration, class_scores, dev_scores, unit_scores, va_scores
 from affectkit.train.report.worst import worst
 from affectkit.train.run_folder import now
@@ -183,6 +184,44 @@ def test_the_worst_come_first_and_unlabelled_ones_not_at_all() -> None:
     assert worst(np.array([0.1, NAN, 3.0, 0.5, 3.0]), 3).tolist() == [2, 4, 3]
 
 
+def test_intervals_hold_the_score_and_grow_with_fewer_faces() -> None:
+    rng = np.random.default_rng(1)
+
+    def drawn(n: int) -> DevAnswers:
+        p = rng.dirichlet(np.ones(3), n)
+        truth = np.where(rng.random(n) < 0.7, p.argmax(1), rng.integers(0, 3, n)).astype(float)
+        au = rng.random((n, 2))
+        va = rng.uniform(-1, 1, (n, 2))
+        return answers(
+            names=np.array([str(k) for k in range(n)]),
+            expression=truth,
+            expression_probability=p,
+            au=np.where(rng.random((n, 2)) < 0.2, NAN, au + rng.normal(0, 0.2, (n, 2)) >= 0.5),
+            au_probability=au,
+            va=va,
+            va_predicted=va + rng.normal(0, 0.3, (n, 2)),
+        )
+
+    few, many = drawn(100), drawn(2000)
+    narrow, wide = intervals(many), intervals(few)
+    scores = dev_scores(many)
+    points = {
+        "accuracy": scores["expression"]["accuracy"],
+        "macro_f1": scores["expression"]["macro_f1"],
+        "au_f1": scores["au"]["f1"]["mean"],
+        **{name: scores["va"][name]["ccc"] for name in ("valence", "arousal")},
+    }
+    assert set(points) == set(narrow)
+    for name, point in points.items():
+        small, large = narrow[name], wide[name]
+        assert small is not None and large is not None and small[0] < point < small[1]
+        assert large[1] - large[0] > 2 * (small[1] - small[0])
+    low, high = narrow["accuracy"] or (0, 0)
+    share = points["accuracy"]
+    assert high - low == pytest.approx(2 * 1.96 * (share * (1 - share) / 2000) ** 0.5, rel=0.15), "the binomial's"
+    assert intervals(many) == narrow and set(intervals(answers()).values()) == {None}
+
+
 def test_numbers_as_theses_print_them() -> None:
     assert [number(v) for v in (0.871, 1.0, 0.0, -0.04, -0.001, 12.5, NAN, None)] == [
         ".87",
@@ -231,6 +270,8 @@ def test_a_finished_run(finished: Path) -> None:
     assert "affectkit 0.2.0" in page.text and "2026-11-25 12:00 UTC" in page.text
     assert "3 expressions, 2 action units, valence and arousal" in page.text
     assert len(page.pictures("image/svg+xml")) == 5  # curves, confusion, reliability twice, valence and arousal
+    for drawn in page.pictures("image/svg+xml"):  # texts are drawn as paths, with the text itself in a comment
+        assert b"mathdefault" not in base64.b64decode(drawn.partition(",")[2]), "a formula where a number belongs"
     assert "Still being trained" not in page.text
     assert "mostly chance: neutral (2), happiness (2), contempt (1)" in page.text
 
@@ -334,6 +375,12 @@ def test_a_running_run(tmp_path: Path) -> None:
     assert page.row("AU12Lip corner puller")[1:] == [".70", ".70", ".70"]
 
 
+def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
+    page = page_of(write_run(tmp_path / "run", dev=dev_answers(), state="interrupted", step=12, epoch=1))
+    assert "Not finished. Interrupted. 1 of 3 epochs, step 12 of 30, 40%." in page.text
+    assert "To go on: affectkit train teacher -o 'my run' --labels a.csv --resume" in page.text
+
+
 def test_before_the_first_epoch(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", lines=[], state="running", step=3, epoch=1, updated=now().isoformat())
     page = page_of(run)
@@ -418,14 +465,24 @@ def test_the_command(run_cli: Cli, finished: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_of_the_trainer(run_cli: Cli, readable: Path, tmp_path: Path) -> None:
+    """Nothing written by hand: what the loop writes is what status and report read."""
     run = tmp_path / "trained"
     data = ("--labels", tmp_path / "faces.csv", "--images", tmp_path / "faces.zip")
-    command = ("train", "teacher", "-o", run, *data, "--size", "16", "--epochs", "2", "--batch-size", "16")
+    command = ("train", "teacher", "-o", run, *data, "--size", "16", "--epochs", "2", "--batch-size", "16", "--balance")
     assert run_cli(*command)[0] == 0
-    code, out, _ = run_cli("train", "status", run)
-    assert code == 0 and "teacher, lite, 16 px grey" in out and "expression accuracy" in out
+    found = json.loads(run_cli("train", "status", "--json", run)[1])["runs"][0]
+    assert (found["state"], found["kind"], found["done"], found["epoch"]) == ("finished", "teacher", 1, 2)
+    assert found["labels"]["action_units"] == ["AU12"] and not found["labels"]["valence_arousal"]
+    assert found["faces"]["train"] + found["faces"]["dev"] == 60
+    assert found["command"].startswith("affectkit train teacher -o ") and set(found["best"]) == {"expression", "au"}
     page = page_of(run)
-    assert {"Curves", "Expression", "Action units"} <= set(page.titles) and len(page.pictures("image/svg+xml")) >= 2
+    assert {"Curves", "Expression", "Action units", "Calibration"} <= set(page.titles)
+    assert "cannot be shown" not in page.text and "This run was balanced" in page.text
+    assert len(page.pictures("image/jpeg")) == 2 * found["faces"]["dev"]
+    line = json.loads((run / "metrics.jsonl").read_text().splitlines()[found["best_epoch"] - 1])["dev"]
+    assert f"Expression accuracy {number(line['expression']['accuracy'], 3)}" in page.text
+    assert f"Action units, mean F1 {number(line['au']['f1']['mean'], 3)}" in page.text
+    assert f"Calibration error {number(line['ece'], 3)}" in page.text
 
 
 def test_labels_of_the_written_run_are_not_the_usual_ones() -> None:

@@ -38,7 +38,7 @@ def test_a_finished_run(run_cli: Cli, tmp_path: Path) -> None:
     said = " ".join(out.split())
     assert f"{tmp_path}/run: teacher, lite, 16 px grey" in said
     assert "state finished; last update" in said
-    assert "epoch 3 of 3, step 30 of 30, 100%, 2.0 s a step" in said and " left" not in said
+    assert "progress 3 of 3 epochs, step 30 of 30, 100% labels" in said and " left" not in said
     assert "3 expressions (neutral, happiness, contempt); 2 action units (AU01, AU12); valence and arousal" in said
     assert "48 to train on (expression 40, action units 30, valence/arousal 20)" in said
     assert "6 to choose by (expression 5, action units 5, valence/arousal 4)" in said
@@ -61,8 +61,9 @@ def test_json_is_one_object_with_every_run(run_cli: Cli, tmp_path: Path) -> None
     assert found[1]["labels"]["action_units"] == ["AU01", "AU12"] and found[1]["label_counts"]["dev"]["va"] == 4
 
 
-def test_a_running_run_has_a_pace_and_time_left(run_cli: Cli, tmp_path: Path) -> None:
+def test_a_running_run_has_a_pace_and_time_left(run_cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = write_run(tmp_path / "run", state="running", step=30, steps=90, updated=now().isoformat())
+    monkeypatch.setattr("affectkit.train.status.process_began", lambda pid: now().timestamp() - 101)
     about = json.loads((run / "run.json").read_text())
     about["started"] = (now() - timedelta(seconds=100)).isoformat()
     (run / "run.json").write_text(json.dumps(about))
@@ -74,16 +75,14 @@ def test_a_running_run_has_a_pace_and_time_left(run_cli: Cli, tmp_path: Path) ->
 
 
 def test_the_pace_of_a_resumed_run(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", state="running", step=30, steps=40, updated=now().isoformat())
+    about = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**about, "started": (now() - timedelta(days=3)).isoformat()}))
+    assert describe(read_run(run))["steps_per_s"] is None, "this process is younger, and the pause is in no file"
+    at = json.loads((run / "progress.json").read_text())
     began = (now() - timedelta(seconds=10)).isoformat()
-    known = write_run(tmp_path / "a", state="running", step=30, steps=40, updated=now().isoformat())
-    assert describe(read_run(known))["steps_per_s"] is not None
-    about = json.loads((known / "run.json").read_text())
-    about["command"].append("--resume")
-    (known / "run.json").write_text(json.dumps(about))
-    assert describe(read_run(known))["steps_per_s"] is None, "the pause before is in no file"
-    at = json.loads((known / "progress.json").read_text())
-    (known / "progress.json").write_text(json.dumps({**at, "began": began, "began_step": 20}))
-    assert describe(read_run(known))["steps_per_s"] == pytest.approx(1, rel=0.05)
+    (run / "progress.json").write_text(json.dumps({**at, "began": began, "began_step": 20}))
+    assert describe(read_run(run))["steps_per_s"] == pytest.approx(1, rel=0.05)
 
 
 def test_a_run_whose_process_is_gone(run_cli: Cli, tmp_path: Path, gone: int) -> None:
@@ -137,7 +136,7 @@ def test_an_older_run_says_what_it_can(run_cli: Cli, tmp_path: Path) -> None:
         (tmp_path / "run" / name).unlink(missing_ok=True)
     code, out, _ = run_cli("train", "status", tmp_path / "run")
     assert code == 0 and "teacher, lite, 16 px grey" in out and "no progress.json" in out
-    assert "16 to choose by" in out and "expression accuracy" in out and "epoch 1 of 1" in out
+    assert "16 to choose by" in out and "expression accuracy" in out and "1 of 1 epochs" in out
     (tmp_path / "run" / "metrics.jsonl").unlink()  # an average has a checkpoint alone
     code, out, _ = run_cli("train", "status", tmp_path / "run")
     assert code == 0 and "expression accuracy" in out

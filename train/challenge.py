@@ -13,9 +13,11 @@ from affectkit.sinks import write_text
 from affectkit.train.balance import Index
 from affectkit.train.data import FaceSet
 from affectkit.train.datasets.manifest import lines_of
+from affectkit.train.datasets.points import FindPoints, in_crop
 from affectkit.train.evaluate import Answers
 from affectkit.train.sequences import videos
-from affectkit.types import LabelSet, published_au_name
+from affectkit.types import Float32, LabelSet, published_au_name
+from affectkit.video import read_image
 
 PICTURES = (".jpg", ".jpeg", ".png")
 
@@ -42,8 +44,12 @@ def _forms(labels: LabelSet) -> dict[str, _Form]:
     return forms
 
 
-def faces_of_crops(folder: Path) -> FaceSet:
+def faces_of_crops(folder: Path, *, find: FindPoints | None = None) -> FaceSet:
     """The faces of ``FOLDER/VIDEO/00001.jpg`` ...: the picture numbered i + 1 is frame i, as in Aff-Wild2.
+
+    Args:
+        find: finds the five points by which a model cuts the crops; one without a found face, and without ``find``
+            every one, is taken whole.
 
     Raises:
         SourceError: no such picture is there, or a name is no frame number.
@@ -58,7 +64,7 @@ def faces_of_crops(folder: Path) -> FaceSet:
     return FaceSet(
         names=tuple(path.relative_to(folder).as_posix() for path in pictures),
         images=tuple(pictures),
-        landmarks=np.full((count, 5, 2), np.nan, np.float32),
+        landmarks=np.stack([_points(path, find) for path in pictures]),
         expression=np.full(count, np.nan, np.float32),
         expression_target=np.full((count, len(labels.expressions)), np.nan, np.float32),
         au=np.full((count, len(labels.action_units)), np.nan, np.float32),
@@ -68,6 +74,12 @@ def faces_of_crops(folder: Path) -> FaceSet:
         frame=np.array([int(path.stem) - 1 for path in pictures], np.float32),
         label_set=labels,
     )
+
+
+def _points(path: Path, find: FindPoints | None) -> Float32:
+    """(5, 2) px of the face in a crop; NaN where none is found, or is looked for."""
+    points = None if find is None else in_crop(read_image(path), find)
+    return np.full((5, 2), np.nan, np.float32) if points is None else np.asarray(points, np.float32)
 
 
 def read_lengths(path: Path) -> dict[str, int]:

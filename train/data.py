@@ -7,7 +7,6 @@ with five points a face. A blank label is a missing one and becomes NaN.
 from __future__ import annotations
 
 import dataclasses
-import io
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,6 +26,7 @@ from affectkit.spec import InputSpec
 from affectkit.train.balance import ClassUniformSampler, EpochSampler, Index, MlRosSampler, VaHistogramSampler
 from affectkit.train.datasets.labels import POINT_COLUMNS, au_columns, check_table, read_csv
 from affectkit.train.datasets.manifest import read_manifest
+from affectkit.train.datasets.points import read_landmarks
 from affectkit.train.losses import Labels
 from affectkit.types import EXPRESSION_NAMES, Array, Float32, LabelSet, UInt8, published_au_name
 
@@ -359,18 +359,10 @@ def read_manifest_faces(path: Path, *, au_at: float | None = None) -> tuple[Face
 
 def _read_landmarks(path: Path | None, names: Sequence[str]) -> Float32:
     points = np.full((len(names), 5, 2), np.nan, np.float32)
-    if path is None:
-        return points
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
-            row = {str(name): i for i, name in enumerate(archive["image"])}
-            stored = archive["landmark5"].astype(np.float32)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise SourceError(f"{path}: cannot be read as landmarks ({error})") from error
+    stored = {} if path is None else read_landmarks(path)
     for i, name in enumerate(names):
-        if name in row:
-            points[i] = stored[row[name]]
-    points[np.isnan(points).any((1, 2))] = np.nan
+        if name in stored:
+            points[i] = stored[name]
     return points
 
 

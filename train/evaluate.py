@@ -16,10 +16,10 @@ from affectkit.predictor import Predictor
 from affectkit.readout import read_out
 from affectkit.spec import EnsembleRule, ModelSpec
 from affectkit.train.data import FaceSet, cut_all, relabelled
-from affectkit.train.loop import config_from_dict, load_any, run_logits, score
+from affectkit.train.loop import config_from_dict, load_any, load_checkpoint, run_logits, score
 from affectkit.train.runs import checkpoints_of, spec_of
 from affectkit.train.sequences import distinct_frames, videos
-from affectkit.types import Array
+from affectkit.types import Array, LabelSet
 
 CHUNK = 4096
 """Faces whose crops and features are in memory at once."""
@@ -93,6 +93,18 @@ def ask(model: str | os.PathLike[str], faces: FaceSet, *, device: str = "auto") 
             _, logits = predictor.predict_aligned(cut_all(faces, rows, spec.input), return_logits=True)
             parts.append(logits)
     return Answers(spec, {name: np.concatenate([part[name] for part in parts], axis=1) for name in spec.tasks})
+
+
+def labels_of_model(model: str | os.PathLike[str]) -> LabelSet:
+    """What a model, a run or a folder of students answers.
+
+    Raises:
+        ModelError: it is missing or damaged.
+    """
+    runs = checkpoints_of(model)
+    if runs:
+        return config_from_dict(load_checkpoint(runs[0])["config"]).network.labels
+    return models.read_spec(models.find(model)).labels
 
 
 def _ask_sequences(predictor: Predictor, faces: FaceSet) -> dict[str, Array]:

@@ -14,11 +14,13 @@ from affectkit import models
 from affectkit.errors import OutputError, SourceError
 from affectkit.train.calibrate import RULES, Rule, check_writable, fit_temperature, fit_thresholds, write_calibration
 from affectkit.train.challenge import faces_of_crops, read_lengths, write_predictions
-from affectkit.train.data import FaceSet, in_videos, relabelled
+from affectkit.train.data import FaceSet, answerable, in_videos, relabelled
+from affectkit.train.datasets.points import mtcnn
 from affectkit.train.distribution import distributions, plot
-from affectkit.train.evaluate import ask, evaluate_model
+from affectkit.train.evaluate import ask, evaluate_model, labels_of_model
 from affectkit.train.options import FILE, data_options, part_options, read_part, read_sets
 from affectkit.train.splits import read_manifest_part
+from affectkit.types import LabelSet
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _MODEL_HELP = "Name or folder of a model, a training run, a folder of students' runs, or a checkpoint."
@@ -32,8 +34,21 @@ _MODEL_HELP = "Name or folder of a model, a training run, a folder of students' 
 def evaluate(model: str, members: bool, device: str, **part: Any) -> None:
     """Measure a model on labelled pictures and print one JSON object."""
     faces, _ = read_part(**part)
+    _say_what_is_unknown(faces, labels_of_model(model))
     json.dump(evaluate_model(model, faces, device=device, members=members), sys.stdout, indent=2)
     click.echo()
+
+
+def _say_what_is_unknown(faces: FaceSet, labels: LabelSet) -> None:
+    """What the faces are labelled for and the model does not answer, on stderr: it is not in the report."""
+    taught = answerable(faces)
+    lost = [name for name in taught.action_units if name not in labels.action_units]
+    unknown = set(taught.expressions) - set(labels.expressions)
+    held = {taught.expressions[int(k)] for k in np.unique(faces.expression[~np.isnan(faces.expression)])} & unknown
+    lost += sorted(held)
+    lost += ["valence", "arousal"] if taught.valence_arousal and not labels.valence_arousal else []
+    if lost:
+        click.echo(f"the model does not answer {', '.join(lost)}: these labels are not measured", err=True)
 
 
 @click.command()
@@ -73,6 +88,14 @@ def calibrate(model: Path, rule: Rule, device: str, **part: Any) -> None:
 @click.command()
 @click.option("--model", default="lite", show_default=True, help=_MODEL_HELP)
 @click.option("--crops", type=click.Path(path_type=Path, exists=True, file_okay=False), help="cropped_aligned/.")
+@click.option(
+    "--points",
+    type=click.Choice(["detect", "none"]),
+    default="detect",
+    show_default=True,
+    help="How --crops are cut for the model: by the points of the face found in each, or whole (for a model that was "
+    "trained on such crops without points).",
+)
 @click.option("--manifest", type=FILE, help="Manifest of `affectkit train prepare` instead of --crops.")
 @click.option("--split", help="Only this part of the manifest.")
 @click.option(
@@ -85,6 +108,7 @@ def calibrate(model: Path, rule: Rule, device: str, **part: Any) -> None:
 def predict(
     model: str,
     crops: Path | None,
+    points: str,
     manifest: Path | None,
     split: str | None,
     lengths: Path | None,
@@ -101,7 +125,7 @@ def predict(
         raise click.UsageError("give either --crops or --manifest")
     if crops is not None and split is not None:
         raise click.UsageError("--split goes with --manifest")
-    faces = _faces(crops, manifest, split)
+    faces = _faces(crops, manifest, split, detect=points == "detect")
     if output.exists() and any(output.iterdir()) and not overwrite:
         raise OutputError(f"{output}: is not empty; give --overwrite to write into it, or another folder")
     frames = {} if lengths is None else read_lengths(lengths)
@@ -113,9 +137,16 @@ def predict(
     click.echo(f"wrote {count} videos into {output}", err=True)
 
 
-def _faces(crops: Path | None, manifest: Path | None, split: str | None) -> FaceSet:
-    if crops is not None:
+def _faces(crops: Path | None, manifest: Path | None, split: str | None, *, detect: bool) -> FaceSet:
+    if crops is not None and not detect:
         return faces_of_crops(crops)
+    if crops is not None:
+        with mtcnn() as find:
+            faces = faces_of_crops(crops, find=find)
+        whole = int(np.isnan(faces.landmarks).any((1, 2)).sum())
+        if whole:
+            click.echo(f"no face was found in {whole} of {len(faces)} crops; these are taken whole", err=True)
+        return faces
     assert manifest is not None
     faces = in_videos(read_manifest_part(manifest, split))
     if not len(faces):

@@ -89,12 +89,7 @@ def _command(
 
 def _finish(path: Path, units: list[Unit], journal: Journal, strict: bool, keep_going: bool) -> None:
     """Run what is not done yet; write the manifest, the report, and let the journal go."""
-    try:
-        prepared, errors = run_units(units, journal, strict=strict, say=lambda line: click.echo(line, err=True))
-    except BaseException:
-        journal.close()
-        raise
-    journal.close()
+    prepared, errors = run_units(units, journal, strict=strict, say=lambda line: click.echo(line, err=True))
     if errors and not keep_going:
         some = "\n".join(f"  {unit}: {message}" for unit, message in list(errors.items())[:20])
         raise SourceError(
@@ -107,7 +102,7 @@ def _finish(path: Path, units: list[Unit], journal: Journal, strict: bool, keep_
         raise SourceError(f"nothing that can be used was found; no manifest is written\n{text}")
     write_manifest(prepared.rows, path)
     write_whole(path.with_name("report.txt"), (text + "\n").encode())
-    journal.close(remove=True)
+    journal.remove()
     click.echo(text)
     click.echo(f"wrote {path}", err=True)
 

@@ -105,10 +105,8 @@ def _restored(state: dict[str, Tensor], config: NetworkConfig, faces: UInt8, fol
                 norms[conv] = norm
     names = {module: name for name, module in network.named_modules()}
     state = dict(state)
-    try:
-        biases = {conv: state.pop(f"{names[conv]}.bias") for conv in norms}
-    except KeyError as error:
-        raise ModelError(f"{folder.path}: holds no {error}, so it cannot be trained; give a training run") from None
+    # The exporter leaves out a bias of zeros, which untrained networks have.
+    biases = {conv: state.pop(f"{names[conv]}.bias", torch.zeros(conv.out_channels)) for conv in norms}
     found = network.load_state_dict(state, strict=False)
     folded = tuple(names[norm] for norm in norms.values())
     missing = [name for name in found.missing_keys if not name.startswith(folded) and "num_batches" not in name]

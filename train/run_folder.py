@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import socket
 import sys
@@ -115,7 +116,7 @@ class RunFolder:
 
     def _running(self) -> tuple[State, str]:
         pid, host = self.progress.get("pid"), self.progress.get("host")
-        if isinstance(host, str) and host != socket.gethostname():
+        if host and host not in (socket.gethostname(), platform.node()):
             return "elsewhere", f"running on {host} when last heard of; this machine cannot look for its process"
         alive = process_lives(pid, updated_s=seconds(self.progress.get("updated"))) if isinstance(pid, int) else None
         if alive is None:
@@ -219,7 +220,7 @@ def process_lives(pid: int, *, updated_s: float | None = None) -> bool | None:
     except OverflowError:
         return False
     except PermissionError:
-        pass  # it is there, and somebody else's
+        pass  # it is there, and belongs to another user
     began_s = process_began(pid)
     if began_s is None or updated_s is None:
         return True

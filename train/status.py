@@ -12,7 +12,16 @@ from typing import Any
 import click
 
 from affectkit.train.journal import headlines
-from affectkit.train.run_folder import CHECKPOINT_NAME, RunFolder, in_words, now, read_run, runs_in, seconds
+from affectkit.train.run_folder import (
+    CHECKPOINT_NAME,
+    RunFolder,
+    in_words,
+    now,
+    process_began,
+    read_run,
+    runs_in,
+    seconds,
+)
 
 TASK_TITLES = {"expression": "expression", "au": "action units", "va": "valence/arousal"}
 
@@ -69,13 +78,13 @@ def describe(run: RunFolder) -> dict[str, Any]:
 def _progress(run: RunFolder, state: str) -> dict[str, Any]:
     """Epoch and step of all, and, where it can be told, the pace and the time left."""
     last = run.lines[-1] if run.lines else {}
-    step = _number(run.progress.get("step")) or _number(last.get("step"))
+    step = _first(run.progress.get("step"), last.get("step"))
     steps = _number(run.progress.get("steps"))
     rate = pace(run, step)
     left_s = (steps - step) / rate if rate and steps is not None and step is not None else None
-    epochs = _number(run.progress.get("epochs")) or _number(run.config.get("epochs"))
+    epochs = _first(run.progress.get("epochs"), run.config.get("epochs"))
     return {
-        "epoch": _number(run.progress.get("epoch")) or _number(last.get("epoch")),
+        "epoch": _first(run.progress.get("epoch"), last.get("epoch")),
         "epochs": epochs,
         "step": step,
         "steps": steps,
@@ -86,15 +95,16 @@ def _progress(run: RunFolder, state: str) -> dict[str, Any]:
 
 
 def pace(run: RunFolder, step: float | None) -> float | None:
-    """Steps a second of the process that trains, or trained; None where it cannot be told.
+    """Steps a second of the process that trains; None where it cannot be told.
 
-    ``progress.json`` may say when and at which step this process began; else the run counts from its start, unless it
-    was resumed, because the pause in between is in no file.
+    Where ``progress.json`` says when and at which step this process began, by that. Else the run counts from its
+    start, but only while the process that started it still trains: pauses before a resumption are in no file.
     """
-    updated = seconds(run.progress.get("updated"))
+    updated, started = seconds(run.progress.get("updated")), seconds(run.run.get("started"))
     began, first = seconds(run.progress.get("began")), _number(run.progress.get("began_step")) or 0.0
-    if began is None and "--resume" not in _argv(run):
-        began, first = seconds(run.run.get("started")), 0.0
+    if began is None and run.life()[0] == "running" and started is not None:
+        process = process_began(int(run.progress["pid"]))
+        began = None if process is None or process > started + 60 else started
     if updated is None or began is None or step is None or updated <= began or step <= first:
         return None
     return (step - first) / (updated - began)
@@ -160,15 +170,15 @@ def advice(run: RunFolder, state: str) -> list[str]:
     going_on = command_of(run)
     if going_on is not None and "--resume" not in _argv(run):
         going_on += " --resume"
-    begun_again = [going_on or "repeat the command that began it, with --resume"]
+    on = [going_on or "repeat the command that began it, with --resume"]
     if run.kind in ("synthetic", "average"):
-        begun_again = ["this kind of run cannot be resumed: begin it again in another folder"]
+        on = ["this kind of run cannot be resumed: start it again in another folder"]
     if state in ("running", "elsewhere"):
         return [look]
     if state in ("interrupted", "lost", "failed"):
-        return [*begun_again, look]
+        return [*on, look]
     if not (run.path / CHECKPOINT_NAME).exists():
-        return begun_again
+        return on
     return [
         look,
         f"affectkit export {path} -o MODEL",
@@ -227,11 +237,13 @@ def _ago(one: Mapping[str, Any]) -> str:
 
 
 def progress_text(one: Mapping[str, Any]) -> str:
+    """``2 of 8 epochs, step 130 of 400, 33%, 7.5 steps a second, about 2 min left``, as far as it is known."""
     parts = []
-    for name in ("epoch", "step"):
-        at, of = one[name], one[f"{name}s"]
-        if at is not None:
-            parts.append(f"{name} {at:.0f}" + (f" of {of:.0f}" if of is not None else ""))
+    if one["epoch"] is not None:
+        done = f"{one['epoch']:.0f}"
+        parts.append(f"{done} of {one['epochs']:.0f} epochs" if one["epochs"] else f"{done} epochs")
+    if one["step"] is not None:
+        parts.append(f"step {one['step']:.0f}" + (f" of {one['steps']:.0f}" if one["steps"] else ""))
     if one["done"] is not None:
         parts.append(f"{one['done']:.0%}")
     if one["steps_per_s"] is not None:
@@ -260,6 +272,11 @@ def _best_text(one: Mapping[str, Any]) -> str:
     if one["best_epoch"] is not None and lines:
         lines.append(f"{CHECKPOINT_NAME} is that of epoch {one['best_epoch']}")
     return ("\n" + " " * 12).join(lines)
+
+
+def _first(*values: object) -> float | None:
+    """The first of them that is a number."""
+    return next((number for number in map(_number, values) if number is not None), None)
 
 
 def _number(value: object) -> float | None:

@@ -16,7 +16,9 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -42,6 +44,10 @@ VOTE_NAMES = (
 
 HEAD_COLUMNS = ("path", "set", "split", "video", "frame", "person", "expression", "valence", "arousal")
 """What every manifest has; then come the AUs, the votes and the points."""
+
+TEXT_COLUMNS = ("path", "set", "split", "video", "person", "expression")
+
+ROWS_A_PART = 50_000
 
 Points = tuple[tuple[float, float], ...]
 """Five (x, y) px: eye on the left of the picture, the other eye, nose tip, left and right mouth corner."""
@@ -148,17 +154,20 @@ def check_manifest_name(path: Path) -> None:
 
 def manifest_table(rows: Sequence[Row]) -> pd.DataFrame:
     """The rows as a table, with the columns that some row fills."""
-    table = pd.DataFrame([row.cells() for row in rows])
-    usual = {f"votes_{name}": i for i, name in enumerate(VOTE_NAMES)}
-    votes = [name for name in table.columns if str(name).startswith("votes_")]
-    votes.sort(key=lambda name: (usual.get(name, len(usual)), name))
-    columns = [*HEAD_COLUMNS, *au_columns(table), *votes, *POINT_COLUMNS]
-    table = table.reindex(columns=columns)
-    for name in ("frame", *votes):
-        table[name] = table[name].astype("Int64")
-    for name in ("valence", "arousal", *au_columns(table), *POINT_COLUMNS):
-        table[name] = table[name].astype("float64")
-    return table
+    usual = {name: i for i, name in enumerate(VOTE_NAMES)}
+    named = {name for row in rows for name in row.votes or ()}
+    votes = [f"votes_{name}" for name in sorted(named, key=lambda name: (usual.get(name, len(usual)), name))]
+    units = au_columns({name for row in rows for name in row.au})
+    kinds: dict[str, Any] = dict.fromkeys(HEAD_COLUMNS, object)
+    kinds.update(dict.fromkeys(("valence", "arousal", *units), "float64"), frame="Int64")
+    kinds.update(dict.fromkeys(votes, "Int64"))
+    kinds.update(dict.fromkeys(POINT_COLUMNS, "float64"))
+    # In parts, because a row's cells as Python objects take ten times the memory of the table.
+    parts = [
+        pd.DataFrame([row.cells() for row in rows[i : i + ROWS_A_PART]], columns=list(kinds)).astype(kinds)
+        for i in range(0, max(1, len(rows)), ROWS_A_PART)
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def write_manifest(rows: Sequence[Row], path: Path) -> None:
@@ -230,8 +239,15 @@ def read_manifest(path: Path, *, au_at: float | None = None, expressions: Sequen
         if name not in table.columns:
             kind = "float64" if name in ("frame", "valence", "arousal") else object
             table[name] = pd.Series(float("nan"), index=table.index, dtype=kind)
+    for name in TEXT_COLUMNS:
+        table[name] = pd.Series([_text(value) for value in table[name]], index=table.index, dtype=object)
     table["path"] = [str(path.parent / name) for name in table["path"]]
     return table
+
+
+def _text(value: object) -> object:
+    """Names that are numbers, as Parquet may have them, become texts; blank ones NaN."""
+    return float("nan") if pd.isna(value) else str(value)  # type: ignore[call-overload]
 
 
 def need(path: Path, what: str) -> Path:
@@ -270,8 +286,13 @@ def lines_of(path: Path) -> list[str]:
 
 def relative(path: Path, folder: Path) -> str:
     """``path`` as the manifest in ``folder`` writes it."""
-    path, folder = path.resolve(), folder.resolve()
+    path, folder = _resolved(path.parent) / path.name, _resolved(folder)
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
+
+
+@lru_cache(maxsize=1024)
+def _resolved(folder: Path) -> Path:
+    return folder.resolve()
 
 
 def merged(rows: Iterable[Row]) -> list[Row]:

@@ -76,11 +76,8 @@ class Journal:
             for line in whole[1:]:
                 document = self._parsed(line)
                 self.done[document["unit"]] = _prepared(document)
-        try:
-            self._file = path.open("ab")
-            self._file.truncate(sum(map(len, whole)))
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+        if lines != whole:
+            os.truncate(path, sum(map(len, whole)))
         if not whole:
             self._append(wanted)
 
@@ -89,17 +86,16 @@ class Journal:
         self._append({"unit": unit, **_document(prepared)})
         self.done[unit] = prepared
 
-    def close(self, *, remove: bool = False) -> None:
-        """Close the file, which is not needed any more when the manifest is written."""
-        self._file.close()
-        if remove:
-            self._path.unlink(missing_ok=True)
+    def remove(self) -> None:
+        """Delete the file, which is not needed any more when the manifest is written."""
+        self._path.unlink(missing_ok=True)
 
     def _append(self, document: Mapping[str, Any]) -> None:
         try:
-            self._file.write(json.dumps(document).encode() + b"\n")
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            with self._path.open("ab") as file:
+                file.write(json.dumps(document).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
             raise OutputError(f"{self._path}: cannot be written ({error.strerror})") from error
 

@@ -83,6 +83,10 @@ def curves(lines: Sequence[Mapping[str, Any]], epochs: int | None) -> bytes:
                 )
         if left.lines:
             left.set_yscale("log")
+            ticker = plt.matplotlib.ticker
+            left.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))  # also where all lies within one decade
+            left.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+            left.yaxis.set_minor_formatter(ticker.NullFormatter())
         left.set_title("Training loss, mean of the epoch (logarithmic)")
         shown = [headlines(line["dev"]) for line in lines]
         for k, name in enumerate(shown[-1]):
