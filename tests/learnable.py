@@ -40,29 +40,31 @@ MIDDLE_PX = (CANVAS_PX / 2, 80.0)
 EIGHTH = ("other", "contempt")
 """Sets that have an eighth expression call it so; both look the same."""
 
-SPOTS: dict[str, tuple[float, float, int]] = {
-    "AU1": (0.20, -0.30, -1),
-    "AU2": (0.62, -0.32, 1),
-    "AU4": (0.00, -0.05, -1),
-    "AU5": (0.96, -0.28, 1),
-    "AU6": (0.62, 0.38, 1),
-    "AU7": (0.96, 0.08, 1),
-    "AU9": (0.00, 0.22, 1),
-    "AU10": (0.26, 0.82, -1),
-    "AU12": (0.58, 0.80, -1),
-    "AU15": (0.46, 1.26, -1),
-    "AU17": (0.37, 0.57, -1),
-    "AU20": (0.66, 1.06, 1),
-    "AU23": (0.00, 0.80, 1),
-    "AU24": (0.00, 1.30, 1),
-    "AU25": (0.00, 1.08, -1),
-    "AU26": (0.24, 1.44, 1),
+Colour = tuple[float, float]
+"""How much of the skin a spot hides, and its level."""
+DARK, BRIGHT, OPEN = (0.4, 10.0), (0.85, 255.0), (0.55, 10.0)
+
+SPOTS: dict[str, tuple[float, float, Colour]] = {
+    "AU1": (0.20, -0.30, DARK),
+    "AU2": (0.62, -0.32, BRIGHT),
+    "AU4": (0.00, -0.05, DARK),
+    "AU5": (0.96, -0.28, BRIGHT),
+    "AU6": (0.62, 0.38, BRIGHT),
+    "AU7": (0.96, 0.08, BRIGHT),
+    "AU9": (0.00, 0.22, BRIGHT),
+    "AU10": (0.26, 0.82, DARK),
+    "AU12": (0.58, 0.80, DARK),
+    "AU15": (0.46, 1.26, DARK),
+    "AU17": (0.37, 0.57, DARK),
+    "AU20": (0.66, 1.06, BRIGHT),
+    "AU23": (0.00, 0.80, BRIGHT),
+    "AU24": (0.00, 1.30, BRIGHT),
+    "AU25": (0.00, 1.08, OPEN),
+    "AU26": (0.24, 1.44, BRIGHT),
 }
-"""Right half of the face: x, y in distances of the eyes; bright (1) or dark (-1)."""
+"""Right half of the face: x, y in distances of the eyes, and colour."""
 
 SPOT_SIGMA = 0.09
-SPOT_LOOKS = {-1: (0.43, 10.0), 1: (0.85, 255.0)}
-"""How much of the skin a dark and a bright spot hide, and their level."""
 FOREHEAD = ((0.0, 0.36), (0.36, 0.72), (0.72, 1.12))
 """x of the three bands; y is from -0.95 to -0.5."""
 
@@ -94,7 +96,7 @@ class Shown:
         return _sixty_eight(self.points)
 
 
-def random_look(rng: np.random.Generator, *, active: float = 0.35, expressions: int = 8) -> Look:
+def random_look(rng: np.random.Generator, *, active: float = 0.3, expressions: int = 8) -> Look:
     """Every label drawn by itself, so that none says anything of another."""
     au = {name: float(rng.random() < active) for name in SPOTS}
     valence, arousal = rng.uniform(-1, 1, 2).round(3).tolist()
@@ -188,7 +190,7 @@ def _painted(look: Look) -> UInt8:
     """The canvas with everything that the look shows."""
     drawn: dict[str, tuple[float, float]] = {}
     for name, strength in look.au.items():
-        cover, level = SPOT_LOOKS[SPOTS[name][2]]
+        cover, level = SPOTS[name][2]
         drawn[name] = cover * strength, level
     for k in range(3):
         drawn[f"forehead {k}"] = (0.6, 205 if look.expression >> k & 1 else 50)

@@ -3,7 +3,7 @@
 ``train prepare``, ``teacher``, ``evaluate`` and ``export`` are run as commands, on trees whose faces show their labels
 (:mod:`trees`); what the prepared manifest says is compared with what was written, picture by picture, and the network's
 answers with the labels of faces it has not seen. By chance accuracy is 1/7 (1/8), CCC and correlation are 0, and the F1
-of a unit that is active in 35 % of the faces is at most .52; a task whose labels are dropped, shifted by a frame or
+of a unit that is active in 35 % of the faces (DISFA's; else 30 %) is at most .52; a task whose labels are dropped, shifted by a frame or
 swapped stays there (the controls below do that on purpose).
 """
 
@@ -13,24 +13,35 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 import trees
 from learnable import Shown, random_look, show
+from patterns import states_are_equal
 from trees import Tree, Written
 
+from affectkit.align import crop_face, crop_frame
 from affectkit.predictor import Predictor
-from affectkit.train.data import FaceSet
+from affectkit.spec import TEMPLATES, InputSpec
+from affectkit.train.data import FaceSet, cut_all, read_set
 from affectkit.train.evaluate import ask
+from affectkit.train.loop import load_checkpoint
 from affectkit.train.networks import CONFIGS
 from affectkit.train.splits import read_manifest_part
+from affectkit.types import Affect, Detection, TrackedFrame, UInt8
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -204,7 +215,7 @@ def test_a_set_is_learnt(case: Case, prepared: Callable[[Case, Cli], Ready], run
     run = tmp_path / "run"
     train_teacher(ready.manifest, run, run_cli)
     report = evaluate(run, ready, run_cli)
-    check_learnt(report, ready.tree.tasks(), chance=1 / 8 if case.write is trees.affectnet else 1 / 7)
+    check_learnt(report, ready.tree)
     model = tmp_path / "model"
     command("export", run, "-o", model, run_cli=run_cli)
     check_the_same_answers(run, model, read_manifest_part(ready.held_out, ready.split))
@@ -222,27 +233,29 @@ def evaluate(model: Path, ready: Ready, run_cli: Cli) -> dict[str, Any]:
 
 
 def scores_of(report: dict[str, Any]) -> dict[str, float]:
-    """The scores of a report that :data:`LEARNT` names, of the tasks it has."""
-    scores = {}
+    """The scores of a report that :data:`LEARNT` names, of the tasks it has; ``AU12`` ...: correlation."""
+    scores: dict[str, float] = {}
     if report["expression"] is not None:
         scores["accuracy"] = report["expression"]["accuracy"]
     if report["au"] is not None:
         scores["f1"] = report["au"]["f1"]["mean"]
-        units = [value for name, value in report["au"]["pearson"].items() if name != "mean"]
-        scores["weakest unit"] = min(units)
+        # A model of several sets answers units that this one does not label: these have no score.
+        scores |= {name: value for name, value in report["au"]["pearson"].items() if value is not None}
+        del scores["mean"]
     if report["va"] is not None:
         scores |= {name: report["va"][name]["ccc"] for name in ("valence", "arousal")}
     return scores
 
 
-def check_learnt(report: dict[str, Any], tasks: set[str], *, chance: float = 1 / 7) -> None:
-    """Every task that the set labels, and no other, is answered far better than by chance."""
+def check_learnt(report: dict[str, Any], tree: Tree) -> None:
+    """Every task that the set labels, each unit by itself, is answered far better than by chance; no other is."""
     scores = scores_of(report)
-    names = {"expression": {"accuracy"}, "au": {"f1", "weakest unit"}, "va": {"valence", "arousal"}}
-    assert scores.keys() == set().union(*(names[task] for task in tasks))
-    least = {**LEARNT, "weakest unit": EACH_UNIT}
-    assert chance < least["accuracy"] / 5
-    assert all(scores[name] > least[name] for name in scores), scores
+    labelled = {name for face in tree.faces for name in face.labels}
+    units = {name for name in labelled if name.startswith("AU")}
+    wanted = units | ({"f1"} if units else set()) | ({"accuracy"} if "expression" in labelled else set())
+    assert scores.keys() == wanted | (labelled & {"valence", "arousal"})
+    low = {name: round(value, 3) for name, value in scores.items() if value <= LEARNT.get(name, EACH_UNIT)}
+    assert not low, f"{low} of {scores}"
 
 
 def check_the_same_answers(run: Path, model: Path, faces: FaceSet, *, count: int = 40) -> None:
@@ -306,14 +319,13 @@ def test_labels_shifted_by_a_frame_are_not_learnt(control: tuple[Tree, Ready], t
     shifted = manifest_of(tree, tmp_path / "shifted.csv", labels=lambda i: tree.faces[i - 1].labels)
     train_teacher(shifted, tmp_path / "run", run_cli)
     scores = scores_of(evaluate(tmp_path / "run", ready, run_cli))
-    assert scores["accuracy"] < 0.35 and scores["f1"] < 0.65 and scores["weakest unit"] < EACH_UNIT, scores
-    assert abs(scores["valence"]) < 0.5 and abs(scores["arousal"]) < 0.5, scores
-    with pytest.raises(AssertionError):
-        check_learnt(evaluate(tmp_path / "run", ready, run_cli), {"expression", "au", "va"})
+    assert scores["accuracy"] < 0.35 and scores["f1"] < 0.65, scores
+    assert all(abs(scores[name]) < EACH_UNIT for name in ("AU4", "AU12")), scores
+    assert all(abs(scores[name]) < 0.5 for name in ("valence", "arousal")), scores
 
 
 def test_swapped_and_dropped_labels_are_noticed(control: tuple[Tree, Ready], tmp_path: Path, run_cli: Cli) -> None:
-    """Valence for arousal, one unit for another, and no expressions."""
+    """Valence for arousal, one unit for another, and no expressions: no better than by chance, or absent."""
     tree, ready = control
 
     def swapped(i: int) -> dict[str, Any]:
@@ -322,19 +334,16 @@ def test_swapped_and_dropped_labels_are_noticed(control: tuple[Tree, Ready], tmp
         return {name: right[other[name]] for name in other}
 
     train_teacher(manifest_of(tree, tmp_path / "swapped.csv", labels=swapped), tmp_path / "run", run_cli)
-    report = evaluate(tmp_path / "run", ready, run_cli)
-    scores = scores_of(report)
-    assert abs(scores["valence"]) < 0.5 and abs(scores["arousal"]) < 0.5 and scores["weakest unit"] < EACH_UNIT, scores
-    assert "accuracy" not in scores
-    for tasks in ({"va"}, {"au"}, {"expression", "au", "va"}):
-        with pytest.raises(AssertionError):
-            check_learnt(report, tasks)
+    scores = scores_of(evaluate(tmp_path / "run", ready, run_cli))
+    assert all(scores[name] < EACH_UNIT for name in ("AU4", "AU12")), scores
+    assert all(abs(scores[name]) < 0.5 for name in ("valence", "arousal")), scores
+    assert "accuracy" not in scores  # so the comparison of what is labelled and what is answered fails
 
 
 def test_the_detector_finds_the_faces() -> None:
     """What the trees draw on a face does not hide it from the packaged detector, nor move its points much."""
     rng = np.random.default_rng(7)
-    shown = [show(random_look(rng), rng) for _ in range(150)]
+    shown = [show(random_look(rng), rng) for _ in range(300)]
     with Predictor(device="cpu") as predictor:
         found = [predictor.predict_image(face.image) for face in shown]
     assert sum(len(faces) == 1 for faces in found) >= 0.98 * len(shown)
@@ -363,7 +372,7 @@ def test_four_sets_together(prepared: Callable[[Case, Cli], Ready], run_cli: Cli
     command(*students, *how, run_cli=run_cli)
     for model in (tmp_path / "teacher", tmp_path / "students"):
         for one in ready.values():
-            check_learnt(evaluate(model, one, run_cli), one.tree.tasks())
+            check_learnt(evaluate(model, one, run_cli), one.tree)
     check_predictions(tmp_path / "students", ready["aff-wild2"], tmp_path, run_cli)
     check_temporal(tmp_path / "students" / "student_0", ready, tmp_path, run_cli)
 
@@ -376,7 +385,7 @@ def check_predictions(students: Path, ready: Ready, folder: Path, run_cli: Cli) 
     before = json.loads((model / "model.json").read_text())
     command("train", "calibrate", "--model", model, *part, run_cli=run_cli)
     assert json.loads((model / "model.json").read_text())["tasks"] != before["tasks"]
-    check_learnt(evaluate(model, ready, run_cli), ready.tree.tasks())
+    check_learnt(evaluate(model, ready, run_cli), ready.tree)
     command("train", "predict", "--model", model, *part, "-o", out, run_cli=run_cli)
     faces = [face for face in ready.tree.faces if face.split == "valid" and face.labels]
     right: dict[str, list[bool]] = {"AU_Set": [], "EXPR_Set": [], "VA_Set": []}
@@ -415,10 +424,128 @@ def check_temporal(cnn: Path, ready: dict[str, Ready], folder: Path, run_cli: Cl
     how = (*how, "--augmentation", "light", "--dev", "0.15", "--beta1", 0.9)
     command("train", "temporal", "-o", folder / "rnn", "--cnn", cnn, *videos, *how, run_cli=run_cli)
     for name in ("aff-wild2", "disfa", "afew-va"):
-        check_learnt(evaluate(folder / "rnn", ready[name], run_cli), ready[name].tree.tasks())
+        check_learnt(evaluate(folder / "rnn", ready[name], run_cli), ready[name].tree)
     model = folder / "rnn-model"
     command("export", folder / "rnn", "-o", model, run_cli=run_cli)
     faces = read_manifest_part(ready["afew-va"].held_out, None)
     one, other = ask(folder / "rnn", faces).decoded(), ask(model, faces, device="cpu").decoded()
     for task, values in one.items():
         assert other[task] == pytest.approx(values, abs=1e-4), task
+
+
+# --- framing and resuming ---------------------------------------------------------------------------------------------
+
+
+class Known:
+    """A detector that knows where the face of some pictures is; for pictures that come as they were written."""
+
+    def __init__(self, faces: Sequence[Shown]) -> None:
+        self._points = {face.image.tobytes(): face.points for face in faces}
+
+    def detect(self, image: UInt8) -> list[Detection]:
+        points = self._points[image.tobytes()]
+        (left, top), (right, bottom) = points.min(0) - 20, points.max(0) + 20
+        return [Detection((float(left), float(top), float(right - left), float(bottom - top)), 1.0, points)]
+
+    def follow(self, image: UInt8, faces: Sequence[Detection]) -> list[Detection | None]:
+        return list(self.detect(image))
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def travellers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tree, dict[str, Path]]:
+    """Faces whose points are known, as AFEW-VA's folder, as a set of three files, and as a lossless video."""
+    folder = tmp_path_factory.mktemp("travel")
+    tree = trees.afew_va(folder / "src", clips=1, frames=9)
+    shown = [face.shown for face in tree.faces]
+    names = [f"{face.picture}.png" for face in tree.faces]
+    with zipfile.ZipFile(folder / "set.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, (tree.root / "001" / name).read_bytes())
+    values = [[name, *face.labels.values()] for name, face in zip(names, tree.faces, strict=True)]
+    pd.DataFrame(values, columns=["image", "valence", "arousal"]).to_csv(folder / "set.csv", index=False)
+    np.savez(folder / "set.npz", image=np.array(names), landmark5=np.stack([face.points for face in shown]))
+    with av.open(str(folder / "video.mkv"), "w") as output:
+        stream = output.add_stream("ffv1", rate=25)
+        stream.height, stream.width, stream.pix_fmt = *shown[0].image.shape[:2], "bgr0"
+        for face in shown:
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(face.image, format="rgb24").reformat(format="bgr0")))
+        output.mux(stream.encode(None))
+    return tree, {name: folder / name for name in ("src", "set.csv", "set.zip", "set.npz", "video.mkv", "ready")}
+
+
+@pytest.mark.parametrize("template", list(TEMPLATES))
+def test_framing_travels(template: str, travellers: tuple[Tree, dict[str, Path]], run_cli: Cli) -> None:
+    """A face is cut alike out of a manifest's cut-out, a zip, a picture and a video, and answered alike.
+
+    The manifest's points are those of the 68 in the JSON, which has three decimals; OpenCV samples at 1/32 px. So
+    a pixel at an edge may come from 1/32 px beside, and change by some grey levels; hardly any does.
+    """
+    tree, files = travellers
+    if not files["ready"].exists():
+        command("train", "prepare", "afew-va", files["src"], "-o", files["ready"], run_cli=run_cli)
+    spec = InputSpec(64, 1, template)
+    wanted = np.stack([crop_face(face.shown.image, face.shown.points, spec) for face in tree.faces])
+    manifest = read_manifest_part(files["ready"] / "manifest.csv", None)
+    zipped = read_set(files["set.csv"], files["set.zip"], files["set.npz"])
+    assert len(manifest) == len(zipped) == len(tree.faces)
+    crops = {
+        "manifest": cut_all(manifest, range(len(manifest)), spec),
+        "zip": cut_all(zipped, range(len(zipped)), spec),
+    }
+    tracked: list[TrackedFrame] = []
+    with Predictor(device="cpu", precision="fp32", detector=Known([f.shown for f in tree.faces]), detect_every=1) as p:
+        results = list(p.stream(files["video.mkv"], on_tracked=tracked.append))
+        crops["video"] = np.concatenate([crop_frame(frame, spec).crops for frame in tracked])
+        for way, got in crops.items():
+            difference = np.abs(got.astype(int) - wanted)
+            assert difference.max() <= 8 and difference.mean() < 0.02, (way, difference.max(), difference.mean())
+        if template != p.spec.input.template:
+            return
+        answers = {way: values_of(p.predict_aligned(got)) for way, got in crops.items()}
+        answers["stream"] = values_of([result.faces[0].affect for result in results])
+        pictures = [p.predict_image(face.shown.image, landmarks=face.shown.points[None])[0] for face in tree.faces]
+    for way, values in answers.items():
+        assert values == pytest.approx(values_of([face.affect for face in pictures]), abs=5e-3), way
+
+
+def values_of(affects: Sequence[Affect]) -> np.ndarray:
+    """All that is answered, (N, E + A + 2)."""
+    return np.array([[*a.expression_probabilities, *a.au_probabilities, a.valence, a.arousal] for a in affects])
+
+
+SMALL_RUN = """
+import dataclasses, torch
+torch.set_num_threads(1)
+from affectkit.train.networks import CONFIGS
+CONFIGS["lite"] = dataclasses.replace(CONFIGS["lite"], widths=(16, 32, 48), blocks=(1, 1, 1), dropout=0.0)
+from affectkit.cli import main
+main()
+"""
+
+
+def test_a_killed_run_ends_in_the_same_numbers(control: tuple[Tree, Ready], tmp_path: Path, run_cli: Cli) -> None:
+    """Kill -9 in the second of two epochs; resumed, weights and metrics are those of a run that was left alone."""
+    manifest = control[1].held_out
+    how = ("--manifest", manifest, "--dev", "0.2", *HOW, "--batch-size", 4, "--epochs", 2, "--checkpoint-minutes", 0)
+    command("train", "teacher", "-o", tmp_path / "whole", *how, run_cli=run_cli)
+    words = [sys.executable, "-c", SMALL_RUN, "train", "teacher", "-o", tmp_path / "broken", *how]
+    process = subprocess.Popen([str(word) for word in words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    last = tmp_path / "broken" / "last.pt"
+    try:
+        while process.poll() is None and (not last.exists() or load_checkpoint(last)["progress"]["step"] < 18):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+        process.wait()
+    at = load_checkpoint(last)["progress"]["step"]
+    whole = load_checkpoint(tmp_path / "whole" / "last.pt")["progress"]["step"]
+    assert whole / 2 < at < whole, "killed in the second epoch"
+    command("train", "teacher", "-o", tmp_path / "broken", *how, "--resume", run_cli=run_cli)
+    for name in ("last.pt", "best.pt"):
+        assert states_are_equal(tmp_path / "whole" / name, tmp_path / "broken" / name)
+    lines = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("whole", "broken")]
+    assert lines[0] == lines[1]
