@@ -33,6 +33,7 @@ from affectkit.train.options import (
 )
 from affectkit.train.prepare_cli import prepare
 from affectkit.train.pretrained import begin_with
+from affectkit.train.render.cli import render
 from affectkit.train.runs import BEST_NAME, checkpoint_of, cnns_of
 
 STEPS_A_LINE = 50
@@ -385,4 +386,5 @@ COMMANDS: dict[str, click.Command] = {
     "evaluate": evaluate,
     "calibrate": calibrate,
     "predict": predict,
+    "render": render,
 }
