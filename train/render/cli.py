@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from affectkit.errors import MissingDependency
+from affectkit.train.render.plan import Plan
 
 NEEDED = ("anny", "moderngl", "scipy")
 """Packages of the extra ``render``."""
@@ -49,7 +50,9 @@ def render(folder: Path, assets: Path, processes: int, **options: Any) -> None:
             raise MissingDependency(package, "render", "rendering faces")
     produce = importlib.import_module("affectkit.train.render.produce")
     writing = importlib.import_module("affectkit.train.render.writing")
-    plan = produce.Plan(**options)
+    plan = Plan(**options)
+    if not plan.stills and not plan.sequences:
+        raise click.UsageError("--stills 0 --sequences 0: nothing to render")
     library, found = produce.read_everything(assets)
     writing.open_folder(folder, plan)
     start, made = time.monotonic(), 0
@@ -59,7 +62,7 @@ def render(folder: Path, assets: Path, processes: int, **options: Any) -> None:
         made += count
         click.echo(f"{made} pictures, {made / (time.monotonic() - start):.1f} a second", err=True)
 
-    writing.render_all(folder, plan, library, found, processes, progress)
+    writing.render_all(folder, plan, lambda: produce.Producer(plan, library, found), processes, progress)
     table = writing.write_manifest(folder, plan)
     sheet = writing.write_contact_sheet(folder, table)
     click.echo(f"wrote {folder / 'manifest.parquet'}: {len(table)} pictures of {table['person'].nunique()} people")

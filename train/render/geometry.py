@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from affectkit.train.render.facs import ACTION_UNITS, DISTRACTORS, FAMILIES, Recipe, settle
 from affectkit.train.render.head import Head, read_head
@@ -50,10 +49,8 @@ class Library:
     """(M, 3) of the moving vertices by shape name, with those of our own."""
     rest: Array
     """(M, 3) of the moving vertices on the base mesh."""
-    mirrored: Array
-    """(V,) the vertex at the mirrored place."""
-    soft: Array
-    """(V,) 1 where a head is skin to be varied, 0 inside mouth and eye sockets and on helpers."""
+    mirrored: Mapping[int, int]
+    """Named vertices of the left eye -> those of the right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +105,8 @@ def load_library() -> Library:
     on_skin = np.zeros(len(head.base), bool)
     on_skin[:13380] = True
     own = {name: (field * on_skin[:, None])[moving] for name, field in muscles(head.base, jaw).items()}
-    mirror = head.base * np.asarray([-1, 1, 1], np.float32)
-    soft = on_skin & (head.base[:, 1] > 5.9)
-    return Library(head, shapes, {**shapes.actions, **own}, head.base[moving], _nearest(mirror, head.base), soft)
+    mirrored = {vertex: _mirrored(head.base, vertex) for vertex in (*LEFT_LIDS, *LEFT_EYE_CORNERS)}
+    return Library(head, shapes, {**shapes.actions, **own}, head.base[moving], mirrored)
 
 
 def build_rig(library: Library, person: Person) -> Rig:
@@ -330,7 +326,7 @@ def _closed(vertices: Array) -> Array:
 
 def _aperture(library: Library, vertices: Array, eye: int) -> float:
     """Distance of the lids in the middle of the left (0) or right (1) eye, dm; negative where they overlap."""
-    up, low = LEFT_LIDS if eye == 0 else tuple(int(library.mirrored[v]) for v in LEFT_LIDS)
+    up, low = LEFT_LIDS if eye == 0 else (library.mirrored[vertex] for vertex in LEFT_LIDS)
     return float(vertices[up, 1] - vertices[low, 1])
 
 
@@ -339,9 +335,9 @@ def _ball(points: Array) -> tuple[Array, float]:
     return centre.astype(np.float32), float(np.ptp(points, axis=0)[:2].mean() / 2)
 
 
-def _nearest(places: Array, points: Array) -> Array:
-    """For each place the number of the nearest point."""
-    return np.asarray(cKDTree(points).query(places)[1])
+def _mirrored(base: Array, vertex: int) -> int:
+    """The vertex at the mirrored place."""
+    return int(np.argmin(np.linalg.norm(base - base[vertex] * np.asarray([-1, 1, 1], np.float32), axis=1)))
 
 
 def _clip(value: float) -> float:

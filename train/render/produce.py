@@ -18,8 +18,9 @@ from affectkit.train.render.folds import fold_maps
 from affectkit.train.render.geometry import Library, Rig, build_rig, load_library, problems
 from affectkit.train.render.gpu import PARTS
 from affectkit.train.render.people import person, rng_of
+from affectkit.train.render.plan import Plan, Sample
 from affectkit.train.render.scene import Model, Studio, Take
-from affectkit.types import Array, UInt8
+from affectkit.types import Array
 
 DRAWN_PX = 160
 """Faces are drawn this large and then made smaller, which smooths their edges."""
@@ -28,35 +29,6 @@ ATTEMPTS = 12
 Folds = Mapping[str, Array]
 REGIONS = ("brows", "eyes", "mouth")
 FRAMES_PER_S = 25.0
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be rendered; with the assets it says everything."""
-
-    seed: int
-    stills: int
-    sequences: int
-    frames: int
-    """Of a sequence."""
-    identities: int
-    size: int
-    """Of the pictures, px."""
-
-    @property
-    def stills_each(self) -> int:
-        """Stills of one identity, at most."""
-        return -(-self.stills // self.identities)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sample:
-    """A picture and what is true of it."""
-
-    name: str
-    picture: UInt8
-    """RGB."""
-    row: dict[str, Any]
 
 
 class Producer:

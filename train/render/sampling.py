@@ -74,7 +74,8 @@ def sequence(rng: np.random.Generator, frames: int, kind: str | None = None) -> 
             strengths, name, _ = _strengths(rng, str(rng.choice(["single", "pair", "prototype", "prototype"])))
             course = envelope(rng, frames)
             for unit, value in strengths.items():
-                course_of_unit = np.roll(course, int(rng.integers(-1, 2))) if rng.random() < 0.5 else course
+                late = int(rng.integers(-1, 2)) if rng.random() < 0.5 else 0
+                course_of_unit = np.pad(course, 1, mode="edge")[1 - late : frames + 1 - late]
                 pair = np.asarray(_sides(rng, unit, value))
                 total[unit] = np.maximum(total.get(unit, np.zeros((frames, 2))), course_of_unit[:, None] * pair)
             if name and not expression:
@@ -94,7 +95,7 @@ def sequence(rng: np.random.Generator, frames: int, kind: str | None = None) -> 
         }
         look = (float(gaze[t, 0]), float(gaze[t, 1]))
         named = expression if expression == "neutral" or level[t] >= NAMED_FROM else ""
-        found.append(Action(kind, _compatible({**moment, **lids_of(look)}), named, float(level[t]), look))
+        found.append(Action(kind, _while_closing({**moment, **lids_of(look)}), named, float(level[t]), look))
     return found
 
 
@@ -223,3 +224,10 @@ def _compatible(strengths: Mapping[str, Pair]) -> dict[str, Pair]:
     closing = max(strengths.get("AU43", (0.0, 0.0)))
     lost = {"AU5", "AU7"} if closing > 0.3 else set[str]()
     return {name: value for name, value in strengths.items() if name not in lost and max(value) > 0}
+
+
+def _while_closing(strengths: Mapping[str, Pair]) -> dict[str, Pair]:
+    """The same for lids on their way: what cannot be done fades as they close."""
+    left = float(np.clip((0.45 - max(strengths.get("AU43", (0.0, 0.0)))) / 0.3, 0, 1))
+    faded = {name: (a * left, b * left) if name in ("AU5", "AU7") else (a, b) for name, (a, b) in strengths.items()}
+    return {name: value for name, value in faded.items() if max(value) > 0.002}

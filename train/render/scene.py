@@ -256,7 +256,7 @@ class Studio:
     def _points(self, vertices: Array) -> Array:
         """Eye centres, nose tip, mouth corners (5, 3), the person's right first."""
         left = vertices[list(LEFT_EYE_CORNERS)].mean(0)
-        right = vertices[[int(self.library.mirrored[v]) for v in LEFT_EYE_CORNERS]].mean(0)
+        right = vertices[[self.library.mirrored[vertex] for vertex in LEFT_EYE_CORNERS]].mean(0)
         corners = [vertices[list(pair)].mean(0) for pair in MOUTH_CORNERS]
         return np.stack([right, left, vertices[POINTS["nose_tip"]], *corners])
 

@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -21,9 +22,7 @@ import pandas as pd
 
 from affectkit.errors import OutputError
 from affectkit.train.datasets.manifest import COLUMNS
-from affectkit.train.render.assets import Assets
-from affectkit.train.render.geometry import Library
-from affectkit.train.render.produce import Plan, Producer, Sample
+from affectkit.train.render.plan import Plan, Sample
 from affectkit.types import UInt8
 
 STILLS_A_SHARD = 500
@@ -87,19 +86,37 @@ def is_done(folder: Path, shard: Shard) -> bool:
     return (folder / "rows" / f"{shard.name}.parquet").exists()
 
 
+class Maker(Protocol):
+    """What renders samples by their numbers."""
+
+    def still(self, number: int) -> Sample:
+        """One picture."""
+
+    def sequence(self, number: int) -> Iterator[Sample]:
+        """The frames of a moving face."""
+
+
 def render_all(
-    folder: Path, plan: Plan, library: Library, assets: Assets, processes: int, progress: Callable[[int], None]
+    folder: Path, plan: Plan, make: Callable[[], Maker], processes: int, progress: Callable[[int], None]
 ) -> None:
-    """Render what is not there yet; ``progress`` is told the number of pictures of each shard."""
+    """Render what is not there yet.
+
+    Args:
+        folder: made by ``open_folder``.
+        plan: what to render.
+        make: called once in each process; touches OpenGL, which must not be carried over to another process.
+        processes: number of them.
+        progress: told the number of pictures of each shard.
+    """
     missing = [shard for shard in shards_of(plan) if not is_done(folder, shard)]
     if processes == 1:
-        producer = Producer(plan, library, assets)
-        for shard in missing:
-            progress(write_shard(folder, shard, producer))
+        if missing:
+            maker = make()
+            for shard in missing:
+                progress(write_shard(folder, shard, maker))
         return
-    _Worker.given = (folder, plan, library, assets)
-    context = multiprocessing.get_context("fork")  # the library is read once, and OpenGL not touched before
-    with context.Pool(processes) as pool:
+    context = multiprocessing.get_context("fork")  # what was read once is shared
+    with context.Pool(processes, initializer=_Worker.start, initargs=(folder, make)) as pool:
         for count in pool.imap_unordered(_Worker.render, missing):
             progress(count)
 
@@ -107,25 +124,26 @@ def render_all(
 class _Worker:
     """What a forked process keeps."""
 
-    given: tuple[Path, Plan, Library, Assets]
-    producer: Producer | None = None
+    folder: Path
+    maker: Maker
+
+    @staticmethod
+    def start(folder: Path, make: Callable[[], Maker]) -> None:
+        _Worker.folder, _Worker.maker = folder, make()
 
     @staticmethod
     def render(shard: Shard) -> int:
-        folder, plan, library, assets = _Worker.given
-        if _Worker.producer is None:
-            _Worker.producer = Producer(plan, library, assets)
-        return write_shard(folder, shard, _Worker.producer)
+        return write_shard(_Worker.folder, shard, _Worker.maker)
 
 
-def write_shard(folder: Path, shard: Shard, producer: Producer) -> int:
+def write_shard(folder: Path, shard: Shard, maker: Maker) -> int:
     """Render a shard; its pictures are put in place first, then its rows."""
     target = folder / "pictures" / f"{shard.name}.zip"
     partial = target.with_suffix(f".part{os.getpid()}")
     rows = []
     try:
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
-            for sample in samples_of(shard, producer):
+            for sample in samples_of(shard, maker):
                 archive.writestr(zipfile.ZipInfo(f"{sample.name}.jpg", _EPOCH), encode(sample.picture))
                 rows.append({"path": f"pictures/{target.name}/{sample.name}.jpg", **sample.row})
         os.replace(partial, target)
@@ -137,13 +155,13 @@ def write_shard(folder: Path, shard: Shard, producer: Producer) -> int:
     return len(rows)
 
 
-def samples_of(shard: Shard, producer: Producer) -> Iterator[Sample]:
+def samples_of(shard: Shard, maker: Maker) -> Iterator[Sample]:
     """The samples of a shard in order."""
     for number in range(shard.first, shard.first + shard.count):
         if shard.kind == "stills":
-            yield producer.still(number)
+            yield maker.still(number)
         else:
-            yield from producer.sequence(number)
+            yield from maker.sequence(number)
 
 
 def encode(picture: UInt8) -> bytes:
