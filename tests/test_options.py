@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from affectkit.train.data import (
     crop_matrix,
     join,
     plan_epoch,
+    read_manifest_faces,
     relabelled,
     without_derived_va,
 )
@@ -317,3 +319,15 @@ def test_strangers_are_not_averaged() -> None:
         for weight in related.parameters():
             weight += 0.02 * torch.randn_like(weight)
     check_related([networks[0], related], ["a", "c"])
+
+
+def test_pictures_of_a_manifest_may_lie_in_zips(tmp_path: Path) -> None:
+    """As `affectkit train render` writes them."""
+    picture = np.random.default_rng(0).integers(0, 256, (20, 20)).astype(np.uint8)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("1.png", cv2.imencode(".png", picture)[1].tobytes())
+    (tmp_path / "m.csv").write_text("path,AU12\na.zip/1.png,0.5\na.zip/2.png,1\n")
+    faces, _ = read_manifest_faces(tmp_path / "m.csv")
+    assert (faces.image(0) == picture).all()
+    with pytest.raises(SourceError, match=r"2\.png: is not in the zip"):
+        faces.image(1)

@@ -43,6 +43,7 @@ from affectkit.train.options import (
 from affectkit.train.prepare_cli import prepare
 from affectkit.train.presets import PRESETS
 from affectkit.train.pretrained import begin_with
+from affectkit.train.render.cli import render
 from affectkit.train.report import report
 from affectkit.train.runs import BEST_NAME, checkpoint_of, cnns_of
 from affectkit.train.status import status
@@ -468,4 +469,5 @@ COMMANDS: dict[str, click.Command] = {
     "predict": predict,
     "status": status,
     "report": report,
+    "render": render,
 }

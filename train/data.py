@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -327,9 +328,19 @@ def _read_images(path: Path, names: Sequence[str]) -> tuple[UInt8, ...]:
 
 def _read_picture(path: Path) -> UInt8:
     try:
+        if path.parent.suffix == ".zip" and path.parent.is_file():
+            return _decode(np.frombuffer(_archive(path.parent).read(path.name), np.uint8), str(path))
         return _decode(np.fromfile(path, np.uint8), str(path))
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise SourceError(f"{path}: is not in the zip, or the zip is damaged ({error})") from error
+
+
+@lru_cache(maxsize=64)
+def _archive(path: Path) -> zipfile.ZipFile:
+    """A zip of pictures, kept open: a manifest names pictures of a few of them in any order."""
+    return zipfile.ZipFile(path)
 
 
 def _decode(data: UInt8, where: str) -> UInt8:
