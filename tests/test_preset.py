@@ -100,7 +100,7 @@ def test_ml_ros_reaches_the_published_target() -> None:
 
 
 def deviations() -> pd.DataFrame:
-    """The table of train/README.md."""
+    """The table of train/README.md, by its first column."""
     text = README.read_text(encoding="utf-8").partition("## Where the defaults differ from the paper")[2]
     lines = [line for line in text.partition("\n## ")[0].splitlines() if line.startswith("|")]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
