@@ -58,7 +58,7 @@ SPOTS: dict[str, tuple[float, float, Colour]] = {
     "AU17": (0.37, 0.57, DARK),
     "AU20": (0.66, 1.06, BRIGHT),
     "AU23": (0.00, 0.80, BRIGHT),
-    "AU24": (0.00, 1.30, BRIGHT),
+    "AU24": (0.00, 1.30, OPEN),
     "AU25": (0.00, 1.08, OPEN),
     "AU26": (0.24, 1.44, BRIGHT),
 }
