@@ -340,6 +340,7 @@ def test_shards_hold_every_sample_once() -> None:
 def test_a_run_that_was_killed_ends_in_the_same_files(tmp_path: Path) -> None:
     def render_into(folder: Path) -> dict[str, bytes]:
         writing.open_folder(folder, PLAN)
+        writing.sweep(folder)
         writing.render_all(folder, PLAN, FakeMaker, 1, lambda count: None)
         writing.write_manifest(folder, PLAN)
         return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -350,6 +351,7 @@ def test_a_run_that_was_killed_ends_in_the_same_files(tmp_path: Path) -> None:
     (tmp_path / "b" / "rows" / "stills-00001.parquet").unlink()
     (tmp_path / "b" / "pictures" / "stills-00002.zip").write_bytes(b"half")
     (tmp_path / "b" / "rows" / "stills-00002.parquet").unlink()
+    (tmp_path / "b" / "pictures" / "stills-00002.part77").write_bytes(b"half")
     before = FakeMaker.made
     assert render_into(tmp_path / "b") == whole
     assert FakeMaker.made - before == 600
