@@ -41,9 +41,9 @@ def render(folder: Path, assets: Path, processes: int, **options: Any) -> None:
     """Render faces whose action units, expression, head pose, gaze and visibility are known exactly.
 
     Writes FOLDER/pictures (zips of JPEGs), FOLDER/manifest.parquet with a row a picture, and FOLDER/contact_sheet.jpg.
-    A run that was interrupted ends in the same files when it is started again with the same options; several may work
-    on one folder. An eighth of the people, a fifth of the skins, hair and brows, and a third of the lights, styles and
-    glasses appear in the test part only. docs/facs.md says what each unit is.
+    A run that was interrupted ends in the same files when it is started again with the same options. An eighth of the
+    people, a fifth of the skins, hair and brows, and a third of the lights, styles and glasses appear in the test part
+    only. docs/facs.md says what each unit is.
     """
     for package in NEEDED:
         if importlib.util.find_spec(package) is None:
@@ -55,6 +55,7 @@ def render(folder: Path, assets: Path, processes: int, **options: Any) -> None:
         raise click.UsageError("--stills 0 --sequences 0: nothing to render")
     library, found = produce.read_everything(assets)
     writing.open_folder(folder, plan)
+    writing.sweep(folder)
     start, made = time.monotonic(), 0
 
     def progress(count: int) -> None:

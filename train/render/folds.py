@@ -1,7 +1,7 @@
 """Folds of the skin: grooves painted in front view, each deepened by the units that fold it.
 
 The map covers x from -1 to 1 and y from 6 to 8 dm of the base head. Of a brow that is drawn together a network reads
-the furrow more than the few millimetres; so the furrows come with the units, differently on everybody, and are also
+the furrow more than the few millimetres; so the furrows come with the units, differently on each face, and are also
 there at rest on the old, where they must not count.
 """
 

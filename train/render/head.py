@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from affectkit.train.render.makehuman import read_obj
-from affectkit.train.render.subdivision import refine
 from affectkit.types import Array
 
 CUT_Y = 5.2
@@ -85,8 +84,11 @@ class Head:
 
 def surface(faces: Array, texture_faces: Array, texture: Array, count: int, *, refined: bool) -> Surface:
     """Build a surface of quads (F, 4) whose corners have texture coordinates (F, 4) of ``texture``."""
-    matrix, quads = refine(faces, count) if refined else (None, faces)
+    matrix, quads = None, faces
     if refined:
+        from affectkit.train.render.subdivision import refine  # needs scipy, which attachments do without
+
+        matrix, quads = refine(faces, count)
         texture, texture_quads = _refine_texture(texture_faces, texture)
     else:
         texture_quads = texture_faces

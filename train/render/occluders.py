@@ -145,7 +145,7 @@ def _edge(rng: np.random.Generator, place: Place) -> tuple[Array, Array]:
 
 
 def _other_head(rng: np.random.Generator, place: Place) -> tuple[Array, Array]:
-    """The back or side of somebody's head, out of focus."""
+    """The back or side of another head, out of focus."""
     alpha = np.zeros((place.size, place.size), np.float32)
     centre = place.landmark5.mean(0) + rng.choice([-1, 1]) * np.asarray([rng.uniform(0.7, 1.6), 0]) * place.unit
     centre = centre + np.asarray([0, rng.uniform(-0.2, 1.2)]) * place.unit

@@ -1,4 +1,4 @@
-"""What is painted in front view for everybody: where lips, lids, cheeks and beard are, and the regions."""
+"""What is painted in front view for each face: where lips, lids, cheeks and beard are, and the regions."""
 
 from __future__ import annotations
 

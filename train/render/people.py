@@ -116,7 +116,7 @@ def allowed(seed: int, kind: str, names: Sequence[str], share: float, split: str
 
 
 def person(seed: int, number: int, local_names: Sequence[str], attempt: int = 0) -> Person:
-    """Draw an identity by lot; another ``attempt`` gives somebody else for the same number."""
+    """Draw an identity by lot; another ``attempt`` gives another person for the same number."""
     rng = rng_of(seed, "person", number, attempt)
     years = float(
         np.clip(rng.choice([rng.uniform(9, 18), rng.uniform(18, 45), rng.uniform(40, 86)], p=[0.1, 0.55, 0.35]), 9, 86)

@@ -27,6 +27,8 @@ DRAWN_PX = 160
 ATTEMPTS = 12
 """Persons drawn for one number until one has a neutral face that is neutral."""
 Folds = Mapping[str, Array]
+POINTS = ("eye_left", "eye_right", "nose", "mouth_left", "mouth_right")
+"""Of landmark5; left as seen in the picture."""
 REGIONS = ("brows", "eyes", "mouth")
 FRAMES_PER_S = 25.0
 
@@ -146,7 +148,7 @@ class Producer:
             "expression": action.expression or None,
             "expression_strength": action.expression_strength,
             **visibility(take, hidden, dark_glasses=scene.model.look.dark_glasses),
-            **{f"{axis}{k}": float(points[k, i]) for k in range(5) for i, axis in enumerate("xy")},
+            **{f"{name}_{axis}": float(points[k, i]) for k, name in enumerate(POINTS) for i, axis in enumerate("xy")},
             "pitch": camera.pitch,
             "yaw": camera.yaw,
             "roll": camera.roll,

@@ -2,7 +2,7 @@
 
 Everything is lit in camera space (dm; the camera looks along -z). Fragments write a colour (display values, not linear)
 and a part (see ``gpu.PARTS``). ``rest`` is where a point lies on the base head, so that what is painted there in front
-view (folds, make-up, stubble, regions) lands at the same place on everybody.
+view (folds, make-up, stubble, regions) lands at the same place on each face.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""MakeHuman's displacements: of who somebody is (age, sex, ancestry, weight, local shapes) and of what a face does."""
+"""MakeHuman's displacements: of who a person is (age, sex, ancestry, weight, local shapes) and of what a face does."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def read_shapes(data: Path, base: Array) -> Shapes:
 def macro_weights(
     *, years: float, male: float, muscle: float, weight: float, ancestry: tuple[float, float, float]
 ) -> dict[str, float]:
-    """How much of each macro displacement somebody has.
+    """How much of each macro displacement a person has.
 
     Args:
         years: age.

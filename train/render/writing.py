@@ -86,6 +86,12 @@ def open_folder(folder: Path, plan: Plan) -> None:
         raise OutputError(f"{folder}: cannot be written ({error})") from error
 
 
+def sweep(folder: Path) -> None:
+    """Take away what runs that were killed left half written; not while another run works here."""
+    for part in folder.glob("*/*.part*"):
+        part.unlink(missing_ok=True)
+
+
 def is_done(folder: Path, shard: Shard) -> bool:
     """Whether a shard is there."""
     return (folder / "rows" / f"{shard.name}.parquet").exists()
