@@ -21,7 +21,6 @@ import numpy as np
 import pandas as pd
 
 from affectkit.errors import OutputError
-from affectkit.train.datasets.labels import POINT_COLUMNS
 from affectkit.train.datasets.manifest import HEAD_COLUMNS
 from affectkit.train.render.plan import Plan, Sample
 from affectkit.types import UInt8
@@ -31,10 +30,6 @@ SEQUENCES_A_SHARD = 12
 JPEG_QUALITY = 93
 _EPOCH = (2020, 1, 1, 0, 0, 0)
 """Time stamp of every picture, so that a shard's bytes depend on the plan alone."""
-
-
-_POINTS = tuple(f"{axis}{k}" for k in range(5) for axis in "xy")
-"""What a sample calls the coordinates of its five points, in the manifest's order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +180,6 @@ def write_manifest(folder: Path, plan: Plan) -> pd.DataFrame:
     """Join the rows of all shards that are there; with the columns of every manifest, blank where nothing is told."""
     parts = [folder / "rows" / f"{shard.name}.parquet" for shard in shards_of(plan) if is_done(folder, shard)]
     table = pd.concat([pd.read_parquet(part).dropna(axis=1, how="all") for part in parts], ignore_index=True)
-    table = table.rename(columns=dict(zip(_POINTS, POINT_COLUMNS, strict=True)))
     for name in HEAD_COLUMNS:
         if name not in table:
             table[name] = pd.Series(np.nan, table.index, dtype="float64")
