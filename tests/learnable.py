@@ -58,9 +58,9 @@ SPOTS: dict[str, tuple[float, float, Colour]] = {
     "AU17": (0.37, 0.57, DARK),
     "AU20": (0.66, 1.06, BRIGHT),
     "AU23": (0.00, 0.80, BRIGHT),
-    "AU24": (0.00, 1.30, BRIGHT),
+    "AU24": (0.00, 1.30, OPEN),
     "AU25": (0.00, 1.08, OPEN),
-    "AU26": (0.24, 1.44, BRIGHT),
+    "AU26": (0.25, 1.37, BRIGHT),
 }
 """Right half of the face: x, y in distances of the eyes, and colour."""
 
