@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from affectkit.align import face_matrix
+from affectkit.align import face_matrix, fit_aligned
 from affectkit.errors import SourceError
 from affectkit.picture import to_channels, warp
 from affectkit.spec import InputSpec
@@ -472,6 +472,8 @@ def crop_matrix(image: UInt8, landmarks: Array, spec: InputSpec, *, wobble: Arra
 
 def cut(image: UInt8, landmarks: Array, spec: InputSpec) -> UInt8:
     """The crop that the network is given, (S, S, C), exactly as the SDK cuts it."""
+    if np.isnan(landmarks).any():
+        return fit_aligned(image, spec)
     return to_channels(warp(image, crop_matrix(image, landmarks, spec), spec.size), spec.channels)
 
 
