@@ -15,7 +15,7 @@ LEFT_EYE, RIGHT_EYE, NOSE_TIP, MOUTH = slice(36, 42), slice(42, 48), 30, slice(4
 MOUTH_LEFT, MOUTH_RIGHT = 48, 54
 """Of the 68 points; left as seen in the picture."""
 
-WIDE = 2.0
+WIDE = 2.5
 """Side of a cut-out over that of the paper's crop: room for any template, turned and shifted in training."""
 
 LARGEST_PX = 384
