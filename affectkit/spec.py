@@ -68,7 +68,7 @@ class InputSpec:
 def _template_px(spec: InputSpec) -> Float32:
     unit = (np.asarray(TEMPLATES[spec.template], np.float64) - 0.5) / spec.margin + 0.5
     points = (unit * spec.size - 0.5).astype(np.float32)
-    points.setflags(write=False)  # everybody is given the same array
+    points.setflags(write=False)  # every caller is given the same array
     return points
 
 
@@ -324,7 +324,7 @@ def _labels(expressions: tuple[str, ...], action_units: tuple[str, ...], valence
 def _label_thresholds(units: tuple[str, ...], thresholds: tuple[float, ...]) -> Array:
     by_name = dict(zip(units, thresholds, strict=True))
     ordered = np.array([by_name[name] for name in _labels((), units, True).action_units], np.float64)
-    ordered.setflags(write=False)  # everybody is given the same array
+    ordered.setflags(write=False)  # every caller is given the same array
     return ordered
 
 

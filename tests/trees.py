@@ -1,6 +1,6 @@
 """Small trees in the original layouts of the data sets, whose faces show their labels (:mod:`learnable`).
 
-Labels are drawn anew for every frame: one that lands on the frame beside its own says nothing of it. Each function
+Labels are drawn again for every frame: one that lands on the frame beside its own says nothing of it. Each function
 returns what the layout says of every picture that can be used; what a layout holds beside that (frames marked invalid,
 missing crops, blank lines) is the traps that its readers have to see, with their number in ``Tree.unusable``.
 """
