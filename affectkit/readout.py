@@ -52,7 +52,7 @@ def check_outputs(outputs: Mapping[str, Array], spec: ModelSpec, faces: int) -> 
 
 @lru_cache(maxsize=64)
 def _places(wanted: tuple[str, ...], given: tuple[str, ...]) -> list[int]:
-    """Where in the network's answer the value of each label is; the list is everybody's."""
+    """Where in the network's answer the value of each label is; the list is shared, not to be changed."""
     return [given.index(name) for name in wanted]
 
 
