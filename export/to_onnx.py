@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import logging
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,21 @@ def write_temporal_onnx(heads: Sequence[TemporalHeads], path: Path) -> None:
     _write(network, example, path, input_name="features", output_names=names, dynamic_shapes=shapes, free=free)
 
 
+@contextlib.contextmanager
+def _fresh_gru_dispatch() -> Iterator[None]:
+    """Let torch look up how to export a GRU, before and after.
+
+    While it exports, torch 2.13 exchanges the implementation of the GRU for one of free length, but an earlier look-up
+    that it keeps counts first: the second export in a process would fix the length at the example's.
+    """
+    kept = getattr(torch.ops.aten.gru.input, "_dispatch_cache", {})
+    kept.clear()
+    try:
+        yield
+    finally:
+        kept.clear()
+
+
 def _write(
     network: nn.Module,
     example: Tensor,
@@ -93,7 +109,7 @@ def _write(
     """Export one network; ``free`` names the axes of the outputs that are as long as those of the input."""
     # The exporter looks for torchvision's operators first, which no network here has, and logs that there are none.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _fresh_gru_dispatch():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
         program = torch.onnx.export(
             network,

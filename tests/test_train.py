@@ -874,3 +874,11 @@ def test_recurrent_heads_see_both_directions() -> None:
         after = heads(changed)
     assert (after.au[:, 0] - plain.au[:, 0]).abs().max() > 0  # reach the first frame's AUs
     assert torch.equal(after.expression, plain.expression)  # and no other task
+
+
+def test_sequences_of_any_length_in_every_export_of_a_process(tmp_path: Path) -> None:
+    """torch fixed the length at the example's from the second export on."""
+    for name in ("first", "second", "third"):
+        to_onnx.write_temporal_onnx([TemporalHeads()], tmp_path / name)
+        (features,) = onnx.load(str(tmp_path / name)).graph.input
+        assert [axis.dim_param for axis in features.type.tensor_type.shape.dim[1:3]] == ["b", "t"], name
