@@ -33,8 +33,8 @@ class Flaws:
 
 
 def flaws(rng: np.random.Generator, whiteness: Array, *, clean: bool = False) -> Flaws:
-    """Draw them by lot; four in ten pictures have hardly any."""
-    hard = 0.0 if clean or rng.random() < 0.4 else rng.uniform(0.2, 1.0)
+    """Draw them by lot; more than half of the pictures have hardly any."""
+    hard = 0.0 if clean or rng.random() < 0.55 else rng.uniform(0.2, 1.0)
     return Flaws(
         whiteness=whiteness,
         contrast=float(np.clip(rng.normal(1, 0.18), 0.5, 1.6)),
@@ -42,7 +42,7 @@ def flaws(rng: np.random.Generator, whiteness: Array, *, clean: bool = False) ->
         blur=float(rng.exponential(0.5) * hard),
         motion=float(rng.uniform(2, 7)) if hard and rng.random() < 0.12 else 0.0,
         motion_angle=float(rng.uniform(0, np.pi)),
-        shrink=float(rng.uniform(1.0, 3.2)) if hard and rng.random() < 0.45 else 1.0,
+        shrink=float(rng.uniform(1.0, 3.2)) if hard and rng.random() < 0.3 else 1.0,
         noise=float(rng.exponential(5) * hard),
         quality=int(rng.integers(25, 90)) if hard and rng.random() < 0.5 else 0,
         grey=bool(rng.random() < 0.12),

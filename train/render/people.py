@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
@@ -103,9 +104,12 @@ def split_of(seed: int, number: int) -> str:
 
 
 def held_out(seed: int, kind: str, names: Sequence[str], share: float) -> tuple[str, ...]:
-    """The names of a kind (skins, hair, light ...) that only the test part has."""
+    """The names of a kind (skins, hair, light ...) that only the test part has; of women's and men's in turn."""
     ordered = [names[k] for k in rng_of(seed, "held", kind).permutation(len(names))]
-    return tuple(sorted(ordered[: round(len(names) * share)]))
+    women = [name for name in ordered if "female" in name]
+    others = [name for name in ordered if "female" not in name]
+    turns = [name for pair in zip_longest(women, others) for name in pair if name is not None]
+    return tuple(sorted(turns[: round(len(names) * share)]))
 
 
 def allowed(seed: int, kind: str, names: Sequence[str], share: float, split: str) -> tuple[str, ...]:
