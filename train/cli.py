@@ -47,7 +47,6 @@ from affectkit.train.render.cli import render
 from affectkit.train.report import report
 from affectkit.train.runs import BEST_NAME, checkpoint_of, cnns_of
 from affectkit.train.status import status
-from affectkit.types import LabelSet
 
 STEPS_A_LINE = 50
 """Training steps from one line of losses to the next, where there is no terminal for a progress bar."""
@@ -78,7 +77,7 @@ def teacher(run: Path, resume: bool, pretrained: Path | None, init: str | None, 
         raise click.UsageError("give --init or --pretrained, not both")
     about = {"kind": "teacher", "data": about_data(options)}
     train_set, dev_set = read_sets(options)
-    config = _labelled(config_of(options), train_set.label_set)
+    config = _answering(config_of(options), train_set)
     start = None
     if pretrained is not None:
         config = dataclasses.replace(config, start=sha256(pretrained))
@@ -91,9 +90,16 @@ def teacher(run: Path, resume: bool, pretrained: Path | None, init: str | None, 
     _train(config, train_set, dev_set, run, start=start, resume=resume, about=about)
 
 
-def _labelled(config: TrainConfig, labels: LabelSet) -> TrainConfig:
-    """The run whose network answers these labels."""
-    return dataclasses.replace(config, network=dataclasses.replace(config.network, labels=labels))
+def _answering(config: TrainConfig, faces: FaceSet) -> TrainConfig:
+    """The run whose network answers all that these faces teach."""
+    network = dataclasses.replace(
+        config.network,
+        labels=faces.label_set,
+        intensity=not np.isnan(faces.intensity).all(),
+        visibility=not np.isnan(faces.visible).all() or config.augmentation.cover > 0,
+        pose=not np.isnan(faces.pose).all(),
+    )
+    return dataclasses.replace(config, network=network)
 
 
 def _started(config: TrainConfig, origin: MultitaskCNN, digest: str, init: str) -> tuple[TrainConfig, MultitaskCNN]:
@@ -148,7 +154,7 @@ def students(
     taught = None
     for k in range(count):
         config = dataclasses.replace(config_of({**options, "seed": seed + 1 + k}), teachers=digests)
-        config, start = _labelled(config, labels), None
+        config, start = _answering(config, train_set), None
         if init is not None:
             k_start = k % len(start_networks)
             config, start = _started(config, start_networks[k_start], start_digests[k_start], init)

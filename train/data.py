@@ -25,13 +25,19 @@ from affectkit.errors import SourceError
 from affectkit.picture import to_channels, warp
 from affectkit.spec import InputSpec
 from affectkit.train.balance import ClassUniformSampler, EpochSampler, Index, MlRosSampler, VaHistogramSampler
+from affectkit.train.covering import HIDDEN, UPRIGHT_DEG, cover, no_face
 from affectkit.train.datasets.labels import POINT_COLUMNS, au_columns, check_table, read_csv
 from affectkit.train.datasets.manifest import read_manifest
 from affectkit.train.datasets.points import read_landmarks
+from affectkit.train.datasets.values import POSE_COLUMNS, VISIBLE_COLUMNS, intensity_column
 from affectkit.train.losses import Labels
 from affectkit.types import EXPRESSION_NAMES, Array, Float32, LabelSet, UInt8, published_au_name
 
 Split = Literal["train", "dev", "valid"]
+
+
+def _nothing() -> Float32:
+    return np.empty((0, 0), np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,8 +67,17 @@ class FaceSet:
     """The data set that each face is of, empty where unknown; () stands for that everywhere."""
     label_set: LabelSet = field(default_factory=LabelSet)
     """What the columns of the labels are."""
+    intensity: Float32 = field(default_factory=_nothing)
+    """(N, A) share of the person's full movement, 0..1, NaN where unknown; () stands for that everywhere."""
+    visible: Float32 = field(default_factory=_nothing)
+    """(N, 3) visible shares of brows, eyes and mouth, 0..1, NaN where unknown; () stands for that everywhere."""
+    pose: Float32 = field(default_factory=_nothing)
+    """(N, 3) pitch, yaw, roll in the picture, degrees, NaN where unknown; () stands for that everywhere."""
 
     def __post_init__(self) -> None:
+        for name, width in (("intensity", self.au.shape[1]), ("visible", 3), ("pose", 3)):
+            if not getattr(self, name).size:
+                object.__setattr__(self, name, np.full((len(self.names), width), np.nan, np.float32))
         if not self.video:
             object.__setattr__(self, "video", ("",) * len(self.names))
         if not self.source:
@@ -97,6 +112,9 @@ class FaceSet:
             frame=self.frame[rows],
             source=tuple(self.source[i] for i in rows),
             label_set=self.label_set,
+            intensity=self.intensity[rows],
+            visible=self.visible[rows],
+            pose=self.pose[rows],
         )
 
     def labelled(self) -> dict[str, Array]:
@@ -128,6 +146,9 @@ def join(sets: Sequence[FaceSet]) -> FaceSet:
         frame=np.concatenate([s.frame for s in sets]),
         source=tuple(source for s in sets for source in s.source),
         label_set=labels,
+        intensity=np.concatenate([s.intensity for s in sets]),
+        visible=np.concatenate([s.visible for s in sets]),
+        pose=np.concatenate([s.pose for s in sets]),
     )
 
 
@@ -150,9 +171,11 @@ def relabelled(faces: FaceSet, labels: LabelSet) -> FaceSet:
         return faces
     old, count = faces.label_set, len(faces)
     au = np.full((count, len(labels.action_units)), np.nan, np.float32)
+    intensity = au.copy()
     for k, name in enumerate(labels.action_units):
         if name in old.action_units:
             au[:, k] = faces.au[:, old.action_units.index(name)]
+            intensity[:, k] = faces.intensity[:, old.action_units.index(name)]
     place = {name: i for i, name in enumerate(labels.expressions)}
     moved = np.array([*(place.get(name, np.nan) for name in old.expressions), np.nan], np.float32)
     target = np.zeros((count, len(labels.expressions)), np.float32)
@@ -170,6 +193,7 @@ def relabelled(faces: FaceSet, labels: LabelSet) -> FaceSet:
         au=au,
         va=faces.va if labels.valence_arousal else np.full_like(faces.va, np.nan),
         label_set=labels,
+        intensity=intensity,
     )
 
 
@@ -206,6 +230,7 @@ def only_tasks(faces: FaceSet, tasks: Sequence[str]) -> FaceSet:
         expression_target=kept(faces.expression_target, "expression"),
         au=kept(faces.au, "au"),
         va=kept(faces.va, "va"),
+        intensity=kept(faces.intensity, "au"),
     )
 
 
@@ -297,6 +322,9 @@ def _labels_of_table(table: pd.DataFrame) -> dict[str, Any]:
         "person": _texts(table, "person"),
         "source": _texts(table, "set"),
         "label_set": labels,
+        "intensity": _numbers(table, [intensity_column(published_au_name(name)) for name in labels.action_units]),
+        "visible": _numbers(table, VISIBLE_COLUMNS),
+        "pose": _numbers(table, POSE_COLUMNS),
         **_videos(table),
     }
 
@@ -515,6 +543,12 @@ class Augmentation:
     occlude: float = 0.25
     whole_px: bool = False
     """Shift by whole pixels, as a random crop of a larger picture does."""
+    cover: float = 0.0
+    """Probability that something lies over the face, see :mod:`affectkit.train.covering`."""
+    turn: float = 0.0
+    """Probability of a face that is turned by over 45 degrees in its crop, which is then taught to be invisible."""
+    elsewhere: float = 0.0
+    """Probability of a crop that shows no face."""
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {
@@ -531,6 +565,9 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         noise=0.1,
         occlude=0.05,
     ),
+    "covered": Augmentation(
+        scale=0.15, shift=0.05, small=0.3, blur=0.2, occlude=0.0, cover=0.25, turn=0.04, elsewhere=0.04
+    ),
     "paper": Augmentation(
         rotate_deg=0.0,
         scale=0.0,
@@ -546,16 +583,40 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     ),
 }
 """``full`` to learn from nothing; ``light`` for the last epochs, nearer to what the network will mostly be shown;
+``covered``: in wider variety, with things over the face, faces on their head and crops without one, for networks that
+are to say what they can see;
 ``paper``: a random crop of 112 px of a face of 134, and a flip."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Disturbed:
+    """A disturbed crop and what that did to the face."""
+
+    crop: UInt8
+    """(S, S, C)."""
+    linear: Array
+    """(2, 2) of the matrix from the picture to the crop; mirrored where its determinant is negative."""
+    seen: Array | None
+    """(3,) shares of what was visible of brows, eyes and mouth that still are; None: nothing was covered."""
+    face: bool
+    """Whether there is a face, and upright."""
 
 
 def augment(image: UInt8, landmarks: Array, spec: InputSpec, how: Augmentation, rng: np.random.Generator) -> UInt8:
     """A disturbed crop (S, S, C); the same for the same generator state."""
+    return disturb(image, landmarks, spec, how, rng).crop
+
+
+def disturb(image: UInt8, landmarks: Array, spec: InputSpec, how: Augmentation, rng: np.random.Generator) -> Disturbed:
+    """A disturbed crop and what can be seen in it; the same for the same generator state."""
     size = spec.size
     known = not np.isnan(landmarks).any()
     wobble = rng.normal(0, how.point_noise * size, (5, 2)) if known and how.point_noise else None
     matrix = crop_matrix(image, landmarks, spec, wobble=wobble)
     angle = np.deg2rad(rng.uniform(-how.rotate_deg, how.rotate_deg))
+    face = True
+    if how.turn and rng.random() < how.turn:
+        angle, face = np.deg2rad(rng.uniform(UPRIGHT_DEG + 15, 345 - UPRIGHT_DEG)), False
     zoom = np.exp(rng.uniform(-1, 1) * np.log1p(how.scale))
     flip = -1.0 if rng.random() < 0.5 else 1.0
     centre = (size - 1) / 2
@@ -567,6 +628,7 @@ def augment(image: UInt8, landmarks: Array, spec: InputSpec, how: Augmentation, 
         offset = rng.uniform(-how.shift, how.shift, 2) * size
     shift = centre + offset - turn @ [centre, centre]
     matrix = turn @ matrix + np.column_stack([np.zeros((2, 2)), shift])
+    whole = matrix
     target = size
     if rng.random() < how.small:
         target = int(rng.integers(max(1, round(how.smallest * size)), size))
@@ -575,7 +637,16 @@ def augment(image: UInt8, landmarks: Array, spec: InputSpec, how: Augmentation, 
     if target != size:
         enlarged = cv2.resize(crop, (size, size), interpolation=cv2.INTER_LINEAR)
         crop = np.asarray(enlarged, np.uint8).reshape(size, size, -1)
-    return _disturb(crop, how, rng)
+    seen = None
+    if face and known and how.cover and rng.random() < how.cover:
+        points = landmarks @ whole[:, :2].T + whole[:, 2]  # (5, 2) px of the crop
+        if np.linalg.det(whole[:, :2]) < 0:
+            points = points[[1, 0, 2, 4, 3]]  # mirrored: left stays left as seen
+        covered = cover(crop, points, rng)
+        crop, seen = covered.crop, covered.seen
+    if how.elsewhere and rng.random() < how.elsewhere:
+        crop, face = no_face(crop, rng), False
+    return Disturbed(_disturb(crop, how, rng), whole[:, :2], seen, face)
 
 
 def _disturb(crop: UInt8, how: Augmentation, rng: np.random.Generator) -> UInt8:
@@ -736,16 +807,14 @@ def batches(
     for step in range(first, len(plan)):
         crops, parts = [], []
         for task, rows in plan[step]:
+            shown = []
             for i in rows:
                 # A face drawn twice in an epoch is disturbed anew: the number of draws so far is part of its seed.
                 rng = np.random.default_rng((seed, epoch, int(i), step if balance or drawing == "per-task" else 0))
-                crops.append(augment(faces.image(i), faces.landmarks[i], spec, how, rng))
-            parts.append(labels_of(faces, rows, task))
-        labels = Labels(
-            torch.cat([part.expression for part in parts]),
-            torch.cat([part.au for part in parts]),
-            torch.cat([part.va for part in parts]),
-        )
+                shown.append(disturb(faces.image(i), faces.landmarks[i], spec, how, rng))
+            crops += [one.crop for one in shown]
+            parts.append(labels_as_seen(faces, rows, shown, task, taught_visible=how.cover > 0))
+        labels = Labels(*(torch.cat([getattr(part, f.name) for part in parts]) for f in dataclasses.fields(Labels)))
         drawn = torch.from_numpy(np.concatenate([rows for _, rows in plan[step]]))
         yield Batch(torch.from_numpy(np.stack(crops)), labels, drawn)
 
@@ -758,3 +827,46 @@ def labels_of(faces: FaceSet, rows: Index, task: str | None = None) -> Labels:
         return torch.from_numpy(kept)
 
     return Labels(part(faces.expression_target, "expression"), part(faces.au, "au"), part(faces.va, "va"))
+
+
+REGION_OF = {
+    **dict.fromkeys(("AU01", "AU02", "AU04"), 0),
+    **dict.fromkeys(("AU05", "AU06", "AU07", "AU43", "AU45", "AU46"), 1),
+}
+"""Number of the region (brows, eyes, mouth) that shows a unit; those that are not here lie around nose and mouth."""
+
+
+def labels_as_seen(
+    faces: FaceSet, rows: Index, shown: Sequence[Disturbed], task: str | None = None, *, taught_visible: bool = False
+) -> Labels:
+    """The labels of disturbed faces: what can no longer be seen is not taught, the head is turned as its crop is.
+
+    Args:
+        task: see :func:`labels_of`.
+        taught_visible: what nobody labelled counts as visible where nothing lies over it, and as hidden where there is
+            no upright face.
+    """
+    plain = labels_of(faces, rows, task)
+    expression, au, va = plain.expression.clone(), plain.au.clone(), plain.va.clone()
+    intensity = torch.from_numpy(faces.intensity[rows] if task in (None, "au") else faces.intensity[rows] * np.nan)
+    visible, pose = faces.visible[rows], faces.pose[rows].copy()
+    if taught_visible:
+        visible = np.where(np.isnan(visible), 1.0, visible)
+        visible = visible * np.stack([np.ones(3) if one.seen is None else one.seen for one in shown])
+    region = [REGION_OF.get(name, 2) for name in faces.label_set.action_units]
+    hidden = torch.from_numpy(visible < HIDDEN)[:, region]  # (N, A); nothing is hidden where nothing is known
+    for k, one in enumerate(shown):
+        pose[k] = _pose_in_crop(pose[k], one.linear)
+        if not one.face:
+            visible[k], pose[k], hidden[k] = 0.0 if taught_visible else np.nan, np.nan, True
+            expression[k], va[k] = torch.nan, torch.nan
+    au[hidden], intensity[hidden] = torch.nan, torch.nan
+    return Labels(expression, au, va, intensity, torch.from_numpy(visible.astype(np.float32)), torch.from_numpy(pose))
+
+
+def _pose_in_crop(pose: Array, linear: Array) -> Array:
+    """(3,) pitch, yaw, roll of a head in a picture -> in the crop that ``linear`` (2, 2) makes of it, degrees."""
+    mirrored = -1.0 if np.linalg.det(linear) < 0 else 1.0
+    # y points down, so that a positive turn of the matrix is clockwise as seen, and roll counts the other way.
+    turn = np.degrees(np.arctan2(linear[1, 0] * mirrored, linear[0, 0] * mirrored))
+    return np.array([pose[0], mirrored * pose[1], mirrored * pose[2] - turn], np.float32)

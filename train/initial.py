@@ -51,7 +51,7 @@ def adapted(origin: MultitaskCNN, config: NetworkConfig, init: str | os.PathLike
     """A network of ``config`` with the weights of ``origin``, strictly by name and shape.
 
     Only what is answered may differ: the last layer's rows are taken by the name of the label, and those of labels that
-    ``origin`` does not have are fresh, as are the heads of tasks that it does not have.
+    ``origin`` does not have are fresh, as are the heads of tasks that it does not have. Intensities start as presence.
 
     Raises:
         ModelError: the networks differ in anything else.
@@ -64,7 +64,12 @@ def adapted(origin: MultitaskCNN, config: NetworkConfig, init: str | os.PathLike
     for name, fresh in ours.items():
         given = theirs.get(name)
         task = name.split(".")[1] if name.startswith("heads.") else ""
-        if given is None:
+        if name.startswith("intensity."):  # where the origin has none, it starts as presence does
+            source = theirs.get(name, theirs.get(f"heads.au.classifier.{name.split('.')[1]}"))
+            filled[name] = fresh if source is None else _by_label(source, fresh, rows["au"])
+        elif name.startswith("view.") and (given is None or given.shape != fresh.shape):
+            filled[name] = fresh
+        elif given is None:
             if not task or task in origin.config.tasks:
                 raise ModelError(f"{init}: {_difference(origin.config, config)}")
             filled[name] = fresh
@@ -74,7 +79,7 @@ def adapted(origin: MultitaskCNN, config: NetworkConfig, init: str | os.PathLike
             raise ModelError(f"{init}: {_difference(origin.config, config)}")
         else:
             filled[name] = given
-    unused = [name for name in theirs.keys() - ours.keys() if not name.startswith("heads.")]
+    unused = [name for name in theirs.keys() - ours.keys() if not name.startswith(("heads.", "intensity.", "view."))]
     if unused:
         raise ModelError(f"{init}: {_difference(origin.config, config)}")
     network.load_state_dict(filled)
@@ -111,5 +116,6 @@ def _difference(theirs: NetworkConfig, ours: NetworkConfig) -> str:
 
 
 def like(origin: MultitaskCNN, config: NetworkConfig) -> NetworkConfig:
-    """The network and the faces of ``origin`` with the labels of ``config``."""
-    return dataclasses.replace(origin.config, labels=config.labels)
+    """The network and the faces of ``origin`` with the answers of ``config``."""
+    answers = ("labels", "intensity", "visibility", "pose")
+    return dataclasses.replace(origin.config, **{name: getattr(config, name) for name in answers})

@@ -32,8 +32,8 @@ from affectkit.train.calibrate import fit_temperature, fit_thresholds
 from affectkit.train.data import Augmentation, Batch, Drawing, EpochLength, FaceSet, batches, cut_all, plan_epoch
 from affectkit.train.distill import in_terms_of, rows_of, student_loss, teach, together
 from affectkit.train.journal import Journal
-from affectkit.train.losses import Labels, decode_va, supervised
-from affectkit.train.networks import TASKS, MultitaskCNN, MultitaskCNNRNN, NetworkConfig, Outputs
+from affectkit.train.losses import Labels, decode_va, further, supervised
+from affectkit.train.networks import FURTHER, TASKS, MultitaskCNN, MultitaskCNNRNN, NetworkConfig, Outputs
 from affectkit.train.record import RunRecord
 from affectkit.train.sequences import plan_sequences, sequence_batches, sequence_logits
 from affectkit.types import Array, LabelSet
@@ -41,6 +41,9 @@ from affectkit.types import Array, LabelSet
 log = logging.getLogger(__name__)
 
 Network = MultitaskCNN | MultitaskCNNRNN
+
+BESIDE_WEIGHTS = {"intensity": 4.0, "visibility": 1.0, "pose": 0.5}
+"""How much the answers beside the paper's tasks count; an intensity counts half of what presence does."""
 
 Selection = Literal["metrics", "paper"]
 
@@ -527,8 +530,11 @@ def _optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer
 def _fingerprint(faces: FaceSet) -> str:
     """What faces and labels a run is trained on, so that it is not resumed on others."""
     digest = hashlib.sha256("\0".join(faces.names).encode())
-    for values in (faces.expression_target, faces.au, faces.va):
-        digest.update(np.ascontiguousarray(values).tobytes())
+    values = [faces.expression_target, faces.au, faces.va]
+    # Left out where nothing is known, so that runs of before there were such labels can be resumed.
+    values += [known for known in (faces.intensity, faces.visible, faces.pose) if not np.isnan(known).all()]
+    for labels in values:
+        digest.update(np.ascontiguousarray(labels).tobytes())
     return digest.hexdigest()
 
 
@@ -733,7 +739,7 @@ def _epoch(
             taught = teach(teachers, faces, config.network.labels) if teachers and answers is None else None
         if answers is not None and batch.rows is not None:
             taught = rows_of(answers, batch.rows, device)
-        labels = Labels(*(getattr(batch.labels, name).to(device) for name in ("expression", "au", "va")))
+        labels = Labels(*(getattr(batch.labels, part.name).to(device) for part in dataclasses.fields(Labels)))
         losses = _losses(config, _float(outputs), None if taught is None else _float(taught), labels)
         values = {name: float(value.detach()) for name, value in losses.items()}
         _check_losses(values, step + 1)
@@ -758,7 +764,13 @@ def _check_losses(values: Mapping[str, float], step: int) -> None:
 
 def _float(outputs: Outputs) -> Outputs:
     """The logits in float32, whatever the network computed in."""
-    return Outputs(outputs.expression.float(), outputs.au.float(), outputs.va.float(), outputs.features)
+    return Outputs(
+        outputs.expression.float(),
+        outputs.au.float(),
+        outputs.va.float(),
+        outputs.features,
+        *(getattr(outputs, name).float() for name in FURTHER),
+    )
 
 
 def _losses(config: TrainConfig, outputs: Outputs, taught: Outputs | None, labels: Labels) -> dict[str, Tensor]:
@@ -767,8 +779,10 @@ def _losses(config: TrainConfig, outputs: Outputs, taught: Outputs | None, label
         "expression_weight": config.expression_weight,
         "va_weight": config.va_weight,
     }
+    beside = further(outputs, labels)
+    extra = sum((BESIDE_WEIGHTS[name] * loss for name, loss in beside.items()), start=outputs.features.sum() * 0)
     if taught is not None:
-        return student_loss(
+        parts = student_loss(
             outputs,
             taught,
             labels,
@@ -777,5 +791,7 @@ def _losses(config: TrainConfig, outputs: Outputs, taught: Outputs | None, label
             focal_gamma=config.focal_gamma,
             **weights,
         )
-    parts = supervised(outputs, labels, focal_gamma=config.focal_gamma)
-    return {task: getattr(parts, task) for task in config.network.tasks} | {"total": parts.total(**weights)}
+        return {**parts, **beside, "total": parts["total"] + extra}
+    losses = supervised(outputs, labels, focal_gamma=config.focal_gamma)
+    by_task = {task: getattr(losses, task) for task in config.network.tasks}
+    return {**by_task, **beside, "total": losses.total(**weights) + extra}

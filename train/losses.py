@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from affectkit.train.networks import Outputs
+
+POSE_SCALE_DEG = 10.0
+"""Errors of the head's pose below it cost their square, larger ones their size, in units of it."""
+
+
+def _nothing() -> Tensor:
+    return torch.empty(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +25,9 @@ class Labels:
     expression: Tensor  # (N, E) probabilities (one-hot, or the share of votes); a row of NaN: unlabelled
     au: Tensor  # (N, A) in [0, 1], each may be NaN by itself
     va: Tensor  # (N, 2) valence, arousal in [-1, 1]; a row with NaN: unlabelled
+    intensity: Tensor = field(default_factory=_nothing)  # (N, A) in [0, 1]
+    visible: Tensor = field(default_factory=_nothing)  # (N, 3) in [0, 1]: brows, eyes, mouth
+    pose: Tensor = field(default_factory=_nothing)  # (N, 3) pitch, yaw, roll, degrees
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,26 @@ def au_loss(logits: Tensor, target: Tensor, *, focal_gamma: float = 0.0) -> Tens
     if focal_gamma > 0:
         loss = loss * (target - torch.sigmoid(logits)).abs() ** focal_gamma
     return loss.mean()
+
+
+def further(outputs: Outputs, labels: Labels) -> dict[str, Tensor]:
+    """What the answers beside the tasks cost, by name, for those that the network has.
+
+    ``intensity`` and ``visibility``: cross-entropy against a share of 0..1, which is least at that share's mean.
+    ``pose``: Huber loss of the angles.
+    """
+    found = {}
+    for name, target in (("intensity", labels.intensity), ("visibility", labels.visible)):
+        logits = getattr(outputs, name)
+        if logits.shape[1]:
+            found[name] = au_loss(logits, target) if target.shape[1] else logits.sum() * 0
+    if outputs.pose.shape[1]:
+        target = labels.pose if labels.pose.shape[1] else torch.full_like(outputs.pose, torch.nan)
+        known = ~torch.isnan(target)
+        error = (outputs.pose[known] - target[known]) / POSE_SCALE_DEG
+        huber = F.smooth_l1_loss(error, torch.zeros_like(error)) if known.any() else outputs.pose.sum() * 0
+        found["pose"] = huber
+    return found
 
 
 def decode_va(logits: Tensor) -> Tensor:

@@ -19,7 +19,16 @@ from affectkit.types import LabelSet
 TASKS = ("expression", "au", "va")
 """Order of the heads, of the features in ``Outputs.features`` and of the exported outputs."""
 
+FURTHER = ("intensity", "visibility", "pose")
+"""What a network may answer beside the tasks, in the order of the fields of ``Outputs``; the recurrent heads do not."""
+
 FEATURE_WIDTH = 128
+
+VISIBLE_REGIONS = ("brows", "eyes", "mouth")
+"""Order of ``Outputs.visibility``."""
+
+POSE_ANGLES = ("pitch", "yaw", "roll")
+"""Order of ``Outputs.pose``."""
 
 Backbone = Literal["lite", "resnet50", "resnet29"]
 
@@ -43,6 +52,12 @@ class NetworkConfig:
     """Residual blocks of each of lite's stages."""
     dropout: float = 0.1
     """Before the last layer of each head; the paper's networks have none."""
+    intensity: bool = False
+    """Whether the intensities of the action units are answered beside their presence."""
+    visibility: bool = False
+    """Whether it is answered how much of brows, eyes and mouth can be seen."""
+    pose: bool = False
+    """Whether the head's pitch, yaw and roll in the crop are answered."""
 
     @property
     def task_widths(self) -> dict[str, int]:
@@ -79,6 +94,10 @@ CONFIGS: dict[Backbone, NetworkConfig] = {
 """Each backbone as it is used where nothing else is said."""
 
 
+def _absent() -> Tensor:
+    return torch.empty(0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Outputs:
     """Logits and features of N faces, for E expressions and A action units; a task that is absent has width 0."""
@@ -87,6 +106,9 @@ class Outputs:
     au: Tensor  # (N, A)
     va: Tensor  # (N, 40): 20 bins of valence, 20 of arousal
     features: Tensor  # (N, K, 128), the K tasks that the network has in the order of TASKS
+    intensity: Tensor = field(default_factory=_absent)  # (N, A) logits of 0..1
+    visibility: Tensor = field(default_factory=_absent)  # (N, 3) logits of the visible shares of brows, eyes, mouth
+    pose: Tensor = field(default_factory=_absent)  # (N, 3) pitch, yaw, roll, degrees
 
 
 def standardised(x: Tensor) -> Tensor:
@@ -272,6 +294,27 @@ class TaskHead(nn.Module):
         return feature, self.classifier(self.dropout(feature))
 
 
+class ViewHead(nn.Module):
+    """What can be seen of the face, and how the head is turned: BatchNorm, Linear to 64, ReLU, Linear."""
+
+    POSE_UNIT = 30.0
+    """Degrees that one unit of the last layer stands for: heads in video turn about as far."""
+
+    def __init__(self, width: int, *, visibility: bool, pose: bool) -> None:
+        super().__init__()
+        self.hidden = nn.Sequential(nn.BatchNorm1d(width), nn.Linear(width, 64), nn.ReLU())
+        self.visibility = nn.Linear(64, len(VISIBLE_REGIONS)) if visibility else None
+        self.pose = nn.Linear(64, len(POSE_ANGLES)) if pose else None
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, D) -> logits of visibility and degrees of pose, each (N, 3), or (N, 0) where it is not answered."""
+        hidden = self.hidden(x)
+        nothing = hidden[:, :0]
+        seen = nothing if self.visibility is None else self.visibility(hidden)
+        turned = nothing if self.pose is None else self.pose(hidden) * self.POSE_UNIT
+        return seen, turned
+
+
 class MultitaskCNN(nn.Module):
     """uint8 faces in, logits of the three tasks and their features out; normalisation is part of it."""
 
@@ -288,6 +331,13 @@ class MultitaskCNN(nn.Module):
         self.heads = nn.ModuleDict(
             {task: TaskHead(self.backbone.width, config.task_widths[task], config.dropout) for task in config.tasks}
         )
+        units = config.task_widths["au"]
+        self.intensity = nn.Linear(FEATURE_WIDTH, units) if config.intensity and units else None
+        self.view = (
+            ViewHead(self.backbone.width, visibility=config.visibility, pose=config.pose)
+            if config.visibility or config.pose
+            else None
+        )
 
     def forward(self, faces: Tensor) -> Outputs:
         # Widened before it is turned: TensorRT takes bytes as an input, but does nothing to them except widening.
@@ -298,16 +348,20 @@ class MultitaskCNN(nn.Module):
         for task in self.config.tasks:
             feature, logits[task] = self.heads[task](pooled)  # (N, 128), (N, C)
             features.append(feature)
+            if task == "au" and self.intensity is not None:
+                logits["intensity"] = self.intensity(F.dropout(feature, self.config.dropout, self.training))
+        if self.view is not None:
+            logits["visibility"], logits["pose"] = self.view(pooled)
         return _outputs(logits, torch.stack(features, dim=1))
 
 
 def _outputs(logits: Mapping[str, Tensor], features: Tensor) -> Outputs:
-    """Outputs in which a task without logits has width 0."""
-    expression, au, va = (
-        logits[task] if task in logits else features.new_empty((*features.shape[:-2], 0))  # (N, 0), or (B, T, 0)
-        for task in TASKS
+    """Outputs in which what has no logits has width 0."""
+    expression, au, va, intensity, visibility, pose = (
+        logits[name] if name in logits else features.new_empty((*features.shape[:-2], 0))  # (N, 0), or (B, T, 0)
+        for name in (*TASKS, *FURTHER)
     )
-    return Outputs(expression, au, va, features)
+    return Outputs(expression, au, va, features, intensity, visibility, pose)
 
 
 class TemporalHeads(nn.Module):

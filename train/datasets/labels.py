@@ -19,13 +19,18 @@ from affectkit.train.datasets.values import (
     LARGEST_INTENSITY,
     POINT_COLUMNS,
     POINT_RANGE,
+    POSE_COLUMNS,
+    VISIBLE_COLUMNS,
     BadLabel,
+    angle_value,
     au_value,
     check_split,
     expression_name,
     frame_value,
+    intensity_column,
     located,
     point_value,
+    share_value,
     va_value,
     vote_value,
 )
@@ -95,6 +100,10 @@ def check_table(
             checker.table[name] = (values >= au_at).astype(np.float64).where(values.notna())
     for name in ("valence", "arousal"):
         checker.numbers(name, va_value, 1.0, -1.0)
+    for name in (*(intensity_column(unit) for unit in au_columns(checker.table)), *VISIBLE_COLUMNS):
+        checker.numbers(name, share_value, 1.0, 0.0)
+    for name in POSE_COLUMNS:
+        checker.numbers(name, angle_value, 180.0, -180.0)
     for name in [name for name in checker.table.columns if str(name).startswith("votes_")]:
         checker.numbers(name, vote_value, 1e9, 0.0)
     checker.numbers("frame", frame_value, 1e12, 0.0)
@@ -111,7 +120,9 @@ def check_table(
 def _renamed(table: pd.DataFrame, where: Path) -> pd.DataFrame:
     """A copy with ``AU1`` for ``AU01``."""
     names = [
-        published_au_name(f"AU{name[2:]}") if re.fullmatch(r"[Aa][Uu]\d{1,3}", str(name)) else str(name)
+        published_au_name(f"AU{given[1]}") + (given[2] or "")
+        if (given := re.fullmatch(r"[Aa][Uu](\d{1,3})(_i)?", str(name)))
+        else str(name)
         for name in table.columns
     ]
     twice = [name for i, name in enumerate(names) if name in names[:i]]

@@ -25,6 +25,18 @@ POINT_NAMES = ("eye_left", "eye_right", "nose", "mouth_left", "mouth_right")
 
 POINT_COLUMNS = tuple(f"{name}_{axis}" for name in POINT_NAMES for axis in "xy")
 
+VISIBLE_COLUMNS = ("visible_brows", "visible_eyes", "visible_mouth")
+"""Visible share of what a face alone would show of a region, 0..1."""
+
+POSE_COLUMNS = ("pitch", "yaw", "roll")
+"""Of the head in the picture, degrees: down, to the picture's right, counter-clockwise as seen."""
+
+
+def intensity_column(unit: str) -> str:
+    """Column of the intensity 0..1 of ``AU1`` ...: the share of the person's own full movement."""
+    return f"{unit}_i"
+
+
 LARGEST_INTENSITY = 5.0
 
 POINT_RANGE = -10_000.0, 100_000.0
@@ -151,6 +163,24 @@ def frame_value(value: object) -> float:
     if not math.isnan(result) and result != int(result):
         raise BadLabel(f"{_shown(value)} is not a whole number; allowed: a whole number from 0, or blank")
     return result
+
+
+def share_value(value: object) -> float:
+    """A share of a whole.
+
+    Raises:
+        BadLabel: it is something else.
+    """
+    return number(value, 0, 1)
+
+
+def angle_value(value: object) -> float:
+    """An angle of the head, degrees.
+
+    Raises:
+        BadLabel: it is something else.
+    """
+    return number(value, -180, 180, allowed="degrees from -180 to 180, or blank")
 
 
 def point_value(value: object) -> float:

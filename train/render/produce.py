@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from affectkit.train.datasets.values import intensity_column
 from affectkit.train.render import lens, looks, occluders, sampling
 from affectkit.train.render.assets import Assets, read_assets
 from affectkit.train.render.backgrounds import background
@@ -145,6 +146,7 @@ class Producer:
             "person": f"p{scene.model.rig.person.number:05d}",
             **action.driven(),
             **take.measures.labels(),
+            **_intensities({**action.driven(), **take.measures.labels()}),
             "expression": action.expression or None,
             "expression_strength": action.expression_strength,
             **visibility(take, hidden, dark_glasses=scene.model.look.dark_glasses),
@@ -247,6 +249,15 @@ def visibility(take: Take, hidden: Array, *, dark_glasses: bool) -> dict[str, fl
         count = int(inside.sum())
         found[f"visible_{region}"] = float(((1 - hidden) * clear)[inside].sum() / count) if count else 0.0
     return found
+
+
+def _intensities(units: Mapping[str, float]) -> dict[str, float]:
+    """The columns of the intensities.
+
+    The same numbers stand in the columns of presence: from which share of the movement on a coder would mark a unit
+    is not known, and if any share is as likely as another, the probability that it is marked is the intensity.
+    """
+    return {intensity_column(name): value for name, value in units.items()}
 
 
 def labels_of(row: Mapping[str, Any]) -> dict[str, float]:
