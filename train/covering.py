@@ -39,8 +39,11 @@ def cover(crop: UInt8, points: Array, rng: np.random.Generator) -> Covered:
     """
     size = crop.shape[0]
     place = Place(size, points, lower_face(points), np.full(3, float(np.median(crop))))
-    if rng.random() < 0.15:
+    kind = rng.random()
+    if kind < 0.15:
         alpha, colour = _glasses(rng, place)
+    elif kind < 0.27:
+        alpha, colour = _brim(rng, place)
     else:
         layer = occluder(rng, place)
         alpha, colour = layer.alpha, layer.colour
@@ -111,6 +114,19 @@ def _glasses(rng: np.random.Generator, place: Place) -> tuple[Array, Array]:
     tint = np.full(3, rng.uniform(0, 60)) if rng.random() < 0.8 else rng.uniform(0, 255, 3)
     ramp = np.linspace(0.7, 1.4, place.size, dtype=np.float32)[:, None, None]
     return alpha, np.broadcast_to(tint * ramp, (place.size, place.size, 3)).astype(np.float32)
+
+
+def _brim(rng: np.random.Generator, place: Place) -> tuple[Array, Array]:
+    """A hat, a fringe or a headscarf: everything over a line between the forehead and the eyes."""
+    eyes, mouth = place.landmark5[:2].mean(0), place.landmark5[3:].mean(0)
+    down = mouth - eyes
+    y, x = np.mgrid[0 : place.size, 0 : place.size].astype(np.float32)
+    height = ((x - eyes[0]) * down[0] + (y - eyes[1]) * down[1]) / max(float(down @ down), 1.0)
+    line = rng.uniform(-0.42, -0.05) + 0.04 * np.sin(x / place.unit * rng.uniform(2, 12) + rng.uniform(0, 6))
+    alpha = np.clip((line - height) * place.unit * 2, 0, 1).astype(np.float32)
+    colour = rng.uniform(0, 110) if rng.random() < 0.7 else rng.uniform(0, 255)
+    grain = rng.normal(0, rng.uniform(0, 12), (place.size, place.size, 1)).astype(np.float32)
+    return alpha, np.clip(colour + np.repeat(grain, 3, 2), 0, 255)
 
 
 def no_face(crop: UInt8, rng: np.random.Generator) -> UInt8:

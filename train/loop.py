@@ -16,6 +16,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ from affectkit.train import metrics
 from affectkit.train.calibrate import fit_temperature, fit_thresholds
 from affectkit.train.data import Augmentation, Batch, Drawing, EpochLength, FaceSet, batches, cut_all, plan_epoch
 from affectkit.train.distill import in_terms_of, rows_of, student_loss, teach, together
+from affectkit.train.further import report_further
 from affectkit.train.journal import Journal
 from affectkit.train.losses import Labels, decode_va, further, supervised
 from affectkit.train.networks import FURTHER, TASKS, MultitaskCNN, MultitaskCNNRNN, NetworkConfig, Outputs
@@ -142,11 +144,12 @@ def logits_of(network: nn.Module, faces: FaceSet, spec: InputSpec, *, batch_size
     """A CNN's logits for a whole set, without augmentation.
 
     Returns:
-        ``expression`` (N, E), ``au`` (N, A), ``va`` (N, 40), of width 0 where the network does not have the task.
+        ``expression`` (N, E), ``au`` (N, A), ``va`` (N, 40), ``intensity`` (N, A), ``visibility`` (N, 3), ``pose``
+        (N, 3), of width 0 where the network does not answer it.
     """
     network.eval()
     device = next(network.parameters()).device
-    parts: dict[str, list[Array]] = {task: [] for task in TASKS}
+    parts: dict[str, list[Array]] = {name: [] for name in (*TASKS, *FURTHER)}
     for start in range(0, len(faces), batch_size):
         stop = min(start + batch_size, len(faces))
         outputs = network(torch.from_numpy(cut_all(faces, range(start, stop), spec)).to(device))
@@ -597,7 +600,7 @@ def _evaluate(
     temperature = fit_temperature(dev_set.expression, logits["expression"][None])
     answers = decode(logits, temperature=temperature)
     thresholds = fit_thresholds(dev_set.au, answers["au"])
-    report = score(dev_set, answers, np.asarray(thresholds))
+    report = score(dev_set, answers, np.asarray(thresholds)) | report_further(dev_set, logits)
     line = {
         "epoch": epoch,
         "step": at.step,
@@ -709,6 +712,15 @@ def _batches(config: TrainConfig, faces: FaceSet, epoch: int, first: int) -> Ite
     )
 
 
+def _ahead(made: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches, each made by another thread while the one before is learned from."""
+    with ThreadPoolExecutor(1, "batches") as pool:
+        coming = pool.submit(next, made, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, made, None)
+            yield batch
+
+
 def _epoch(
     config: TrainConfig,
     network: nn.Module,
@@ -729,7 +741,7 @@ def _epoch(
     """
     device = next(network.parameters()).device
     step, total_steps = epoch * steps_per_epoch + first, config.epochs * steps_per_epoch
-    for batch in _batches(config, train_set, epoch, first):
+    for batch in _ahead(_batches(config, train_set, epoch, first)):
         network.train()
         for group in optimizer.param_groups:
             group["lr"] = _learning_rate(config, step, total_steps)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 import click
+import numpy as np
 
 from affectkit.errors import SourceError
 from affectkit.spec import TEMPLATES
@@ -26,6 +27,7 @@ from affectkit.train.data import (
     splits_of,
     without_derived_va,
 )
+from affectkit.train.datasets.labels import read_csv
 from affectkit.train.loop import Selection, TrainConfig
 from affectkit.train.networks import CONFIGS, TASKS, NetworkConfig
 from affectkit.train.presets import PRESETS, apply_preset
@@ -71,6 +73,12 @@ _DATA: tuple[Option, ...] = (
         metavar="NAME|SHARE|VIDEO,...",
         help="What chooses the checkpoint: a split (valid), a share of the videos or persons (0.1), or names of some.  "
         "[default: split dev, else a tenth]",
+    ),
+    click.option(
+        "--leave-out",
+        type=FILE,
+        multiple=True,
+        help="CSV whose column image or path names pictures that are not to be used, as of a test; may repeat.",
     ),
     _AU_AT,
 )
@@ -237,6 +245,7 @@ def about_data(options: dict[str, Any]) -> dict[str, Any]:
     """The data options as ``run.json`` keeps them: absolute paths, so that the run's report finds them again."""
     paths = {name: [str(path.absolute()) for path in options[name]] for name in ("labels", "images", "landmarks")}
     paths["manifests"] = [str(path.absolute()) for path in options["manifests"]]
+    paths["leave_out"] = [str(path.absolute()) for path in options["leave_out"]]
     return {**paths, **{name: options[name] for name in ("tasks", "share", "dev", "au_at")}}
 
 
@@ -250,6 +259,7 @@ def read_sets(options: dict[str, Any]) -> tuple[FaceSet, FaceSet]:
     """
     labels, images, landmarks, manifests = (options.pop(k) for k in ("labels", "images", "landmarks", "manifests"))
     tasks, share, dev, au_at = (options.pop(k) for k in ("tasks", "share", "dev", "au_at"))
+    unwanted = names_to_leave_out(options.pop("leave_out"))
     if len(labels) != len(images) or len(landmarks) not in (0, len(labels)):
         raise click.UsageError("give --labels, --images and, if at all, --landmarks once for every set")
     if not labels and not manifests:
@@ -266,12 +276,37 @@ def read_sets(options: dict[str, Any]) -> tuple[FaceSet, FaceSet]:
         if dev is not None or k >= len(labels) or not named:
             split = with_dev(faces, split, path, dev)
         kept = _without_derived_va(faces, path)
+        if unwanted:
+            wanted = np.array([not _named_in(unwanted, name) for name in kept.names])
+            kept, split = kept.subset(wanted), split[wanted]
         train_sets.append(kept.subset(split == "train"))
         dev_sets.append(kept.subset(split == "dev"))
     train_set = only_tasks(fixed_share(join(train_sets), share), tasks)
     dev_set = only_tasks(join(dev_sets), tasks)
     _check_parts(train_set, dev_set, [path for _, _, path in whole])
     return _with_what_is_taught(train_set, dev_set, tasks)
+
+
+def names_to_leave_out(files: Sequence[Path]) -> frozenset[str]:
+    """The names in the column ``image`` or ``path`` of some CSV files.
+
+    Raises:
+        SourceError: one cannot be read, or has no such column.
+    """
+    names: set[str] = set()
+    for file in files:
+        table = read_csv(file)
+        column = next((name for name in ("image", "path") if name in table.columns), None)
+        if column is None:
+            raise SourceError(f"{file}: has no column 'image' or 'path', which --leave-out needs")
+        names |= set(table[column].dropna().astype(str).str.strip())
+    return frozenset(names)
+
+
+def _named_in(names: frozenset[str], picture: str) -> bool:
+    """Whether a picture, or the end of its path from any folder on, is among some names."""
+    parts = Path(picture).parts
+    return any("/".join(parts[k:]) in names for k in range(len(parts))) or picture in names
 
 
 def _check_parts(train_set: FaceSet, dev_set: FaceSet, paths: Sequence[Path]) -> None:

@@ -18,7 +18,7 @@ from affectkit.train.options import read_sets
 from affectkit.train.report.html import data_url
 from affectkit.train.run_folder import RunFolder
 
-_LISTS = ("labels", "images", "landmarks", "manifests")
+_LISTS = ("labels", "images", "landmarks", "manifests", "leave_out")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
