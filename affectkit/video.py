@@ -278,7 +278,12 @@ class _Developer:
 
         def convert() -> UInt8:
             with self._lock:
-                image = np.asarray(self._converter.reformat(frame, format="rgb24").to_ndarray(), np.uint8)
+                converted = self._converter.reformat(frame, format="rgb24")
+            (plane,) = converted.planes
+            if plane.line_size == 3 * frame.width:  # as it is: of 8K film a copy is 100 MB
+                image = np.frombuffer(cast(Any, plane), np.uint8).reshape(frame.height, frame.width, 3)
+            else:
+                image = np.asarray(converted.to_ndarray(), np.uint8)
             return np.ascontiguousarray(geometry.apply(image))
 
         upright = all(plane.line_size >= plane.width for plane in frame.planes)  # a negative one: from below
