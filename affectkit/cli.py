@@ -86,6 +86,24 @@ def cli() -> None:
 Command = Callable[..., Any]
 
 
+def _opening_options(command: Command) -> Command:
+    """What predict and live share: how a source is opened."""
+    command = click.option(
+        "--input-format",
+        metavar="NAME",
+        help="FFmpeg's name of the video's format, for what is not opened by itself (a local playlist: hls) or is "
+        "taken for something else.  [default: found out]",
+    )(command)
+    return click.option(
+        "--max-pixels",
+        type=click.IntRange(min=1),
+        default=16384 * 16384 // 4,
+        show_default=True,
+        metavar="N",
+        help="Refuse videos with more pixels a frame.",
+    )(command)
+
+
 def _network_options(command: Command) -> Command:
     """What predict and live share."""
     options = (
@@ -208,6 +226,7 @@ def _network_options(command: Command) -> Command:
     metavar="DEVICE",
     help="Decode videos on a GPU: cuda, vaapi, qsv, videotoolbox ..., as FFmpeg calls them.",
 )
+@_opening_options
 @click.option(
     "-j",
     "--jobs",
@@ -252,6 +271,8 @@ def predict(
     table_format: Any,
     uncertainty: bool,
     decode_on: str,
+    input_format: str | None,
+    max_pixels: int,
     processes: int,
     ray: str | None,
     resume: bool,
@@ -328,6 +349,8 @@ def predict(
         "overwrite": overwrite,
         "resume": resume,
         "decode_on": decode_on,
+        "input_format": input_format,
+        "max_pixels": max_pixels,
     }
     if ray is not None:
         cluster = _late("affectkit.cluster", "ray", "--ray")
@@ -518,6 +541,7 @@ class _Watch:
 @cli.command()
 @click.argument("source")
 @_network_options
+@_opening_options
 @click.option("--no-window", is_flag=True, help="Print JSON lines, one for each frame and face, instead.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after this time.")
 @click.option("--debug", is_flag=True, help="Show a traceback with an error.")
@@ -535,6 +559,8 @@ def live(
     smooth_s: float,
     lookahead: int,
     max_gap_s: float,
+    input_format: str | None,
+    max_pixels: int,
     no_window: bool,
     seconds: float | None,
     debug: bool,
@@ -555,7 +581,7 @@ def live(
 
     _configure_logging(debug)
     _check_temporal(model, temporal)
-    opened = LiveSource(source)
+    opened = LiveSource(source, input_format=input_format, max_pixels=max_pixels)
     show = _print_lines(opened) if no_window else _window()
     with Predictor(
         model,

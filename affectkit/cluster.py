@@ -21,9 +21,10 @@ import ray.data
 
 from affectkit import models
 from affectkit.errors import AffectKitError, EngineError
+from affectkit.gate import is_url
 from affectkit.jobs import Interrupted, Job, Outcome
 from affectkit.predictor import Predictor, in_precision
-from affectkit.video import SourceReport, is_url
+from affectkit.video import SourceReport
 from affectkit.workers import TRIES, Work, attempt
 
 

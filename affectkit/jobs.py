@@ -17,6 +17,7 @@ from typing import Any
 
 from affectkit import __version__
 from affectkit.errors import OutputError, SourceError
+from affectkit.gate import MAX_PIXELS, printable
 from affectkit.overlay import Overlay, VideoWriter, check_video_suffix
 from affectkit.people import ContactSheet, check_sheet_suffix
 from affectkit.predictor import Predictor
@@ -35,7 +36,7 @@ from affectkit.sinks import (
 )
 from affectkit.state import pack, unpack
 from affectkit.types import FrameResult
-from affectkit.video import IMAGE_SUFFIXES, Source, SourceReport, open_source, printable
+from affectkit.video import IMAGE_SUFFIXES, Source, SourceReport, open_source
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +129,8 @@ def run_job(
     overwrite: bool = False,
     resume: bool = False,
     decode_on: str = "cpu",
+    input_format: str | None = None,
+    max_pixels: int = MAX_PIXELS,
     watch: Watch = lambda results, _: results,
 ) -> Outcome:
     """Predict one input and write all of its outputs.
@@ -139,7 +142,7 @@ def run_job(
     Args:
         options: of :meth:`affectkit.Predictor.stream`.
         resume: go on with an interrupted run, where there is one.
-        decode_on: as for :func:`affectkit.open_source`.
+        decode_on, input_format, max_pixels: as for :func:`affectkit.open_source`.
 
     Raises:
         AffectKitError: as :meth:`affectkit.Predictor.stream` and the sinks raise.
@@ -148,8 +151,9 @@ def run_job(
     """
     if resume and job.video is not None:
         raise ValueError("an annotated video cannot be gone on with; leave out --render, or --resume")
-    source = open_source(job.source, decode_on=decode_on)
-    begun_by = _fingerprint(predictor, job, {**options, "decode_on": decode_on}, table_format, uncertainty)
+    opening: dict[str, Any] = {"decode_on": decode_on, "input_format": input_format, "max_pixels": max_pixels}
+    source = open_source(job.source, **opening)
+    begun_by = _fingerprint(predictor, job, {**options, **opening}, table_format, uncertainty)
     stored = _read_note(job, begun_by) if resume else None
     counts, sheet = _Counts(), ContactSheet() if job.sheet is not None else None
     begun = None
@@ -186,7 +190,7 @@ def run_job(
         # Before the table has its name, so that where it has, everything is there.
         write_json(
             job.meta,
-            _meta(predictor, source, job, {**options, "decode_on": decode_on}, counts, table_format, uncertainty),
+            _meta(predictor, source, job, {**options, **opening}, counts, table_format, uncertainty),
         )
         if job.sheet is not None and sheet is not None and counts.tracks:
             sheet.write(job.sheet, overwrite=overwrite or resume)
@@ -382,6 +386,7 @@ def _meta(
         "input": printable(job.source),
         **made_by,
         "options": {**given, "format": table_format, "uncertainty": uncertainty},
+        "film": None if source.info.film is None else dataclasses.asdict(source.info.film),
         "rotation_deg": source.info.rotation_deg,
         "mirrored": source.info.mirrored,
         "frames": {

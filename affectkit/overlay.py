@@ -20,10 +20,10 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from affectkit.errors import OutputError
+from affectkit.gate import open_container
 from affectkit.sinks import Completed, PartialFile, check_suffix, explain_os_error
 from affectkit.spec import ModelSpec
 from affectkit.types import AU_TITLES, Face, FrameResult, LabelSet, UInt8, published_au_name
-from affectkit.video import open_container
 
 log = logging.getLogger(__name__)
 

@@ -246,10 +246,13 @@ class Predictor:
         frames = opened.frames(start_s=start_s, end_s=end_s, every=every, first=first)
         # What a caller's own iterator does, it does in the thread that asked for it.
         overlaps = self._threads > 1 and not isinstance(opened, ArraySource)
-        side_by_side: Callable[[Iterator[Any], int], Iterator[Any]] = ahead if overlaps else lambda items, _: items
         most = _frames_ahead(opened.info)
+        overlaps = overlaps and most > 0
+        side_by_side: Callable[[Iterator[Any], int], Iterator[Any]] = ahead if overlaps else lambda items, _: items
         keep_pictures = keep_images or on_tracked is not None
-        frames = side_by_side(frames, most)
+        # What may be silent for long is read in a thread in any case: Ctrl-C does not wait for it.
+        read_ahead = ahead if opened.info.paced and not isinstance(opened, ArraySource) else side_by_side
+        frames = read_ahead(frames, max(1, most))
         tracked = side_by_side(whole_pictures(frames) if aligned else track(frames, tracker), min(8, most))
         cut = take_whole if aligned else align
         batches = batched(
@@ -534,10 +537,11 @@ class Predictor:
 
 
 def _frames_ahead(info: SourceInfo) -> int:
+    """Frames that may wait for the next stage; 0: so large that the stages work one after the other."""
     if info.width is None or info.height is None:  # pictures, which may be large
         return 2
     frame_bytes = 1.5 * info.width * info.height
-    return int(min(32, max(2, BYTES_AHEAD / frame_bytes)))
+    return 0 if frame_bytes > 2 * BYTES_AHEAD else int(min(32, max(2, BYTES_AHEAD / frame_bytes)))
 
 
 def _chosen(model: str | os.PathLike[str], temporal: bool | None) -> str | os.PathLike[str]:

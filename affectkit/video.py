@@ -14,18 +14,31 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
-from urllib.parse import urlsplit, urlunsplit
 
 import av
 import av.error
 import av.stream
 import cv2
 import numpy as np
-from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.video.plane import VideoPlane
 from av.video.reformatter import VideoReformatter
 
 from affectkit.errors import DeviceUnavailable, SourceError
+from affectkit.gate import (
+    MAX_PIXELS,
+    Film,
+    Opening,
+    describe,
+    is_url,
+    length_s,
+    open_container,
+    prepare,
+    printable,
+    rate_of,
+    tagged_length_s,
+    watched,
+)
+from affectkit.orientation import display_matrix
 from affectkit.picture import SIDES_BT601, SIDES_BT709, SIDES_BT2020, Colours, RgbPicture, YuvPicture
 from affectkit.types import Array, Frame, Picture, UInt8, check_image
 
@@ -54,6 +67,8 @@ class SourceInfo:
     """Whether left and right were exchanged before the turn, as the file asks for."""
     paced: bool = False
     """Whether frames come when they come (a camera, a stream, an iterator), and not as fast as they are read."""
+    film: Film | None = None
+    """Of a video: its format, and which of its video streams is read."""
 
 
 @dataclass(slots=True)
@@ -108,7 +123,12 @@ class Source(Protocol):
 
 
 def open_source(
-    source: str | os.PathLike[str] | Array | Iterable[Array], *, fps: float | None = None, decode_on: str = "cpu"
+    source: str | os.PathLike[str] | Array | Iterable[Array],
+    *,
+    fps: float | None = None,
+    decode_on: str = "cpu",
+    input_format: str | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Source:
     """Open whatever pictures can come from.
 
@@ -118,23 +138,29 @@ def open_source(
         fps: frame rate of arrays, which have no times of their own. Without it their times are NaN.
         decode_on: of videos: ``cpu``, or a device of FFmpeg's that decodes them: ``cuda``, ``vaapi``, ``qsv``,
             ``videotoolbox``, ``d3d11va`` ..., with ``:N`` or ``:PATH`` for one of several.
+        input_format: of videos: FFmpeg's name of the format. None: FFmpeg finds out, among those that can name no other
+            files (:mod:`affectkit.gate`); a local playlist, for one, has to be called ``hls``.
+        max_pixels: of videos: what has more pixels a frame is refused.
 
     Raises:
         DeviceUnavailable: that device is not there, or does not decode this video; no other is used in its place.
-        SourceError: it is missing, empty, damaged, or holds no pictures; the message says which.
+        SourceError: it is missing, empty, damaged, too large, or holds no pictures; the message says which.
         TypeError: it is none of these things.
+        ValueError: FFmpeg reads no format of that name; ``max_pixels`` is under 1.
     """
+    opening = Opening(decode_on, input_format, max_pixels)
     if isinstance(source, np.ndarray):
         check_image(source if source.ndim != 4 else source.reshape(-1, *source.shape[2:])[:1], "array")
         return ArraySource(source if source.ndim == 4 else source[None], fps=fps)
     if isinstance(source, str) and is_url(source):
-        return VideoFile(source, decode_on=decode_on)
+        return VideoFile(source, opening)
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         _check_file(path)
         if path.is_dir():
             return ImageFolder(path)
-        return ImageFolder(path) if path.suffix.lower() in IMAGE_SUFFIXES else VideoFile(path, decode_on=decode_on)
+        picture = path.suffix.lower() in IMAGE_SUFFIXES and input_format is None
+        return ImageFolder(path) if picture else VideoFile(path, opening)
     if isinstance(source, Iterable):
         return ArraySource(source, fps=fps)
     raise TypeError(f"source must be a path, a URL, an array or an iterable of arrays, got {type(source).__name__}")
@@ -143,7 +169,8 @@ def open_source(
 def _check_file(path: Path) -> None:
     try:
         if not path.exists():
-            raise SourceError(f"{path}: no such file or folder; check the path")
+            hint = f"a camera is read with: affectkit live {path}" if str(path).isdecimal() else "check the path"
+            raise SourceError(f"{path}: no such file or folder; {hint}")
         if path.is_file() and path.stat().st_size == 0:
             raise SourceError(f"{path}: the file is empty (0 bytes); copy or record it again")
         if not path.is_file() and not path.is_dir():
@@ -152,20 +179,6 @@ def _check_file(path: Path) -> None:
             raise SourceError(f"{path}: cannot be read; check its permissions")
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
-
-
-def is_url(name: str) -> bool:
-    """Whether a source is read over the network."""
-    return re.match(r"[a-z][a-z0-9+.-]+://", name, re.IGNORECASE) is not None
-
-
-def printable(name: str) -> str:
-    """A source's name as tables and messages show it: no passwords or tokens of URLs, no undecodable bytes."""
-    if is_url(name):
-        parts = urlsplit(name)
-        host = parts.netloc.rpartition("@")[2]
-        name = urlunsplit((parts.scheme, host, parts.path, "", ""))
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,14 +242,9 @@ class _Geometry:
         stretch = Fraction(ratio.numerator, ratio.denominator) if ratio is not None and known else Fraction(1)
         if not Fraction(1, 10) < stretch < 10:  # absurd values mean unknown
             stretch = Fraction(1)
-        try:
-            data = frame.side_data.get("DISPLAYMATRIX")
-        except (KeyError, ValueError):
-            data = None
-        if data is None:
+        m = display_matrix(frame)
+        if m is None:
             return cls(stretch=stretch)
-        numbers = np.frombuffer(cast(Any, data), np.int32)  # a buffer, which some versions of PyAV type as object
-        m = numbers.astype(np.int64)[[0, 1, 3, 4]]
         if max(abs(m[0]), abs(m[3])) >= max(abs(m[1]), abs(m[2])):  # turns between quarter turns are rounded
             m[[1, 2]] = 0
         else:
@@ -270,7 +278,12 @@ class _Developer:
 
         def convert() -> UInt8:
             with self._lock:
-                image = np.asarray(self._converter.reformat(frame, format="rgb24").to_ndarray(), np.uint8)
+                converted = self._converter.reformat(frame, format="rgb24")
+            (plane,) = converted.planes
+            if plane.line_size == 3 * frame.width:  # as it is: of 8K film a copy is 100 MB
+                image = np.frombuffer(cast(Any, plane), np.uint8).reshape(frame.height, frame.width, 3)
+            else:
+                image = np.asarray(converted.to_ndarray(), np.uint8)
             return np.ascontiguousarray(geometry.apply(image))
 
         upright = all(plane.line_size >= plane.width for plane in frame.planes)  # a negative one: from below
@@ -319,54 +332,51 @@ class _Described:
 class VideoFile(_Described):
     """A video through FFmpeg."""
 
-    def __init__(self, path: str | Path, *, decode_on: str = "cpu") -> None:
-        self._path, self._decode_on = str(path), decode_on
+    def __init__(self, path: str | Path, opening: Opening | None = None) -> None:
+        self._path, self._opening = str(path), opening or Opening()
         self._name = printable(self._path)
         self._report = SourceReport()
-        with self._open() as container:
-            stream = self._stream(container)
-            self._geometry = self._first_geometry(container, stream)
-            self._info = self._describe(container, stream)
+
+        def look() -> tuple[_Geometry, SourceInfo]:
+            with self._open() as container:
+                stream = prepare(container, self._opening, self._name)
+                geometry = self._first_geometry(container, stream)
+                return geometry, self._describe(container, stream, geometry)
+
+        self._geometry, self._info = watched(look, self._name)
 
     def _open(self) -> av.container.InputContainer:
         try:
-            container = open_container(self._path, decode_on=self._decode_on)
+            return open_container(self._path, self._opening)
         except av.error.FFmpegError as error:
             reason = (
                 "check the address and the network"
                 if is_url(self._path)
                 else "it may be cut short, or another kind of file under this name"
             )
-            raise SourceError(f"{self._name}: not a video that FFmpeg can open ({error.strerror}); {reason}") from error
-        if _film(container) is None:
-            container.close()
-            raise SourceError(f"{self._name}: has no video stream, only sound, data or a cover picture; give a video")
-        return container
+            what = "no answer in time" if isinstance(error, av.error.ExitError) else error.strerror
+            raise SourceError(f"{self._name}: not a video that FFmpeg can open ({what}); {reason}") from error
 
-    def _stream(self, container: av.container.InputContainer) -> av.VideoStream:
-        stream = _film(container)
-        assert stream is not None  # _open has looked
-        # Frame threads drop the frames in flight when a damaged packet comes, and how many depends on the machine.
-        stream.thread_type = "SLICE"
-        return stream
-
-    def _describe(self, container: av.container.InputContainer, stream: av.VideoStream) -> SourceInfo:
-        geometry = self._geometry
+    def _describe(
+        self, container: av.container.InputContainer, stream: av.VideoStream, geometry: _Geometry
+    ) -> SourceInfo:
         width, height = geometry.size(stream.codec_context.width, stream.codec_context.height)
         frames = stream.frames
         end_s = _announced_end_s(container, stream)
-        if not frames and end_s is not None and stream.average_rate:
-            frames = round((end_s - _start_s(container, stream)) * stream.average_rate)
+        rate = rate_of(stream)
+        if not frames and end_s is not None and rate is not None:
+            frames = max(0, round((end_s - _start_s(container, stream)) * rate))
         return SourceInfo(
             name=self._path,
-            width=width,
-            height=height,
+            width=width or None,
+            height=height or None,
             frames=frames or None,
-            fps=float(stream.average_rate) if stream.average_rate else None,
+            fps=rate,
             rotation_deg=geometry.rotation_deg,
             mirrored=geometry.mirrored,
             has_audio=bool(container.streams.audio),
             paced=is_url(self._path),
+            film=describe(container, stream),
         )
 
     @staticmethod
@@ -391,9 +401,9 @@ class VideoFile(_Described):
     ) -> Iterator[Frame]:
         """See :class:`Source`."""
         self._report = report = SourceReport()
-        handed_out = 0
-        with self._open() as container:
-            stream = self._stream(container)
+        handed_out = in_span = 0
+        with watched(self._open, self._name) as container:
+            stream = prepare(container, self._opening, self._name)
             clock = _Clock(container, stream)
             developer = _Developer()
             for frame in self._decode(container, stream):
@@ -403,7 +413,10 @@ class VideoFile(_Described):
                 time_s = clock.time_of(frame)
                 if time_s >= end_s:
                     break
-                if time_s < start_s or index % every:
+                if time_s < start_s:
+                    continue
+                in_span += 1
+                if index % every:
                     continue
                 handed_out += 1
                 if index < first:
@@ -411,16 +424,15 @@ class VideoFile(_Described):
                 yield Frame(index, time_s, developer.picture(frame, self._geometry), self._name)
             else:
                 self._judge(container, stream, clock.last_s)
-        if not report.frames and self._decode_on != "cpu":
+        if not report.frames and self._opening.decode_on != "cpu":
             raise DeviceUnavailable(
-                f"{self._name}: {self._decode_on!r} decoded none of its frames, which may be of a kind beyond it; "
-                "decode on the cpu"
+                f"{self._name}: {self._opening.decode_on!r} decoded none of its frames, which may be of a kind beyond "
+                "it; decode on the cpu"
             )
         if not report.frames:
             raise SourceError(f"{self._name}: no frame could be decoded; the file is damaged or its codec is unknown")
         if not handed_out:
-            span = f"between {start_s:g} s and {end_s:g} s"
-            raise SourceError(f"{self._name}: no frame lies {span}; the last one read is at {clock.last_s:.2f} s")
+            raise _nothing_there(self._name, start_s, end_s, every, in_span, clock.last_s)
 
     def _decode(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
         """All frames that can be decoded; what cannot is counted and left out."""
@@ -463,54 +475,19 @@ class VideoFile(_Described):
             report.problem = f"the file ends early: its last {end_s - last_s:.1f} s are missing"
 
 
+def _nothing_there(name: str, start_s: float, end_s: float, every: int, in_span: int, last_s: float) -> SourceError:
+    """Why no frame was handed out, although there are some."""
+    span = f"between {start_s:g} s and {end_s:g} s"
+    if in_span:
+        return SourceError(
+            f"{name}: of the {in_span} frames {span} none has a number that is a multiple of every={every} "
+            "(frames are counted from the file's first one); take a smaller step"
+        )
+    return SourceError(f"{name}: no frame lies {span}; the last one read is at {last_s:.2f} s")
+
+
 MISSING_END_S = 1.0
 """A last frame may be shown for a while; more than this without a picture is a missing end."""
-
-
-def open_container(path: str, *, decode_on: str = "cpu") -> av.container.InputContainer:
-    """Open a file or URL for reading; titles in odd encodings do no harm, a silent server does not block for ever.
-
-    Raises:
-        DeviceUnavailable: ``decode_on`` is not there, or does not decode this video.
-    """
-    options: dict[str, Any] = {}
-    if int(av.__version__.partition(".")[0]) < 19:  # PyAV 19 no longer stumbles over such titles, nor takes the option
-        options["metadata_errors"] = "replace"
-    if is_url(path):
-        options["timeout"] = (10.0, 30.0)
-    else:
-        path = os.path.abspath(path)  # because FFmpeg takes a name like 12:30.mp4 for a protocol
-    if decode_on == "cpu":
-        plain: av.container.InputContainer = av.open(path, **options)
-        return plain
-    kind, _, which = decode_on.partition(":")
-    there = ", ".join(hwdevices_available()) or "none"
-    if kind not in hwdevices_available():  # FFmpeg would take any device for a name that it does not know
-        raise DeviceUnavailable(
-            f"{printable(path)}: FFmpeg knows no device {kind!r} to decode on, only {there} and cpu"
-        )
-    try:
-        device = HWAccel(kind, which or None, allow_software_fallback=False)
-        container: av.container.InputContainer = av.open(path, hwaccel=device, **options)
-        film = _film(container)
-        if film is not None and not film.codec_context.is_hwaccel:
-            container.close()
-            raise RuntimeError("it does not decode this video")
-    except (av.error.FFmpegError, RuntimeError, ValueError, NotImplementedError) as error:
-        if is_url(path) or isinstance(error, av.error.FileNotFoundError | av.error.InvalidDataError):
-            raise  # nothing could be decoded anywhere
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DeviceUnavailable(
-            f"{printable(path)}: cannot be decoded on {decode_on!r} ({reason}), which needs its "
-            "hardware and driver; or decode on the cpu"
-        ) from error
-    return container
-
-
-def _film(container: av.container.InputContainer) -> av.VideoStream | None:
-    """The first video stream that is no cover picture."""
-    covers = av.stream.Disposition.attached_pic
-    return next((stream for stream in container.streams.video if not stream.disposition & covers), None)
 
 
 def _start_s(container: av.container.InputContainer, stream: av.VideoStream) -> float:
@@ -523,11 +500,10 @@ def _announced_end_s(container: av.container.InputContainer, stream: av.VideoStr
     """When the container says its video ends; None where it does not say."""
     begin_s = _start_s(container, stream)
     if stream.duration and stream.time_base:
-        return begin_s + float(stream.duration * stream.time_base)
-    tag = stream.metadata.get("DURATION", "")  # Matroska keeps it there: 00:00:02.400000000
-    clock = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", tag)
-    if clock:
-        return int(clock[1]) * 3600 + int(clock[2]) * 60 + float(clock[3])
+        return begin_s + (length_s(stream) or 0.0)
+    tagged = tagged_length_s(stream)
+    if tagged is not None:
+        return tagged
     # Without a mark for the video alone, that of the whole file serves if there is nothing else in it.
     if container.duration and len(container.streams) == 1:
         return begin_s + container.duration / av.time_base
@@ -542,7 +518,7 @@ class _Clock:
         # frames come out in order, and their decoding times are those at which they are shown.
         self._ignores_pts = container.format.name == "avi"
         self._time_base = stream.time_base
-        self._step_s = 1 / float(stream.average_rate or stream.guessed_rate or 25)
+        self._step_s = 1 / (rate_of(stream) or 25.0)
         self._delay: int | None = None
         self.last_s = math.nan
 
@@ -660,16 +636,25 @@ class ArraySource(_Described):
     ) -> Iterator[Frame]:
         """See :class:`Source`."""
         self._report = report = SourceReport()
+        handed_out, in_span, time_s = 0, 0, math.nan
         for index, image in enumerate(self._arrays):
             check_image(image, f"frame {index}")
             report.frames += 1
             time_s = index / self._fps if self._fps else math.nan
             if time_s >= end_s:
-                return
-            if not time_s < start_s and index % every == 0 and index >= first:
+                break
+            if time_s < start_s:
+                continue
+            in_span += 1
+            if index % every:
+                continue
+            handed_out += 1
+            if index >= first:
                 yield Frame(index, time_s, RgbPicture(image), "array")
         if not report.frames:
             raise SourceError("array: no pictures; an iterator can be read once only, open a new one to read again")
+        if not handed_out:
+            raise _nothing_there("array", start_s, end_s, every, in_span, time_s)
 
 
 @dataclass(slots=True)
@@ -708,17 +693,29 @@ class LiveSource(_Described):
     the first one, by the source's clock where it has one.
     """
 
-    def __init__(self, where: int | str | os.PathLike[str], *, retry_s: float = 60.0, stall_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        where: int | str | os.PathLike[str],
+        *,
+        retry_s: float = 60.0,
+        stall_s: float = 5.0,
+        input_format: str | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
         """Name the source; it is opened when it is read.
 
         Args:
             where: number of a camera, a URL (rtsp, http ...), a path (also of a pipe), or ``-`` for standard input.
             retry_s: how long to try to open a source again that broke off; what never opened is not tried again.
             stall_s: how long may pass without a picture before that is reported.
+            input_format: as for :func:`open_source`.
+            max_pixels: as for :func:`open_source`.
 
         Raises:
             SourceError: there is no such file.
+            ValueError: FFmpeg reads no format of that name; ``max_pixels`` is under 1.
         """
+        self._opening = Opening("cpu", input_format, max_pixels)
         name = os.fspath(where) if not isinstance(where, int) else str(where)
         self._camera = int(name) if name.isdecimal() else None
         self._where, self._retry_s, self._stall_s = name, retry_s, stall_s
@@ -857,11 +854,8 @@ class LiveSource(_Described):
         # Its own unbuffered file: Python could not end while a thread waits in the lock of sys.stdin's buffer.
         piped = os.fdopen(os.dup(0), "rb", buffering=0) if self._where == "-" else None
         try:
-            with open_container(self._where) if piped is None else av.open(cast(Any, piped)) as container:
-                stream = _film(container)
-                if stream is None:
-                    raise SourceError(f"{self._name}: has no pictures, only sound or data; give a video stream")
-                stream.thread_type = "SLICE"  # frame threads would hold pictures back
+            with open_container(piped or self._where, self._opening, name=self._name) as container:
+                stream = prepare(container, self._opening, self._name)
                 run.has_end = bool(stream.frames or container.duration)  # a file that a server hands out
                 self._paces |= run.has_end and is_url(self._where)
                 geometry: _Geometry | None = None

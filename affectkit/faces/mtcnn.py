@@ -14,18 +14,20 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from affectkit.faces.strips import STRIDE_PX as PNET_STRIDE_PX
+from affectkit.faces.strips import WINDOW_PX as PNET_WINDOW_PX
+from affectkit.faces.strips import candidates
 from affectkit.picture import RgbPicture
 from affectkit.types import Array, Detection, Float32, Picture, RunNetwork, UInt8, check_image
 
 Boxes = npt.NDArray[np.float64]
 
-PNET_WINDOW_PX = 12
-PNET_STRIDE_PX = 2
 PYRAMID_FACTOR = 0.709
 GREY = 128
 """What lies outside the picture: the middle of the range, which the networks see as about 0."""
 
-_NMS_BLOCK = 256
+_NMS_CELLS = 1 << 18
+"""Of the matrix of overlaps that are computed at a time: a crowded picture has many boxes."""
 
 _PATCHES_AT_ONCE = 512
 """Bounds the memory that a crowded picture takes."""
@@ -131,17 +133,14 @@ class Mtcnn:
     def _search_level(self, source: UInt8, size: tuple[int, int], scale: float, shrinking: int) -> tuple[Boxes, Boxes]:
         """P-Net on one level of the pyramid; boxes (N, 4) in the whole picture, and their scores (N,)."""
         small = cv2.resize(source, size, interpolation=shrinking)
-        answer = self._pnet({"images": small[None]})
-        probability = answer["probability"][0]
-        rows, columns = np.nonzero(probability >= self._thresholds[0])
+        rows, columns, probability, offsets = candidates(self._pnet, small, self._thresholds[0])
         if not len(rows):
             return np.empty((0, 4)), np.empty(0)
         cells = np.column_stack([columns, rows]) * PNET_STRIDE_PX
         windows = np.column_stack([cells + 1, cells + PNET_WINDOW_PX]) / scale
-        scores = probability[rows, columns].astype(np.float64)
+        scores = probability.astype(np.float64)
         best = nms(windows, scores, 0.5)
-        offsets = answer["offsets"][0][:, rows[best], columns[best]].T
-        return windows[best] + offsets * ((PNET_WINDOW_PX - 1) / scale), scores[best]
+        return windows[best] + offsets[best] * ((PNET_WINDOW_PX - 1) / scale), scores[best]
 
     def _refine(self, picture: Picture, boxes: Boxes) -> Boxes:
         """R-Net; square boxes."""
@@ -218,8 +217,9 @@ def nms(boxes: Boxes, scores: Boxes, limit: float, *, over_smaller: bool = False
     area = sides[:, 0] * sides[:, 1]
     gone = np.zeros(len(boxes), bool)
     kept = []
-    for block in range(0, len(boxes), _NMS_BLOCK):  # of the whole matrix of overlaps a few rows at a time
-        rows = slice(block, block + _NMS_BLOCK)
+    at_once = max(1, _NMS_CELLS // max(1, len(boxes)))
+    for block in range(0, len(boxes), at_once):
+        rows = slice(block, block + at_once)
         right = np.minimum(boxes[rows, None, 2], boxes[None, :, 2]) - np.maximum(
             boxes[rows, None, 0], boxes[None, :, 0]
         )

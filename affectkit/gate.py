@@ -1,0 +1,375 @@
+"""Where media are opened: which formats and protocols, which of a file's streams, how large, and for how long.
+
+FFmpeg by itself takes a file for whatever its first bytes say. Some of what it knows are no recordings but lists of
+other files (playlists, concat scripts, edit lists of film packages), devices, or texts that it draws; a file that was
+sent to somebody must not make their machine read another one. So what may be opened is a list, and not what is left
+after a few are forbidden.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit, urlunsplit
+
+import av
+import av.error
+import av.stream
+from av.codec.hwaccel import HWAccel, hwdevices_available
+from av.format import ContainerFormat
+from av.stream import Disposition
+
+from affectkit.errors import DeviceUnavailable, SourceError
+
+T = TypeVar("T")
+
+MAX_PIXELS = 16384 * 16384 // 4
+"""Of one frame: 8192 x 8192, twice as much as 8K film has. A few bytes can announce any size, and the decoder, which
+makes room before it has seen a single pixel, believes them."""
+
+OPENS_IN_S = 20.0
+"""Longest time that opening may take; then it is given up, whatever FFmpeg is doing."""
+
+_ANSWERS_IN_S = 10.0
+"""FFmpeg's own limit on opening, twice: the container, and the first look at its streams."""
+
+_READS_IN_S = 30.0
+"""Longest time that reading one packet may take."""
+
+_LOOKS_UP_S = 0.2
+"""How often a thread that waits for another looks up: Ctrl-C comes through only then."""
+
+_RECORDINGS = (
+    "3g2,3gp,4xm,aac,ac3,aiff,amr,amv,apng,apv,asf,asf_o,au,av1,avi,avs2,avs3,caf,cavsvideo,dhav,dirac,dnxhd,dv,"
+    "eac3,evc,f4v,flac,flv,gif,gxf,h261,h263,h264,hevc,ipu,ivf,ivr,jpegxl_anim,kux,live_flv,lmlm4,lxf,m4v,"
+    "matroska,mjpeg,mjpeg_2000,mov,mp3,mp4,mpeg,mpegts,mpegvideo,mpjpeg,mv,mxf,nsv,nut,nuv,obu,ogg,opus,rm,ser,"
+    "swf,ty,vc1,vc1test,vivo,vvc,wav,webm,wtv,yuv4mpegpipe"
+)
+"""By FFmpeg's names; of sound too, so that the message can say that there is no picture."""
+
+_PICTURES = (
+    "avif,bmp_pipe,dds_pipe,dpx_pipe,exr_pipe,gif_pipe,hdr_pipe,heif,j2k_pipe,jpeg_pipe,jpegls_pipe,jpegxl_pipe,"
+    "jpegxs_pipe,pam_pipe,pbm_pipe,pcx_pipe,pfm_pipe,pgm_pipe,phm_pipe,png_pipe,ppm_pipe,psd_pipe,qoi_pipe,"
+    "sgi_pipe,sunrast_pipe,tiff_pipe,webp_pipe"
+)
+
+LOCAL_FORMATS = f"{_RECORDINGS},{_PICTURES}"
+"""What a file, or a pipe, may be without being told by ``input_format``. None of them opens another file."""
+
+NETWORK_FORMATS = f"{LOCAL_FORMATS},hls,rtsp,webvtt"
+"""What a URL may lead to: a playlist of the network may name other addresses there, but no file."""
+
+_PROTOCOLS = {
+    "http": "http,https,tls,tcp,httpproxy,crypto",
+    "rtsp": "rtsp,rtp,srtp,tcp,udp,tls,http,https,httpproxy",
+    "rtmp": "rtmp,rtmps,rtmpt,rtmpts,rtmpe,rtmpte,ffrtmphttp,ffrtmpcrypt,http,https,tls,tcp",
+    "srt": "srt,udp",
+    "udp": "udp",
+    "tcp": "tcp",
+}
+_SCHEMES = {
+    **{scheme: _PROTOCOLS["http"] for scheme in ("http", "https", "hls+http", "hls+https")},
+    **{scheme: _PROTOCOLS["rtsp"] for scheme in ("rtsp", "rtsps")},
+    **{scheme: _PROTOCOLS["rtmp"] for scheme in ("rtmp", "rtmps", "rtmpt")},
+    **{scheme: _PROTOCOLS[scheme] for scheme in ("srt", "udp", "tcp")},
+}
+"""The protocols that a URL may make FFmpeg speak; ``file`` is in none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a source is opened; the same for every time that it is."""
+
+    decode_on: str = "cpu"
+    """``cpu``, or a device of FFmpeg's."""
+    input_format: str | None = None
+    """FFmpeg's name of the format; None: it finds out, among those that are allowed."""
+    max_pixels: int = MAX_PIXELS
+    """Most pixels of one frame; what has more is refused before it is decoded."""
+
+    def __post_init__(self) -> None:
+        if self.max_pixels < 1:
+            raise ValueError(f"max_pixels must be at least 1, got {self.max_pixels}")
+        if self.input_format is not None:
+            try:
+                known = ContainerFormat(self.input_format, "r").is_input
+            except ValueError:
+                known = False
+            if not known:
+                raise ValueError(
+                    "input_format must be a format that FFmpeg reads, as mp4, mpegts, h264 or hls, "
+                    f"got {self.input_format!r}"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """The video stream that is read, and what else there was."""
+
+    format: str
+    """FFmpeg's name of the container."""
+    index: int
+    """Of the stream, among all of the container's."""
+    streams: int
+    """Number of video streams, pictures included."""
+    others: tuple[str, ...]
+    """The video streams that are not read, in words."""
+
+
+def is_url(name: str) -> bool:
+    """Whether a source is read over the network."""
+    return re.match(r"[a-z][a-z0-9+.-]+://", name, re.IGNORECASE) is not None
+
+
+def printable(name: str) -> str:
+    """A source's name as tables and messages show it: no passwords or tokens of URLs, no undecodable bytes."""
+    if is_url(name):
+        parts = urlsplit(name)
+        host = parts.netloc.rpartition("@")[2]
+        name = urlunsplit((parts.scheme, host, parts.path, "", ""))
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def watched(work: Callable[[], T], name: str, limit_s: float = OPENS_IN_S) -> T:
+    """What ``work`` returns or raises, computed in a thread that is left to itself where it takes too long.
+
+    FFmpeg does not return to Python while it opens a source, so that Ctrl-C would have to wait for it.
+
+    Raises:
+        SourceError: it took longer than ``limit_s`` seconds.
+    """
+    over = threading.Event()
+    results: list[T] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # it is raised where the work was asked for
+            failures.append(error)
+        finally:
+            over.set()
+
+    thread = threading.Thread(target=run, name="affectkit open", daemon=True)
+    thread.start()
+    waited_s = 0.0
+    while not over.wait(_LOOKS_UP_S):
+        waited_s += _LOOKS_UP_S
+        if waited_s >= limit_s:
+            raise SourceError(f"{name}: could not be opened within {limit_s:.0f} s; check it, or the way to it")
+    if failures:
+        try:
+            raise failures[0]
+        finally:
+            failures.clear()  # the error and this frame would keep each other
+    return results[0]
+
+
+def open_container(
+    source: Any, opening: Opening | None = None, *, name: str | None = None
+) -> av.container.InputContainer:
+    """Open a file, a URL or a binary file object for reading, with everything that is not allowed refused.
+
+    Titles in odd encodings do no harm, a silent server does not block for ever. To be called through :func:`watched`
+    where somebody may press Ctrl-C.
+
+    Raises:
+        DeviceUnavailable: ``decode_on`` is not there, or does not decode this video.
+        SourceError: the URL's scheme, or the format, is not among those that are allowed.
+        av.error.FFmpegError: as FFmpeg says.
+    """
+    opening = opening or Opening()
+    name = name or printable(str(source))
+    options: dict[str, Any] = {"timeout": (_ANSWERS_IN_S, _READS_IN_S)}
+    if int(av.__version__.partition(".")[0]) < 19:  # PyAV 19 no longer stumbles over such titles, nor takes the option
+        options["metadata_errors"] = "replace"
+    limits = {"max_streams": "100"}
+    if not isinstance(source, str):
+        protocols, formats = "pipe", LOCAL_FORMATS
+    elif is_url(source):
+        protocols, formats = _allowed_protocols(source, name), NETWORK_FORMATS
+    else:
+        source = os.path.abspath(source)  # because FFmpeg takes a name like 12:30.mp4 for a protocol
+        protocols, formats = "file", LOCAL_FORMATS
+    if opening.input_format is not None:
+        options["format"] = opening.input_format
+        formats = f"{ContainerFormat(opening.input_format, 'r').name},{formats}"
+        if opening.input_format == "hls" and protocols == "file":
+            protocols = "file,crypto"  # whose segments may be encrypted, with the key beside them
+    limits |= {"protocol_whitelist": protocols, "format_whitelist": formats}
+    # Passed on to the decoders that look at the first frames; the one that decodes is told in prepare.
+    options |= {"options": {"max_pixels": str(opening.max_pixels)}, "container_options": limits}
+    try:
+        if opening.decode_on == "cpu":
+            return cast(av.container.InputContainer, av.open(source, **options))
+        return _open_on_device(source, opening.decode_on, name, options)
+    except av.error.ArgumentError as error:
+        # FFmpeg's answer where a list forbids what it found; it has no answer of its own for that.
+        if opening.input_format is not None:
+            raise
+        kind = _list_of_files(source)
+        what = f"is {kind}, which can name other files, and" if kind else "is damaged, or of a kind that"
+        raise SourceError(
+            f"{name}: {what} is not opened by itself; if you trust it, name its format with --input-format "
+            "(input_format=)"
+        ) from error
+
+
+_LISTS = {
+    b"#EXTM3U": "a playlist (hls)",
+    b"ffconcat": "a script (concat)",
+    b"<MPD": "a playlist (dash)",
+    b"<SmoothStreamingMedia": "a playlist",
+    b"v=0": "a description of streams (sdp)",
+}
+
+
+def _list_of_files(source: Any) -> str | None:
+    """What a file is that begins like one of these, in words."""
+    if not isinstance(source, str) or is_url(source):
+        return None
+    try:
+        with open(source, "rb") as file:
+            begin = file.read(1024)
+    except OSError:
+        return None
+    return next((kind for mark, kind in _LISTS.items() if mark in begin[:512]), None)
+
+
+def _allowed_protocols(url: str, name: str) -> str:
+    scheme = url.partition("://")[0].lower()
+    if scheme == "file":
+        raise SourceError(f"{name}: give the path of a file as it is, without file://")
+    if scheme not in _SCHEMES:
+        known = ", ".join(sorted(_SCHEMES))
+        raise SourceError(f"{name}: addresses that begin with {scheme}:// are not opened, only {known}")
+    return _SCHEMES[scheme]
+
+
+def _open_on_device(source: Any, decode_on: str, name: str, options: dict[str, Any]) -> av.container.InputContainer:
+    kind, _, which = decode_on.partition(":")
+    there = ", ".join(hwdevices_available()) or "none"
+    if kind not in hwdevices_available():  # FFmpeg would take any device for a name that it does not know
+        raise DeviceUnavailable(f"{name}: FFmpeg knows no device {kind!r} to decode on, only {there} and cpu")
+    try:
+        device = HWAccel(kind, which or None, allow_software_fallback=False)
+        container: av.container.InputContainer = av.open(source, hwaccel=device, **options)
+        film = best_stream(container)
+        if film is not None and film.codec_context is not None and not film.codec_context.is_hwaccel:
+            container.close()
+            raise RuntimeError("it does not decode this video")
+    except (av.error.FFmpegError, RuntimeError, ValueError, NotImplementedError) as error:
+        lost = av.error.FileNotFoundError | av.error.InvalidDataError | av.error.ArgumentError
+        if (isinstance(source, str) and is_url(source)) or isinstance(error, lost):
+            raise  # nothing could be decoded anywhere
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DeviceUnavailable(
+            f"{name}: cannot be decoded on {decode_on!r} ({reason}), which needs its "
+            "hardware and driver; or decode on the cpu"
+        ) from error
+    return container
+
+
+_NO_FILM = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
+"""A cover, small pictures for a slider, a still; or what only adds to another stream."""
+
+
+def best_stream(container: av.container.InputContainer) -> av.VideoStream | None:
+    """The film: what can be decoded before what cannot, what moves before stills; then the one that the container
+    marks as default, then the longest, then the first. Pictures that are marked as such are no film.
+    """
+    streams = [stream for stream in container.streams.video if not stream.disposition & _NO_FILM]
+    if not streams:
+        return None
+
+    def rank(stream: av.VideoStream) -> tuple[bool, bool, bool, float, int]:
+        marked = bool(stream.disposition & Disposition.default)
+        still = _is_still(stream) and len(streams) > 1
+        return _decodes(stream), not still, marked, length_s(stream) or 0.0, -stream.index
+
+    return max(streams, key=rank)
+
+
+def _decodes(stream: av.VideoStream) -> bool:
+    return cast(Any, stream).codec_context is not None
+
+
+def _is_still(stream: av.VideoStream) -> bool:
+    """Whether there is one picture only, as far as the container says."""
+    if stream.frames:
+        return stream.frames == 1
+    length, rate = length_s(stream), rate_of(stream)
+    return length is not None and rate is not None and length * rate < 1.5
+
+
+def rate_of(stream: av.VideoStream) -> float | None:
+    """Average frames a second; None where the container does not say, or nonsense."""
+    for name in ("average_rate", "guessed_rate", "base_rate"):
+        with suppress(ZeroDivisionError, AttributeError):  # of a codec that is unknown, a time base of 0
+            rate = getattr(stream, name)
+            if rate is not None and 0 < rate < 1_000_000:
+                return float(rate)
+    return None
+
+
+def length_s(stream: av.VideoStream) -> float | None:
+    """Seconds that the container gives a video stream; None where it does not say."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return tagged_length_s(stream)
+
+
+def tagged_length_s(stream: av.VideoStream) -> float | None:
+    """The same by Matroska's tag: 00:00:02.400000000."""
+    clock = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    return int(clock[1]) * 3600 + int(clock[2]) * 60 + float(clock[3]) if clock else None
+
+
+def prepare(container: av.container.InputContainer, opening: Opening, name: str) -> av.VideoStream:
+    """The film of a container, ready to be decoded within the limits.
+
+    Raises:
+        SourceError: there is none, its codec is unknown, or its frames are too large.
+    """
+    stream = best_stream(container)
+    if stream is None:
+        raise SourceError(f"{name}: has no video stream, only sound, data or a cover picture; give a video")
+    if not _decodes(stream):
+        raise SourceError(
+            f"{name}: its video is in a codec that this FFmpeg cannot decode; convert it, to H.264 for example"
+        )
+    codec = stream.codec_context
+    if codec.width * codec.height > opening.max_pixels:
+        raise SourceError(
+            f"{name}: its frames are {codec.width} x {codec.height}, more than {opening.max_pixels} pixels, "
+            "which takes much memory; if you trust it, raise --max-pixels (max_pixels=)"
+        )
+    # Container options do not reach this context, and a stream may change its size later.
+    codec.options = {**codec.options, "max_pixels": str(opening.max_pixels)}
+    # Frame threads drop the frames in flight when a damaged packet comes, and how many depends on the machine.
+    stream.thread_type = "SLICE"
+    return stream
+
+
+def describe(container: av.container.InputContainer, stream: av.VideoStream) -> Film:
+    """What was chosen, for the meta file."""
+    others = tuple(_in_words(other) for other in container.streams.video if other.index != stream.index)
+    return Film(container.format.name, stream.index, len(container.streams.video), others)
+
+
+def _in_words(stream: av.VideoStream) -> str:
+    words = [f"stream {stream.index}:"]
+    if _decodes(stream):
+        codec = stream.codec_context
+        words += [codec.name, f"{codec.width} x {codec.height}"]
+    else:
+        words.append("unknown codec")
+    length = length_s(stream)
+    words += [f"{length:.2f} s"] if length else []
+    flags = [flag.name.replace("_", " ") for flag in Disposition if flag & stream.disposition and flag.name]
+    return " ".join(words + [f"({', '.join(flags)})"] * bool(flags))
