@@ -121,8 +121,8 @@ def withheld(
         values = quality(detail[:, 0], detail[:, 1], visibility, pose)
         found, poor = values.tolist(), values < min_quality
     lost = hidden.all(1)
-    units: Bool = (hidden[:, None] & _needed(spec.labels.action_units)).any(2)  # (N, A)
-    units |= (lost | poor)[:, None]
+    needed = np.asarray((hidden[:, None] & _needed(spec.labels.action_units)).any(2))  # (N, A)
+    units: Bool = needed | (lost | poor)[:, None]
     return [
         _without(affect, units[i], found[i], everything=bool(lost[i] or poor[i]), pose=bool(lost[i]))
         for i, affect in enumerate(affects)
