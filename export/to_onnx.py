@@ -36,7 +36,9 @@ CARD_NAME = "MODEL_CARD.md"
 
 def further_outputs(member: MultitaskCNN) -> tuple[str, ...]:
     """Those of ``FURTHER`` that a network has."""
-    return tuple(name for name in FURTHER if getattr(member.config, name, False))
+    config = member.config
+    there = (config.intensity and bool(config.task_widths["au"]), config.visibility, config.pose)
+    return tuple(name for name, present in zip(FURTHER, there, strict=True) if present)
 
 
 class FusedMembers(nn.Module):
