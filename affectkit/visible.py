@@ -120,9 +120,9 @@ def withheld(
         pose = _stacked([affect.pose for affect in affects]) if spec.pose else None
         values = quality(detail[:, 0], detail[:, 1], visibility, pose)
         found, poor = values.tolist(), values < min_quality
-    lost = hidden.all(1)
-    needed = np.asarray((hidden[:, None] & _needed(spec.labels.action_units)).any(2))  # (N, A)
-    units: Bool = needed | (lost | poor)[:, None]
+    lost = np.asarray(hidden.all(1))
+    needed: Bool = np.asarray((hidden[:, None] & _needed(spec.labels.action_units)).any(2))  # (N, A)
+    units = np.asarray(needed | (lost | poor)[:, None])
     return [
         _without(affect, units[i], found[i], everything=bool(lost[i] or poor[i]), pose=bool(lost[i]))
         for i, affect in enumerate(affects)

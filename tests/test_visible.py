@@ -388,13 +388,13 @@ def test_an_interrupted_stream_goes_on_to_the_same_rows(
 
 
 def test_the_command_line(tiny_seen: Path, tmp_path: Path, run_cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures of a folder through two processes: what was asked for is done in each, and written down."""
+    """What was asked for is done for each input, and written down."""
     for name, image in (("a", crop(*REGIONS)), ("b", crop("brows", "eyes"))):
         (tmp_path / name).mkdir()
         cv2.imwrite(str(tmp_path / name / "1.png"), image)
     (tmp_path / "out").mkdir()
     options = ("--model", tiny_seen, "--aligned", "--prior", "balanced", "--min-quality", "0.01")
-    code, _, err = run_cli("predict", tmp_path / "a", tmp_path / "b", "-o", tmp_path / "out", "-j", "2", *options)
+    code, _, err = run_cli("predict", tmp_path / "a", tmp_path / "b", "-o", tmp_path / "out", *options)
     assert code == 0, err
     for name, empty in (("a", False), ("b", True)):
         (row,) = read_rows(tmp_path / "out" / f"{name}.csv")

@@ -17,6 +17,7 @@ from affectkit.train.data import FaceSet, cut_all
 from affectkit.train.loop import config_from_dict, load_network
 from affectkit.train.networks import FEATURE_WIDTH, MultitaskCNN
 from affectkit.train.restore import MEASURED_ON, restore
+from affectkit.types import Array
 
 BEST_NAME = "best.pt"
 
@@ -95,8 +96,7 @@ def spec_of(
         )
     (intensity, visibility, pose) = besides.pop()
     shares = [state.get("visibility_thresholds") for state in states]
-    priors, balanced = ([state.get(name) for state in states] for name in ("expression_prior", "balanced_temperature"))
-    prior = None if None in priors else tuple(np.mean(priors, axis=0).round(6).tolist())
+    prior, balanced = (_mean_of(states, name) for name in ("expression_prior", "balanced_temperature"))
     length, answered = lengths.pop(), labels.pop()
     thresholds = np.mean([state.get("au_thresholds", [0.5] * len(answered.action_units)) for state in states], axis=0)
     temperature = float(np.mean([state.get("expression_temperature", 1.0) for state in states]))
@@ -113,9 +113,9 @@ def spec_of(
         expression_temperature_from="least log loss on the dev part of the training data"
         if temperature != 1
         else "not calibrated",
-        expression_prior=prior,
+        expression_prior=None if prior is None else tuple(prior.round(6).tolist()),
         expression_prior_from=states[0].get("expression_prior_from", "not stated"),
-        balanced_temperature=None if prior is None or None in balanced else round(float(np.mean(balanced)), 4),
+        balanced_temperature=None if prior is None or balanced is None else round(float(balanced), 4),
         members=len(states),
         feature_width=FEATURE_WIDTH,
         expression_labels=answered.expressions,
@@ -129,6 +129,12 @@ def spec_of(
         temporal=TemporalSpec(length, FEATURE_WIDTH, "bidirectional") if length else None,
         metrics=metrics or {},
     )
+
+
+def _mean_of(states: Sequence[dict[str, Any]], name: str) -> Array | None:
+    """Mean of what each state holds of a name; None where one holds nothing."""
+    found = [state.get(name) for state in states]
+    return None if any(value is None for value in found) else np.asarray(np.mean(np.array(found, np.float64), axis=0))
 
 
 def _visibility_thresholds(members: Sequence[Sequence[float] | None]) -> tuple[float, float, float]:
