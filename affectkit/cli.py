@@ -127,6 +127,20 @@ def _network_options(command: Command) -> Command:
             help="What the network computes in; auto: int8 where there is such a copy and the CPU is fast at it.",
         ),
         click.option(
+            "--prior",
+            type=click.Choice(["natural", "balanced"]),
+            default="natural",
+            show_default=True,
+            help="Expressions are as common as in the training data, or all alike.",
+        ),
+        click.option(
+            "--min-quality",
+            type=click.FloatRange(0, 1),
+            default=0.0,
+            metavar="Q",
+            help="Leave faces empty whose quality, 0 to 1, is less.  [default: 0]",
+        ),
+        click.option(
             "--detector",
             default="mtcnn",
             show_default=True,
@@ -255,6 +269,8 @@ def predict(
     temporal: bool | None,
     device: str,
     precision: str,
+    prior: Any,
+    min_quality: float,
     detector: str,
     detect_every: int,
     min_face: int,
@@ -338,6 +354,8 @@ def predict(
         "model": model,
         "device": device,
         "precision": precision,
+        "prior": prior,
+        "min_quality": min_quality,
         "detector": detector,
         "detect_every": detect_every,
         "min_face_px": min_face,
@@ -551,6 +569,8 @@ def live(
     temporal: bool | None,
     device: str,
     precision: str,
+    prior: Any,
+    min_quality: float,
     detector: str,
     detect_every: int,
     min_face: int,
@@ -587,6 +607,8 @@ def live(
         model,
         device=device,
         precision=precision,
+        prior=prior,
+        min_quality=min_quality,
         detector=detector,
         detect_every=detect_every,
         min_face_px=min_face,
@@ -713,6 +735,7 @@ def models_list() -> None:
 def models_show(model: str, as_json: bool) -> None:
     """What MODEL (a name or a folder) expects, and its model card."""
     from affectkit import models
+    from affectkit.types import REGIONS
 
     folder = models.find(model)
     spec = models.read_spec(folder)
@@ -732,6 +755,17 @@ def models_show(model: str, as_json: bool) -> None:
         thresholds = zip(spec.au_labels, spec.au_thresholds, strict=True)
         click.echo("thresholds  " + "  ".join(f"{name} {threshold:.2f}" for name, threshold in thresholds))
         click.echo(f"            {spec.au_thresholds_from}")
+    if spec.visibility_thresholds is not None:
+        shares = zip(REGIONS, spec.visibility_thresholds, strict=True)
+        click.echo("visible     " + "  ".join(f"{name} from {share:.2f}" for name, share in shares))
+        click.echo(f"            {spec.visibility_thresholds_from}")
+    besides = [what for what, there in (("intensities", spec.intensity), ("head pose", spec.pose)) if there]
+    if besides:
+        click.echo("tells       " + ", ".join(besides))
+    if spec.expression_prior is not None:
+        prior = zip(spec.expression_labels, spec.expression_prior, strict=True)
+        click.echo("prior       " + "  ".join(f"{name} {share:.3f}" for name, share in prior))
+        click.echo(f"            {spec.expression_prior_from}")
     absent = [
         what
         for what, there in (

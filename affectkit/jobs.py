@@ -294,6 +294,8 @@ def _fingerprint(
         "contents of the input": _contents(job.source),
         "model": described["model"]["sha256"],
         "labels": described["labels"],
+        "prior": described["prior"],
+        "min_quality": described["min_quality"],
         "device": described["device"],
         "temporal": described["temporal"],
         "detector": described["detector"],

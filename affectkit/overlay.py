@@ -265,7 +265,7 @@ class Overlay:
                 trace.points.pop()
         for face in result.faces:
             trace = self._traces.setdefault(face.track_id, _Trace())
-            trace.points.append((time_s, face.affect.valence, face.affect.arousal))
+            trace.points.append((time_s, face.affect.valence, face.affect.arousal))  # NaN: a gap in the curves
         for track_id, trace in list(self._traces.items()):
             while trace.points and trace.points[0][0] < time_s - TRACE_S:
                 trace.points.popleft()
@@ -304,18 +304,24 @@ class Overlay:
         _text(area, affect.expression, title_end * u, 22 * u, title * u, colour, right=True)
         units, expressions = _bars(plan, self._labels)
         for k, (name, place) in enumerate(zip(self._labels.action_units, units, strict=True)):
-            active = bool(affect.au_active[k])
+            active, hidden = bool(affect.au_active[k]), bool(affect.au_hidden[k])
             label, base, size = TEXT if active else DIM, (place.y + place.height) * u, place.text * u
             _text(area, published_au_name(name), place.name_x * u, base, size, label)
             if place.title_x is not None:
                 _text(area, AU_TITLES.get(name, ""), place.title_x * u, base, size * 0.94, label)
+            if hidden:
+                _hidden_bar(area, place.box(u))
+                continue
             probability = float(affect.au_probabilities[k])
             _bar(area, place.box(u), probability, ACTIVE if active else INACTIVE, mark=self._thresholds[k])
         for name, place in zip(self._labels.expressions, expressions, strict=True):
             best = name == affect.expression
             size = _fitting(name, place.text, place.bar_x - place.name_x) * u
             _text(area, name, place.name_x * u, (place.y + place.height) * u, size, TEXT if best else DIM)
-            _bar(area, place.box(u), affect.expressions[name], colour if best else INACTIVE)
+            if affect.expression:
+                _bar(area, place.box(u), affect.expressions[name], colour if best else INACTIVE)
+            else:
+                _hidden_bar(area, place.box(u))
         if self._labels.valence_arousal:
             points = self._traces[face.track_id].points
             _draw_circle(area, points, plan, u, colour)
@@ -329,9 +335,15 @@ def _draw_circle(area: UInt8, points: Points, plan: _PanelLayout, u: float, colo
     line = max(1, round(u))
     cv2.line(area, _p(x - radius, y), _p(x + radius, y), DIM, line, cv2.LINE_AA)
     cv2.line(area, _p(x, y - radius), _p(x, y + radius), DIM, line, cv2.LINE_AA)
-    places = [_p(x + valence * radius, y - arousal * radius) for _, valence, arousal in list(points)[-25:]]
+    places = [
+        None if math.isnan(valence) else _p(x + valence * radius, y - arousal * radius)
+        for _, valence, arousal in list(points)[-25:]
+    ]
     for before, after in pairwise(places):
-        cv2.line(area, before, after, colour, line, cv2.LINE_AA)
+        if before is not None and after is not None:
+            cv2.line(area, before, after, colour, line, cv2.LINE_AA)
+    if places[-1] is None:  # nothing is said of this frame
+        return
     dot = max(2, round(radius / 11))
     cv2.circle(area, places[-1], dot, colour, -1, cv2.LINE_AA)
     cv2.circle(area, places[-1], dot, TEXT, line, cv2.LINE_AA)
@@ -342,18 +354,33 @@ def _draw_trace(area: UInt8, points: Points, plan: _PanelLayout, u: float, time_
     left, top, width, height = (side * u for side in plan.trace)
     cv2.rectangle(area, _p(left, top), _p(left + width, top + height), TRACK, -1)
     cv2.line(area, _p(left, top + height / 2), _p(left + width, top + height / 2), DIM, 1)
-    _, valence, arousal = points[-1]
     size = plan.text * u
     above = 16 * u if plan is _CROWD else 0.0  # one over the other where there is no room side by side
     names = ("val", "aro") if plan is _CROWD else ("valence", "arousal")
-    _text(area, f"{names[0]} {valence:+.2f}", left, top - 5 * u - above * 0.75, size, VALENCE)
+    told = [f"{name} -" if math.isnan(v) else f"{name} {v:+.2f}" for name, v in zip(names, points[-1][1:], strict=True)]
+    _text(area, told[0], left, top - 5 * u - above * 0.75, size, VALENCE)
     x = left if plan is _CROWD else left + width
-    _text(area, f"{names[1]} {arousal:+.2f}", x, top - 5 * u, size, AROUSAL, right=plan is not _CROWD)
-    for index, colour in ((1, VALENCE), (2, AROUSAL)):
-        line = [_p(left + width * (1 - (time_s - p[0]) / TRACE_S), top + height * (1 - p[index]) / 2) for p in points]
-        cv2.polylines(area, [np.array(line, np.int32)], False, colour, max(1, round(1.4 * u)), cv2.LINE_AA)
+    _text(area, told[1], x, top - 5 * u, size, AROUSAL, right=plan is not _CROWD)
+    for run in _runs(points):
+        for index, colour in ((1, VALENCE), (2, AROUSAL)):
+            line = [_p(left + width * (1 - (time_s - p[0]) / TRACE_S), top + height * (1 - p[index]) / 2) for p in run]
+            cv2.polylines(area, [np.array(line, np.int32)], False, colour, max(1, round(1.4 * u)), cv2.LINE_AA)
     _text(area, f"-{TRACE_S:.0f} s", left, top + height + 13 * u, size * 0.85, DIM)
     _text(area, "now", left + width, top + height + 13 * u, size * 0.85, DIM, right=True)
+
+
+def _runs(points: Points) -> list[list[tuple[float, float, float]]]:
+    """The points without those of which nothing is said, in stretches that follow each other."""
+    found: list[list[tuple[float, float, float]]] = []
+    before = False
+    for point in points:
+        there = not math.isnan(point[1])
+        if there and not before:
+            found.append([])
+        if there:
+            found[-1].append(point)
+        before = there
+    return found
 
 
 def _even(value: int) -> int:
@@ -394,6 +421,15 @@ def _bar(
     if mark is not None:
         place = x + width * mark
         cv2.line(area, _p(place, y - height / 4), _p(place, y + height * 1.25), TEXT, max(1, round(height / 9)))
+
+
+def _hidden_bar(area: UInt8, box: tuple[float, float, float, float]) -> None:
+    """In place of the bar of what cannot be seen: a dashed line, no value."""
+    x, y, width, height = box
+    dash = max(2.0, width / 25)
+    for k in range(0, int(width / dash), 2):
+        start = x + k * dash
+        cv2.line(area, _p(start, y + height / 2), _p(start + dash / 2, y + height / 2), DIM, max(1, round(height / 9)))
 
 
 def _draw_box(picture: UInt8, face: Face, scale: float, unit: float) -> None:

@@ -27,13 +27,14 @@ from affectkit.errors import ModelError
 from affectkit.faces.base import Detector
 from affectkit.faces.mtcnn import Mtcnn
 from affectkit.faces.tracking import Tracker, TrackingConfig, track, whole_pictures
-from affectkit.readout import check_outputs, read_out
-from affectkit.results import Finisher, ResultStream, Session
+from affectkit.reading import FACTS, Reader, aligned_face
+from affectkit.readout import check_outputs
+from affectkit.results import Finisher, ResultStream, Session, Waiting
 from affectkit.sinks import Table, layout, table_of
 from affectkit.smooth import Smoother
-from affectkit.spec import ModelSpec, Precision
+from affectkit.spec import FURTHER, ModelSpec, Precision, Prior
 from affectkit.temporal import TemporalBuffer, WindowConfig, WindowMode, run_sequence
-from affectkit.types import Affect, Array, Detection, Face, FrameResult, TrackedFrame, UInt8, check_image
+from affectkit.types import REGIONS, Affect, Array, Detection, Face, FrameResult, TrackedFrame, UInt8, check_image
 from affectkit.video import ArraySource, LiveSource, Source, SourceInfo, open_source
 
 BYTES_AHEAD = 12 << 20
@@ -70,6 +71,8 @@ class Predictor:
         threads: int | None = None,
         temporal: bool | None = None,
         precision: str = "auto",
+        prior: Prior = "natural",
+        min_quality: float = 0.0,
         engine: Engine | None = None,
     ) -> None:
         """Load and verify the model.
@@ -96,6 +99,10 @@ class Predictor:
             precision: ``auto``, ``fp32``, ``fp16`` or ``int8``: what the network computes in. ``auto`` takes the int8
                 copy of an embedded model (``lite-int8`` of ``lite``) on CPUs that are made for it, where it is twice as
                 fast and 99 % of its decisions are the same; else the model as it is named. ``describe()`` tells.
+            prior: ``natural``: expressions are as common as in the training data; ``balanced``: all alike, for faces of
+                another kind. The model has to state how common they were.
+            min_quality: faces of less (0..1, :func:`affectkit.visible.quality`) are found, but not judged. The model
+                has to tell what can be seen.
             engine: run this instead of the model's own network, as :class:`affectkit.FakeEngine` in tests of your code;
                 ``device`` is ignored then. It takes ``faces`` and answers as the model's spec says.
 
@@ -117,6 +124,8 @@ class Predictor:
         else:
             model = _chosen(model, temporal)
         self._model = models.load(model)
+        self._reader = Reader(self.logits, self._model.spec, prior=prior, min_quality=min_quality)
+        self._prior, self._min_quality = prior, min_quality
         self._batch_size = batch_size
         self._face_engines: list[Engine] = []
         with ExitStack() as opened:  # should a later part fail, what was opened before is let go
@@ -340,12 +349,12 @@ class Predictor:
         spec, buffer, live = self.spec, None, window == "live"
         if self._temporal is not None and spec.temporal is not None:
             config = WindowConfig(spec.temporal.sequence_length, window, lookahead, max_gap_s)
-            buffer = TemporalBuffer[TrackedFrame](self._temporal.run, config, spec.tasks)
+            buffer = TemporalBuffer[Waiting](self._temporal.run, config, spec.tasks)
         elif lookahead:
             raise ValueError(f"model {spec.name!r} looks at single frames, so there is nothing to look ahead for")
         smoother = Smoother(smooth_s, spec.label_thresholds, live=live, labels=spec.labels) if smooth_s else None
         return Finisher(
-            self.logits,
+            self._reader,
             spec,
             buffer,
             smoother,
@@ -363,8 +372,7 @@ class Predictor:
         Returns:
             by output name, the members' logits and features, (M, N, ...).
         """
-        parts = [self._run(crops[i : i + self._batch_size]) for i in range(0, len(crops), self._batch_size)]
-        return parts[0] if len(parts) == 1 else {k: np.concatenate([p[k] for p in parts], axis=1) for k in parts[0]}
+        return _joined([self._run(crops[i : i + self._batch_size]) for i in range(0, len(crops), self._batch_size)])
 
     def predict(self, source: SourceLike, **options: Any) -> Table:
         """Everything at once, as columns; options as for :meth:`stream`.
@@ -399,7 +407,8 @@ class Predictor:
         if not found:
             return []
         crops = np.stack([crop_face(image, face.landmarks, self.spec.input) for face in found])
-        affects = read_out(self.logits(crops), self.spec)
+        # Known points say which way up a face is.
+        affects = self._reader.read(self._reader.ask(crops, found, turn=landmarks is None))
         return [
             Face(i, face.box, face.score, face.landmarks, affect)
             for i, (face, affect) in enumerate(zip(found, affects, strict=True))
@@ -419,9 +428,23 @@ class Predictor:
         Args:
             crops: (N, H, W, 3) RGB or (N, H, W, 1) grey uint8; resized to the model's input where they differ.
             return_logits: also return the members' logits: of the tasks that the model has, ``expression`` (M, N, E),
-                ``au`` (M, N, A), ``va`` (M, N, 2 * bins), labels in the order of the spec's lists; and ``features``
-                (M, N, K, F) of K tasks.
+                ``au`` (M, N, A), ``va`` (M, N, 2 * bins), ``intensity`` (M, N, A), ``visibility`` (M, N, 3), labels in
+                the order of the spec's lists; ``pose`` (M, N, 3) in degrees; and ``features`` (M, N, K, F) of K tasks.
         """
+        affects: list[Affect] = []
+        parts: list[dict[str, Array]] = []
+        for outputs in self._asked(crops):
+            affects += self._reader.read(outputs)
+            if return_logits:
+                parts.append(outputs)
+        if not return_logits:
+            return affects
+        if not parts:
+            raise ValueError("no crops, so there are no logits to return")
+        return affects, {name: values for name, values in _joined(parts).items() if name != FACTS}
+
+    def _asked(self, crops: UInt8) -> Iterator[dict[str, Array]]:
+        """What the network says of aligned faces, batch by batch, and what is known of them."""
         if not isinstance(crops, np.ndarray) or crops.dtype != np.uint8:
             raise TypeError(
                 f"crops must be a numpy array of uint8, got {getattr(crops, 'dtype', type(crops).__name__)}"
@@ -429,18 +452,10 @@ class Predictor:
         if crops.ndim != 4 or crops.shape[3] not in (1, 3) or 0 in crops.shape[1:]:
             raise ValueError(f"crops must have shape (N, H, W, 3) or (N, H, W, 1), got {crops.shape}")
         fitted = [fit_aligned(crop, self.spec.input, as_it_is=True) for crop in crops]
-        affects: list[Affect] = []
-        parts: list[dict[str, Array]] = []
+        face = aligned_face(crops.shape[1], crops.shape[2], self.spec.input)
         for start in range(0, len(fitted), self._batch_size):
-            outputs = self._run(np.stack(fitted[start : start + self._batch_size]))
-            affects += read_out(outputs, self.spec)
-            if return_logits:
-                parts.append(outputs)
-        if not return_logits:
-            return affects
-        if not parts:
-            raise ValueError("no crops, so there are no logits to return")
-        return affects, {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+            batch = np.stack(fitted[start : start + self._batch_size])
+            yield self._reader.ask(batch, [face] * len(batch))
 
     @overload
     def predict_sequence(self, crops: UInt8) -> list[Affect]: ...
@@ -468,12 +483,15 @@ class Predictor:
             raise ModelError(
                 f"model {self.spec.name!r} has no temporal part: it looks at single frames; use predict_aligned"
             )
-        _, single = self.predict_aligned(crops, return_logits=True)
+        parts = list(self._asked(crops))
+        if not parts:
+            raise ValueError("no crops, so there is no sequence to look at")
+        single = _joined(parts)
         logits = run_sequence(
             self._temporal.run, single["features"], self.spec.temporal.sequence_length, self.spec.tasks
         )
-        check_outputs(logits, self.spec, len(crops))
-        affects = read_out(logits, self.spec)
+        check_outputs(logits, self.spec, len(crops), recurrent=True)
+        affects = self._reader.read(logits | {name: single[name] for name in self._reader.carried})
         return (affects, logits) if return_logits else affects
 
     def _run(self, crops: UInt8) -> dict[str, Array]:
@@ -494,6 +512,8 @@ class Predictor:
     def describe(self) -> dict[str, Any]:
         """What produced a result, ready for JSON: model, checksums, labels, thresholds, device, detector, versions."""
         spec = self.spec
+        shares = spec.visibility_thresholds
+        visibility = {} if shares is None else {"visibility_thresholds": dict(zip(REGIONS, shares, strict=True))}
         return {
             "model": {
                 "name": spec.name,
@@ -506,8 +526,12 @@ class Predictor:
                 "expressions": list(spec.labels.expressions),
                 "action_units": list(spec.labels.action_units),
                 "valence_arousal": spec.labels.valence_arousal,
+                **{name: True for name in FURTHER if name in spec.further_widths},
             },
             "au_thresholds": dict(zip(spec.au_labels, spec.au_thresholds, strict=True)),
+            **visibility,
+            "prior": self._prior,
+            "min_quality": self._min_quality,
             "device": self.device,
             "temporal": self.temporal,
             "detector": {
@@ -581,6 +605,11 @@ def in_precision(model: str | os.PathLike[str], precision: str, device: str) -> 
     if copy is None or not multiplies_bytes_fast() or (device == "auto" and may_use_cuda()):
         return model
     return copy
+
+
+def _joined(parts: list[dict[str, Array]]) -> dict[str, Array]:
+    """Outputs (M, N, ...) of several batches as those of one; at least one is given."""
+    return parts[0] if len(parts) == 1 else {k: np.concatenate([p[k] for p in parts], axis=1) for k in parts[0]}
 
 
 def _box_around(points: Array) -> tuple[float, float, float, float]:

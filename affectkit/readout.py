@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affectkit.errors import EngineError
-from affectkit.spec import TASKS, ModelSpec
+from affectkit.spec import FURTHER, TASKS, ModelSpec, Prior
 from affectkit.types import Affect, Array
 
 Float = npt.NDArray[np.float64]
@@ -35,15 +35,28 @@ def decode_va(logits: Array, bins: int) -> Float:
     return np.asarray(probability @ np.linspace(-1, 1, bins))
 
 
-def check_outputs(outputs: Mapping[str, Array], spec: ModelSpec, faces: int) -> None:
+def visibility_of(outputs: Mapping[str, Array], spec: ModelSpec) -> Float:
+    """(N, 3) visible share of brows, eyes and mouth, 0..1, of the output ``visibility`` (M, N, 3)."""
+    return _averaged(outputs["visibility"], spec)
+
+
+def _averaged(logits: Array, spec: ModelSpec) -> Float:
+    """(M, N, C) logits of M members -> (N, C) values of 0..1, by the ensemble's rule."""
+    return sigmoid(logits.mean(0)) if spec.ensemble == "logits" else np.asarray(sigmoid(logits).mean(0))
+
+
+def check_outputs(outputs: Mapping[str, Array], spec: ModelSpec, faces: int, *, recurrent: bool = False) -> None:
     """Refuse answers that are not what the spec promises.
+
+    Args:
+        recurrent: they are of the temporal network, which says nothing of intensity, visibility and pose.
 
     Raises:
         EngineError: an output is missing, misshaped, or one that the model does not have by its spec, so the network
             and its model.json do not belong together.
     """
-    widths = spec.task_widths
-    for name in TASKS:
+    widths = spec.task_widths | ({} if recurrent else spec.further_widths)
+    for name in TASKS if recurrent else (*TASKS, *FURTHER):
         want = (spec.members, faces, widths[name]) if name in widths else None
         got = outputs[name].shape if name in outputs else None
         if got != want:
@@ -56,17 +69,35 @@ def _places(wanted: tuple[str, ...], given: tuple[str, ...]) -> list[int]:
     return [given.index(name) for name in wanted]
 
 
-def read_out(outputs: Mapping[str, Array], spec: ModelSpec) -> list[Affect]:
+def _calibrated(logits: Array, spec: ModelSpec, prior: Prior) -> Array:
+    """Expression logits (..., E) of the network -> those that the softmax is given."""
+    if prior == "natural":
+        return np.asarray(logits / spec.expression_temperature)
+    spec.check_prior(prior)
+    temperature = spec.balanced_temperature or spec.expression_temperature
+    return np.asarray((logits - np.log(spec.expression_prior)) / temperature)  # type: ignore[arg-type]
+
+
+def read_out(outputs: Mapping[str, Array], spec: ModelSpec, prior: Prior = "natural") -> list[Affect]:
     """Decode the network's answer.
 
-    The expression logits are divided by the spec's temperature (Guo et al., ICML 2017) before anything else.
+    The expression logits are divided by the spec's temperature (Guo et al., ICML 2017) before anything else. With the
+    prior ``balanced`` the logarithm of each class's share in training is taken from its logit first, which divides the
+    network's probabilities by the shares (Saerens et al., Neural Computation 2002), and the temperature is the spec's
+    ``balanced_temperature``.
+
+    All is decoded, whether it can be seen or not: :func:`affectkit.visible.withheld` takes out what cannot.
 
     With ``ensemble="probabilities"`` the members' probabilities and decoded values are averaged, with ``"logits"``
     their logits, before decoding. The spread is the members' (population) standard deviation in both cases.
 
     Args:
         outputs: ``expression`` (M, N, E), ``au`` (M, N, A), ``va`` (M, N, 2 * bins) logits of M members for N faces,
-            each where the spec has such labels.
+            each where the spec has such labels; ``intensity`` (M, N, A), ``visibility`` (M, N, 3) logits and ``pose``
+            (M, N, 3) degrees where they are given.
+
+    Raises:
+        ValueError: the answers cannot be balanced, see :meth:`affectkit.ModelSpec.check_prior`.
 
     Returns:
         one Affect a face, in the order of ``spec.labels`` whatever the network's order is.
@@ -81,7 +112,7 @@ def read_out(outputs: Mapping[str, Array], spec: ModelSpec) -> list[Affect]:
     va_std: Array | None = None
     if labels.expressions:
         places = _places(labels.expressions, spec.expression_labels)
-        expression = outputs["expression"][:, :, places] / spec.expression_temperature
+        expression = _calibrated(outputs["expression"], spec, prior)[:, :, places]
         expression_p = softmax(expression.mean(0)) if by_logits else softmax(expression).mean(0)
     if labels.action_units:
         au = outputs["au"][:, :, _places(labels.action_units, spec.au_labels)]
@@ -92,6 +123,14 @@ def read_out(outputs: Mapping[str, Array], spec: ModelSpec) -> list[Affect]:
         members_va = decode_va(outputs["va"], spec.va_bins)
         va = decode_va(outputs["va"].mean(0), spec.va_bins) if by_logits else members_va.mean(0)
         va_std = members_va.std(0) if several else None
+    further: dict[str, Array] = {}
+    if "intensity" in outputs:
+        in_order = outputs["intensity"][:, :, _places(labels.action_units, spec.au_labels)]
+        further["au_intensities"] = _averaged(in_order, spec).astype(np.float32)
+    if "visibility" in outputs:
+        further["visibility"] = visibility_of(outputs, spec).astype(np.float32)
+    if "pose" in outputs:
+        further["pose"] = outputs["pose"].mean(0).astype(np.float32)
     # Whole arrays are converted, not face by face: each Affect is given its rows of them.
     active = au_p >= spec.label_thresholds
     expression_rows, au_rows, std_rows = (
@@ -109,6 +148,7 @@ def read_out(outputs: Mapping[str, Array], spec: ModelSpec) -> list[Affect]:
             valence_std=None if va_stds is None else va_stds[i][0],
             arousal_std=None if va_stds is None else va_stds[i][1],
             labels=labels,
+            **{name: values[i] for name, values in further.items()},
         )
         for i in range(faces)
     ]

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
 from affectkit.align import crop_frame, without_picture
 from affectkit.faces.tracking import Tracker
 from affectkit.picture import RgbPicture
-from affectkit.readout import read_out
+from affectkit.reading import Reader
 from affectkit.smooth import Smoother
 from affectkit.spec import ModelSpec
 from affectkit.state import of_tracked, to_tracked
 from affectkit.temporal import Logits, TemporalBuffer
 from affectkit.types import Affect, Array, CroppedFrame, Face, Frame, FrameResult, TrackedFrame, UInt8
+
+Waiting: TypeAlias = tuple[TrackedFrame, dict[str, Array]]
+"""A frame whose sequence is not over, and what was said of its N faces singly, arrays (M, N, ...) by output."""
 
 
 class Finisher:
@@ -24,9 +27,9 @@ class Finisher:
 
     def __init__(
         self,
-        logits: Callable[[UInt8], dict[str, Array]],
+        reader: Reader,
         spec: ModelSpec,
-        buffer: TemporalBuffer[TrackedFrame] | None,
+        buffer: TemporalBuffer[Waiting] | None,
         smoother: Smoother | None,
         *,
         lookahead: int | None,
@@ -36,12 +39,12 @@ class Finisher:
         """Wire the stages.
 
         Args:
-            logits: the network: faces (N, S, S, C) in, logits and features (M, N, ...) out; any N over 0.
+            reader: asks the network that looks at single faces, and reads out the answers.
             buffer: for models that look at sequences.
             lookahead: what the results say of it.
             on_tracked: is shown every frame, with its picture, when it comes in.
         """
-        self._logits, self._spec, self._buffer, self._smoother = logits, spec, buffer, smoother
+        self._reader, self._spec, self._buffer, self._smoother = reader, spec, buffer, smoother
         self._lookahead, self._keep_images, self._on_tracked = lookahead, keep_images, on_tracked
 
     def push(self, batch: Sequence[CroppedFrame]) -> list[FrameResult]:
@@ -51,18 +54,23 @@ class Finisher:
                 self._on_tracked(frame.tracked)
         counts = [len(frame.crops) for frame in batch]
         crops = np.concatenate([frame.crops for frame in batch])
-        outputs = self._logits(crops) if len(crops) else None
+        detections = [face.detection for frame in batch for face in frame.tracked.faces]
+        outputs = self._reader.ask(crops, detections) if len(crops) else None
         if self._buffer is None:
-            affects = iter([] if outputs is None else read_out(outputs, self._spec))
+            affects = iter([] if outputs is None else self._reader.read(outputs))
             results = [self._result(frame.tracked, affects) for frame in batch]
             return results if self._smoother is None else self._smoother.push(results)
         empty = np.zeros((self._spec.members, 0, len(self._spec.tasks), self._spec.feature_width), np.float32)
         features = empty if outputs is None else outputs["features"]
+        carried = {} if outputs is None else {name: outputs[name] for name in self._reader.carried}
         stops = np.cumsum(counts)
         return self._answered(
             self._buffer.push(
                 (
-                    frame.tracked if self._keep_images else without_picture(frame.tracked),
+                    (
+                        frame.tracked if self._keep_images else without_picture(frame.tracked),
+                        {name: values[:, stop - count : stop] for name, values in carried.items()},
+                    ),
                     frame.tracked.frame.time_s,
                     frame.tracked.cut,
                     [face.track_id for face in frame.tracked.faces],
@@ -77,13 +85,15 @@ class Finisher:
         results = [] if self._buffer is None else self._answered(self._buffer.flush())
         return results if self._smoother is None else results + self._smoother.flush()
 
-    def _answered(self, ready: list[tuple[TrackedFrame, list[Logits]]]) -> list[FrameResult]:
+    def _answered(self, ready: list[tuple[Waiting, list[Logits]]]) -> list[FrameResult]:
         faces = [answer for _, answers in ready for answer in answers]
         affects: Iterator[Affect] = iter(())
         if faces:
             outputs = {name: np.stack([answer[name] for answer in faces], axis=1) for name in self._spec.tasks}
-            affects = iter(read_out(outputs, self._spec))
-        results = [self._result(tracked, affects) for tracked, _ in ready]
+            for name in self._reader.carried:  # what a frame shows is the frame's, whatever its sequence says
+                outputs[name] = np.concatenate([said[name] for (_, said), answers in ready if answers], axis=1)
+            affects = iter(self._reader.read(outputs))
+        results = [self._result(tracked, affects) for (tracked, _), _ in ready]
         return results if self._smoother is None else self._smoother.push(results)
 
     def _result(self, tracked: TrackedFrame, affects: Iterator[Affect]) -> FrameResult:
@@ -100,13 +110,18 @@ class Finisher:
         buffer = None
         if self._buffer is not None:
             buffer = self._buffer.state()
-            buffer["pending"] = [[number, of_tracked(item), answers] for number, item, answers in buffer["pending"]]
+            buffer["pending"] = [
+                [number, [of_tracked(tracked), said], answers] for number, (tracked, said), answers in buffer["pending"]
+            ]
         return {"buffer": buffer, "smoother": None if self._smoother is None else self._smoother.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from :meth:`state`."""
         if self._buffer is not None:
-            pending = [[number, to_tracked(item), answers] for number, item, answers in state["buffer"]["pending"]]
+            pending = [
+                [number, (to_tracked(tracked), said), answers]
+                for number, (tracked, said), answers in state["buffer"]["pending"]
+            ]
             self._buffer.restore({**state["buffer"], "pending": pending})
         if self._smoother is not None:
             self._smoother.restore(state["smoother"])

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args
 import numpy as np
 
 from affectkit.errors import MissingDependency, OutputError
-from affectkit.types import Array, Face, FrameResult, LabelSet, published_au_name
+from affectkit.types import Affect, Array, Face, FrameResult, LabelSet, published_au_name
 
 if TYPE_CHECKING:
     import pandas
@@ -63,7 +63,7 @@ class Layout:
             ValueError: the faces are of a model with other labels than the table.
         """
         for face in result.faces:
-            if face.affect.labels is not self.labels and face.affect.labels != self.labels:
+            if face.affect.labels is not self.labels and not face.affect.labels.same_columns(self.labels):
                 raise ValueError(
                     f"{result.name}: a result of a model that answers {_listed(face.affect.labels)} does not fit "
                     f"into a table for {_listed(self.labels)}; write the results of each model into a table of its own"
@@ -73,11 +73,47 @@ class Layout:
 
 def _listed(labels: LabelSet) -> str:
     va = ("valence", "arousal") if labels.valence_arousal else ()
-    return ", ".join((*labels.expressions, *labels.action_units, *va))
+    return ", ".join((*labels.expressions, *labels.action_units, *va, *_seen_columns(labels)))
 
 
-def _number(value: float, digits: int = 6) -> float | None:
-    return round(float(value), digits) if math.isfinite(value) else None
+def _number(value: float | None, digits: int = 6) -> float | None:
+    return None if value is None or not math.isfinite(value) else round(float(value), digits)
+
+
+def _decisions(affect: Affect) -> list[Value]:
+    """1 or 0 for each action unit; none for one that is hidden."""
+    hidden = affect.au_hidden
+    if not hidden.any():
+        return [int(active) for active in affect.au_active]
+    return [None if gone else int(active) for active, gone in zip(affect.au_active, hidden, strict=True)]
+
+
+def _intensities(labels: LabelSet) -> tuple[str, ...]:
+    return tuple(f"{name}_i" for name in labels.action_units) if labels.intensity else ()
+
+
+def _seen_columns(labels: LabelSet) -> tuple[str, ...]:
+    """Columns of how the face is seen: of models that tell, the same in every format."""
+    pose = ("pitch", "yaw", "roll") if labels.pose else ()
+    return (*pose, *(("visible_upper", "visible_lower", "quality") if labels.visibility else ()))
+
+
+def _seen(affect: Affect) -> list[Value]:
+    """Values of :func:`_seen_columns`."""
+    values: list[Value] = []
+    if affect.labels.pose:
+        values += [None] * 3 if affect.pose is None else [_number(angle, 2) for angle in affect.pose]
+    if affect.labels.visibility:
+        values += map(_number, (affect.visible_upper, affect.visible_lower, affect.quality))
+    return values
+
+
+def _strengths(affect: Affect) -> list[Value]:
+    """Values of :func:`_intensities`."""
+    if not affect.labels.intensity:
+        return []
+    units = affect.labels.action_units
+    return [None] * len(units) if affect.au_intensities is None else [_number(v) for v in affect.au_intensities]
 
 
 def _time(result: FrameResult) -> float | None:
@@ -98,8 +134,10 @@ def _native(labels: LabelSet, uncertainty: bool) -> Layout:
         "FaceRectY",
         "FaceRectWidth",
         "FaceRectHeight",
+        *_seen_columns(labels),
         *units,
         *(f"{name}_c" for name in units),
+        *_intensities(labels),
         *expressions,
         *(("expression",) if expressions else ()),
         *(("valence", "arousal") if has_va else ()),
@@ -122,12 +160,14 @@ def _native(labels: LabelSet, uncertainty: bool) -> Layout:
             _number(face.score),
             1,
             *(_number(side, 2) for side in face.box),
+            *_seen(a),
             *map(_number, a.au_probabilities),
-            *(int(active) for active in a.au_active),
+            *_decisions(a),
+            *_strengths(a),
             *map(_number, a.expression_probabilities),
         ]
         if expressions:
-            values.append(a.expression)
+            values.append(a.expression or None)
         if has_va:
             values += [_number(a.valence), _number(a.arousal)]
         if uncertainty:
@@ -135,7 +175,7 @@ def _native(labels: LabelSet, uncertainty: bool) -> Layout:
             if expressions:
                 values.append(_number(a.expression_entropy))
             if has_va:
-                values += [None if std is None else _number(std) for std in (a.valence_std, a.arousal_std)]
+                values += map(_number, (a.valence_std, a.arousal_std))
         return values
 
     integers = {"frame", "face_id", "success", *(f"{name}_c" for name in units)}
@@ -144,13 +184,15 @@ def _native(labels: LabelSet, uncertainty: bool) -> Layout:
 
 def _openface(labels: LabelSet) -> Layout:
     decisions = tuple(f"{name}_c" for name in labels.action_units)
-    columns = ("frame", "face_id", "timestamp", "confidence", "success", *decisions)
+    head = ("frame", "face_id", "timestamp", "confidence", "success")
+    columns = (*head, *_seen_columns(labels), *decisions, *_intensities(labels))
 
     def row(result: FrameResult, face: Face | None) -> list[Value]:
         if face is None:
-            return [result.index + 1, -1, _time(result), 0.0, 0, *([None] * len(decisions))]
-        active = (int(active) for active in face.affect.au_active)
-        return [result.index + 1, face.track_id, _time(result), _number(face.score), 1, *active]
+            return [result.index + 1, -1, _time(result), 0.0, 0, *([None] * (len(columns) - len(head)))]
+        a = face.affect
+        first: list[Value] = [result.index + 1, face.track_id, _time(result), _number(face.score), 1]
+        return [*first, *_seen(a), *_decisions(a), *_strengths(a)]
 
     return Layout(columns, frozenset({"frame", "face_id", "success", *decisions}), frozenset(), row, labels)
 
@@ -162,7 +204,8 @@ def _pyfeat(labels: LabelSet) -> Layout:
     places = [labels.expressions.index(name) for name in shown]
     va = ("valence", "arousal") if labels.valence_arousal else ()
     boxes = ("FaceRectX", "FaceRectY", "FaceRectWidth", "FaceRectHeight", "FaceScore")
-    columns = ("input", "frame", "approx_time", *boxes, *labels.action_units, *emotions, *va)
+    before, after = _seen_columns(labels), _intensities(labels)
+    columns = ("input", "frame", "approx_time", *boxes, *before, *labels.action_units, *after, *emotions, *va)
 
     def row(result: FrameResult, face: Face | None) -> list[Value]:
         time_s = result.time_s
@@ -175,7 +218,9 @@ def _pyfeat(labels: LabelSet) -> Layout:
             *head,
             *(_number(side, 2) for side in face.box),
             _number(face.score),
+            *_seen(a),
             *map(_number, a.au_probabilities),
+            *_strengths(a),
             *(_number(a.expression_probabilities[place]) for place in places),
             *((_number(a.valence), _number(a.arousal)) if va else ()),
         ]
@@ -187,7 +232,8 @@ def _paper(labels: LabelSet) -> Layout:
     published = tuple(published_au_name(name) for name in labels.action_units)
     expression = ("EXPR",) if labels.expressions else ()
     va = ("valence", "arousal") if labels.valence_arousal else ()
-    columns = ("frames_ids", *published, *expression, *va)
+    # The published columns first, as its readers expect them.
+    columns = ("frames_ids", *published, *expression, *va, *_intensities(labels), *_seen_columns(labels))
 
     def row(result: FrameResult, face: Face | None) -> list[Value]:
         if face is None:
@@ -195,9 +241,11 @@ def _paper(labels: LabelSet) -> Layout:
         a = face.affect
         return [
             result.index,
-            *(int(active) for active in a.au_active),
-            *((int(np.argmax(a.expression_probabilities)),) if expression else ()),
+            *_decisions(a),
+            *((labels.expressions.index(a.expression) if a.expression else None,) if expression else ()),
             *((_number(a.valence), _number(a.arousal)) if va else ()),
+            *_strengths(a),
+            *_seen(a),
         ]
 
     return Layout(columns, frozenset({"frames_ids", "EXPR", *published}), frozenset(), row, labels)
@@ -549,7 +597,8 @@ class Table:
     columns: dict[str, Array]
     """By name: integers as int64, numbers as float64 with NaN where there is no value, texts as objects with None.
 
-    Integer columns that have gaps (``AU01_c`` ... in frames without a face) are float64 for that reason.
+    Integer columns that have gaps (``AU01_c`` ... in frames without a face, or of hidden faces) are float64 for that
+    reason.
     """
 
     def __len__(self) -> int:

@@ -26,7 +26,11 @@ class Smoother:
 
     Of files every value becomes the mean over the frames that are at most half of ``seconds`` before or after it. Live
     it becomes an exponential average with the time constant ``seconds``, which knows the past only. Decisions and the
-    expression follow from the averages; the spread of an ensemble stays what its members say of the single frame.
+    expression follow from the averages; the spread of an ensemble stays what its members say of the single frame, and
+    so do visibility, pose and quality.
+
+    What is empty in a frame stays empty there, and counts for no other frame: a hidden action unit goes on, once it is
+    seen again, as after any gap.
     """
 
     def __init__(
@@ -49,7 +53,8 @@ class Smoother:
         """Forget everything."""
         self._held: deque[FrameResult] = deque()
         self._open = 0  # of these, how many at the end have not been given back
-        self._last: dict[int, tuple[float, Float]] = {}
+        self._last: dict[int, tuple[Float, Float]] = {}
+        """By track when each value was last there, and its average."""
 
     def push(self, results: Iterable[FrameResult]) -> list[FrameResult]:
         """Take the next results; return those that are ready, in order.
@@ -94,8 +99,8 @@ class Smoother:
     def _averaged(self, result: FrameResult, near: list[FrameResult]) -> FrameResult:
         faces = []
         for face in result.faces:
-            values = [_values(other.affect) for r in near for other in r.faces if other.track_id == face.track_id]
-            faces.append(self._with(face, np.mean(values, axis=0)))
+            same = [_values(other.affect) for r in near for other in r.faces if other.track_id == face.track_id]
+            faces.append(self._with(face, _mean(np.array(same), of=_values(face.affect))))
         return dataclasses.replace(result, faces=tuple(faces))
 
     def _follow(self, result: FrameResult) -> FrameResult:
@@ -104,19 +109,30 @@ class Smoother:
         faces = []
         for face in result.faces:
             values = _values(face.affect)
+            there = ~np.isnan(values)
+            seen_s = np.where(there, result.time_s, -math.inf)
+            kept = values
             if face.track_id in self._last:
-                seen_s, average = self._last[face.track_id]
-                share = -math.expm1(-max(0.0, result.time_s - seen_s) / self._seconds)
-                values = average + share * (values - average)
-            self._last[face.track_id] = result.time_s, values
+                before_s, average = self._last[face.track_id]
+                known = ~np.isnan(average)
+                # Of each value by itself: one that was empty for long depends little on what it was before.
+                shares = np.array([self._share(result.time_s - last_s) for last_s in before_s.tolist()])
+                values = np.where(there & known, average + shares * (values - average), values)
+                kept = np.where(there, values, average)
+                seen_s = np.where(there, result.time_s, before_s)
+            self._last[face.track_id] = seen_s, kept
             faces.append(self._with(face, values))
         old_s = result.time_s - FORGET_AFTER * self._seconds
-        self._last = {track: kept for track, kept in self._last.items() if kept[0] >= old_s}
+        self._last = {track: kept for track, kept in self._last.items() if kept[0].max() >= old_s}
         return dataclasses.replace(result, faces=tuple(faces))
 
+    def _share(self, passed_s: float) -> float:
+        """What the newest value counts for, so long after the one before."""
+        return -math.expm1(-max(0.0, passed_s) / self._seconds)
+
     def _with(self, face: Face, values: Float) -> Face:
-        first = len(self._labels.expressions)
-        expression, au, va = np.split(values, [first, first + len(self._labels.action_units)])
+        first, units = len(self._labels.expressions), len(self._labels.action_units)
+        expression, au, va, intensity = np.split(values, [first, first + units, first + units + 2])
         affect = dataclasses.replace(
             face.affect,
             expression_probabilities=expression.astype(np.float32),
@@ -124,6 +140,7 @@ class Smoother:
             au_active=au >= self._thresholds,
             valence=float(va[0]),
             arousal=float(va[1]),
+            au_intensities=intensity.astype(np.float32) if face.affect.au_intensities is not None else None,
         )
         return dataclasses.replace(face, affect=affect)
 
@@ -140,6 +157,19 @@ class Smoother:
 
 
 def _values(affect: Affect) -> Float:
-    """(E + A + 2,) probabilities of expressions and action units, valence, arousal (NaN where the model has none)."""
-    va = [affect.valence, affect.arousal]
-    return np.concatenate([affect.expression_probabilities, affect.au_probabilities, va]).astype(np.float64)
+    """(E + A + 2,) probabilities of expressions and action units, valence, arousal (NaN where there are none); behind
+    them the A intensities of a model that tells."""
+    va = np.array([affect.valence, affect.arousal])
+    parts: list[Array] = [affect.expression_probabilities, affect.au_probabilities, va]
+    if affect.au_intensities is not None:
+        parts.append(affect.au_intensities)
+    return np.concatenate(parts).astype(np.float64)
+
+
+def _mean(values: Float, *, of: Float) -> Float:
+    """(C,) mean of those of the values (F, C) that are there; NaN where ``of`` is."""
+    there = ~np.isnan(values)
+    if there.all():
+        return np.asarray(values.mean(0))
+    total = np.where(there, values, 0).sum(0) / np.maximum(1, there.sum(0))
+    return np.asarray(np.where(np.isnan(of), np.nan, total))

@@ -16,15 +16,22 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from affectkit.errors import ModelError
-from affectkit.types import AU_NAMES, EXPRESSION_NAMES, Array, Float32, LabelSet
+from affectkit.types import AU_NAMES, EXPRESSION_NAMES, REGIONS, Array, Float32, LabelSet
 
-FORMAT_VERSION = 1
-"""Version of the model folder's format that this affectkit writes and the newest it reads."""
+FORMAT_VERSION = 2
+"""Newest version of the model folder's format that this affectkit reads. 1: expression, action units, valence and
+arousal; 2: also intensity, visibility or pose, and only models that have these are written as such."""
 
 VA_BINS = 20
 
 TASKS = ("expression", "au", "va")
 """Order of the networks' outputs, and of the tasks in ``features``."""
+
+FURTHER = ("intensity", "visibility", "pose")
+"""What a frame network may say besides, in the order of its outputs; recurrent parts do not."""
+
+Prior = Literal["natural", "balanced"]
+"""How common the expressions are taken to be: as in the training data, or all alike."""
 
 EnsembleRule = Literal["probabilities", "logits"]
 
@@ -103,12 +110,29 @@ class ModelSpec:
     """What the expression logits are divided by before the softmax, so that probabilities are honest."""
     expression_temperature_from: str = "not calibrated"
     """How and on what data the temperature was chosen."""
+    expression_prior: tuple[float, ...] | None = None
+    """Share of each of ``expression_labels`` in training, > 0, sums to 1; None: not known, and ``balanced`` cannot be
+    asked for."""
+    expression_prior_from: str = "not stated"
+    """Of what data the shares are."""
+    balanced_temperature: float | None = None
+    """What the logits less the logarithm of the prior are divided by with the prior ``balanced``; None:
+    ``expression_temperature``."""
     au_labels: tuple[str, ...] = AU_NAMES
     """In the order of the network's logits; empty: the network has no output ``au``."""
     va_bins: int = VA_BINS
     """Bins of each of valence and arousal; logits 0..bins-1 are valence, the rest arousal."""
     valence_arousal: bool = True
     """Whether the network has the output ``va``."""
+    intensity: bool = False
+    """Whether it has the output ``intensity``: a logit for each of ``au_labels``, of 0..1."""
+    visibility_thresholds: tuple[float, float, float] | None = None
+    """Visible shares of brows, eyes and mouth, 0..1, under which they count as hidden; None: the network has no output
+    ``visibility``, three logits."""
+    visibility_thresholds_from: str = "not calibrated"
+    """How and on what data they were chosen."""
+    pose: bool = False
+    """Whether it has the output ``pose``: pitch, yaw and roll of the head in the crop, degrees."""
     ensemble: EnsembleRule = "probabilities"
     temporal: TemporalSpec | None = None
     frame_model: str | None = None
@@ -118,11 +142,10 @@ class ModelSpec:
     """What the model reached, by data set."""
     files: dict[str, str] = field(default_factory=dict)
     """sha256 of every file of the folder beside model.json."""
-    format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
         try:
-            LabelSet(self.expression_labels, self.au_labels, self.valence_arousal)
+            LabelSet(self.expression_labels, self.au_labels, self.valence_arousal, self.intensity)
         except ValueError as error:
             raise ModelError(
                 f"model {self.name!r}: its expressions, action units, valence and arousal are no possible set of "
@@ -136,6 +159,13 @@ class ModelSpec:
         if not 0 < self.expression_temperature < math.inf:
             raise ModelError(
                 f"model {self.name!r}: the expression temperature must be positive, got {self.expression_temperature}"
+            )
+        self._check_prior()
+        shares = self.visibility_thresholds
+        if shares is not None and (len(shares) != 3 or not all(0 < share <= 1 for share in shares)):
+            raise ModelError(
+                f"model {self.name!r}: needs three visibility thresholds over 0 and at most 1, for brows, eyes and "
+                f"mouth, got {list(shares)}"
             )
         if self.input.template not in TEMPLATES:
             raise ModelError(
@@ -164,10 +194,47 @@ class ModelSpec:
         if self.members < 1 or self.feature_width < 1 or self.va_bins < 2:
             raise ModelError(f"model {self.name!r}: members, feature_width and va_bins must be positive")
 
+    def _check_prior(self) -> None:
+        temperature, prior = self.balanced_temperature, self.expression_prior
+        if temperature is not None and not 0 < temperature < math.inf:
+            raise ModelError(f"model {self.name!r}: the balanced temperature must be positive, got {temperature}")
+        if prior is not None and (
+            len(prior) != len(self.expression_labels)
+            or not all(0 < share <= 1 for share in prior)
+            or abs(sum(prior) - 1) > 0.01
+        ):
+            raise ModelError(
+                f"model {self.name!r}: the prior must be a share over 0 for each of the {len(self.expression_labels)} "
+                f"expressions, 1 in sum, got {list(prior)}"
+            )
+        if temperature is not None and prior is None:
+            raise ModelError(f"model {self.name!r}: a balanced temperature goes with a prior, and there is none")
+
+    def check_prior(self, prior: Prior) -> None:
+        """Refuse a prior that expressions cannot be read out with.
+
+        Raises:
+            ValueError: there is no such prior, or ``balanced`` of a model that does not state how common its
+                expressions were in training.
+        """
+        if prior not in get_args(Prior):
+            raise ValueError(f"prior must be {' or '.join(get_args(Prior))}, got {prior!r}")
+        if prior == "balanced" and self.expression_prior is None:
+            raise ValueError(
+                f"model {self.name!r} does not state how common each expression was in its training data, so its "
+                "answers cannot be balanced; leave out the prior, or take another model"
+            )
+
+    @property
+    def format_version(self) -> int:
+        """Version of the format that ``model.json`` needs; older affectkits refuse newer ones."""
+        return 2 if self.further_widths else 1
+
     @property
     def labels(self) -> LabelSet:
         """What the model answers, in the usual order, which is that of every answer whatever the network's is."""
-        return _labels(self.expression_labels, self.au_labels, self.valence_arousal)
+        seen = self.visibility_thresholds is not None
+        return _labels(self.expression_labels, self.au_labels, self.valence_arousal, self.intensity, seen, self.pose)
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -180,6 +247,13 @@ class ModelSpec:
         """Number of logits of each of ``tasks``."""
         widths = {"expression": len(self.expression_labels), "au": len(self.au_labels), "va": 2 * self.va_bins}
         return {task: widths[task] for task in self.tasks}
+
+    @property
+    def further_widths(self) -> dict[str, int]:
+        """Number of values of each of ``FURTHER`` that the frame network has."""
+        there = (self.intensity, self.visibility_thresholds is not None, self.pose)
+        widths = (len(self.au_labels), 3, 3)
+        return {name: width for name, width, present in zip(FURTHER, widths, there, strict=True) if present}
 
     @property
     def label_thresholds(self) -> Array:
@@ -228,6 +302,23 @@ class ModelSpec:
             },
             "files": self.files,
         }
+        # What a model does not have is not written, so that the text of other models stays what it was.
+        if self.expression_prior is not None:
+            document["tasks"]["expression"] |= {
+                "prior": list(self.expression_prior),
+                "prior_from": self.expression_prior_from,
+                "balanced_temperature": self.balanced_temperature,
+            }
+        if self.intensity:
+            document["tasks"]["intensity"] = {"labels": list(self.au_labels)}
+        if self.visibility_thresholds is not None:
+            document["tasks"]["visibility"] = {
+                "labels": list(REGIONS),
+                "thresholds": list(self.visibility_thresholds),
+                "thresholds_from": self.visibility_thresholds_from,
+            }
+        if self.pose:
+            document["tasks"]["pose"] = {"labels": ["pitch", "yaw", "roll"], "unit": "degrees"}
         if self.frame_model is not None:
             document["frame_model"] = self.frame_model
         document["digest"] = _digest(document)
@@ -269,7 +360,9 @@ class ModelSpec:
             expression, au, va = (tasks[task] for task in TASKS)
             expression = {"labels": []} if expression is None else expression
             au = {"labels": [], "thresholds": [], "thresholds_from": "no action units"} if au is None else au
-            temporal = document["temporal"]
+            temporal, visibility = document["temporal"], tasks.get("visibility")
+            prior, balanced = expression.get("prior"), expression.get("balanced_temperature")
+            _check_further(tasks, au["labels"], version)
             return cls(
                 name=str(document["name"]),
                 version=str(document["version"]),
@@ -292,9 +385,18 @@ class ModelSpec:
                 # Models written before there was a temperature have none.
                 expression_temperature=float(expression.get("temperature", 1.0)),
                 expression_temperature_from=str(expression.get("temperature_from", "not calibrated")),
+                expression_prior=None if prior is None else tuple(map(float, prior)),
+                expression_prior_from=str(expression.get("prior_from", "not stated")),
+                balanced_temperature=None if balanced is None else float(balanced),
                 au_labels=_names(au["labels"]),
                 va_bins=VA_BINS if va is None else int(va["bins"]),
                 valence_arousal=va is not None,
+                intensity=tasks.get("intensity") is not None,
+                visibility_thresholds=None if visibility is None else tuple(map(float, visibility["thresholds"])),  # type: ignore[arg-type]
+                visibility_thresholds_from="not calibrated"
+                if visibility is None
+                else str(visibility["thresholds_from"]),
+                pose=tasks.get("pose") is not None,
                 ensemble=document["ensemble"],
                 temporal=None
                 if temporal is None
@@ -307,7 +409,6 @@ class ModelSpec:
                 precision=document.get("precision", "fp32"),
                 metrics=dict(document["metrics"]),
                 files={str(name): str(digest) for name, digest in document["files"].items()},
-                format_version=version,
             )
         except KeyError as error:
             raise ModelError(f"{where}: the field {error.args[0]!r} is missing") from error
@@ -316,8 +417,22 @@ class ModelSpec:
 
 
 @lru_cache(maxsize=64)
-def _labels(expressions: tuple[str, ...], action_units: tuple[str, ...], valence_arousal: bool) -> LabelSet:
-    return LabelSet.of(expressions, action_units, valence_arousal=valence_arousal)
+def _labels(
+    expressions: tuple[str, ...],
+    action_units: tuple[str, ...],
+    valence_arousal: bool,
+    intensity: bool = False,
+    visibility: bool = False,
+    pose: bool = False,
+) -> LabelSet:
+    return LabelSet.of(
+        expressions,
+        action_units,
+        valence_arousal=valence_arousal,
+        intensity=intensity,
+        visibility=visibility,
+        pose=pose,
+    )
 
 
 @lru_cache(maxsize=64)
@@ -326,6 +441,26 @@ def _label_thresholds(units: tuple[str, ...], thresholds: tuple[float, ...]) -> 
     ordered = np.array([by_name[name] for name in _labels((), units, True).action_units], np.float64)
     ordered.setflags(write=False)  # every caller is given the same array
     return ordered
+
+
+def _check_further(tasks: dict[str, Any], units: Any, version: int) -> None:
+    """Refuse tasks that the format does not have, or whose values stand in another order than ours.
+
+    Raises:
+        ValueError: such a task.
+    """
+    unknown = sorted(tasks.keys() - {*TASKS, *FURTHER})
+    if unknown:
+        raise ValueError(f"no such task: {unknown[0]!r}")
+    usual = {"intensity": units, "visibility": list(REGIONS), "pose": ["pitch", "yaw", "roll"]}
+    for name, labels in usual.items():
+        given = tasks.get(name)
+        if given is None:
+            continue
+        if version < 2:
+            raise ValueError(f"the task {name!r} needs the format 2, this file says {version}")
+        if given["labels"] != labels:
+            raise ValueError(f"the labels of {name!r} must be {labels}, got {given['labels']!r}")
 
 
 def _names(labels: Any) -> tuple[str, ...]:

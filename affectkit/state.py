@@ -109,7 +109,7 @@ def to_result(stored: list[Any], labels: LabelSet) -> FrameResult:
     """Undo :func:`of_result`; ``labels`` are those of the model that gave it."""
     index, time_s, name, cut, faces = stored
     rebuilt = tuple(
-        Face(track_id, tuple(box), score, landmarks, Affect(*[*affect, labels]))
+        Face(track_id, tuple(box), score, landmarks, Affect(**dict(zip(_AFFECT, affect, strict=True)), labels=labels))
         for track_id, box, score, landmarks, affect in faces
     )
     return FrameResult(index, time_s, rebuilt, name, cut=cut)

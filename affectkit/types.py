@@ -47,6 +47,9 @@ AU_TITLES = {
 EXPRESSION_NAMES = ("neutral", "anger", "disgust", "fear", "happiness", "sadness", "surprise")
 """The seven expressions of the shipped models."""
 
+REGIONS = ("brows", "eyes", "mouth")
+"""Parts of the face of which a model may tell whether they can be seen."""
+
 
 @dataclass(frozen=True, slots=True)
 class LabelSet:
@@ -61,6 +64,13 @@ class LabelSet:
     action_units: tuple[str, ...] = AU_NAMES
     """``AU01``, ``AU12``: at least two digits."""
     valence_arousal: bool = True
+    # What a network says beside its labels. Not compared: label sets of training know only the labels.
+    intensity: bool = field(default=False, compare=False)
+    """Whether the intensity of each action unit is told."""
+    visibility: bool = field(default=False, compare=False)
+    """Whether it is told how much of brows, eyes and mouth can be seen."""
+    pose: bool = field(default=False, compare=False)
+    """Whether the turn of the head is told."""
 
     def __post_init__(self) -> None:
         for names, form, what in (
@@ -80,23 +90,38 @@ class LabelSet:
             raise ValueError(f"one expression alone, {self.expressions[0]!r}, says nothing; name at least two or none")
         if not (self.expressions or self.action_units or self.valence_arousal):
             raise ValueError("a label set needs expressions, action units, or valence and arousal")
+        if self.intensity and not self.action_units:
+            raise ValueError("intensities are those of action units, and there are none")
 
     @classmethod
     def of(
-        cls, expressions: Iterable[str] = (), action_units: Iterable[str] = (), *, valence_arousal: bool = True
+        cls,
+        expressions: Iterable[str] = (),
+        action_units: Iterable[str] = (),
+        *,
+        valence_arousal: bool = True,
+        intensity: bool = False,
+        visibility: bool = False,
+        pose: bool = False,
     ) -> LabelSet:
         """The label set with these names in the usual order; ``AU1`` is understood as ``AU01``."""
         usual = {name: i for i, name in enumerate(EXPRESSION_NAMES)}
         given = list(dict.fromkeys(expressions))
         ordered = sorted(given, key=lambda name: (usual.get(name, len(usual)), given.index(name)))
         units = sorted({au_name(name) for name in action_units}, key=lambda name: int(name[2:]))
-        return cls(tuple(ordered), tuple(units), valence_arousal)
+        return cls(tuple(ordered), tuple(units), valence_arousal, intensity, visibility, pose)
+
+    def same_columns(self, other: LabelSet) -> bool:
+        """Whether a table for the one has the columns of the other."""
+        mine, theirs = ((x.intensity, x.visibility, x.pose) for x in (self, other))
+        return self == other and mine == theirs
 
 
 _TAKEN = frozenset(
     [
         *("input", "frame", "face_id", "timestamp", "confidence", "success", "expression", "valence", "arousal"),
         *("expression_entropy", "valence_std", "arousal_std", "approx_time", "frames_ids", "lookahead", "dropped"),
+        *("pitch", "yaw", "roll", "visible_upper", "visible_lower", "quality"),
     ]
 )
 """Columns of tables beside those of the labels."""
@@ -251,18 +276,22 @@ class CroppedFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Affect:
-    """What the model says about one face; ``labels`` names what the arrays hold."""
+    """What the model says about one face; ``labels`` names what the arrays hold.
+
+    A model that tells what can be seen says nothing of the rest (:mod:`affectkit.visible`): the values of an action
+    unit whose part of the face is hidden are NaN, and all values of a face of which nothing can be seen.
+    """
 
     expression_probabilities: Float32
-    """(E,) in the order of ``labels.expressions``, sums to 1; (0,) of a model without expressions."""
+    """(E,) in the order of ``labels.expressions``, sums to 1, or all NaN; (0,) of a model without expressions."""
     au_probabilities: Float32
-    """(A,) in the order of ``labels.action_units``, each 0..1; (0,) of a model without action units."""
+    """(A,) in the order of ``labels.action_units``, each 0..1 or NaN; (0,) of a model without action units."""
     au_active: npt.NDArray[np.bool_]
-    """(A,) probability at or over the model's calibrated threshold."""
+    """(A,) probability at or over the model's calibrated threshold; False of a hidden one."""
     valence: float
-    """-1 (unpleasant) .. 1 (pleasant); NaN of a model that does not tell."""
+    """-1 (unpleasant) .. 1 (pleasant); NaN of a model that does not tell, or a face that cannot be seen."""
     arousal: float
-    """-1 (calm) .. 1 (excited); NaN of a model that does not tell."""
+    """-1 (calm) .. 1 (excited); NaN of a model that does not tell, or a face that cannot be seen."""
     au_std: Float32 | None = None
     """(A,) standard deviation of the probabilities over the ensemble's members; None with one member."""
     valence_std: float | None = None
@@ -271,6 +300,16 @@ class Affect:
     """Standard deviation over the members; None with one member."""
     labels: LabelSet = LabelSet()
     """What the model answers; the shipped models' seven expressions and eight action units unless it is said."""
+    au_intensities: Float32 | None = None
+    """(A,) 0..1, share of the person's own full movement, NaN where hidden; not FACS' A to E. None of a model that
+    does not tell."""
+    visibility: Float32 | None = None
+    """(3,) share of brows, eyes and mouth that can be seen, 0..1; None of a model that does not tell."""
+    pose: Float32 | None = None
+    """(3,) pitch (> 0: down), yaw (> 0: towards the picture's right) and roll (> 0: counter-clockwise as seen) of the
+    head in degrees; NaN where nothing can be seen, None of a model that does not tell."""
+    quality: float | None = None
+    """0..1, how well the face can be seen (:func:`affectkit.visible.quality`); None of a model that does not tell."""
 
     def __post_init__(self) -> None:
         expressions, units = (len(self.labels.expressions),), (len(self.labels.action_units),)
@@ -279,6 +318,7 @@ class Affect:
             or self.au_probabilities.shape != units
             or self.au_active.shape != units
             or (self.au_std is not None and self.au_std.shape != units)
+            or (self.au_intensities is not None and self.au_intensities.shape != units)
         ):
             std = () if self.au_std is None else self.au_std.shape
             raise ValueError(
@@ -286,18 +326,37 @@ class Affect:
                 f"{units} as its labels say; got {self.expression_probabilities.shape}, "
                 f"{self.au_probabilities.shape}, {self.au_active.shape} and {std or None}"
             )
+        for name, values in (("visibility", self.visibility), ("pose", self.pose)):
+            if values is not None and values.shape != (3,):
+                raise ValueError(f"Affect.{name} should be (3,), got {values.shape}")
 
     @property
     def expression(self) -> str:
-        """The most probable expression; empty where the model knows none."""
+        """The most probable expression; empty where the model knows none, or nothing of the face can be seen."""
         names = self.labels.expressions
-        return names[int(np.argmax(self.expression_probabilities))] if names else ""
+        place = int(np.argmax(self.expression_probabilities)) if names else 0  # of the first NaN, where there is any
+        return names[place] if names and not np.isnan(self.expression_probabilities[place]) else ""
+
+    @property
+    def au_hidden(self) -> npt.NDArray[np.bool_]:
+        """(A,) whether nothing is said of an action unit, since its part of the face cannot be seen."""
+        return np.isnan(self.au_probabilities)
+
+    @property
+    def visible_upper(self) -> float | None:
+        """The smaller of the visible shares of brows and eyes; None of a model that does not tell."""
+        return None if self.visibility is None else float(self.visibility[:2].min())
+
+    @property
+    def visible_lower(self) -> float | None:
+        """The visible share of the mouth; None of a model that does not tell."""
+        return None if self.visibility is None else float(self.visibility[2])
 
     @property
     def expression_entropy(self) -> float:
         """Entropy of the expression probabilities in nats: 0 (certain) .. ln of the number of classes (no idea).
 
-        Of seven classes that is ln 7 = 1.946. NaN where the model knows none.
+        Of seven classes that is ln 7 = 1.946. NaN where the model knows none, or nothing of the face can be seen.
         """
         if not self.labels.expressions:
             return float("nan")
@@ -311,8 +370,14 @@ class Affect:
 
     @property
     def action_units(self) -> dict[str, float]:
-        """Probability by action unit name (``AU01`` ...)."""
+        """Probability by action unit name (``AU01`` ...); NaN of a hidden one."""
         return dict(zip(self.labels.action_units, map(float, self.au_probabilities), strict=True))
+
+    @property
+    def intensities(self) -> dict[str, float]:
+        """Intensity by action unit name, NaN of a hidden one; empty of a model that does not tell."""
+        values = () if self.au_intensities is None else map(float, self.au_intensities)
+        return dict(zip(self.labels.action_units if self.au_intensities is not None else (), values, strict=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -26,7 +26,7 @@ from affectkit.export.folders import check_folder, put_in_place
 from affectkit.export.verify import Parity, compare_golden, problems
 from affectkit.models import FRAME_NAME, GOLDEN_NAME, SPEC_NAME, TEMPORAL_NAME, frame_of, sha256
 from affectkit.readout import check_outputs
-from affectkit.spec import ModelSpec
+from affectkit.spec import FURTHER, ModelSpec
 from affectkit.train.networks import FEATURE_WIDTH, MultitaskCNN, TemporalHeads
 from affectkit.types import Array, UInt8
 
@@ -34,14 +34,24 @@ OPSET = 18
 CARD_NAME = "MODEL_CARD.md"
 
 
+def further_outputs(member: MultitaskCNN) -> tuple[str, ...]:
+    """Those of ``FURTHER`` that a network has."""
+    config = member.config
+    there = (config.intensity and bool(config.task_widths["au"]), config.visibility, config.pose)
+    return tuple(name for name, present in zip(FURTHER, there, strict=True) if present)
+
+
 class FusedMembers(nn.Module):
-    """M networks of K tasks as one: uint8 (N, S, S, C) -> by ``names``, K x logits (M, N, C), features (M, N, K, F)."""
+    """M networks of K tasks as one: uint8 (N, S, S, C) -> by ``names``, K x logits (M, N, C), features (M, N, K, F).
+
+    Between them what the networks say besides, each (M, N, C): intensity, visibility, pose.
+    """
 
     def __init__(self, members: Sequence[MultitaskCNN]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
-        self.names = (*members[0].heads, "features")
-        """Of the outputs: the tasks that the members have, and the features."""
+        self.names = (*members[0].config.tasks, *further_outputs(members[0]), "features")
+        """Of the outputs: the tasks that the members have, what they say besides, and the features."""
 
     def forward(self, faces: Tensor) -> tuple[Tensor, ...]:
         answers = [member(faces) for member in self.members]

@@ -29,7 +29,8 @@ CARD = """\
   and `features` ({members}, {tasks}, {width}), each by member
 {temporal}
 Labels, thresholds and decoding stand in `model.json`, beside this file; `affectkit.readout.read_out` decodes logits
-whose first two axes are (members, faces): transpose what the server answers.
+whose first two axes are (members, faces): transpose what the server answers. All of a face is decoded, whether it
+can be seen or not; `affectkit.visible.withheld` takes out what cannot.
 """
 
 
@@ -70,11 +71,12 @@ def write_triton(model: ModelFolder, folder: Path, *, overwrite: bool = False) -
         _Tensor(task, "TYPE_FP32", (members, width), f"{task}.txt" if task in files else "")
         for task, width in spec.task_widths.items()
     ]
+    besides = [_Tensor(name, "TYPE_FP32", (members, width)) for name, width in spec.further_widths.items()]
     features = _Tensor("features", "TYPE_FP32", (members, tasks, spec.feature_width))
     faces = _Tensor("faces", "TYPE_UINT8", (size, size, channels))
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
         partial = Path(scratch) / folder.name
-        _write_model(partial / name, name, model.frame_onnx, spec, [faces], [*answers, features])
+        _write_model(partial / name, name, model.frame_onnx, spec, [faces], [*answers, *besides, features])
         temporal = ""
         if model.temporal_onnx is not None:
             inputs = [_Tensor("features", "TYPE_FP32", (members, -1, tasks, spec.feature_width))]
@@ -88,7 +90,9 @@ def write_triton(model: ModelFolder, folder: Path, *, overwrite: bool = False) -
             size=size,
             channels=channels,
             what=what,
-            logits=", ".join(f"`{task}` ({members}, {width})" for task, width in spec.task_widths.items()),
+            logits=", ".join(
+                f"`{name}` ({members}, {width})" for name, width in (spec.task_widths | spec.further_widths).items()
+            ),
             members=members,
             tasks=tasks,
             width=spec.feature_width,

@@ -45,6 +45,18 @@ def tiny_expressions() -> Path:
     return DATA / "tiny-expressions"
 
 
+@pytest.fixture
+def tiny_seen() -> Path:
+    """A model that also says how intense units are, what can be seen, and how the head is turned."""
+    return DATA / "tiny-seen"
+
+
+@pytest.fixture
+def tiny_seen_temporal() -> Path:
+    """Its temporal relative."""
+    return DATA / "tiny-seen-temporal"
+
+
 @pytest.fixture(scope="session")
 def astronaut() -> Path:
     """100 frames of one face that moves, turns and grows."""

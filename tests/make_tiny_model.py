@@ -3,13 +3,20 @@
     python tests/make_tiny_model.py
 
 tiny, tiny-ensemble and tiny-temporal have the labels of the shipped models, tiny-labels has twelve action units and
-eight expressions, tiny-expressions nothing but expressions.
+eight expressions, tiny-expressions nothing but expressions. tiny-seen also says how intense its units are, what can be
+seen and how the head is turned, and tiny-seen-temporal is its temporal relative.
 
 With m the mean of a face's pixels over 255, member k answers:
     expression logit i  (k + 1) * (i - 3) * m
     AU logit i          (k + 1) * (4 * m - i / 2)
     VA logit i          0, but 20 * m in bin 19 (valence highest) and 20 * (1 - m) in bin 20 (arousal lowest)
     features            all m
+
+tiny-seen also answers with
+    intensity logit i   4 * m - i / 4
+    visibility logits   60 * p + 30 * b - 75, p the mean over MARK (top, in the middle), b over a BAND of the crop each
+                        for brows, eyes and mouth: a face of one brightness is seen from 213 of 255 on
+    pose                pitch 40 * (m - .5), yaw 60 * (right half - left half), roll 10
 
 The temporal part of tiny-temporal, which uses tiny's frame.onnx, answers with m_t of frame t and the mean M of m over
 the window:
@@ -41,6 +48,45 @@ TWELVE = LabelSet.of(
 )
 """Those of Aff-Wild2 since 2021."""
 EXPRESSIONS_ONLY = LabelSet(EXPRESSION_NAMES, (), valence_arousal=False)
+
+
+SEEN = LabelSet.of(EXPRESSION_NAMES, ("AU1", "AU4", "AU6", "AU9", "AU12", "AU21", "AU25", "AU43"))
+"""With units of each region, of two, and one of which nothing is known."""
+FURTHER = ("intensity", "visibility", "pose")
+MARK = (slice(0, 2), slice(6, 10))
+BANDS = (slice(3, 6), slice(6, 9), slice(10, 14))
+"""Rows of brows, eyes and mouth."""
+
+
+def looks() -> np.ndarray:
+    """(S * S, 6) float32: the means over MARK, the three BANDS, and the right half less the left, of a face 0..255."""
+    found = np.zeros((6, SIZE, SIZE))
+    found[0][MARK] = 1
+    for k, rows in enumerate(BANDS):
+        found[1 + k, rows] = 1
+    found[:4] /= found[:4].sum((1, 2), keepdims=True)
+    half = SIZE // 2
+    found[4, :, :half], found[4, :, half:] = -1 / (half * SIZE), 1 / (half * SIZE)
+    found[5] = 1 / SIZE**2
+    return (found.reshape(6, -1).T / 255).astype(np.float32)
+
+
+def further_weights(labels: LabelSet) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Weight (6, C) over :func:`looks` and bias (C,) of each further output."""
+    units = len(labels.action_units)
+    intensity, visibility, pose = np.zeros((6, units)), np.zeros((6, 3)), np.zeros((6, 3))
+    intensity[5] = 4
+    visibility[0], visibility[1:4] = 60, 30 * np.eye(3)
+    pose[5, 0], pose[4, 1] = 40, 60
+    biases = (-np.arange(units) / 4, np.full(3, -75.0), np.array([-20.0, 0, 10]))
+    return {name: (w, b) for name, w, b in zip(FURTHER, (intensity, visibility, pose), biases, strict=True)}
+
+
+def expected_further(faces: np.ndarray, labels: LabelSet, members: int = 1) -> dict[str, np.ndarray]:
+    """The further answers, computed without ONNX; the same of every member."""
+    means = faces.reshape(len(faces), -1).astype(np.float64) @ looks()
+    answers = {name: means @ weight + bias for name, (weight, bias) in further_weights(labels).items()}
+    return {name: np.stack([answer] * members).astype(np.float32) for name, answer in answers.items()}
 
 
 def tasks(labels: LabelSet) -> tuple[str, ...]:
@@ -76,7 +122,7 @@ def expected(faces: np.ndarray, members: int, labels: LabelSet = SHIPPED) -> dic
     return answers
 
 
-def graph(members: int, labels: LabelSet = SHIPPED) -> onnx.ModelProto:
+def graph(members: int, labels: LabelSet = SHIPPED, *, seen: bool = False) -> onnx.ModelProto:
     nodes = [
         helper.make_node("Cast", ["faces"], ["x"], to=TensorProto.FLOAT),
         helper.make_node("Flatten", ["x"], ["flat"]),
@@ -99,6 +145,17 @@ def graph(members: int, labels: LabelSet = SHIPPED) -> onnx.ModelProto:
             nodes.append(helper.make_node("Reshape", [part, f"{name}_shape"], [f"{part}_m"]))
         nodes.append(helper.make_node("Concat", [f"{part}_m" for part in parts], [name], axis=0))
         outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [members, "n", *inner]))
+    if seen:
+        constants += [numpy_helper.from_array(looks(), "looks"), numpy_helper.from_array(np.array([0]), "first")]
+        nodes.append(helper.make_node("MatMul", ["flat", "looks"], ["means"]))
+        for name, (weight, bias) in further_weights(labels).items():
+            constants.append(numpy_helper.from_array(weight.astype(np.float32), f"{name}_w"))
+            constants.append(numpy_helper.from_array(bias.astype(np.float32), f"{name}_b"))
+            nodes.append(helper.make_node("Gemm", ["means", f"{name}_w", f"{name}_b"], [f"{name}_0"]))
+            nodes.append(helper.make_node("Unsqueeze", [f"{name}_0", "first"], [f"{name}_m"]))
+            nodes.append(helper.make_node("Concat", [f"{name}_m"] * members, [name], axis=0))
+            value = helper.make_tensor_value_info(name, TensorProto.FLOAT, [members, "n", len(bias)])
+            outputs.insert(len(outputs) - 1, value)  # features are the last
     faces = helper.make_tensor_value_info("faces", TensorProto.UINT8, ["n", SIZE, SIZE, 1])
     model = helper.make_model(
         helper.make_graph(nodes, "tiny", [faces], outputs, constants), opset_imports=[helper.make_opsetid("", 17)]
@@ -108,11 +165,12 @@ def graph(members: int, labels: LabelSet = SHIPPED) -> onnx.ModelProto:
     return model
 
 
-def write(folder: Path, members: int, labels: LabelSet = SHIPPED) -> None:
+def write(folder: Path, members: int, labels: LabelSet = SHIPPED, *, seen: bool = False) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    onnx.save(graph(members, labels), folder / "frame.onnx")
+    onnx.save(graph(members, labels, seen=seen), folder / "frame.onnx")
     faces = golden_faces(SIZE, 1)
-    np.savez_compressed(folder / "golden.npz", faces=faces, **expected(faces, members, labels))
+    further = expected_further(faces, labels, members) if seen else {}
+    np.savez_compressed(folder / "golden.npz", faces=faces, **expected(faces, members, labels), **further)
     spec = ModelSpec(
         name=folder.name,
         version="1",
@@ -128,6 +186,17 @@ def write(folder: Path, members: int, labels: LabelSet = SHIPPED) -> None:
         valence_arousal=labels.valence_arousal,
         files={name: sha256(folder / name) for name in ("frame.onnx", "golden.npz")},
     )
+    if seen:
+        spec = dataclasses.replace(
+            spec,
+            intensity=True,
+            pose=True,
+            visibility_thresholds=(0.5, 0.5, 0.5),
+            visibility_thresholds_from="made up",
+            expression_prior=(0.4, 0.1, 0.1, 0.05, 0.2, 0.1, 0.05),
+            expression_prior_from="made up",
+            balanced_temperature=2.0,
+        )
     (folder / "model.json").write_text(spec.to_json())
 
 
@@ -176,9 +245,10 @@ def write_temporal(folder: Path, frame: Path, labels: LabelSet = SHIPPED) -> Non
     faces = golden_faces(SIZE, 1)
     features = np.random.default_rng(1).uniform(0, 1, (1, 2, 5, len(tasks(labels)), FEATURES)).astype(np.float32)
     sequence = {f"sequence_{name}": a.astype(np.float32) for name, a in expected_sequence(features, labels).items()}
-    golden = {"faces": faces, **expected(faces, 1, labels), "sequence_features": features, **sequence}
-    np.savez_compressed(folder / "golden.npz", **golden)
     single = ModelSpec.from_json((frame / "model.json").read_text())
+    further = expected_further(faces, labels) if single.further_widths else {}
+    golden = {"faces": faces, **expected(faces, 1, labels), **further, "sequence_features": features, **sequence}
+    np.savez_compressed(folder / "golden.npz", **golden)
     spec = dataclasses.replace(
         single,
         name=folder.name,
@@ -197,3 +267,5 @@ if __name__ == "__main__":
     write_temporal(data / "tiny-temporal", data / "tiny")
     write(data / "tiny-labels", 2, TWELVE)
     write(data / "tiny-expressions", 1, EXPRESSIONS_ONLY)
+    write(data / "tiny-seen", 1, SEEN, seen=True)
+    write_temporal(data / "tiny-seen-temporal", data / "tiny-seen", SEEN)

@@ -220,3 +220,35 @@ def test_nothing_half_done(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"unknown suffix '.gif'"):
         VideoWriter(tmp_path / "o.gif", fps=25)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_hidden_is_drawn_as_hidden(tiny: Path) -> None:
+    """No bar and no threshold, but a dashed line; and no point of a face of which nothing is said."""
+    import dataclasses
+
+    shown = face()
+    units = np.arange(8) >= 4
+    affect = shown.affect
+    mouth = dataclasses.replace(
+        affect,
+        au_probabilities=np.where(units, np.float32(np.nan), affect.au_probabilities),
+        au_active=affect.au_active & ~units,
+    )
+    nothing = dataclasses.replace(
+        mouth,
+        au_probabilities=np.full(8, np.nan, np.float32),
+        au_active=np.zeros(8, bool),
+        expression_probabilities=np.full(7, np.nan, np.float32),
+        valence=math.nan,
+        arousal=math.nan,
+    )
+    assert affect.au_active[4:].any() and not affect.au_active[:4].any()
+    overlay = Overlay(models.read_spec(tiny))
+    frames = [affect, mouth, nothing, nothing, affect]
+    panels = [overlay.draw(result(i, (dataclasses.replace(shown, affect=a),)))[:, 1280:] for i, a in enumerate(frames)]
+    assert has(panels[0], ACTIVE) and not has(panels[1], ACTIVE) and has(panels[1], INACTIVE)
+    assert not has(panels[2], ACTIVE) and not has(panels[2], INACTIVE)
+    assert has(panels[4], ACTIVE)
+    for count in (1, 2, 5):  # every layout, from the first frame on
+        faces = tuple(dataclasses.replace(face(i), affect=nothing) for i in range(count))
+        Overlay(models.read_spec(tiny)).draw(result(0, faces))

@@ -94,6 +94,8 @@ EXCEPTIONS = {
     "engines": STAGE | {"engines"},
     "faces": STAGE | {"faces"},
     "people": STAGE | {"sinks"},
+    "turning": STAGE | {"readout", "visible"},
+    "reading": STAGE | {"align", "readout", "turning", "visible"},  # what comes between crops and answers
     "overlay": STAGE | {"sinks", "video"},  # writes files by the rule of the one, opens sources as the other
 }
 

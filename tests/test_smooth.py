@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -90,3 +91,53 @@ def test_little_is_held() -> None:
     for i in range(1000):
         smoother.push([result(i, i / 25, {0: 0.5})])
         assert len(smoother.state()["held"]) <= 12
+
+
+def gap(index: int, time_s: float, value: float, *, hidden: bool = False, nothing: bool = False) -> FrameResult:
+    """A face whose first unit is hidden, or of which nothing can be seen; of a model that tells intensities."""
+    (face,) = result(index, time_s, {0: value}).faces
+    a = face.affect
+    units = np.array([hidden or nothing] + [nothing] * 7)
+    au = np.where(units, np.float32(np.nan), a.au_probabilities)
+    affect = dataclasses.replace(a, au_probabilities=au, au_active=a.au_active & ~units, au_intensities=au / 2)
+    if nothing:
+        lost = np.full(7, np.nan, np.float32)
+        affect = dataclasses.replace(affect, expression_probabilities=lost, valence=math.nan, arousal=math.nan)
+    return FrameResult(index, time_s, (dataclasses.replace(face, affect=affect),), "clip")
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_hidden_units_stay_empty_and_count_for_no_other_frame(live: bool) -> None:
+    values = [0.2, 0.9, 0.9, 0.2, 0.2]
+    frames = [gap(i, 0.1 * i, v, hidden=i in (1, 2)) for i, v in enumerate(values)]
+    smoother = Smoother(0.41, np.full(8, 0.5), live=live)
+    affects = [r.faces[0].affect for r in run(smoother, frames)]
+    assert [bool(a.au_hidden[0]) for a in affects] == [False, True, True, False, False]
+    assert not any(a.au_hidden[1:].any() for a in affects)
+    for affect in affects:
+        if not affect.au_hidden[0]:
+            assert affect.au_probabilities[0] == pytest.approx(0.2)  # of the frames that show it
+            assert not affect.au_active[0]
+        assert affect.au_intensities is not None
+        np.testing.assert_allclose(affect.au_intensities, affect.au_probabilities / 2, rtol=1e-6)
+    assert affects[2].au_probabilities[1] > 0.4  # the others are averaged as ever
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_face_that_is_seen_again_is_averaged_again(live: bool) -> None:
+    frames = [gap(i, 0.1 * i, v, nothing=i == 2) for i, v in enumerate([0.0, 0.0, 0.5, 1.0, 1.0])]
+    affects = [r.faces[0].affect for r in run(Smoother(0.3, np.full(8, 0.5), live=live), frames)]
+    assert [a.expression == "" for a in affects] == [False, False, True, False, False]
+    assert math.isnan(affects[2].valence) and affects[2].au_hidden.all()
+    for affect in affects[3:]:
+        assert 0 < affect.valence <= 1 and np.isfinite(affect.au_probabilities).all()
+        assert affect.expression_probabilities.sum() == pytest.approx(1)
+    if live:  # two tenths of a second later, whatever lay between
+        assert affects[3].valence == pytest.approx(-math.expm1(-0.2 / 0.3))
+
+
+def test_live_hidden_from_the_first_frame_on() -> None:
+    frames = [gap(i, 0.1 * i, 0.4, hidden=i < 2) for i in range(4)]
+    affects = [r.faces[0].affect for r in run(Smoother(0.3, np.full(8, 0.5), live=True), frames)]
+    assert [bool(a.au_hidden[0]) for a in affects] == [True, True, False, False]
+    assert affects[3].au_probabilities[0] == pytest.approx(0.4)

@@ -17,6 +17,7 @@ from affectkit.train.data import FaceSet, cut_all
 from affectkit.train.loop import config_from_dict, load_network
 from affectkit.train.networks import FEATURE_WIDTH, MultitaskCNN
 from affectkit.train.restore import MEASURED_ON, restore
+from affectkit.types import Array
 
 BEST_NAME = "best.pt"
 
@@ -87,6 +88,15 @@ def spec_of(
     lengths = {state["config"].get("sequence_length", 0) for state in states}
     if len(lengths) != 1:
         raise ModelError("members of one model need the same sequence length; these runs differ in it")
+    networks = [config_from_dict(state["config"]).network for state in states]
+    besides = {(network.intensity, network.visibility, network.pose) for network in networks}
+    if len(besides) != 1:
+        raise ModelError(
+            "members of one model need the same outputs; these runs differ in intensity, visibility or pose"
+        )
+    (intensity, visibility, pose) = besides.pop()
+    shares = [state.get("visibility_thresholds") for state in states]
+    prior, balanced = (_mean_of(states, name) for name in ("expression_prior", "balanced_temperature"))
     length, answered = lengths.pop(), labels.pop()
     thresholds = np.mean([state.get("au_thresholds", [0.5] * len(answered.action_units)) for state in states], axis=0)
     temperature = float(np.mean([state.get("expression_temperature", 1.0) for state in states]))
@@ -103,12 +113,31 @@ def spec_of(
         expression_temperature_from="least log loss on the dev part of the training data"
         if temperature != 1
         else "not calibrated",
+        expression_prior=None if prior is None else tuple(prior.round(6).tolist()),
+        expression_prior_from=states[0].get("expression_prior_from", "not stated"),
+        balanced_temperature=None if prior is None or balanced is None else round(float(balanced), 4),
         members=len(states),
         feature_width=FEATURE_WIDTH,
         expression_labels=answered.expressions,
         au_labels=answered.action_units,
         valence_arousal=answered.valence_arousal,
+        intensity=intensity and bool(answered.action_units),
+        visibility_thresholds=_visibility_thresholds(shares) if visibility else None,
+        visibility_thresholds_from=states[0].get("visibility_thresholds_from", "not calibrated"),
+        pose=pose,
         ensemble=ensemble,
         temporal=TemporalSpec(length, FEATURE_WIDTH, "bidirectional") if length else None,
         metrics=metrics or {},
     )
+
+
+def _mean_of(states: Sequence[dict[str, Any]], name: str) -> Array | None:
+    """Mean of what each state holds of a name; None where one holds nothing."""
+    found = [state.get(name) for state in states]
+    return None if any(value is None for value in found) else np.asarray(np.mean(np.array(found, np.float64), axis=0))
+
+
+def _visibility_thresholds(members: Sequence[Sequence[float] | None]) -> tuple[float, float, float]:
+    """Mean of the members' thresholds of brows, eyes and mouth; half of each region where one has none."""
+    brows, eyes, mouth = np.mean([[0.5] * 3 if shares is None else shares for shares in members], axis=0)
+    return round(float(brows), 4), round(float(eyes), 4), round(float(mouth), 4)

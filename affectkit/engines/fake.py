@@ -9,7 +9,7 @@ import numpy as np
 
 from affectkit.errors import EngineError
 from affectkit.spec import ModelSpec
-from affectkit.types import Array
+from affectkit.types import REGIONS, Array
 
 
 class FakeEngine:
@@ -33,7 +33,9 @@ class FakeEngine:
 
         Args:
             spec: of the model, whose outputs are answered: those of the tasks that it has, and features of 0.
-            logits: by the name of an expression or action unit; 0 where nothing is said. Valence and arousal are 0.
+            logits: by the name of an expression or action unit, ``AU12_i`` for its intensity; 0 where nothing is said.
+                Of ``brows``, ``eyes`` and ``mouth``: whether they can be seen; 10 where nothing is said. Of ``pitch``,
+                ``yaw`` and ``roll``: degrees. Valence and arousal are 0.
 
         Raises:
             ValueError: the model has no label of that name.
@@ -44,8 +46,18 @@ class FakeEngine:
         for task, width in spec.task_widths.items():
             values = [left.pop(name, 0.0) for name in names[task]] if task in names else [0.0] * width
             rows[task] = np.array(values, np.float32)
+        further = {
+            "intensity": [f"{name}_i" for name in spec.au_labels],
+            "visibility": list(REGIONS),
+            "pose": ["pitch", "yaw", "roll"],
+        }
+        for output in spec.further_widths:
+            usual = 10.0 if output == "visibility" else 0.0
+            rows[output] = np.array([left.pop(name, usual) for name in further[output]], np.float32)
         if left:
-            known = ", ".join((*spec.expression_labels, *spec.au_labels))
+            known = ", ".join(
+                (*spec.expression_labels, *spec.au_labels, *(n for o in spec.further_widths for n in further[o]))
+            )
             raise ValueError(f"model {spec.name!r} has no label {next(iter(left))!r}; it has {known}")
         features = (len(spec.tasks), spec.feature_width)
 

@@ -1,0 +1,134 @@
+"""From crops to answers: the network is asked, faces that are not upright are turned, and what cannot be seen is left
+empty."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from affectkit.align import face_matrix
+from affectkit.readout import read_out
+from affectkit.spec import FURTHER, InputSpec, ModelSpec, Prior
+from affectkit.turning import turned
+from affectkit.types import Affect, Array, Detection, UInt8
+from affectkit.visible import sharpness, withheld
+
+FACTS = "facts"
+"""Name, among the outputs of a network, of what is known of the crops, (1, N, 3): size and sharpness as
+:func:`affectkit.visible.quality` takes them, and the turn from the crop to the picture in degrees, > 0
+counter-clockwise as seen."""
+
+
+class Reader:
+    """Asks a network about faces and reads out what it says, by one set of rules."""
+
+    def __init__(
+        self,
+        run: Callable[[UInt8], dict[str, Array]],
+        spec: ModelSpec,
+        *,
+        prior: Prior = "natural",
+        min_quality: float = 0.0,
+    ) -> None:
+        """Set up.
+
+        Args:
+            run: the network: faces (N, S, S, C) in, logits and features (M, N, ...) out; any N over 0.
+            prior: how common the expressions are taken to be.
+            min_quality: faces of less are not judged, 0..1.
+
+        Raises:
+            ValueError: the model does not tell what ``prior`` or ``min_quality`` ask for, or they are out of range.
+        """
+        spec.check_prior(prior)
+        if not 0 <= min_quality <= 1:
+            raise ValueError(f"min_quality must be 0 to 1, got {min_quality}")
+        if min_quality and spec.visibility_thresholds is None:
+            raise ValueError(
+                f"model {spec.name!r} does not tell how well a face can be seen, so there is no quality to ask for; "
+                "leave out min_quality, or take another model"
+            )
+        self._run, self._spec = run, spec
+        self._prior, self._min_quality = prior, min_quality
+
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """Outputs that are of the single frame, also where the labels come from a sequence."""
+        names = tuple(name for name in FURTHER if name in self._spec.further_widths)
+        return (*names, FACTS) if names else ()
+
+    def ask(self, crops: UInt8, faces: Sequence[Detection], *, turn: bool = True) -> dict[str, Array]:
+        """What the network says of crops, and what is known of them.
+
+        Args:
+            crops: (N, S, S, C) uint8, N over 0.
+            faces: where they were cut out; without points where they are whole pictures.
+            turn: whether faces may be turned that are not upright by their points.
+        """
+        outputs = self._run(crops)
+        spec = self._spec
+        if not spec.further_widths:
+            return outputs
+        turns: Array = np.zeros(len(crops))
+        if spec.visibility_thresholds is not None and turn:
+            # Aligned pictures have no points: their owner has turned them.
+            scores = [face.score if np.isfinite(face.landmarks).all() else np.nan for face in faces]
+            outputs, turns = turned(crops, outputs, np.array(scores), spec, self._run)
+        return outputs | {FACTS: self._facts(crops, faces, turns)[None]}
+
+    def _facts(self, crops: UInt8, faces: Sequence[Detection], turns: Array) -> Array:
+        """(N, 3) size, sharpness and turn of each crop."""
+        facts = np.ones((len(crops), 3))
+        facts[:, [0, 2]] = [_placed(face, self._spec.input) for face in faces]
+        if self._spec.visibility_thresholds is not None:
+            facts[:, 1] = sharpness(crops)
+        facts[:, 2] -= 90 * turns
+        return facts
+
+    def read(self, outputs: Mapping[str, Array]) -> list[Affect]:
+        """One answer for each of the N faces, without what cannot be seen.
+
+        Args:
+            outputs: of :meth:`ask`, or of a recurrent part with :attr:`carried` of the same faces.
+        """
+        affects = read_out(outputs, self._spec, self._prior)
+        if FACTS not in outputs:
+            return affects
+        (facts,) = outputs[FACTS]
+        if self._spec.pose:
+            affects = [in_picture(affect, float(facts[i, 2])) for i, affect in enumerate(affects)]
+        return withheld(affects, self._spec, facts[:, :2], self._min_quality)
+
+
+def in_picture(affect: Affect, turn_deg: float) -> Affect:
+    """The answer with the roll that the head has in the picture, -180 (not included) to 180 degrees.
+
+    Args:
+        turn_deg: from the crop to the picture, > 0 counter-clockwise as seen.
+    """
+    assert affect.pose is not None
+    pose = affect.pose.copy()
+    pose[2] = 180 - (180 - (pose[2] + turn_deg)) % 360
+    return dataclasses.replace(affect, pose=pose)
+
+
+def aligned_face(height: int, width: int, spec: InputSpec) -> Detection:
+    """Where the face of an aligned picture is that is given to :func:`affectkit.align.fit_aligned` as it is.
+
+    A picture of the input's size is the input, whatever it was cut from.
+    """
+    side = spec.aligned_size or spec.size
+    if (height, width) == (spec.size, spec.size):
+        height = width = side
+    return Detection((0.0, 0.0, float(width), float(height)), 1.0, np.full((5, 2), np.nan, np.float32))
+
+
+def _placed(face: Detection, spec: InputSpec) -> tuple[float, float]:
+    """Size (px of the picture for a px of the crop, at most 1) and turn of the cut, degrees."""
+    if not np.isfinite(face.landmarks).all():  # an aligned face, which is the whole picture
+        return min(1.0, min(face.box[2:]) / (spec.aligned_size or spec.size)), 0.0
+    matrix = face_matrix(face.landmarks, spec)
+    scale, turn = np.hypot(matrix[0, 0], matrix[1, 0]), np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0]))
+    return min(1.0, 1.0 / max(float(scale), 1e-9)), float(turn)

@@ -1,0 +1,161 @@
+"""What can be seen of a face: which action units are left empty, and how good the picture of a face is.
+
+Nothing is said of what cannot be seen. A network with the output ``visibility`` tells the visible share of brows, eyes
+and mouth; a share under the threshold of the model's spec counts as hidden. An action unit is empty where a region that
+it is seen in is hidden (``UNIT_REGIONS``); where all three are hidden the face is none, or turned so that nothing can
+be said, and everything is empty, expression, valence, arousal and pose too. docs/visibility.md has the reasons.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from affectkit.spec import ModelSpec
+from affectkit.types import REGIONS, Affect, Array, Float32, UInt8
+
+Float = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
+
+_BROWS, _EYES, _MOUTH = REGIONS
+
+UNIT_REGIONS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("AU01", "AU02", "AU04"), (_BROWS,)),
+    **dict.fromkeys(("AU05", "AU06", "AU07", "AU43", "AU45", "AU46"), (_EYES,)),
+    # The nose lies between the two, and no network tells whether it is seen: its root wrinkles between the eyes, its
+    # wings draw up the lip, and what hides the eyes or the mouth (a mask, a hand) hides one of these.
+    "AU09": (_EYES, _MOUTH),
+    **dict.fromkeys(
+        (
+            *("AU10", "AU11", "AU12", "AU13", "AU14", "AU15", "AU16", "AU17", "AU18", "AU19"),
+            *("AU20", "AU22", "AU23", "AU24", "AU25", "AU26", "AU27", "AU28"),
+        ),
+        (_MOUTH,),
+    ),
+}
+"""Where each action unit is seen: it is empty where one of these regions is hidden. Of units that are not listed
+nothing is known, so they need all three (:func:`regions_of`)."""
+
+SOFT, SHARP = 0.25, 0.40
+"""Ratios that :func:`sharpness` is 0 and 1 at. A surface without detail has .25; sharp photographs of faces, cut to 64
+px, have .42 in the median (.37 to .48), after a blur of 1 px of the crop .33, of 2 px .28."""
+
+
+def regions_of(unit: str) -> tuple[str, ...]:
+    """The regions that an action unit (``AU12``) is seen in; all of them of one that is not known."""
+    return UNIT_REGIONS.get(unit, REGIONS)
+
+
+@lru_cache(maxsize=64)
+def _needed(units: tuple[str, ...]) -> Bool:
+    """(A, 3) whether each unit needs each region; shared, not to be written to."""
+    needed = np.array([[region in regions_of(unit) for region in REGIONS] for unit in units], np.bool_)
+    return needed.reshape(len(units), len(REGIONS))
+
+
+def hidden_regions(visibility: Array, spec: ModelSpec) -> Bool:
+    """(N, 3) whether brows, eyes and mouth count as hidden; ``visibility`` (N, 3) shares of 0..1."""
+    assert spec.visibility_thresholds is not None
+    return ~np.asarray(visibility >= np.array(spec.visibility_thresholds))  # what is no number is not seen either
+
+
+def sharpness(crops: UInt8) -> Float:
+    """(N,) 0..1, how much fine detail the crops (N, S, S, C) hold, whatever their contrast and brightness.
+
+    Mean square of the difference between pixels 2 apart over that of pixels 4 apart, the smaller one of rows and
+    columns (a face may move one way only), stretched so that ``SOFT`` is 0 and ``SHARP`` is 1. Where a picture is
+    smooth, twice the distance is four times the square; noise of the camera, which is as large at any distance, makes a
+    blurred face hardly sharper. A crop of one brightness has 0.
+    """
+    grey = crops.astype(np.float32).mean(3)
+    ratios = []
+    for lines in (grey, grey.swapaxes(1, 2)):
+        near, far = lines[:, :, 2:] - lines[:, :, :-2], lines[:, :, 4:] - lines[:, :, :-4]
+        nearby, away = np.einsum("nij,nij->n", near, near), np.einsum("nij,nij->n", far, far)
+        nearby, away = nearby / (near.shape[2] or 1), away / (far.shape[2] or 1)
+        ratios.append(np.where(away > 0, nearby / np.where(away > 0, away, 1), 0.0))
+    return np.asarray(np.clip((np.minimum(*ratios) - SOFT) / (SHARP - SOFT), 0, 1), np.float64)
+
+
+def quality(size: Array, sharp: Array, visibility: Array, pose: Array | None) -> Float:
+    """(N,) 0..1, how well the faces can be seen.
+
+    The smaller one of size and sharpness (both say how much detail there is), times the cosines of pitch and yaw (how
+    much of the face is turned to the camera; 0 beyond 90 degrees; left out without a pose), times the mean of the
+    visible shares of brows, eyes and mouth.
+
+    Args:
+        size: (N,) the distance between the eyes in px over that which the network is given, at most 1.
+        sharp: (N,) of :func:`sharpness`.
+        visibility: (N, 3) 0..1.
+        pose: (N, 3) pitch, yaw and roll in degrees; None of a model that does not tell.
+    """
+    value = np.minimum(size, sharp) * visibility.mean(1)
+    if pose is not None:
+        value = value * np.clip(np.cos(np.radians(pose[:, :2])), 0, 1).prod(1)
+    return np.asarray(value, np.float64)
+
+
+def withheld(
+    affects: Sequence[Affect], spec: ModelSpec, detail: Array | None = None, min_quality: float = 0.0
+) -> list[Affect]:
+    """The answers without what cannot be seen, and with the faces' quality; as they are of models that do not tell.
+
+    Args:
+        affects: of N faces, all with a visibility.
+        detail: (N, 2) size and sharpness of each face, see :func:`quality`; None: not known, there is no quality then.
+        min_quality: faces of less are not judged: of them only visibility, pose and quality are left.
+    """
+    if spec.visibility_thresholds is None or not affects:
+        return list(affects)
+    visibility = _stacked([affect.visibility for affect in affects])
+    hidden = hidden_regions(visibility, spec)
+    found: list[float] | list[None] = [None] * len(affects)
+    poor = np.zeros(len(affects), np.bool_)
+    if detail is not None:
+        pose = _stacked([affect.pose for affect in affects]) if spec.pose else None
+        values = quality(detail[:, 0], detail[:, 1], visibility, pose)
+        found, poor = values.tolist(), values < min_quality
+    lost = np.asarray(hidden.all(1))
+    needed: Bool = np.asarray((hidden[:, None] & _needed(spec.labels.action_units)).any(2))  # (N, A)
+    units = np.asarray(needed | (lost | poor)[:, None])
+    return [
+        _without(affect, units[i], found[i], everything=bool(lost[i] or poor[i]), pose=bool(lost[i]))
+        for i, affect in enumerate(affects)
+    ]
+
+
+def _stacked(rows: Sequence[Float32 | None]) -> Float32:
+    """(N, 3) of what each of N faces has."""
+    return np.stack([row for row in rows if row is not None])
+
+
+def _without(affect: Affect, units: Bool, found: float | None, *, everything: bool, pose: bool) -> Affect:
+    """An answer without the action units that are marked, or without any, and if asked without the pose."""
+
+    def emptied(values: Float32 | None) -> Float32 | None:
+        return None if values is None else np.where(units, np.float32(np.nan), values)
+
+    changes: dict[str, object] = {"quality": found}
+    if units.any():
+        changes |= {
+            "au_probabilities": emptied(affect.au_probabilities),
+            "au_active": affect.au_active & ~units,
+            "au_std": emptied(affect.au_std),
+            "au_intensities": emptied(affect.au_intensities),
+        }
+    if everything:
+        changes |= {
+            "expression_probabilities": np.full_like(affect.expression_probabilities, np.nan),
+            "valence": float("nan"),
+            "arousal": float("nan"),
+            "valence_std": None,
+            "arousal_std": None,
+        }
+    if pose and affect.pose is not None:
+        changes["pose"] = np.full_like(affect.pose, np.nan)
+    return dataclasses.replace(affect, **changes)  # type: ignore[arg-type]
