@@ -20,6 +20,7 @@ import cv2
 import pandas as pd
 from truth import figures, library, real
 from truth.ask import SPOILS, Affectkit, MediaPipe, answers, moving_answers
+from truth.cast import HEADS, QUICK_HEADS
 from truth.measures import measure
 from truth.photograph import photograph
 from truth.report import markdown
@@ -33,12 +34,16 @@ def main() -> None:
     parser.add_argument("--model", action="append", help="name or folder of a model; may be given several times")
     parser.add_argument("--landmarker", type=Path, help="MediaPipe's face_landmarker.task; without it no MediaPipe")
     parser.add_argument("--real", type=Path, help="folder of FER+ (ferplus_images.zip ...), for real pictures too")
-    parser.add_argument("--quick", action="store_true", help="a third of the heads")
+    parser.add_argument("--heads", type=int, default=HEADS, help=f"a multiple of 8; {HEADS} are all")
+    parser.add_argument("--quick", action="store_true", help="as --heads 8: a third of the pictures")
     parser.add_argument("--processes", type=int, default=1, help="for rendering")
     parser.add_argument("--results", type=Path, help="folder for the results instead of FOLDER/results")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    names = photograph(arguments.output, arguments.assets, quick=arguments.quick, processes=arguments.processes)
+    heads = QUICK_HEADS if arguments.quick else arguments.heads
+    if heads not in range(8, HEADS + 1, 8):
+        parser.error(f"--heads {heads}: must be 8, 16 or 24")
+    names = photograph(arguments.output, arguments.assets, heads=heads, processes=arguments.processes)
     models: list[Affectkit | MediaPipe] = [Affectkit(name) for name in arguments.model or ["lite"]]
     if arguments.landmarker:
         try:

@@ -161,24 +161,31 @@ def _person(model: Model) -> dict[str, Any]:
     return {"years": who.years, "male": who.male, "melanin": who.melanin, "skin": model.look.skin[0]}
 
 
-def jobs(quick: bool, names: tuple[str, ...]) -> dict[str, tuple[int, list[Shot]]]:
-    """Name of a file -> head and shots."""
-    heads, others = cast.numbers(names)
-    if quick:
-        heads, others = heads[: cast.QUICK_HEADS], others[: cast.NEUTRAL_HEADS // 3]
-    found = {f"head_{number}": (number, shots.shots_of(number)) for number in heads}
-    found |= {f"neutral_{number}": (number, shots.neutral(number, shots.NEUTRAL_EACH)) for number in others}
-    for k in range(talking.TALKS // 3 if quick else talking.TALKS):
-        number = heads[k % len(heads)]
-        found[f"talk_{k:02d}"] = (number, talking.talk(number, k))
-    for k in range(talking.ONSETS // 3 if quick else talking.ONSETS):
-        number = heads[k % len(heads)]
-        found[f"onset_{k:02d}"] = (number, talking.onset(number, k))
-    return found
+def files_of(heads: list[int], others: list[int], count: int) -> dict[str, tuple[str, int, int]]:
+    """Names of the files of a set with this many heads, in the order in which they are made: kind, head, number.
+
+    With fewer heads than half there are a third of the neutral ones and of the sequences; the latter are of the first
+    eight heads, so that sets of all sizes share theirs.
+    """
+    share = 3 if count < cast.HEADS // 2 else 1
+    found = {f"head_{number}": ("head", number, 0) for number in heads[: min(count, 8)]}
+    found |= {f"talk_{k:02d}": ("talk", heads[k % 8], k) for k in range(talking.TALKS // share)}
+    found |= {f"onset_{k:02d}": ("onset", heads[k % 8], k) for k in range(talking.ONSETS // share)}
+    found |= {f"neutral_{number}": ("neutral", number, 0) for number in others[: len(others) // share]}
+    return found | {f"head_{number}": ("head", number, 0) for number in heads[:count]}
 
 
-def photograph(folder: Path, assets: Path, *, quick: bool, processes: int) -> list[str]:
-    """Take the pictures that are not there yet; the names of all files that belong to the set.
+def shots_in(kind: str, number: int, which: int) -> list[Shot]:
+    """What a file holds."""
+    if kind == "neutral":
+        return shots.neutral(number, shots.NEUTRAL_EACH)
+    if kind == "head":
+        return shots.shots_of(number)
+    return talking.talk(number, which) if kind == "talk" else talking.onset(number, which)
+
+
+def photograph(folder: Path, assets: Path | None, *, heads: int, processes: int) -> list[str]:
+    """Take the pictures that are not there yet; the names of all files that belong to a set with this many heads.
 
     Raises:
         OutputError: the folder holds pictures of another version of this benchmark.
@@ -186,23 +193,31 @@ def photograph(folder: Path, assets: Path, *, quick: bool, processes: int) -> li
     for part in ("pictures", "rows"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     note, wanted = folder / "set.json", {"version": VERSION, "drawn": DRAWN_PX, "kept": KEPT_PX}
+    library, found = None, None
     if note.exists():
         kept = json.loads(note.read_text())
         if {key: kept.get(key) for key in wanted} != wanted:
             raise OutputError(f"{folder}: holds pictures of another version of this benchmark; give another folder")
-        names = kept["quick" if quick else "all"]
-        if all((folder / "rows" / f"{name}.parquet").exists() for name in names):
-            return list(names)
-    library, found = read_everything(assets)
-    local = tuple(library.shapes.local)
-    everything = jobs(False, local), jobs(True, local)
-    note.write_text(json.dumps({**wanted, "all": list(everything[0]), "quick": list(everything[1])}, indent=1) + "\n")
-    chosen = everything[int(quick)]
-    missing = [(name, *job) for name, job in chosen.items() if not (folder / "rows" / f"{name}.parquet").exists()]
-    with multiprocessing.get_context("fork").Pool(processes, _Worker.start, (folder, library, found)) as pool:
-        for k, name in enumerate(pool.imap_unordered(_Worker.work, missing), 1):
-            print(f"rendered {name}: {k} of {len(missing)}", flush=True)
-    return list(chosen)
+    else:
+        library, found = _read(assets)
+        numbers, others = cast.numbers(tuple(library.shapes.local))
+        kept = {**wanted, "heads": numbers, "others": others}
+        note.write_text(json.dumps(kept) + "\n")
+    files = files_of(kept["heads"], kept["others"], heads)
+    missing = {name: job for name, job in files.items() if not (folder / "rows" / f"{name}.parquet").exists()}
+    if missing:
+        if library is None or found is None:
+            library, found = _read(assets)
+        with multiprocessing.get_context("fork").Pool(processes, _Worker.start, (folder, library, found)) as pool:
+            for k, name in enumerate(pool.imap_unordered(_Worker.work, missing.items()), 1):
+                print(f"rendered {name}: {k} of {len(missing)} files", flush=True)
+    return list(files)
+
+
+def _read(assets: Path | None) -> tuple[Library, Assets]:
+    if assets is None:
+        raise SystemExit("pictures are missing: give --assets, a folder in the layout of makehuman-assets")
+    return read_everything(assets)
 
 
 class _Worker:
@@ -216,8 +231,9 @@ class _Worker:
         _Worker.folder, _Worker.photographer = folder, Photographer(library, assets)
 
     @staticmethod
-    def work(job: tuple[str, int, list[Shot]]) -> str:
-        name, number, wanted = job
+    def work(job: tuple[str, tuple[str, int, int]]) -> str:
+        name, (kind, number, which) = job
+        wanted = shots_in(kind, number, which)
         target = _Worker.folder / "pictures" / f"{name}.zip"
         partial, rows = target.with_suffix(f".part{os.getpid()}"), []
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:

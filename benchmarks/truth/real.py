@@ -23,8 +23,10 @@ VOTES = 8
 """Of ten: from which a face is called by an expression here."""
 HIDDEN_FACES = 200
 """Clear faces on which masks and hands are pasted."""
-SIDE = 192
-"""Pasting is done in pictures of this side."""
+PASTED_PX, ENLARGED_PX = 96, 192
+"""Sides of the pictures in which things are pasted, and of those that MediaPipe gets."""
+ATTEMPTS, COVERED = 16, 0.8
+"""Things drawn by lot until one covers this share of the lips' points; else the one that covers most."""
 HIDERS = ("mask", "hand", "microphone", "cut")
 _MOUTH = slice(48, 68)
 
@@ -72,7 +74,9 @@ def measure(model: Affectkit | MediaPipe, folder: Path, cache: Path) -> dict[str
     found["hidden"] = {}
     for kind in ("", *HIDERS):
         rows = table.loc[clear].reset_index(drop=True)
-        answers = _cached(model, cache, f"real-{kind or 'clear'}", rows, lambda k=kind, r=rows: _hidden(r, folder, k))
+        answers = _cached(
+            model, cache, f"real-{kind or 'clear'}", rows, lambda k=kind, r=rows: _hidden(r, folder, k, cache)
+        )
         there = answers[answers["found"].astype(bool)]
         found["hidden"][kind or "clear"] = {
             "faces": len(rows),
@@ -105,10 +109,22 @@ def _plain(table: pd.DataFrame, folder: Path) -> Iterator[tuple[UInt8, Array]]:
             yield np.repeat(grey[..., None], 3, axis=2), np.asarray(points, np.float32)
 
 
-def _hidden(table: pd.DataFrame, folder: Path, kind: str) -> Iterator[tuple[UInt8, Array]]:
-    meshes = table["landmark68"].to_list()
-    for number, (image, points) in enumerate(_plain(table, folder)):
-        yield (cover(image, points, np.asarray(meshes[number]), kind, number) if kind else image), points
+def _hidden(table: pd.DataFrame, folder: Path, kind: str, cache: Path) -> Iterator[tuple[UInt8, Array]]:
+    """The faces with something pasted over the mouth; drawn once, then kept."""
+    plain = list(_plain(table, folder))
+    if not kind:
+        return iter(plain)
+    points = [five for _, five in plain]
+    kept = cache / f"pasted-{kind}.npz"
+    if kept.exists():
+        with np.load(kept) as archive:
+            images = [archive[name] for name in archive.files]
+    else:
+        meshes = [np.asarray(mesh) for mesh in table["landmark68"]]
+        images = [cover(image, five, meshes[k], kind, k) for k, (image, five) in enumerate(plain)]
+        cache.mkdir(parents=True, exist_ok=True)
+        np.savez(kept, *images)
+    return zip(images, points, strict=True)
 
 
 def cover(image: UInt8, points: Array, mesh: Array, kind: str, number: int) -> UInt8:
@@ -117,18 +133,20 @@ def cover(image: UInt8, points: Array, mesh: Array, kind: str, number: int) -> U
         nose, mouth = float(points[2, 1]), float(points[3:, 1].mean())
         end = round(nose + rng_of(0, "t_rcut", number).uniform(0.1, 0.6) * (mouth - nose))
         return np.ascontiguousarray(image[: max(end, 8)])
-    scale = SIDE / image.shape[0]
-    large = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC).astype(np.float32)
-    skin = large[np.clip(int(points[2, 1] * scale), 0, SIDE - 1), np.clip(int(points[2, 0] * scale), 0, SIDE - 1)]
-    place = occluders.Place(SIDE, points * scale, outline_of(mesh) * scale, skin)
-    lips = np.clip(np.round(mesh[_MOUTH] * scale), 0, SIDE - 1).astype(int)
+    scale = PASTED_PX / image.shape[0]
+    large = cv2.resize(image, (PASTED_PX, PASTED_PX), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    skin = large[
+        np.clip(int(points[2, 1] * scale), 0, PASTED_PX - 1), np.clip(int(points[2, 0] * scale), 0, PASTED_PX - 1)
+    ]
+    place = occluders.Place(PASTED_PX, points * scale, outline_of(mesh) * scale, skin)
+    lips = np.clip(np.round(mesh[_MOUTH] * scale), 0, PASTED_PX - 1).astype(int)
     best, most = None, -1.0
-    for attempt in range(40):
+    for attempt in range(ATTEMPTS):
         layer = occluders.occluder(rng_of(0, "t_real", number, attempt), place, kind)
         covered = float(layer.alpha[lips[:, 1], lips[:, 0]].mean())
         if covered > most:
             best, most = layer, covered
-        if most >= 0.8:
+        if most >= COVERED:
             break
     assert best is not None
     grey = best.colour.mean(axis=2, keepdims=True)
@@ -162,7 +180,7 @@ def _cached(model: Affectkit | MediaPipe, cache: Path, kind: str, rows: pd.DataF
 def _ask(model: Affectkit | MediaPipe, image: UInt8, points: Array) -> dict[str, Any]:
     """At the known points; MediaPipe, which takes none, in a picture enlarged as for its own labels."""
     if isinstance(model, MediaPipe):
-        scale = SIDE / image.shape[1]
+        scale = ENLARGED_PX / image.shape[1]
         large = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
         return model.still(np.asarray(large, np.uint8), points[2] * scale)
     return _at_points(model.predictor, image, points)

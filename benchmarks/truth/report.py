@@ -58,7 +58,6 @@ TARGETS: tuple[tuple[str, str, Callable[[Numbers], float], Callable[[float], boo
     ),
     ("random combinations: face not found", "", lambda n: _get(n, "not_found", "random"), lambda v: True),
 )
-_SHARES = ("on", "empty", "not found", "rise")
 
 
 def markdown(results: Numbers) -> str:
@@ -110,7 +109,8 @@ def _what(results: Numbers) -> str:
     return (
         f"{results['stills']} pictures and {results['frames']} frames of {results['heads']} heads of the renderer's "
         f"test part ({results['cells']}) and {results['neutral_heads']} further neutral ones; numbers from 100,000 "
-        f"upwards, so that none is in a set for training. Faces are found by each way's own detector in pictures of 192 px. {notes}."
+        f"upwards, so that none is in a set for training. Faces are found by each way's own detector in pictures of "
+        f"192 px. {notes}."
     )
 
 
@@ -121,7 +121,8 @@ def _targets(models: Numbers) -> list[str]:
         for numbers in models.values():
             value = read(numbers)
             mark = "" if not wanted or not math.isfinite(value) else " yes" if met(value) else " no"
-            row.append(number(value, any(word in name for word in _SHARES)) + mark)
+            share = "%" in wanted or name.endswith((" on", "not found"))
+            row.append(number(value, share) + mark)
         rows.append(row)
     return table(["", "asked", *models], rows)
 

@@ -9,7 +9,7 @@ from affectkit.train.render.sampling import Pair, blinks, glances, lids_of, spee
 from truth.cast import SEED
 from truth.shots import Shot, both
 
-TALKS, ONSETS = 18, 12
+TALKS, ONSETS = 16, 12
 FRAMES, ONSET_FRAMES, FPS = 50, 40, 25
 ONSET_AT, RISE = 15, 5
 """Frame at which a unit begins to move, and frames until it is there."""
