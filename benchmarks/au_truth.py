@@ -13,13 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import pandas as pd
 from truth import figures, library, real
-from truth.ask import SPOILS, Affectkit, MediaPipe, answers, moving_answers
+from truth.ask import Affectkit, MediaPipe, answers, moving_answers
 from truth.cast import HEADS, QUICK_HEADS
 from truth.measures import measure
 from truth.photograph import photograph
@@ -53,15 +54,15 @@ def main() -> None:
     rows = library.truth_of(arguments.output, names)
     moves = rows["part"].isin(["talk", "onset"])
     stills, frames = rows[~moves], rows[moves]
-    spoilt, cache = len(library.to_spoil(stills)) * len(SPOILS), arguments.output / "predictions"
+    cache = arguments.output / "predictions"
     results: dict[str, Any] = {**_about(stills), "frames": len(frames), "models": {}}
     told = {}
     for model in models:
         start = time.monotonic()
-        count = len(stills) + spoilt
-        kept = answers(model, cache, "stills", library.stills(arguments.output, stills), count)
+        kept = answers(model, cache, library.wanted(stills), partial(library.stills, arguments.output, stills))
         told[model.name] = kept
-        moving = moving_answers(model, cache, library.sequences(arguments.output, frames), len(frames))
+        sequences = list(dict.fromkeys(frames["file"]))
+        moving = moving_answers(model, cache, sequences, partial(library.sequence, arguments.output, frames))
         numbers = measure(stills.merge(kept, on="name"), frames.merge(moving, on="name"), list(model.units))
         if arguments.real:
             numbers["real"] = real.measure(model, arguments.real, cache)

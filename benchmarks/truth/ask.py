@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ class Affectkit:
     """A model of this package, from a picture to a row of its table, as ``affectkit predict`` does."""
 
     def __init__(self, model: str) -> None:
-        self.predictor = Predictor(model)
+        self.predictor = Predictor(model, threads=1)  # the results do not depend on it, and nothing waits for a core
         self.name = Path(model).name
         self.units = [published_au_name(name) for name in self.predictor.spec.labels.action_units]
         self._ways: dict[str, tuple[Predictor, float]] = {}
@@ -52,7 +52,7 @@ class Affectkit:
         else:
             self._ways = {"frame by frame": (self.predictor, 0.0), f"smooth {SMOOTH_S}": (self.predictor, SMOOTH_S)}
             try:
-                temporal = Predictor(model, temporal=True)
+                temporal = Predictor(model, temporal=True, threads=1)
                 self._ways[temporal.spec.name] = temporal, 0.0
             except ModelError:
                 pass
@@ -185,54 +185,60 @@ def _number(value: Any) -> float:
 
 
 def answers(
-    model: Affectkit | MediaPipe, cache: Path, kind: str, pictures: Iterable[tuple[str, str, UInt8, Array]], count: int
+    model: Affectkit | MediaPipe,
+    cache: Path,
+    wanted: list[tuple[str, str]],
+    pictures: Callable[[set[tuple[str, str]]], Iterator[tuple[str, str, UInt8, Array]]],
 ) -> pd.DataFrame:
-    """Rows of stills, from the cache as far as they are there.
+    """Rows of stills, from the cache as far as they are there; what is asked anew is put there every now and then.
 
     Args:
         model: to ask.
         cache: folder.
-        kind: what the pictures are; part of the cache's name.
-        pictures: name, way of spoiling ("" for none), picture and nose (2,); read only where something is missing.
-        count: of them.
+        wanted: names and ways of spoiling ("" for none).
+        pictures: gives name, way, picture and nose (2,) of those in a set.
     """
-    target = cache / f"{model.key}-{kind}.parquet"
+    target = cache / f"{model.key}-stills.parquet"
     kept = pd.read_parquet(target) if target.exists() else pd.DataFrame({"name": [], "spoilt": []})
-    done = set(zip(kept["name"], kept["spoilt"], strict=True))
-    if len(done) >= count:
-        return kept
+    missing = set(wanted) - set(zip(kept["name"], kept["spoilt"], strict=True))
     rows: list[Row] = []
-    started, said = time.monotonic(), time.monotonic()
-    for name, spoilt, image, nose in pictures:
-        if (name, spoilt) not in done:
-            rows.append({"name": name, "spoilt": spoilt, **model.still(image, nose)})
-        if time.monotonic() - said > 20:
-            said = time.monotonic()
-            print(
-                f"{model.name}: {len(rows)} of {count - len(done)}, {len(rows) / (said - started):.0f} a second",
-                flush=True,
-            )
-    return _keep(pd.concat([kept, pd.DataFrame(rows)], ignore_index=True), target)
+    total, start = len(missing), time.monotonic()
+    for name, spoilt, image, nose in pictures(missing) if missing else ():
+        rows.append({"name": name, "spoilt": spoilt, **model.still(image, nose)})
+        if len(rows) % 250 == 0 or len(rows) == total:
+            _keep(pd.concat([kept, pd.DataFrame(rows)], ignore_index=True), target)
+            rate = len(rows) / (time.monotonic() - start)
+            print(f"{model.name}: {len(rows)} of {total} pictures, {rate:.0f} a second", flush=True)
+    every = pd.concat([kept, pd.DataFrame(rows)], ignore_index=True) if rows else kept
+    return every.merge(pd.DataFrame(wanted, columns=["name", "spoilt"]), on=["name", "spoilt"])
 
 
 def moving_answers(
     model: Affectkit | MediaPipe,
     cache: Path,
-    sequences: Iterator[tuple[list[str], list[UInt8], list[Array]]],
-    count: int,
+    wanted: list[str],
+    pictures: Callable[[str], tuple[list[str], list[UInt8], list[Array]]],
 ) -> pd.DataFrame:
-    """Rows of the frames of sequences, for each way of going through them (column ``way``)."""
+    """Rows of the frames of sequences, for each way of going through them (column ``way``).
+
+    Args:
+        model: to ask.
+        cache: folder.
+        wanted: files, a sequence each.
+        pictures: gives names, pictures and noses (2,) of a sequence.
+    """
     target = cache / f"{model.key}-moving.parquet"
-    if target.exists():
-        kept = pd.read_parquet(target)
-        if len(kept) >= count * len(model.ways):
-            return kept
-    rows: list[Row] = []
-    for names, images, noses in sequences:
+    kept = pd.read_parquet(target) if target.exists() else pd.DataFrame({"file": []})
+    for file in wanted:
+        if file in set(kept["file"]):
+            continue
+        names, images, noses = pictures(file)
         for way in model.ways:
             told = model.sequence(images, noses, way)
-            rows += [{"name": name, "way": way, **row} for name, row in zip(names, told, strict=True)]
-    return _keep(pd.DataFrame(rows), target)
+            rows = [{"file": file, "name": name, "way": way, **row} for name, row in zip(names, told, strict=True)]
+            kept = pd.concat([kept, pd.DataFrame(rows)], ignore_index=True)
+        _keep(kept, target)
+    return kept[kept["file"].isin(wanted)].drop(columns="file")
 
 
 def _keep(table: pd.DataFrame, target: Path) -> pd.DataFrame:

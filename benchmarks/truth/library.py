@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,24 +38,25 @@ def to_spoil(stills: pd.DataFrame) -> pd.DataFrame:
     return clean[clean["index"] < 2 * SPOILT_EACH]
 
 
-def stills(folder: Path, rows: pd.DataFrame) -> Iterator[Named]:
-    """Every picture as it is, and those of ``to_spoil`` in every way: name, way, picture, nose (2,)."""
+def wanted(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """Name and way of spoiling ("" for none) of all stills."""
+    return [(name, "") for name in rows["name"]] + [(name, way) for name in to_spoil(rows)["name"] for way in SPOILS]
+
+
+def stills(folder: Path, rows: pd.DataFrame, missing: set[tuple[str, str]]) -> Iterator[Named]:
+    """The missing ones of ``wanted``: name, way, picture, nose (2,)."""
+    rows = rows[rows["name"].isin({name for name, _ in missing})]
     noses = dict(zip(rows["name"], rows[["nose_x", "nose_y"]].to_numpy(float), strict=True))
-    spoilt = set(to_spoil(rows)["name"])
-    for number, (name, image) in enumerate(pictures(folder, rows)):
-        yield name, "", image, noses[name]
-        for way in SPOILS if name in spoilt else ():
-            scale = float(way[5:]) if way.startswith("size") else 1.0
-            yield name, way, spoil(image, way, number), noses[name] * scale
+    for name, image in pictures(folder, rows):
+        for way in ("", *SPOILS):
+            if (name, way) in missing:
+                scale = float(way[5:]) if way.startswith("size") else 1.0
+                yield name, way, spoil(image, way, zlib.crc32(name.encode())), noses[name] * scale
 
 
-def sequences(folder: Path, rows: pd.DataFrame) -> Iterator[tuple[list[str], list[UInt8], list[Array]]]:
-    """Names, pictures and noses of the frames of each sequence."""
-    for _, some in rows.groupby("file", sort=False):
-        some = some.sort_values("index")
-        found = list(pictures(folder, some))
-        yield (
-            [name for name, _ in found],
-            [image for _, image in found],
-            list(some[["nose_x", "nose_y"]].to_numpy(float)),
-        )
+def sequence(folder: Path, rows: pd.DataFrame, file: str) -> tuple[list[str], list[UInt8], list[Array]]:
+    """Names, pictures and noses (2,) of the frames of a sequence."""
+    rows = rows[rows["file"] == file].sort_values("index")
+    found = list(pictures(folder, rows))
+    noses = list(rows[["nose_x", "nose_y"]].to_numpy(float))
+    return [name for name, _ in found], [image for _, image in found], noses
