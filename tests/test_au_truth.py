@@ -9,9 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+
+pytest.importorskip("torch", reason="affectkit.train needs it")
+
+from affectkit.train.datasets.blendshapes import LIPS
+
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
-from truth import cast, measures, report, scores, shots, talking
+from truth import ask, cast, files, measures, report, scores, shots, talking
 
 NAN = float("nan")
 
@@ -126,6 +131,39 @@ def test_the_shots_of_a_head_are_the_same_every_time() -> None:
     curve = [shot for shot in some if shot.part == "curve"]
     assert len(curve) == 1 + 4 * 19 and {shot.level for shot in curve} == {0, 0.25, 0.5, 0.75, 1}
     assert all(abs(shot.pose[1]) <= 30 for shot in some if shot.part == "neutral" and shot.pose)
+
+
+def test_a_smaller_set_is_part_of_a_larger_one() -> None:
+    heads, others = list(range(24)), list(range(100, 140))
+    small, middle, large = (files.files_of(heads, others, count) for count in (8, 16, 24))
+    assert small.items() <= middle.items() <= large.items()
+    kinds = [kind for kind, _, _ in large.values()]
+    assert (kinds.count("head"), kinds.count("neutral")) == (24, 40)
+    assert (kinds.count("talk"), kinds.count("onset")) == (talking.TALKS, talking.ONSETS)
+    assert len(small) <= len(large) / 2.5
+
+
+def test_blendshapes_are_read_as_units() -> None:
+    names = ("browOuterUp", "browDown", "eyeSquint", "mouthSmile", "mouthFrown", "mouthStretch", "eyeWide", "eyeBlink")
+    others = ("noseSneer", "mouthUpperUp", "mouthDimple", "mouthPress")
+    raw = {f"{name}{side}": 0.0 for name in (*names, *others) for side in ("Left", "Right")}
+    raw |= dict.fromkeys(("browInnerUp", "jawOpen", "mouthPucker", "mouthShrugLower"), 0.0)
+    raw |= {"eyeWideLeft": 0.6, "eyeWideRight": 0.8, "jawOpen": 0.3, "browInnerUp": 0.4}
+    mesh = np.arange(2 * 478, dtype=float).reshape(478, 2)
+    mesh[list(LIPS)] = 0.0
+    told = ask.blendshape_units(raw, mesh)
+    assert told["AU5"] == pytest.approx(0.7) and told["AU26"] == pytest.approx(0.3)
+    assert told["AU1"] == 0.5 and told["AU25"] == 0  # at the threshold of the shared sets' labels; lips closed
+    assert set(told) == set(ask.MediaPipe.units) and "AU23" not in told
+
+
+def test_pictures_are_spoilt_as_named() -> None:
+    image = np.full((60, 90, 3), 200, np.uint8)
+    assert ask.spoil(image, "size .5", 0).shape == (30, 45, 3)
+    assert ask.spoil(image, "dark .3", 0).max() == 60
+    noisy = ask.spoil(image, "noise 20", 3)
+    assert 15 < noisy.astype(float).std() < 25 and np.array_equal(noisy, ask.spoil(image, "noise 20", 3))
+    assert all(ask.spoil(image, way, 0).dtype == np.uint8 for way in ask.SPOILS)
 
 
 def _table() -> pd.DataFrame:

@@ -28,7 +28,7 @@ from affectkit.train.render.sampling import Action
 from affectkit.train.render.scene import Model, Studio, Take
 from affectkit.train.render.writing import encode
 from affectkit.types import Array, UInt8
-from truth import cast, shots, talking
+from truth import cast, files
 from truth.shots import Shot
 
 DRAWN_PX, KEPT_PX = 208, 192
@@ -161,29 +161,6 @@ def _person(model: Model) -> dict[str, Any]:
     return {"years": who.years, "male": who.male, "melanin": who.melanin, "skin": model.look.skin[0]}
 
 
-def files_of(heads: list[int], others: list[int], count: int) -> dict[str, tuple[str, int, int]]:
-    """Names of the files of a set with this many heads, in the order in which they are made: kind, head, number.
-
-    With fewer heads than half there are a third of the neutral ones and of the sequences; the latter are of the first
-    eight heads, so that sets of all sizes share theirs.
-    """
-    share = 3 if count < cast.HEADS // 2 else 1
-    found = {f"head_{number}": ("head", number, 0) for number in heads[: min(count, 8)]}
-    found |= {f"talk_{k:02d}": ("talk", heads[k % 8], k) for k in range(talking.TALKS // share)}
-    found |= {f"onset_{k:02d}": ("onset", heads[k % 8], k) for k in range(talking.ONSETS // share)}
-    found |= {f"neutral_{number}": ("neutral", number, 0) for number in others[: len(others) // share]}
-    return found | {f"head_{number}": ("head", number, 0) for number in heads[:count]}
-
-
-def shots_in(kind: str, number: int, which: int) -> list[Shot]:
-    """What a file holds."""
-    if kind == "neutral":
-        return shots.neutral(number, shots.NEUTRAL_EACH)
-    if kind == "head":
-        return shots.shots_of(number)
-    return talking.talk(number, which) if kind == "talk" else talking.onset(number, which)
-
-
 def photograph(folder: Path, assets: Path | None, *, heads: int, processes: int) -> list[str]:
     """Take the pictures that are not there yet; the names of all files that belong to a set with this many heads.
 
@@ -203,15 +180,15 @@ def photograph(folder: Path, assets: Path | None, *, heads: int, processes: int)
         numbers, others = cast.numbers(tuple(library.shapes.local))
         kept = {**wanted, "heads": numbers, "others": others}
         note.write_text(json.dumps(kept) + "\n")
-    files = files_of(kept["heads"], kept["others"], heads)
-    missing = {name: job for name, job in files.items() if not (folder / "rows" / f"{name}.parquet").exists()}
+    wanted_files = files.files_of(kept["heads"], kept["others"], heads)
+    missing = {name: job for name, job in wanted_files.items() if not (folder / "rows" / f"{name}.parquet").exists()}
     if missing:
         if library is None or found is None:
             library, found = _read(assets)
         with multiprocessing.get_context("fork").Pool(processes, _Worker.start, (folder, library, found)) as pool:
             for k, name in enumerate(pool.imap_unordered(_Worker.work, missing.items()), 1):
                 print(f"rendered {name}: {k} of {len(missing)} files", flush=True)
-    return list(files)
+    return list(wanted_files)
 
 
 def _read(assets: Path | None) -> tuple[Library, Assets]:
@@ -233,7 +210,7 @@ class _Worker:
     @staticmethod
     def work(job: tuple[str, tuple[str, int, int]]) -> str:
         name, (kind, number, which) = job
-        wanted = shots_in(kind, number, which)
+        wanted = files.shots_in(kind, number, which)
         target = _Worker.folder / "pictures" / f"{name}.zip"
         partial, rows = target.with_suffix(f".part{os.getpid()}"), []
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:

@@ -124,7 +124,19 @@ def _targets(models: Numbers) -> list[str]:
             share = "%" in wanted or name.endswith((" on", "not found"))
             row.append(number(value, share) + mark)
         rows.append(row)
+    rival = models.get("mediapipe")
+    if rival and len(models) > 1:
+        cells = ["" if one is rival else ", ".join(_ahead(rival, one)) or "none" for one in models.values()]
+        rows.append(["units on which MediaPipe is ahead (Pearson within)", "none", *cells])
     return table(["", "asked", *models], rows)
+
+
+def _ahead(rival: Numbers, numbers: Numbers) -> list[str]:
+    """Units that both tell, on which the first is not behind the second."""
+    theirs, ours = rival["random"]["by_unit"], numbers["random"]["by_unit"]
+    return [
+        unit for unit in ours if unit in theirs and not theirs[unit]["pearson_within"] < ours[unit]["pearson_within"]
+    ]
 
 
 def _units(models: Numbers) -> list[str]:
