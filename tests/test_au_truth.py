@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-
 pytest.importorskip("torch", reason="affectkit.train needs it")
 
 from affectkit.train.datasets.blendshapes import LIPS
