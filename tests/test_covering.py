@@ -25,7 +25,13 @@ from affectkit.train.data import (
     read_manifest_faces,
     relabelled,
 )
-from affectkit.train.further import report_further
+from affectkit.train.further import (
+    balanced_temperature,
+    covered_examples,
+    expression_prior,
+    fit_visibility,
+    report_further,
+)
 from affectkit.train.initial import adapted, like
 from affectkit.train.networks import MultitaskCNN, NetworkConfig
 from affectkit.train.options import names_to_leave_out
@@ -238,6 +244,45 @@ def test_the_report_of_the_further_answers() -> None:
     assert found["visibility"]["visible_mouth"] == {"emptied": 0.0, "found": 0.5}
     assert found["visibility"]["visible_eyes"] == {"emptied": 0.25}
     assert found["pose_mae_deg"] == {"pitch": 2.0, "yaw": 2.0}
+
+
+def test_thresholds_of_visibility_spare_clear_faces() -> None:
+    seen = np.concatenate([np.ones((200, 3)), np.full((50, 3), 0.1)])
+    answers = np.concatenate([np.linspace(0.4, 1, 200)[:, None].repeat(3, 1), np.full((50, 3), 0.1)])
+    thresholds = fit_visibility(answers, seen)
+    assert thresholds == pytest.approx([0.409] * 3, abs=0.002)  # 3 of the 200 clear ones lie under it
+    assert fit_visibility(answers, np.full_like(seen, np.nan)) == [0.5] * 3
+    assert fit_visibility(np.ones((9, 3)), np.ones((9, 3))) == [0.7] * 3
+
+
+def test_the_prior_is_the_share_of_the_labels() -> None:
+    target = np.array([[1, 0], [0.5, 0.5], [np.nan, np.nan], [1, 0]], np.float32)
+    faces = one_face().take(np.zeros(4, int))
+    faces = dataclasses.replace(
+        faces, expression_target=target, label_set=LabelSet(("neutral", "happiness"), (), False)
+    )
+    assert expression_prior(faces) == pytest.approx([5 / 6, 1 / 6])
+    assert expression_prior(one_face()) is None
+
+
+def test_the_balanced_temperature_undoes_a_scale() -> None:
+    """Logits that are the true log odds times 2, shifted by the prior, are best divided by 2."""
+    rng = np.random.default_rng(0)
+    odds = rng.normal(0, 1.5, (6000, 3))
+    p = np.exp(odds) / np.exp(odds).sum(1, keepdims=True)
+    truth = np.array([rng.choice(3, p=row) for row in p]).astype(float)
+    prior = [0.6, 0.3, 0.1]
+    assert balanced_temperature(truth, 2 * odds + np.log(prior), prior) == pytest.approx(2, rel=0.1)
+    assert balanced_temperature(np.array([np.nan]), np.zeros((1, 3)), prior) == 1.0
+
+
+def test_covered_examples_are_always_the_same() -> None:
+    faces = one_face().take(np.zeros(40, int))
+    crops, seen = covered_examples(faces, SPEC)
+    again, also = covered_examples(faces, SPEC)
+    assert np.array_equal(crops, again)
+    assert np.array_equal(seen, also)
+    assert 5 < (seen < 1).any(1).sum() < 30
 
 
 def test_pictures_can_be_left_out(tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ from affectkit.train.datasets.manifest import read_manifest
 from affectkit.train.datasets.points import read_landmarks
 from affectkit.train.datasets.values import POSE_COLUMNS, VISIBLE_COLUMNS, intensity_column
 from affectkit.train.losses import Labels
-from affectkit.types import EXPRESSION_NAMES, Array, Float32, LabelSet, UInt8, published_au_name
+from affectkit.types import EXPRESSION_NAMES, REGIONS, Array, Float32, LabelSet, UInt8, published_au_name
+from affectkit.visible import regions_of
 
 Split = Literal["train", "dev", "valid"]
 
@@ -829,13 +830,6 @@ def labels_of(faces: FaceSet, rows: Index, task: str | None = None) -> Labels:
     return Labels(part(faces.expression_target, "expression"), part(faces.au, "au"), part(faces.va, "va"))
 
 
-REGION_OF = {
-    **dict.fromkeys(("AU01", "AU02", "AU04"), 0),
-    **dict.fromkeys(("AU05", "AU06", "AU07", "AU43", "AU45", "AU46"), 1),
-}
-"""Number of the region (brows, eyes, mouth) that shows a unit; those that are not here lie around nose and mouth."""
-
-
 def labels_as_seen(
     faces: FaceSet, rows: Index, shown: Sequence[Disturbed], task: str | None = None, *, taught_visible: bool = False
 ) -> Labels:
@@ -853,8 +847,9 @@ def labels_as_seen(
     if taught_visible:
         visible = np.where(np.isnan(visible), 1.0, visible)
         visible = visible * np.stack([np.ones(3) if one.seen is None else one.seen for one in shown])
-    region = [REGION_OF.get(name, 2) for name in faces.label_set.action_units]
-    hidden = torch.from_numpy(visible < HIDDEN)[:, region]  # (N, A); nothing is hidden where nothing is known
+    needed = [[region in regions_of(name) for region in REGIONS] for name in faces.label_set.action_units]  # (A, 3)
+    # (N, 3) and (A, 3) -> (N, A); nothing is hidden where nothing is known.
+    hidden = torch.from_numpy(((visible < HIDDEN)[:, None] & np.array(needed, bool).reshape(-1, 3)[None]).any(2))
     for k, one in enumerate(shown):
         pose[k] = _pose_in_crop(pose[k], one.linear)
         if not one.face:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from affectkit.train.data import FaceSet
+from affectkit.readout import softmax
+from affectkit.spec import InputSpec
+from affectkit.train.covering import HIDDEN
+from affectkit.train.data import AUGMENTATIONS, FaceSet, disturb
 from affectkit.train.datasets.values import POSE_COLUMNS, VISIBLE_COLUMNS
-from affectkit.types import Array
+from affectkit.types import Array, UInt8
 
-CLEAR, HIDDEN = 0.8, 0.35
-"""Visible shares of a region from which on it counts as clear, and under which as hidden; between them as neither."""
+CLEAR = 0.8
+"""Visible share of a region from which on it counts as clear; between that and ``HIDDEN`` it is neither."""
+
+EMPTIED = 0.015
+"""Share of clear regions that thresholds of visibility may call hidden."""
+
+MEASURED_ON = 3000
+"""Faces that the thresholds of visibility are fitted on, at most, each clear or covered by chance."""
 
 
 def report_further(faces: FaceSet, logits: Mapping[str, Array]) -> dict[str, Any]:
@@ -43,6 +53,67 @@ def report_further(faces: FaceSet, logits: Mapping[str, Array]) -> dict[str, Any
         error = np.abs(pose - faces.pose)[:, :2]
         found["pose_mae_deg"] = {name: float(np.nanmean(error[:, k])) for k, name in enumerate(POSE_COLUMNS[:2])}
     return found
+
+
+def expression_prior(faces: FaceSet) -> list[float] | None:
+    """Share of each expression among the labels to train on, each at least a thousandth; None where there are none."""
+    target = faces.expression_target[~np.isnan(faces.expression_target).any(1)]
+    if not target.size:
+        return None
+    shares = np.maximum(target.mean(0, dtype=np.float64), 1e-3)
+    return [float(share) for share in shares / shares.sum()]
+
+
+def balanced_temperature(labels: Array, logits: Array, prior: Sequence[float]) -> float:
+    """The temperature of logits less the logarithm of the prior at which every class's mean log loss is least in sum.
+
+    Args:
+        labels: (N,) class index, NaN where unlabelled.
+        logits: (N, E).
+        prior: E shares.
+    """
+    labelled = ~np.isnan(labels)
+    truth = labels[labelled].astype(int)
+    shifted = logits[labelled].astype(np.float64) - np.log(prior)
+    weights = 1 / np.bincount(truth, minlength=len(prior))[truth] if len(truth) else np.empty(0)
+    temperatures = np.exp(np.arange(-np.log(5), np.log(5), 0.02))
+    loss = []
+    for temperature in temperatures:
+        likely = softmax(shifted / temperature)[np.arange(len(truth)), truth]
+        loss.append(-(weights * np.log(np.maximum(likely, 1e-12))).sum())
+    return round(float(temperatures[int(np.argmin(loss))]), 4) if len(truth) else 1.0
+
+
+def fit_visibility(answers: Array, seen: Array) -> list[float]:
+    """The share of brows, eyes and mouth under which a region counts as hidden: as high as clear faces allow.
+
+    At most ``EMPTIED`` of the clear ones are called hidden; never more than .7 or less than .2.
+
+    Args:
+        answers: (N, 3) visible shares that the network answers.
+        seen: (N, 3) the true ones, NaN where unknown.
+    """
+    found = []
+    for k in range(answers.shape[1]):
+        clear = answers[seen[:, k] >= CLEAR, k]
+        found.append(float(np.clip(np.quantile(clear, EMPTIED), 0.2, 0.7)) if len(clear) else 0.5)
+    return [round(threshold, 4) for threshold in found]
+
+
+def covered_examples(faces: FaceSet, spec: InputSpec) -> tuple[UInt8, Array]:
+    """Crops (N, S, S, C) of a set, many of them with something over the face, always the same, and what is seen (N, 3).
+
+    ``seen`` counts a face that nothing is known of as clear before it is covered.
+    """
+    how = dataclasses.replace(AUGMENTATIONS["covered"], turn=0.0, elsewhere=0.0, cover=0.4)
+    chosen = np.random.default_rng(0).permutation(len(faces))[:MEASURED_ON]
+    crops, seen = [], []
+    for i in chosen:
+        shown = disturb(faces.image(i), faces.landmarks[i], spec, how, np.random.default_rng((0, int(i))))
+        before = np.where(np.isnan(faces.visible[i]), 1.0, faces.visible[i])
+        crops.append(shown.crop)
+        seen.append(before if shown.seen is None else before * shown.seen)
+    return np.stack(crops), np.stack(seen)
 
 
 def _intensities(faces: FaceSet, answers: Array) -> dict[str, Any]:

@@ -32,7 +32,13 @@ from affectkit.train import metrics
 from affectkit.train.calibrate import fit_temperature, fit_thresholds
 from affectkit.train.data import Augmentation, Batch, Drawing, EpochLength, FaceSet, batches, cut_all, plan_epoch
 from affectkit.train.distill import in_terms_of, rows_of, student_loss, teach, together
-from affectkit.train.further import report_further
+from affectkit.train.further import (
+    balanced_temperature,
+    covered_examples,
+    expression_prior,
+    fit_visibility,
+    report_further,
+)
 from affectkit.train.journal import Journal
 from affectkit.train.losses import Labels, decode_va, further, supervised
 from affectkit.train.networks import FURTHER, TASKS, MultitaskCNN, MultitaskCNNRNN, NetworkConfig, Outputs
@@ -413,6 +419,7 @@ def train(
     record = RunRecord(run, steps=total_steps, epochs=config.epochs)
     record.best(at.best, at.best_epoch)
     record.describe(config, train_set, dev_set, about or {})
+    prior = expression_prior(train_set)
     record.update("running", at.step, force=True)
     saved_at = time.monotonic()
     whole = True  # a step is through, and not half done: only then may its state be saved
@@ -455,7 +462,7 @@ def train(
                         if time.monotonic() - saved_at > config.checkpoint_minutes * 60:
                             save_last()
                             saved_at = time.monotonic()
-                line, chosen, answers = _evaluate(config, average, dev_set, at, steps_per_epoch)
+                line, chosen, answers = _evaluate(config, average, dev_set, at, steps_per_epoch, prior)
                 if line["score"] > at.best:
                     at.best, at.best_epoch = line["score"], line["epoch"]
                     save_atomically(chosen, run / "best.pt")
@@ -592,7 +599,12 @@ def write_average(
 
 
 def _evaluate(
-    config: TrainConfig, network: nn.Module, dev_set: FaceSet, at: _Progress, steps_per_epoch: int
+    config: TrainConfig,
+    network: nn.Module,
+    dev_set: FaceSet,
+    at: _Progress,
+    steps_per_epoch: int,
+    prior: list[float] | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Array]]:
     """Measure an epoch on the dev part: its line for the journal, its checkpoint should it be the best, its answers."""
     epoch = at.step // steps_per_epoch
@@ -619,7 +631,27 @@ def _evaluate(
         "au_thresholds_from": "best F1 of each action unit on the dev part of the training data",
         "expression_temperature": temperature,
     }
+    if prior is not None:
+        chosen |= {
+            "expression_prior": prior,
+            "expression_prior_from": "the labels of the faces that were trained on",
+            "balanced_temperature": balanced_temperature(dev_set.expression, logits["expression"], prior),
+        }
+    if isinstance(network, MultitaskCNN) and config.network.visibility:
+        chosen |= {
+            "visibility_thresholds": _visibility_thresholds(network, dev_set, config),
+            "visibility_thresholds_from": "at most 1.5 % of the clear regions called hidden, on faces of the dev part "
+            "of the training data, four in ten with something laid over them",
+        }
     return line, chosen, answers
+
+
+@torch.no_grad()
+def _visibility_thresholds(network: MultitaskCNN, dev_set: FaceSet, config: TrainConfig) -> list[float]:
+    crops, seen = covered_examples(dev_set, config.input_spec())
+    device = next(network.parameters()).device
+    parts = [network(torch.from_numpy(crops[k : k + 256]).to(device)).visibility for k in range(0, len(crops), 256)]
+    return fit_visibility(torch.sigmoid(torch.cat(parts)).cpu().numpy(), seen)
 
 
 def _at_half(faces: FaceSet, answers: dict[str, Array]) -> dict[str, Any]:

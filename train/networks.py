@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from affectkit.spec import VA_BINS
-from affectkit.types import LabelSet
+from affectkit.types import REGIONS, LabelSet
 
 TASKS = ("expression", "au", "va")
 """Order of the heads, of the features in ``Outputs.features`` and of the exported outputs."""
@@ -24,11 +24,6 @@ FURTHER = ("intensity", "visibility", "pose")
 
 FEATURE_WIDTH = 128
 
-VISIBLE_REGIONS = ("brows", "eyes", "mouth")
-"""Order of ``Outputs.visibility``."""
-
-POSE_ANGLES = ("pitch", "yaw", "roll")
-"""Order of ``Outputs.pose``."""
 
 Backbone = Literal["lite", "resnet50", "resnet29"]
 
@@ -303,8 +298,8 @@ class ViewHead(nn.Module):
     def __init__(self, width: int, *, visibility: bool, pose: bool) -> None:
         super().__init__()
         self.hidden = nn.Sequential(nn.BatchNorm1d(width), nn.Linear(width, 64), nn.ReLU())
-        self.visibility = nn.Linear(64, len(VISIBLE_REGIONS)) if visibility else None
-        self.pose = nn.Linear(64, len(POSE_ANGLES)) if pose else None
+        self.visibility = nn.Linear(64, len(REGIONS)) if visibility else None
+        self.pose = nn.Linear(64, 3) if pose else None  # pitch, yaw, roll
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, D) -> logits of visibility and degrees of pose, each (N, 3), or (N, 0) where it is not answered."""

@@ -67,6 +67,9 @@ def _config_of(folder: ModelFolder, state: dict[str, Tensor]) -> NetworkConfig:
             margin=spec.input.margin,
             aligned_size=spec.input.aligned_size,
             labels=spec.labels,
+            intensity=spec.intensity,
+            visibility=spec.visibility_thresholds is not None,
+            pose=spec.pose,
         )
         with torch.device("meta"):  # shapes only
             shapes = {name: tensor.shape for name, tensor in MultitaskCNN(config).state_dict().items()}

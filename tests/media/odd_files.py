@@ -150,7 +150,9 @@ def several_streams(path: Path, films: Sequence[tuple[int, int, Disposition]]) -
     return path
 
 
-def odd_avi(path: Path, *, size: tuple[int, int] | None = None, scale: int | None = None, rate: int | None = None) -> Path:
+def odd_avi(
+    path: Path, *, size: tuple[int, int] | None = None, scale: int | None = None, rate: int | None = None
+) -> Path:
     """An AVI of MJPEG whose headers were changed: the size of its pictures, or the two halves of its rate."""
     with av.open(str(path), "w") as output:
         stream = output.add_stream("mjpeg", rate=25)
