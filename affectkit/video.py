@@ -430,14 +430,17 @@ class VideoFile(_Described):
                 "it; decode on the cpu"
             )
         if not report.frames:
-            raise SourceError(f"{self._name}: no frame could be decoded; the file is damaged or its codec is unknown")
+            large = ", or its frames are larger than --max-pixels (max_pixels=) allows" if self._refused else ""
+            raise SourceError(
+                f"{self._name}: no frame could be decoded; the file is damaged or its codec is unknown{large}"
+            )
         if not handed_out:
             raise _nothing_there(self._name, start_s, end_s, every, in_span, clock.last_s)
 
     def _decode(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
         """All frames that can be decoded; what cannot is counted and left out."""
         report = self._report
-        self._packets = 0
+        self._packets, self._refused = 0, not stream.codec_context.width
         packets = container.demux(stream)
         while True:
             try:
@@ -455,10 +458,17 @@ class VideoFile(_Described):
                 report.corrupt += 1
             try:
                 frames = packet.decode()
-            except av.error.FFmpegError:
+            except av.error.FFmpegError as error:
                 report.corrupt += not packet.is_corrupt
+                self._refused |= isinstance(error, av.error.ArgumentError)  # as FFmpeg calls a size over the limit
                 continue
-            yield from (frame for frame in frames if isinstance(frame, av.VideoFrame))
+            for frame in frames:
+                if not isinstance(frame, av.VideoFrame):
+                    continue
+                if frame.width * frame.height > self._opening.max_pixels:  # the decoder's own limit is a little wider
+                    report.corrupt, self._refused = report.corrupt + 1, True
+                    continue
+                yield frame
 
     def _judge(self, container: av.container.InputContainer, stream: av.VideoStream, last_s: float) -> None:
         """Compare what came with what the container announced."""
