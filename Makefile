@@ -10,7 +10,7 @@ DEMO := demo
 # All that decides what is installed.
 SOURCES := pyproject.toml $(shell find affectkit export train -type f -not -name '*.pyc')
 
-.PHONY: demo test clean
+.PHONY: demo test fuzz clean
 
 demo: $(VENV)/.installed
 	mkdir -p $(DEMO)
@@ -28,6 +28,10 @@ test: $(VENV)/.tested-with
 	# The installed package is checked, not the source tree: it is what users get, export and train included.
 	cd tests && ../$(BIN)/mypy --config-file ../pyproject.toml -p affectkit
 	$(BIN)/pytest
+
+# Two minutes of mutated videos, pictures, model folders and notes; what did harm is kept in fuzz-faults/.
+fuzz: $(VENV)/.tested-with
+	$(BIN)/python -P tests/media/fuzz.py --seconds 120
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

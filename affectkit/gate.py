@@ -45,9 +45,9 @@ _LOOKS_UP_S = 0.2
 """How often a thread that waits for another looks up: Ctrl-C comes through only then."""
 
 _RECORDINGS = (
-    "3g2,3gp,4xm,aac,ac3,aiff,amr,amv,apng,apv,asf,asf_o,au,av1,avi,avs2,avs3,caf,cavsvideo,dhav,dirac,dnxhd,dv,"
+    "3g2,3gp,4xm,aac,ac3,aiff,amr,apng,apv,asf,asf_o,au,av1,avi,avs2,avs3,caf,cavsvideo,dhav,dirac,dnxhd,dv,"
     "eac3,evc,f4v,flac,flv,gif,gxf,h261,h263,h264,hevc,ipu,ivf,ivr,jpegxl_anim,kux,live_flv,lmlm4,lxf,m4v,"
-    "matroska,mjpeg,mjpeg_2000,mov,mp3,mp4,mpeg,mpegts,mpegvideo,mpjpeg,mv,mxf,nsv,nut,nuv,obu,ogg,opus,rm,ser,"
+    "matroska,mjpeg,mjpeg_2000,mov,mp3,mp4,mpeg,mpegts,mpegvideo,mpjpeg,mv,mxf,nsv,nut,nuv,obu,ogg,rm,ser,"
     "swf,ty,vc1,vc1test,vivo,vvc,wav,webm,wtv,yuv4mpegpipe"
 )
 """By FFmpeg's names; of sound too, so that the message can say that there is no picture."""
@@ -203,7 +203,7 @@ def open_container(
             protocols = "file,crypto"  # whose segments may be encrypted, with the key beside them
     limits |= {"protocol_whitelist": protocols, "format_whitelist": formats}
     # Passed on to the decoders that look at the first frames; the one that decodes is told in prepare.
-    options |= {"options": {"max_pixels": str(opening.max_pixels)}, "container_options": limits}
+    options |= {"options": {"max_pixels": _with_margin(opening.max_pixels)}, "container_options": limits}
     try:
         if opening.decode_on == "cpu":
             return cast(av.container.InputContainer, av.open(source, **options))
@@ -350,10 +350,15 @@ def prepare(container: av.container.InputContainer, opening: Opening, name: str)
             "which takes much memory; if you trust it, raise --max-pixels (max_pixels=)"
         )
     # Container options do not reach this context, and a stream may change its size later.
-    codec.options = {**codec.options, "max_pixels": str(opening.max_pixels)}
+    codec.options = {**codec.options, "max_pixels": _with_margin(opening.max_pixels)}
     # Frame threads drop the frames in flight when a damaged packet comes, and how many depends on the machine.
     stream.thread_type = "SLICE"
     return stream
+
+
+def _with_margin(pixels: int) -> str:
+    """FFmpeg counts the pixels of its buffers, whose sides are whole blocks and some rows more."""
+    return str(min(2**31 - 1, pixels + pixels // 8 + (1 << 16)))
 
 
 def describe(container: av.container.InputContainer, stream: av.VideoStream) -> Film:

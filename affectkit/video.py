@@ -386,14 +386,13 @@ class VideoFile(_Described):
         Only one: a frame and its side data refer to each other, so that asking every frame would keep them all in
         memory until the garbage collector comes by.
         """
-        for count, packet in enumerate(container.demux(stream)):
-            try:
-                for frame in packet.decode():
-                    return _Geometry.of(frame, stream)
-            except av.error.FFmpegError:
-                pass
-            if count > 100:
-                break
+        with suppress(av.error.FFmpegError):  # of the container, which is told when it is read in earnest
+            for count, packet in enumerate(container.demux(stream)):
+                with suppress(av.error.FFmpegError):
+                    for frame in packet.decode():
+                        return _Geometry.of(frame, stream)
+                if count > 100:
+                    break
         return _Geometry()
 
     def frames(
@@ -418,10 +417,16 @@ class VideoFile(_Described):
                 in_span += 1
                 if index % every:
                     continue
-                handed_out += 1
                 if index < first:
+                    handed_out += 1
                     continue
-                yield Frame(index, time_s, developer.picture(frame, self._geometry), self._name)
+                try:
+                    picture = developer.picture(frame, self._geometry)
+                except av.error.FFmpegError:  # of pixels in a format that FFmpeg itself does not convert
+                    report.corrupt += 1
+                    continue
+                handed_out += 1
+                yield Frame(index, time_s, picture, self._name)
             else:
                 self._judge(container, stream, clock.last_s)
         if not report.frames and self._opening.decode_on != "cpu":
@@ -430,14 +435,19 @@ class VideoFile(_Described):
                 "it; decode on the cpu"
             )
         if not report.frames:
-            raise SourceError(f"{self._name}: no frame could be decoded; the file is damaged or its codec is unknown")
+            large = ", or its frames are larger than --max-pixels (max_pixels=) allows" if self._refused else ""
+            raise SourceError(
+                f"{self._name}: no frame could be decoded; the file is damaged or its codec is unknown{large}"
+            )
         if not handed_out:
+            if report.corrupt and in_span:
+                raise SourceError(f"{self._name}: none of its {in_span} frames could be turned into a picture")
             raise _nothing_there(self._name, start_s, end_s, every, in_span, clock.last_s)
 
     def _decode(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
         """All frames that can be decoded; what cannot is counted and left out."""
         report = self._report
-        self._packets = 0
+        self._packets, self._refused = 0, not stream.codec_context.width
         packets = container.demux(stream)
         while True:
             try:
@@ -455,10 +465,17 @@ class VideoFile(_Described):
                 report.corrupt += 1
             try:
                 frames = packet.decode()
-            except av.error.FFmpegError:
+            except av.error.FFmpegError as error:
                 report.corrupt += not packet.is_corrupt
+                self._refused |= isinstance(error, av.error.ArgumentError)  # as FFmpeg calls a size over the limit
                 continue
-            yield from (frame for frame in frames if isinstance(frame, av.VideoFrame))
+            for frame in frames:
+                if not isinstance(frame, av.VideoFrame):
+                    continue
+                if frame.width * frame.height > self._opening.max_pixels:  # the decoder's own limit is a little wider
+                    report.corrupt, self._refused = report.corrupt + 1, True
+                    continue
+                yield frame
 
     def _judge(self, container: av.container.InputContainer, stream: av.VideoStream, last_s: float) -> None:
         """Compare what came with what the container announced."""

@@ -132,7 +132,7 @@ class Mtcnn:
 
     def _search_level(self, source: UInt8, size: tuple[int, int], scale: float, shrinking: int) -> tuple[Boxes, Boxes]:
         """P-Net on one level of the pyramid; boxes (N, 4) in the whole picture, and their scores (N,)."""
-        small = cv2.resize(source, size, interpolation=shrinking)
+        small = np.asarray(cv2.resize(source, size, interpolation=shrinking), np.uint8)
         rows, columns, probability, offsets = candidates(self._pnet, small, self._thresholds[0])
         if not len(rows):
             return np.empty((0, 4)), np.empty(0)

@@ -41,8 +41,9 @@ def concat_script(path: Path, named: Path) -> Path:
 def manifest(path: Path, named: str) -> Path:
     """A DASH playlist."""
     path.write_text(
-        '<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT4S">'
-        '<Period><AdaptationSet mimeType="video/mp4"><Representation id="0" bandwidth="1">'
+        '<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
+        'mediaPresentationDuration="PT4S"><Period><AdaptationSet mimeType="video/mp4">'
+        '<Representation id="0" bandwidth="1">'
         f"<BaseURL>{named}</BaseURL></Representation></AdaptationSet></Period></MPD>\n"
     )
     return path
