@@ -301,7 +301,9 @@ class Overlay:
         title, title_end = plan.title
         cv2.rectangle(area, _p(14 * u, 22 * u - 30 * title * u), _p(20 * u, 24 * u), colour, -1)
         _text(area, f"face {face.track_id}", 28 * u, 22 * u, title * u, TEXT)
-        _text(area, affect.expression, title_end * u, 22 * u, title * u, colour, right=True)
+        unsaid = bool(self._labels.expressions) and not affect.expression
+        headline, shade = ("not judged", DIM) if unsaid else (affect.expression, colour)
+        _text(area, headline, title_end * u, 22 * u, title * u, shade, right=True)
         units, expressions = _bars(plan, self._labels)
         for k, (name, place) in enumerate(zip(self._labels.action_units, units, strict=True)):
             active, hidden = bool(affect.au_active[k]), bool(affect.au_hidden[k])

@@ -526,7 +526,7 @@ class Predictor:
                 "expressions": list(spec.labels.expressions),
                 "action_units": list(spec.labels.action_units),
                 "valence_arousal": spec.labels.valence_arousal,
-                **{name: True for name in FURTHER if name in spec.further_widths},
+                **{name: name in spec.further_widths for name in FURTHER},
             },
             "au_thresholds": dict(zip(spec.au_labels, spec.au_thresholds, strict=True)),
             **visibility,

@@ -3,7 +3,6 @@ empty."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -93,25 +92,11 @@ class Reader:
         Args:
             outputs: of :meth:`ask`, or of a recurrent part with :attr:`carried` of the same faces.
         """
-        affects = read_out(outputs, self._spec, self._prior)
         if FACTS not in outputs:
-            return affects
+            return read_out(outputs, self._spec, self._prior)
         (facts,) = outputs[FACTS]
-        if self._spec.pose:
-            affects = [in_picture(affect, float(facts[i, 2])) for i, affect in enumerate(affects)]
+        affects = read_out(outputs, self._spec, self._prior, facts[:, 2])
         return withheld(affects, self._spec, facts[:, :2], self._min_quality)
-
-
-def in_picture(affect: Affect, turn_deg: float) -> Affect:
-    """The answer with the roll that the head has in the picture, -180 (not included) to 180 degrees.
-
-    Args:
-        turn_deg: from the crop to the picture, > 0 counter-clockwise as seen.
-    """
-    assert affect.pose is not None
-    pose = affect.pose.copy()
-    pose[2] = 180 - (180 - (pose[2] + turn_deg)) % 360
-    return dataclasses.replace(affect, pose=pose)
 
 
 def aligned_face(height: int, width: int, spec: InputSpec) -> Detection:

@@ -78,7 +78,9 @@ def _calibrated(logits: Array, spec: ModelSpec, prior: Prior) -> Array:
     return np.asarray((logits - np.log(spec.expression_prior)) / temperature)  # type: ignore[arg-type]
 
 
-def read_out(outputs: Mapping[str, Array], spec: ModelSpec, prior: Prior = "natural") -> list[Affect]:
+def read_out(
+    outputs: Mapping[str, Array], spec: ModelSpec, prior: Prior = "natural", turns: Array | None = None
+) -> list[Affect]:
     """Decode the network's answer.
 
     The expression logits are divided by the spec's temperature (Guo et al., ICML 2017) before anything else. With the
@@ -95,6 +97,8 @@ def read_out(outputs: Mapping[str, Array], spec: ModelSpec, prior: Prior = "natu
         outputs: ``expression`` (M, N, E), ``au`` (M, N, A), ``va`` (M, N, 2 * bins) logits of M members for N faces,
             each where the spec has such labels; ``intensity`` (M, N, A), ``visibility`` (M, N, 3) logits and ``pose``
             (M, N, 3) degrees where they are given.
+        turns: (N,) degrees from each crop to its picture, > 0 counter-clockwise as seen, to tell the roll in the
+            picture, over -180 to 180; None: the roll is that in the crop.
 
     Raises:
         ValueError: the answers cannot be balanced, see :meth:`affectkit.ModelSpec.check_prior`.
@@ -130,7 +134,10 @@ def read_out(outputs: Mapping[str, Array], spec: ModelSpec, prior: Prior = "natu
     if "visibility" in outputs:
         further["visibility"] = visibility_of(outputs, spec).astype(np.float32)
     if "pose" in outputs:
-        further["pose"] = outputs["pose"].mean(0).astype(np.float32)
+        pose = outputs["pose"].mean(0, dtype=np.float64)
+        if turns is not None:
+            pose[:, 2] = 180 - (180 - (pose[:, 2] + turns)) % 360
+        further["pose"] = pose.astype(np.float32)
     # Whole arrays are converted, not face by face: each Affect is given its rows of them.
     active = au_p >= spec.label_thresholds
     expression_rows, au_rows, std_rows = (

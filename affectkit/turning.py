@@ -33,7 +33,7 @@ def turned(
     spec: ModelSpec,
     run: Callable[[UInt8], Mapping[str, Array]],
 ) -> tuple[dict[str, Array], Turns]:
-    """Answer anew, of crops that were turned, where nothing can be seen in them as they are.
+    """Where nothing can be seen in crops as they are, take the answer of a crop that was turned.
 
     The crop is turned about its centre by 180 and by 90 degrees either way. Of the ways in which more can be seen than
     the thresholds ask for, of one region at least, the one with the highest mean visibility counts; where there is

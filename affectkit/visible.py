@@ -71,14 +71,18 @@ def sharpness(crops: UInt8) -> Float:
     smooth, twice the distance is four times the square; noise of the camera, which is as large at any distance, makes a
     blurred face hardly sharper. A crop of one brightness has 0.
     """
-    grey = crops.astype(np.float32).mean(3)
+    return np.array([_sharp(crop.astype(np.float32).mean(2)) for crop in crops], np.float64)
+
+
+def _sharp(grey: Float32) -> float:
+    """:func:`sharpness` of one crop (S, S)."""
     ratios = []
-    for lines in (grey, grey.swapaxes(1, 2)):
-        near, far = lines[:, :, 2:] - lines[:, :, :-2], lines[:, :, 4:] - lines[:, :, :-4]
-        nearby, away = np.einsum("nij,nij->n", near, near), np.einsum("nij,nij->n", far, far)
-        nearby, away = nearby / (near.shape[2] or 1), away / (far.shape[2] or 1)
-        ratios.append(np.where(away > 0, nearby / np.where(away > 0, away, 1), 0.0))
-    return np.asarray(np.clip((np.minimum(*ratios) - SOFT) / (SHARP - SOFT), 0, 1), np.float64)
+    for lines in (grey, grey.T):
+        near, far = ((lines[gap:] - lines[:-gap]).ravel() for gap in (2, 4))
+        # In single faces and by `dot`: twice as fast as over the whole batch, and the same in any batch.
+        away = float(far @ far) / max(1, len(far))
+        ratios.append(float(near @ near) / max(1, len(near)) / away if away > 0 else 0.0)
+    return min(1.0, max(0.0, (min(ratios) - SOFT) / (SHARP - SOFT)))
 
 
 def quality(size: Array, sharp: Array, visibility: Array, pose: Array | None) -> Float:

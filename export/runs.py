@@ -10,6 +10,8 @@ from typing import Any
 from affectkit.errors import ModelError
 from affectkit.export.to_onnx import write_model_folder
 from affectkit.export.verify import Parity
+from affectkit.models import frame_of, read_spec
+from affectkit.spec import ModelSpec
 from affectkit.train.loop import load_any
 from affectkit.train.networks import MultitaskCNNRNN
 from affectkit.train.runs import checkpoint_of, spec_of
@@ -48,5 +50,25 @@ def export_runs(
         trained_on=trained_on,
         metrics=metrics,
     )
-    spec = dataclasses.replace(spec, frame_model=frame_model)
+    if frame_model is not None:
+        spec = on_frame_model(spec, frame_model, folder)
     return write_model_folder(cnns, spec, folder, card=card, temporal=heads, overwrite=overwrite, half=half)
+
+
+def on_frame_model(spec: ModelSpec, frame_model: str, folder: Path) -> ModelSpec:
+    """The spec of a temporal model in ``folder`` that runs on another model's frame.onnx.
+
+    What can be seen is that network's to say, so the thresholds that were found for it count.
+
+    Raises:
+        ModelError: there is no model of that name.
+    """
+    spec = dataclasses.replace(spec, frame_model=frame_model)
+    single = read_spec(frame_of(folder, spec).parent)
+    if spec.visibility_thresholds is None or single.visibility_thresholds is None:
+        return spec
+    return dataclasses.replace(
+        spec,
+        visibility_thresholds=single.visibility_thresholds,
+        visibility_thresholds_from=single.visibility_thresholds_from,
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from affectkit import Predictor, models
 from affectkit.errors import EngineError, ModelError
 from affectkit.export.convert import export_model
 from affectkit.export.parity import Agreement, ParityReport, agreement
+from affectkit.export.runs import on_frame_model
 from affectkit.export.to_onnx import golden_faces, golden_outputs, write_model_folder
 from affectkit.export.triton import write_triton
 from affectkit.export.verify import problems, verify
@@ -137,8 +140,6 @@ def test_triton_serves_them(tiny_seen_temporal: Path, tmp_path: Path) -> None:
 
 
 def test_the_spec_of_runs() -> None:
-    from dataclasses import asdict
-
     state = {"config": asdict(TrainConfig(network=SEEN))}
     found = spec_of([state], name="m")
     assert found.intensity and found.pose and found.visibility_thresholds == (0.5, 0.5, 0.5)
@@ -156,3 +157,15 @@ def test_the_spec_of_runs() -> None:
     assert spec_of([plain], name="m").further_widths == {}
     with pytest.raises(ModelError, match="differ in intensity, visibility or pose"):
         spec_of([state, plain], name="m")
+
+
+def test_a_temporal_model_sees_as_its_frame_model_does(tiny_seen: Path) -> None:
+    shares = json.loads((tiny_seen / "model.json").read_text())["tasks"]["visibility"]["thresholds"]
+    state = {"config": asdict(TrainConfig(network=SEEN)), "visibility_thresholds": (0.1, 0.1, 0.1)}
+    found = on_frame_model(spec_of([state], name="m"), "tiny-seen", tiny_seen.parent / "new")
+    assert found.frame_model == "tiny-seen" and list(found.visibility_thresholds or ()) == shares
+    assert found.visibility_thresholds_from == "made up"
+    plain = spec_of([{"config": asdict(TrainConfig(network=SMALL))}], name="m")
+    assert on_frame_model(plain, "tiny-seen", tiny_seen.parent / "new").visibility_thresholds is None
+    with pytest.raises(ModelError, match="needs the model 'nowhere' beside it"):
+        on_frame_model(plain, "nowhere", tiny_seen.parent / "new")
