@@ -66,6 +66,7 @@ def main() -> None:
         numbers = measure(stills.merge(kept, on="name"), frames.merge(moving, on="name"), list(model.units))
         if arguments.real:
             numbers["real"] = real.measure(model, arguments.real, cache)
+        model.close()
         results["models"][model.name] = {"note": model.note, **numbers}
         print(f"{model.name}: {time.monotonic() - start:.0f} s", flush=True)
     target = arguments.results or arguments.output / "results"

@@ -46,26 +46,25 @@ class Affectkit:
         self.predictor = Predictor(model, threads=1)  # the results do not depend on it, and nothing waits for a core
         self.name = Path(model).name
         self.units = [published_au_name(name) for name in self.predictor.spec.labels.action_units]
-        self._ways: dict[str, tuple[Predictor, float]] = {}
-        if self.predictor.temporal:
-            self._ways["temporal"] = self.predictor, 0.0
-        else:
-            self._ways = {"frame by frame": (self.predictor, 0.0), f"smooth {SMOOTH_S}": (self.predictor, SMOOTH_S)}
-            try:
-                temporal = Predictor(model, temporal=True, threads=1)
-                self._ways[temporal.spec.name] = temporal, 0.0
-            except ModelError:
-                pass
+        self._ways: dict[str, tuple[Predictor, dict[str, Any]]] = {}
+        live, smooth = {"window": "live"}, {"smooth_s": SMOOTH_S}
+        if not self.predictor.temporal:
+            self._ways |= {"frame by frame": (self.predictor, {}), f"smooth {SMOOTH_S}": (self.predictor, smooth)}
+            self._ways[f"smooth {SMOOTH_S}, live"] = self.predictor, {**smooth, **live}
+        try:
+            temporal = self.predictor if self.predictor.temporal else Predictor(model, temporal=True, threads=1)
+        except ModelError:
+            return
+        recurrent = f"{temporal.spec.name} {_digest(temporal)[:4]}"
+        self._ways |= {recurrent: (temporal, {}), f"{recurrent}, live": (temporal, live)}
 
     @property
     def key(self) -> str:
         """Of the model's files and the package's code: the predictions' name in the cache."""
-        digest = hashlib.sha256(json.dumps(self.predictor.describe()["model"], sort_keys=True).encode())
+        digest = hashlib.sha256(_digest(self.predictor).encode())
         for path in sorted(Path(affectkit.__file__).parent.glob("**/*.py")):
             if not {"train", "export"} & set(path.parts):
                 digest.update(path.read_bytes())
-        for predictor, _ in self._ways.values():
-            digest.update(json.dumps(predictor.describe()["model"], sort_keys=True).encode())
         return f"{self.name}-{digest.hexdigest()[:12]}"
 
     @property
@@ -79,21 +78,32 @@ class Affectkit:
         """How sequences are gone through."""
         return list(self._ways)
 
+    def close(self) -> None:
+        """Free the networks."""
+        for predictor in {id(one): one for one, _ in self._ways.values()}.values():
+            predictor.close()
+
     def still(self, image: UInt8, nose: Array) -> Row:
         """One picture; the face whose box holds the nose (2,)."""
         return _row(self.predictor.predict(image), self.units, [nose])[0]
 
     def sequence(self, images: list[UInt8], noses: list[Array], way: str) -> list[Row]:
         """The frames of a sequence."""
-        predictor, smooth = self._ways[way]
-        return _row(predictor.predict(np.stack(images), fps=FPS, smooth_s=smooth), self.units, noses)
+        predictor, options = self._ways[way]
+        return _row(predictor.predict(np.stack(images), fps=FPS, **options), self.units, noses)
+
+
+def _digest(predictor: Predictor) -> str:
+    """Of a model's files, so that what another one of the same name once said is not taken for its answer."""
+    files = {name: value for name, value in predictor.describe()["model"].items() if name != "path"}
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 class MediaPipe:
     """Face Landmarker, its blendshapes read as action units."""
 
     name = "mediapipe"
-    units = (*AU_COLUMNS, *BLENDSHAPES)
+    units = tuple(sorted({*AU_COLUMNS, *BLENDSHAPES}, key=lambda unit: int(unit[2:])))
     ways = ("video mode",)
 
     def __init__(self, model: Path) -> None:
@@ -127,6 +137,10 @@ class MediaPipe:
         with self._open(self._vision.RunningMode.VIDEO) as landmarker:
             answers = [landmarker.detect_for_video(self._image(image), 40 * k) for k, image in enumerate(images)]
         return [_read_blendshapes(*one) for one in zip(answers, images, noses, strict=True)]
+
+    def close(self) -> None:
+        """Let the landmarker go; left to the interpreter's end it complains."""
+        self._still.close()
 
 
 def blendshape_units(scores: dict[str, float], mesh: Array) -> dict[str, float]:
@@ -228,17 +242,19 @@ def moving_answers(
         pictures: gives names, pictures and noses (2,) of a sequence.
     """
     target = cache / f"{model.key}-moving.parquet"
-    kept = pd.read_parquet(target) if target.exists() else pd.DataFrame({"file": []})
+    kept = pd.read_parquet(target) if target.exists() else pd.DataFrame({"file": [], "way": []})
+    done = set(zip(kept["file"], kept["way"], strict=True))
     for file in wanted:
-        if file in set(kept["file"]):
+        missing = [way for way in model.ways if (file, way) not in done]
+        if not missing:
             continue
         names, images, noses = pictures(file)
-        for way in model.ways:
+        for way in missing:
             told = model.sequence(images, noses, way)
             rows = [{"file": file, "name": name, "way": way, **row} for name, row in zip(names, told, strict=True)]
             kept = pd.concat([kept, pd.DataFrame(rows)], ignore_index=True)
         _keep(kept, target)
-    return kept[kept["file"].isin(wanted)].drop(columns="file")
+    return kept[kept["file"].isin(wanted) & kept["way"].isin(model.ways)].drop(columns="file")
 
 
 def _keep(table: pd.DataFrame, target: Path) -> pd.DataFrame:

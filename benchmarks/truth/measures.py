@@ -15,6 +15,13 @@ EIGHT = ("AU1", "AU2", "AU4", "AU6", "AU12", "AU15", "AU20", "AU25")
 """The units of the method's paper."""
 LOWER = ("AU10", "AU12", "AU14", "AU15", "AU17", "AU18", "AU20", "AU23", "AU24", "AU25", "AU26")
 EYES = ("AU5", "AU6", "AU7", "AU43")
+REGIONS = {
+    **dict.fromkeys(("AU1", "AU2", "AU4"), "visible_brows"),
+    **dict.fromkeys(EYES, "visible_eyes"),
+    **dict.fromkeys(LOWER, "visible_mouth"),
+}
+SCORED_FROM = 0.5
+"""Visible share of a unit's region from which its answers are scored: hair over a brow is no fault of a model."""
 HIDDEN_TO, CLEAR_FROM = 0.3, 0.9
 """Visible share of a region up to which it is hidden, and from which it is clear."""
 
@@ -49,9 +56,11 @@ def measure(table: pd.DataFrame, moving: pd.DataFrame, units: list[str]) -> Numb
 
 
 def accuracy(rows: pd.DataFrame, units: list[str]) -> Numbers:
-    """Correlation and F1 of each unit, and their means."""
-    heads, found = rows["head"].to_numpy(), {}
+    """Correlation and F1 of each unit where its region is seen, and their means."""
+    every, found = rows, {}
     for unit in units:
+        rows = every[every[REGIONS[unit]] >= SCORED_FROM] if unit in REGIONS else every
+        heads = rows["head"].to_numpy()
         truth, told, decided = (rows[f"{prefix}{unit}"].to_numpy(float) for prefix in ("", "p.", "c."))
         found[unit] = {
             "pearson_within": scores.pearson_within(heads, truth, told),
