@@ -191,6 +191,7 @@ def load(model: str | os.PathLike[str] = DEFAULT_MODEL) -> ModelFolder:
     spec = read_spec(folder)
     problems = check_files(folder, spec)
     if problems:
-        mend = "reinstall it: pip install --force-reinstall affectkit"
-        raise ModelError(f"{problems[0]}; {mend if folder.parent == EMBEDDED else 'copy or export the model again'}")
+        raise ModelError(
+            f"{problems[0]}; reinstall the model (pip install --force-reinstall affectkit), or export it again"
+        )
     return ModelFolder(folder, spec)

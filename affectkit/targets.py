@@ -41,8 +41,11 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         folder = real.parent
         if not folder.is_dir():
             raise OutputError(f"{path}: the folder {folder} does not exist; create it first")
-        if real.exists():
-            mode = real.stat().st_mode
+        try:
+            mode = os.stat(real).st_mode
+        except FileNotFoundError:
+            mode = None
+        if mode is not None:
             if stat.S_ISDIR(mode):
                 raise OutputError(f"{path}: is a folder; give the name of a file")
             if not stat.S_ISREG(mode):
@@ -110,7 +113,8 @@ class PartialFile:
             OutputError: it cannot be had, or is taken by now and may not be replaced.
         """
         try:
-            check_target(self.target, overwrite=self._overwrite)
+            if not self._overwrite:
+                check_target(self.target, overwrite=False)  # somebody else may have made it meanwhile
             os.replace(self.path, self._real)
         except (OSError, OutputError) as error:
             if not keep:

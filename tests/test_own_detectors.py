@@ -90,7 +90,7 @@ def answering(answer: Callable[[], Any]) -> Any:
         (lambda: [{"box": (1, 2, 3, 4)}], TypeError, "landmarks may be left out"),
         (lambda: [Detection((1, 2, 0, 4), 1.0)], ValueError, "a box must be"),
         (lambda: [Detection((1, 2, float("nan"), 4), 1.0)], ValueError, "a box must be"),
-        (lambda: [Detection((1, 2, 3), 1.0)], ValueError, ""),  # type: ignore[arg-type]
+        (lambda: [Detection((1, 2, 3), 1.0)], ValueError, "unpack"),  # type: ignore[arg-type]
         (lambda: [Detection((1, 2, 3, 4), 1.0, [[1, 2]] * 5)], TypeError, "must be an array"),  # type: ignore[arg-type]
     ],
 )
