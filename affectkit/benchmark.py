@@ -27,13 +27,14 @@ import numpy as np
 from affectkit import models
 from affectkit.align import align
 from affectkit.engines import Engine, open_engine, usable_cores
-from affectkit.errors import AffectKitError, SourceError
+from affectkit.errors import AffectKitError, OutputError, SourceError
 from affectkit.faces.tracking import Tracker, TrackingConfig, track
 from affectkit.overlay import Overlay, VideoWriter
 from affectkit.picture import YuvPicture
 from affectkit.predictor import Predictor
 from affectkit.readout import read_out
 from affectkit.sinks import layout, open_table
+from affectkit.targets import check_target
 from affectkit.types import CroppedFrame, Frame, FrameResult, TrackedFrame
 from affectkit.video import open_source
 
@@ -334,8 +335,22 @@ def read_report(path: Path) -> list[Measurement]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         return [Measurement(**row) for row in document["measurements"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SourceError(f"{path}: is no report of `affectkit benchmark` ({error})") from error
+
+
+def check_report(path: Path) -> None:
+    """Refuse a report's target before anything is measured: it may replace a report, and nothing else.
+
+    Raises:
+        OutputError: it cannot be written, or something else has that name.
+    """
+    check_target(path, overwrite=True)
+    if path.exists():
+        try:
+            read_report(path)
+        except SourceError as error:
+            raise OutputError(f"{path}: exists, and is no report that could be replaced; give another name") from error
 
 
 def table(rows: Sequence[Measurement], before: Sequence[Measurement] = ()) -> list[str]:

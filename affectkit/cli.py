@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from affectkit import __version__
-from affectkit.errors import AffectKitError, OutputError
+from affectkit.errors import AffectKitError
+from affectkit.terminal import EXIT_INTERRUPTED, Interrupts, mute_stdout, unwind_on_signals
 
 if TYPE_CHECKING:
     from affectkit.jobs import Job, Outcome
@@ -28,14 +26,14 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 EXIT_MISUSED = 2
-EXIT_INTERRUPTED = 130
-"""128 + SIGINT, as shells expect."""
 
 
 def main() -> None:
     """Entry point: run, and turn errors into one line and an exit code."""
     debug = "--debug" in sys.argv
-    _unwind_on_signals()
+    interrupts = Interrupts()
+    interrupts.install()
+    unwind_on_signals()
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as error:
@@ -44,40 +42,63 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:
-        # By name: importing jobs would load everything. Click turns Ctrl-C into Abort.
-        kept = "Interrupted" in (type(error).__name__, type(error.__cause__).__name__)
-        left = "what was done is kept: --resume goes on with it" if kept else "nothing unfinished was left behind"
-        _say(f"interrupted; {left}")
-        sys.exit(EXIT_INTERRUPTED)
-    except (AffectKitError, ValueError, TypeError) as error:
-        if debug or not isinstance(error, AffectKitError | ValueError):
-            raise
-        _say(f"error: {error}")
-        sys.exit(EXIT_FAILED if isinstance(error, AffectKitError) else EXIT_MISUSED)
+        _interrupted(error)
     except BrokenPipeError:
         # The reader of our output went away (`| head`); Python would complain once more when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        mute_stdout()
         sys.exit(EXIT_FAILED)
-    except OSError as error:
+    except Exception as error:
         if debug:
             raise
+        if interrupts.pressed:  # what an interrupted import or system call made of it
+            _interrupted(error)
+        if isinstance(error, AffectKitError | ValueError):
+            _say(f"error: {error}")
+            misused = error.misused if isinstance(error, AffectKitError) else True
+            sys.exit(EXIT_MISUSED if misused else EXIT_FAILED)
+        if not isinstance(error, OSError):
+            raise
         _say(f"error: {error.filename or 'the system'}: {error.strerror or error}")
+        mute_stdout()  # it may be what cannot be written
         sys.exit(EXIT_FAILED)
+    finally:
+        interrupts.over = True
 
 
-def _unwind_on_signals() -> None:
-    """Make a termination unwind the stack, so that partial files are removed."""
-    for name in ("SIGTERM", "SIGHUP"):  # there is no SIGHUP on Windows
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
-            signal.signal(number, lambda received, _: sys.exit(128 + received))
+def _interrupted(error: BaseException) -> NoReturn:
+    # By name: importing jobs would load everything. Click turns Ctrl-C into Abort.
+    kept = "Interrupted" in (type(error).__name__, type(error.__cause__).__name__)
+    left = "what was done is kept: --resume goes on with it" if kept else "nothing unfinished was left behind"
+    _say(f"interrupted; {left}")
+    sys.exit(EXIT_INTERRUPTED)
 
 
 def _say(message: str) -> None:
     click.echo(f"affectkit: {message}", err=True)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """A group whose commands all know ``--debug``, which :func:`main` looks for."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return _with_debug(super().get_command(ctx, cmd_name))
+
+
+def _with_debug(command: click.Command | None) -> click.Command | None:
+    if command is not None and not isinstance(command, click.Group) and "debug" not in [p.name for p in command.params]:
+        command.params.append(
+            click.Option(
+                ["--debug"],
+                is_flag=True,
+                expose_value=False,
+                callback=lambda _, __, debug: _configure_logging(debug) if debug else None,
+                help="Show a traceback with an error.",
+            )
+        )
+    return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="affectkit")
 def cli() -> None:
     """Facial action units, expression, valence and arousal for every frame and face of a video."""
@@ -111,11 +132,11 @@ def _network_options(command: Command) -> Command:
             "--model", default="lite", show_default=True, help="Name of an embedded model, or path of a model folder."
         ),
         click.option(
-            "--temporal/--frame-by-frame",
-            default=None,
-            help="Look at sequences, with the model's -temporal sibling, or at every frame by itself.  "
-            "[default: as the model does]",
+            "--temporal",
+            is_flag=True,
+            help="Look at sequences, with the model's -temporal sibling.  [default: as the model does]",
         ),
+        click.option("--frame-by-frame", is_flag=True, help="Look at every frame by itself."),
         click.option(
             "--device", default="auto", show_default=True, help="auto, cpu, cuda[:N], tensorrt[:N] or ort-tensorrt."
         ),
@@ -199,17 +220,18 @@ def _network_options(command: Command) -> Command:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
-    help="Table: .csv, .jsonl or .parquet; with several inputs a folder.  [default: NAME.csv in the current folder]",
+    type=click.Path(),
+    help="Table: .csv, .jsonl or .parquet; with several inputs a folder, which is made for a name like tables/.  "
+    "[default: NAME.csv in the current folder]",
 )
 @click.option(
     "--render",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     help="Annotated video: .mp4, .mov or .mkv; with several inputs a folder.",
 )
 @click.option(
     "--contact-sheet",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     help="Picture with a thumbnail of everybody: .jpg or .png; with several inputs a folder.",
 )
 @_network_options
@@ -262,11 +284,12 @@ def _network_options(command: Command) -> Command:
 @click.option("--debug", is_flag=True, help="Show a traceback with an error.")
 def predict(
     inputs: tuple[str, ...],
-    output: Path | None,
-    render: Path | None,
-    contact_sheet: Path | None,
+    output: str | None,
+    render: str | None,
+    contact_sheet: str | None,
     model: str,
-    temporal: bool | None,
+    temporal: bool,
+    frame_by_frame: bool,
     device: str,
     precision: str,
     prior: Any,
@@ -311,6 +334,7 @@ def predict(
     import cv2
 
     from affectkit.jobs import check_job
+    from affectkit.places import check_clashes, folders_made, plan, split_done
     from affectkit.sinks import check_format
     from affectkit.workers import Work, run_jobs
 
@@ -328,17 +352,15 @@ def predict(
         )
     if window != "live" and lookahead:
         raise click.UsageError("--lookahead goes with --window live: the other windows see the whole sequence")
-    _check_temporal(model, temporal)
-    jobs = _plan(inputs, output, render, contact_sheet)
+    over_time = _over_time(model, temporal, frame_by_frame)
+    _check_window(model, over_time, window, smooth_s)
+    jobs = plan(inputs, output, render, contact_sheet)
     if resume:
-        done = [job for job in jobs if job.table.exists()]
-        jobs = [job for job in jobs if job not in done]
-        for job in done:
+        done, jobs = split_done(jobs)
+        for job in done if not quiet else ():
             _say(f"{job.table}: is there already")
         if not jobs:
             return
-    for job in jobs:
-        check_job(job, overwrite=overwrite, resume=resume)
     options = {
         "start_s": start,
         "end_s": end,
@@ -359,7 +381,7 @@ def predict(
         "detector": detector,
         "detect_every": detect_every,
         "min_face_px": min_face,
-        "temporal": temporal,
+        "temporal": over_time,
     }
     settings = {
         "table_format": table_format,
@@ -370,24 +392,29 @@ def predict(
         "input_format": input_format,
         "max_pixels": max_pixels,
     }
-    if ray is not None:
-        cluster = _late("affectkit.cluster", "ray", "--ray")
-        ended = cluster.run_on_cluster(
-            jobs, Work(network, options, settings), ray, processes if processes > 1 else None
-        )
-    elif processes > 1 and len(jobs) > 1:
-        ended = run_jobs(jobs, Work(network, options, settings), processes)
-    else:
-        ended = _one_by_one(jobs, network, options, settings, quiet=quiet, debug=debug)
     failed = 0
-    for job, outcome, ran_on in ended:
-        if isinstance(outcome, str):
-            failed += 1
-            _say(f"error: {outcome}")
-            continue
-        _warn(job, outcome)
-        if not quiet:
-            click.echo(_summary(job, outcome, ran_on), err=True)
+    with folders_made(output, render, contact_sheet):
+        for job in jobs:
+            check_job(job, overwrite=overwrite, resume=resume)
+        check_clashes(jobs)
+        ended: Iterator[tuple[Job, Outcome | str, str]]
+        if ray is not None:
+            cluster = _late("affectkit.cluster", "ray", "--ray")
+            ended = cluster.run_on_cluster(
+                jobs, Work(network, options, settings), ray, processes if processes > 1 else None
+            )
+        elif processes > 1 and len(jobs) > 1:
+            ended = run_jobs(jobs, Work(network, options, settings), processes)
+        else:
+            ended = _one_by_one(jobs, network, options, settings, quiet=quiet, debug=debug)
+        for job, outcome, ran_on in ended:
+            if isinstance(outcome, str):
+                failed += 1
+                _say(f"error: {outcome}")
+                continue
+            _warn(job, outcome)
+            if not quiet:
+                click.echo(_summary(job, outcome, ran_on), err=True)
     if failed:
         _say(f"{failed} of {len(jobs)} inputs failed")
         sys.exit(EXIT_FAILED)
@@ -426,12 +453,37 @@ def _configure_logging(debug: bool) -> None:
     logging.basicConfig(level=logging.INFO if debug else logging.WARNING, format="affectkit: %(message)s")
 
 
-def _check_temporal(model: str, temporal: bool | None) -> None:
-    """``--temporal`` with a model that has no such relative is a misuse, not a failure."""
+def _over_time(model: str, temporal: bool, frame_by_frame: bool) -> bool | None:
+    """What the two options say; None: neither.
+
+    Raises:
+        click.UsageError: both, or ``--temporal`` with a model that has no such relative.
+    """
     from affectkit import models
 
+    if temporal and frame_by_frame:
+        raise click.UsageError("--temporal looks at sequences, --frame-by-frame does not; leave out one of them")
     if temporal and models.temporal_sibling(model) is None:
         raise click.UsageError(f"--temporal: model {model} has no temporal part, and there is no {model}-temporal")
+    return True if temporal else False if frame_by_frame else None
+
+
+def _check_window(model: str, over_time: bool | None, window: str, smooth_s: float) -> None:
+    """Refuse windows for what looks at single frames; live they mean something where values are smoothed.
+
+    Raises:
+        click.UsageError: it names the option.
+    """
+    from affectkit import models
+
+    looks_back = models.read_spec(models.find(model)).temporal is not None if over_time is None else over_time
+    context = click.get_current_context()
+    if looks_back or (window == "live" and smooth_s):
+        return
+    given = context.get_parameter_source("max_gap_s") is click.core.ParameterSource.COMMANDLINE
+    for option, meant in ((f"--window {window}", window != "overlap"), ("--max-gap", given)):
+        if meant:
+            raise click.UsageError(f"{option} is for sequences, and {model} looks at single frames; add --temporal")
 
 
 def _most_faces(max_faces: int | None, which: str) -> int | None:
@@ -440,46 +492,6 @@ def _most_faces(max_faces: int | None, which: str) -> int | None:
     if max_faces not in (None, 1):
         raise click.UsageError(f"--faces largest means one face, --max-faces says {max_faces}; leave one of them out")
     return 1
-
-
-def _plan(inputs: tuple[str, ...], output: Path | None, render: Path | None, contact_sheet: Path | None) -> list[Job]:
-    """Input and outputs of every job."""
-    from affectkit.jobs import Job
-
-    if len(inputs) == 1:
-
-        def place(given: Path | None, suffix: str) -> Path | None:
-            return given / (_stem(inputs[0]) + suffix) if given is not None and given.is_dir() else given
-
-        table = place(output, ".csv") or Path(_stem(inputs[0]) + ".csv")
-        return [Job(inputs[0], table, place(render, ".mp4"), place(contact_sheet, ".jpg"))]
-    for option, folder in (("-o", output), ("--render", render), ("--contact-sheet", contact_sheet)):
-        if folder is not None and not folder.is_dir():
-            raise OutputError(f"{folder}: with several inputs {option} must be an existing folder; create it first")
-    jobs = [
-        Job(
-            name,
-            (output or Path()) / (_stem(name) + ".csv"),
-            None if render is None else render / (_stem(name) + ".mp4"),
-            None if contact_sheet is None else contact_sheet / (_stem(name) + ".jpg"),
-        )
-        for name in inputs
-    ]
-    tables = [job.table for job in jobs]
-    for job in jobs:
-        if tables.count(job.table) > 1:
-            raise click.UsageError(
-                f"{job.source}: another input would write {job.table} too; run them one by one with -o"
-            )
-    return jobs
-
-
-def _stem(name: str) -> str:
-    """What an input's outputs are called: the file's name without its suffix, or the folder's name."""
-    if "://" in name:
-        return Path(urlsplit(name).path).stem or "output"
-    path = Path(os.path.abspath(name))  # not resolved: a link's own name is what the user sees
-    return (path.name if path.is_dir() else path.stem) or "output"
 
 
 def _summary(job: Job, outcome: Outcome, device: str) -> str:
@@ -566,7 +578,8 @@ class _Watch:
 def live(
     source: str,
     model: str,
-    temporal: bool | None,
+    temporal: bool,
+    frame_by_frame: bool,
     device: str,
     precision: str,
     prior: Any,
@@ -600,7 +613,7 @@ def live(
     from affectkit.video import LiveSource
 
     _configure_logging(debug)
-    _check_temporal(model, temporal)
+    over_time = _over_time(model, temporal, frame_by_frame)
     opened = LiveSource(source, input_format=input_format, max_pixels=max_pixels)
     show = _print_lines(opened) if no_window else _window()
     with Predictor(
@@ -612,7 +625,7 @@ def live(
         detector=detector,
         detect_every=detect_every,
         min_face_px=min_face,
-        temporal=temporal,
+        temporal=over_time,
     ) as predictor:
         predictor.warm_up(1)  # before the source is opened, or its first frames would wait
         results = predictor.live(
@@ -711,7 +724,7 @@ def doctor(as_json: bool) -> None:
         sys.exit(EXIT_FAILED)
 
 
-@cli.group("models")
+@cli.group("models", cls=_Commands)
 def models_group() -> None:
     """The models that come with the package, or lie in a folder."""
 
@@ -802,7 +815,7 @@ def models_verify(names: tuple[str, ...]) -> None:
         sys.exit(EXIT_FAILED)
 
 
-class _LateGroup(click.Group):
+class _LateGroup(_Commands):
     """A group whose commands live in a module that is loaded only when one of them is named."""
 
     def __init__(self, *arguments: Any, home: str, extra: str, **options: Any) -> None:
@@ -817,7 +830,7 @@ class _LateGroup(click.Group):
         return list(self._load())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return self._load().get(cmd_name)
+        return _with_debug(self._load().get(cmd_name))
 
 
 @cli.command()
@@ -970,7 +983,7 @@ def benchmark(
     from affectkit import benchmark as bench
     from affectkit.engines import usable_cores
     from affectkit.predictor import Predictor
-    from affectkit.sinks import check_target, write_json
+    from affectkit.sinks import write_json
 
     _configure_logging(debug)
     cv2.setNumThreads(1)  # as in predict
@@ -979,7 +992,7 @@ def benchmark(
     wanted = what or (("start-up", "network", "stages", "video") if clips else ("start-up", "network"))
     before = bench.read_report(compare) if compare is not None else []
     if output is not None:
-        check_target(output, overwrite=True)
+        bench.check_report(output)
 
     def make() -> Predictor:
         return Predictor(model, device=device, precision=precision)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import os
 import pickle
@@ -22,10 +21,12 @@ import ray.data
 from affectkit import models
 from affectkit.errors import AffectKitError, EngineError
 from affectkit.gate import is_url
+from affectkit.job import finished
 from affectkit.jobs import Interrupted, Job, Outcome
 from affectkit.predictor import Predictor, in_precision
-from affectkit.video import SourceReport
-from affectkit.workers import TRIES, Work, attempt
+from affectkit.workers import TRIES, Work, attempt, deaths_in_words
+
+log = logging.getLogger(__name__)
 
 
 def run_on_cluster(
@@ -47,6 +48,7 @@ def run_on_cluster(
     Raises:
         EngineError: the cluster cannot be reached.
     """
+    deaths = 0
     begun_here = not ray.is_initialized()
     if begun_here:
         _connect(address)
@@ -70,10 +72,17 @@ def run_on_cluster(
             num_gpus=devices,
         )
         for row in answers.iter_rows():
-            outcome, device = pickle.loads(row["answer"])
+            outcome, device, died = pickle.loads(row["answer"])
             if isinstance(outcome, Exception):  # no worker can do anything then
                 raise outcome
+            if died:
+                deaths += died
+                log.warning(
+                    "warning: %s: its worker died%s", jobs[row["number"]].source, "" if died == 1 else f" {died} times"
+                )
             yield jobs[row["number"]], outcome, device
+        if deaths:
+            log.warning("warning: %s", deaths_in_words(deaths))
     except KeyboardInterrupt:
         if any(job.note.exists() for job in jobs):
             raise Interrupted from None
@@ -152,26 +161,19 @@ class _Worker:
             try:
                 self._predictor = self._predictor or Predictor(**self._work.predictor)
             except (AffectKitError, ValueError) as error:
-                return {"number": row["number"], "answer": pickle.dumps((error, ""))}
+                return {"number": row["number"], "answer": pickle.dumps((error, "", 0))}
             begun = int(ray.get(self._tries.begin.remote(row["number"])))
             if begun > TRIES:
                 outcome: Outcome | str = f"{job.source}: its worker died {TRIES} times"
-            elif begun > 1 and job.table.exists() and not self._work.settings.get("overwrite"):
-                outcome = _finished(job)  # there was none before the run: a worker died after it had finished
+            elif begun > 1 and (made := self._made(job)) is not None:
+                outcome = made
             else:
                 outcome = attempt(self._predictor, job, self._work, again=begun > 1)
-        return {"number": row["number"], "answer": pickle.dumps((outcome, self._predictor.device))}
+        return {"number": row["number"], "answer": pickle.dumps((outcome, self._predictor.device, begun - 1))}
 
-
-def _finished(job: Job) -> Outcome:
-    """What a run that is complete came to, by its meta file."""
-    meta = json.loads(job.meta.read_text(encoding="utf-8"))
-    frames = meta["frames"]
-    report = SourceReport(
-        frames=frames["decoded"],
-        corrupt=frames["corrupt"],
-        concealed=frames["concealed"],
-        complete=meta["complete"],
-        problem=meta["problem"] or "",
-    )
-    return Outcome(frames["in_table"], meta["faces"], frames["without_face"], report)
+    def _made(self, job: Job) -> Outcome | None:
+        """What a worker that died after its table was complete came to; there was none before the run."""
+        if self._work.settings.get("overwrite") or not job.table.exists():
+            return None
+        job.note.unlink(missing_ok=True)
+        return finished(job)

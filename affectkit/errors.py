@@ -3,7 +3,9 @@
     AffectKitError                 catch this to catch all of them
     ├── SourceError                the input cannot be read (missing, empty, not a video, no video stream)
     ├── OutputError                the target cannot be written (exists, folder missing, no permission, full)
+    │   └── UnknownSuffix          its name ends in a suffix that stands for no format we write
     ├── ModelError                 the model folder is missing, damaged or from a newer version
+    │   └── UnknownModel           there is no model of that name, and no such folder
     ├── TrainingError              a training run cannot continue: a loss is not a number, nothing to learn from
     ├── EngineError                a network could not be loaded or run
     │   └── DeviceUnavailable      the device asked for is not there; nothing else is used in its place
@@ -13,11 +15,14 @@
 what is wrong with it, and what to do.
 """
 
-from typing import Self
+from typing import ClassVar, Self
 
 
 class AffectKitError(Exception):
     """Base of every error that affectkit raises on purpose."""
+
+    misused: ClassVar[bool] = False
+    """Whether what was asked for does not exist anywhere, and is no failure: the exit code is 2 then, else 1."""
 
 
 class SourceError(AffectKitError):
@@ -28,8 +33,20 @@ class OutputError(AffectKitError):
     """The output cannot be written; whatever stood there before is untouched."""
 
 
+class UnknownSuffix(OutputError):
+    """A target's suffix stands for no format that is written."""
+
+    misused = True
+
+
 class ModelError(AffectKitError):
     """A model folder is missing, damaged, or needs a newer affectkit."""
+
+
+class UnknownModel(ModelError):
+    """There is no model of that name, and no folder."""
+
+    misused = True
 
 
 class TrainingError(AffectKitError):

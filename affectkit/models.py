@@ -7,7 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from affectkit.errors import ModelError
+from affectkit.errors import ModelError, UnknownModel
+from affectkit.onnx_files import external_files
 from affectkit.spec import ModelSpec
 
 DEFAULT_MODEL = "lite"
@@ -56,7 +57,8 @@ def find(model: str | os.PathLike[str]) -> Path:
     """The folder of an embedded model's name, or of a path.
 
     Raises:
-        ModelError: neither; the message lists the names there are.
+        UnknownModel: neither; the message lists the names there are.
+        ModelError: a folder without a model in it.
     """
     name = os.fspath(model)
     if name in embedded_names():
@@ -65,7 +67,8 @@ def find(model: str | os.PathLike[str]) -> Path:
     if (path / SPEC_NAME).is_file():
         return path
     what = f"the folder has no {SPEC_NAME}" if path.is_dir() else "no such model"
-    raise ModelError(f"{name}: {what}; embedded are {', '.join(embedded_names())}, or give the path of a model folder")
+    kind = ModelError if path.is_dir() else UnknownModel
+    raise kind(f"{name}: {what}; embedded are {', '.join(embedded_names())}, or give the path of a model folder")
 
 
 def read_spec(folder: Path) -> ModelSpec:
@@ -137,23 +140,45 @@ def frame_sibling(model: str | os.PathLike[str]) -> str:
 
 
 def check_files(folder: Path, spec: ModelSpec) -> list[str]:
-    """What is wrong with a folder's files, one line each; empty where all is well."""
+    """What is wrong with a folder's files, one line each; empty where all is well.
+
+    Files that no network of the folder refers to (a README, ``.DS_Store``, an editor's backup) do not matter.
+    """
     problems = []
-    for name in (FRAME_NAME, GOLDEN_NAME, *([TEMPORAL_NAME] if spec.temporal else [])):
+    networks = (FRAME_NAME, *([TEMPORAL_NAME] if spec.temporal else []))
+    for name in (*networks, GOLDEN_NAME):
         if name not in spec.files:
             problems.append(f"{folder / SPEC_NAME}: lists no checksum for {name}")
-    for path in sorted(folder.iterdir()):  # a network may name further files, which nobody would have checked
-        if path.name not in (SPEC_NAME, *spec.files):
-            problems.append(f"{path}: not listed in {SPEC_NAME}; remove it, or export the model again")
     for name, digest in sorted(spec.files.items()):
         path = _place(folder, name, spec)
-        if Path(name).name != name:
+        if Path(name).name != name or "\0" in name:
             problems.append(f"{folder / SPEC_NAME}: {name!r} is not the name of a file in the folder")
         elif not path.is_file():
             problems.append(f"{path}: missing")
         elif sha256(path) != digest:
             problems.append(f"{path}: damaged or changed, its sha256 is not the one in {folder.name}/{SPEC_NAME}")
+    if not problems:
+        for name in networks:
+            problems += _unchecked(_place(folder, name, spec), spec)
     return problems
+
+
+def _unchecked(network: Path, spec: ModelSpec) -> list[str]:
+    """Files that a network would read, and that nobody has checked."""
+    try:
+        named = external_files(network)
+    except (OSError, ValueError) as error:
+        return [f"{network}: cannot be read as ONNX ({error})"]
+    # Those of a network that another model shares lie in its folder, and that model's own spec lists them.
+    listed = read_spec(network.parent).files if spec.frame_model is not None else spec.files
+    found = []
+    for name in sorted(named):
+        path = network.parent / name
+        if name not in listed or Path(name).name != name:
+            found.append(f"{network}: reads {name!r}, which is not listed in {SPEC_NAME}")
+        elif spec.frame_model is not None and (not path.is_file() or sha256(path) != listed[name]):
+            found.append(f"{path}: missing or damaged")
+    return found
 
 
 def load(model: str | os.PathLike[str] = DEFAULT_MODEL) -> ModelFolder:

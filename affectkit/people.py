@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from affectkit.errors import OutputError
-from affectkit.sinks import PartialFile, check_suffix, explain_os_error
+from affectkit.sinks import check_suffix
+from affectkit.targets import PartialFile, prepare_bytes
 from affectkit.types import Detection, TrackedFrame, UInt8
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -95,15 +96,13 @@ class ContactSheet:
         Raises:
             OutputError: nobody was seen, or the file cannot be written.
         """
+        self.prepare(path, overwrite=overwrite).commit()
+
+    def prepare(self, path: Path, *, overwrite: bool = False) -> PartialFile:
+        """Draw it into a file under a temporary name; ``commit`` gives it the final one. Errors as of :meth:`write`."""
         check_sheet_suffix(path)
-        partial = PartialFile(path, overwrite=overwrite)
         _, data = cv2.imencode(path.suffix, cv2.cvtColor(self.draw(), cv2.COLOR_RGB2BGR))
-        try:
-            partial.path.write_bytes(data.tobytes())
-        except OSError as error:
-            partial.discard()
-            raise explain_os_error(path, error) from error
-        partial.commit()
+        return prepare_bytes(path, data.tobytes(), overwrite=overwrite)
 
     def state(self) -> list[Any]:
         """Everything to go on from, for :mod:`affectkit.state`."""

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,7 @@ from affectkit.engines.cpu import multiplies_bytes_fast
 from affectkit.errors import ModelError
 from affectkit.faces.base import Detector
 from affectkit.faces.mtcnn import Mtcnn
+from affectkit.faces.own import OwnDetector
 from affectkit.faces.tracking import Tracker, TrackingConfig, track, whole_pictures
 from affectkit.reading import FACTS, Reader, aligned_face
 from affectkit.readout import check_outputs
@@ -85,10 +87,10 @@ class Predictor:
                 affect network; all but ``auto`` are binding. MTCNN runs on the CPU, insightface's detector on CUDA if
                 the network does.
             detector: ``mtcnn``; ``insightface``, ``insightface:PACK`` or ``insightface:FOLDER`` (extra ``insightface``;
-                its weights are for non-commercial research only); or an object with the methods of
-                :class:`affectkit.faces.base.Detector`.
+                its weights are for non-commercial research only); or an object with the method ``detect``, and any of
+                the others, of :class:`affectkit.faces.base.Detector`. Such an object is not closed with the predictor.
             detect_every: frames from one face detection to the next; in between faces are followed. None: 6, and while
-                nothing happens up to half a second.
+                nothing happens up to half a second; 1 where the detector cannot follow.
             min_face_px: smallest face that the detector looks for.
             batch_size: most faces that the network is given at once.
             max_wait_s: longest time a frame of a source that has its own pace (a stream, an iterator) waits for its
@@ -111,8 +113,12 @@ class Predictor:
             MissingDependency: ONNX Runtime is not installed.
             DeviceUnavailable: the device is not there.
             ValueError: an argument is out of range.
+            TypeError: ``detector`` is neither a name nor a detector.
         """
         check_device(device)
+        own = None if isinstance(detector, str) else OwnDetector(detector)
+        if own is not None and not own.follows and detect_every is None:
+            detect_every = 1
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self._threads = threads or usable_cores()
@@ -135,11 +141,13 @@ class Predictor:
             self._temporal = None if recurrent is None else self._open(recurrent, device, threads)
             if self._temporal is not None:
                 opened.callback(self._temporal.close)
+            self._detector: Detector
             if isinstance(detector, str):
-                self._detector_name = detector
+                self._detector_name, self._given = detector, None
                 self._detector = self._open_detector(detector, min_face_px, threads)
             else:
-                self._detector_name, self._detector = type(detector).__name__, detector
+                assert own is not None
+                self._detector_name, self._detector, self._given = type(detector).__name__, own, detector
             opened.pop_all()
         self._detecting = threading.Lock()
         self._looking = ThreadPoolExecutor(1, "affectkit look") if self._threads > 1 else None
@@ -183,8 +191,8 @@ class Predictor:
 
     @property
     def detector(self) -> Detector:
-        """What finds the faces."""
-        return self._detector
+        """What finds the faces; a detector that was given is that object itself."""
+        return self._detector if self._given is None else self._given
 
     @property
     def temporal(self) -> bool:
@@ -241,6 +249,13 @@ class Predictor:
             raise ValueError(f"every must be at least 1, got {every}")
         if not start_s < end_s:
             raise ValueError(f"start_s must be before end_s, got {start_s} and {end_s}")
+        if window not in get_args(WindowMode):
+            raise ValueError(f"window must be one of {', '.join(get_args(WindowMode))}, got {window!r}")
+        if self._temporal is None and (window == "paper" or (window == "live" and not smooth_s)):
+            raise ValueError(
+                f"model {self.spec.name!r} looks at single frames, for which there is no window {window!r}; "
+                "take a temporal one (temporal=True)"
+            )
         if isinstance(source, LiveSource):
             raise TypeError("a live source does not wait for its reader: use Predictor.live")
         opened = source if isinstance(source, Source) else open_source(source, fps=fps)
@@ -544,7 +559,7 @@ class Predictor:
         }
 
     def close(self) -> None:
-        """Free the networks; the predictor cannot be used after."""
+        """Free the networks, and the detector unless it was given; the predictor cannot be used after."""
         if self._looking is not None:
             self._looking.shutdown(cancel_futures=True)
         for engine in (self._engine, self._temporal, *self._face_engines, self._detector):
@@ -624,7 +639,9 @@ def _box_around(points: Array) -> tuple[float, float, float, float]:
     )
 
 
+@cache
 def _versions() -> dict[str, str]:
+    """Of what a result depends on; each is looked up in the file system."""
     found = {}
     for name in (
         "affectkit",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import errno
 import json
 import math
 import os
@@ -18,11 +17,16 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TextIO, get_args
 
 import numpy as np
 
-from affectkit.errors import MissingDependency, OutputError
+from affectkit.errors import MissingDependency, UnknownSuffix
+from affectkit.targets import PartialFile as PartialFile
+from affectkit.targets import check_target as check_target
+from affectkit.targets import explain_os_error as explain_os_error
+from affectkit.targets import prepare_bytes as prepare_bytes
+from affectkit.targets import short_stem as short_stem
 from affectkit.types import Affect, Array, Face, FrameResult, LabelSet, published_au_name
 
 if TYPE_CHECKING:
@@ -121,6 +125,15 @@ def _time(result: FrameResult) -> float | None:
     return _number(result.time_s, 9)
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet takes for the beginning of a formula, which may run programs; also in their wide forms."""
+
+
+def _input(name: str) -> str:
+    """An input's name as a cell: a file name that would be a formula is written as the same file's path."""
+    return f"./{name}" if name.startswith(_FORMULA) else name
+
+
 def _native(labels: LabelSet, uncertainty: bool) -> Layout:
     units, expressions, has_va = labels.action_units, labels.expressions, labels.valence_arousal
     columns = [
@@ -148,7 +161,7 @@ def _native(labels: LabelSet, uncertainty: bool) -> Layout:
         columns += ["valence_std", "arousal_std"] if has_va else []
 
     def row(result: FrameResult, face: Face | None) -> list[Value]:
-        head: list[Value] = [result.name, result.index]
+        head: list[Value] = [_input(result.name), result.index]
         if face is None:
             head += [-1, _time(result), None, 0]
             return head + [None] * (len(columns) - len(head))
@@ -210,7 +223,7 @@ def _pyfeat(labels: LabelSet) -> Layout:
     def row(result: FrameResult, face: Face | None) -> list[Value]:
         time_s = result.time_s
         clock = f"{int(time_s) // 60:02d}:{int(time_s) % 60:02d}" if math.isfinite(time_s) else None
-        head: list[Value] = [result.name, result.index, clock]
+        head: list[Value] = [_input(result.name), result.index, clock]
         if face is None:
             return head + [None] * (len(columns) - len(head))
         a = face.affect
@@ -314,63 +327,13 @@ class TableSink(Sink, Protocol):
         """Let go of the file and leave it, to be gone on with."""
         ...
 
-
-def check_target(path: Path, *, overwrite: bool) -> None:
-    """Refuse a target before any work is done.
-
-    Raises:
-        OutputError: its folder is missing or cannot be written to, or it exists and may not be replaced.
-    """
-    folder = path.parent
-    try:
-        if not folder.is_dir():
-            raise OutputError(f"{path}: the folder {folder} does not exist; create it first")
-        if path.is_dir():
-            raise OutputError(f"{path}: is a folder; give the name of a file")
-        if path.exists() and not overwrite:
-            raise OutputError(
-                f"{path}: exists already; give --overwrite (overwrite=True) to replace it, or another name"
-            )
-        if not os.access(folder, os.W_OK):
-            raise OutputError(f"{path}: the folder {folder} cannot be written to; check its permissions")
-    except OSError as error:  # a name that is too long
-        raise explain_os_error(path, error) from error
-
-
-def explain_os_error(path: Path, error: Exception) -> OutputError:
-    """An error of writing (OSError, or FFmpeg's with the same fields), in words that say what to do."""
-    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-        return OutputError(f"{path}: the disk is full; free some space or write elsewhere. Nothing was left behind")
-    reason = getattr(error, "strerror", None) or error
-    return OutputError(f"{path}: cannot be written ({reason}); check the path and its permissions")
-
-
-def short_stem(path: Path) -> str:
-    """A file's name without its suffix, short enough for something to be added: names have at most 255 bytes."""
-    return path.stem.encode("utf-8", "surrogateescape")[:200].decode("utf-8", "ignore")
-
-
-class PartialFile:
-    """A temporary name beside the target that becomes the target at the end."""
-
-    def __init__(self, target: Path, *, overwrite: bool = False) -> None:
-        check_target(target, overwrite=overwrite)
-        self.target = target
-        # The suffix stays last: some writers choose the container by it.
-        self.path = target.with_name(f".{short_stem(target)}.{os.getpid()}.partial{target.suffix}")
+    def prepare(self) -> None:
+        """Write all that is missing, so that nothing but the final name is. Where that fails the rows are left."""
+        ...
 
     def commit(self) -> None:
-        """Give it the final name."""
-        try:
-            os.replace(self.path, self.target)
-        except OSError as error:
-            self.discard()
-            raise explain_os_error(self.target, error) from error
-
-    def discard(self) -> None:
-        """Remove it if it is there."""
-        with suppress(OSError):
-            self.path.unlink(missing_ok=True)
+        """Give what was prepared its final name. Where that fails the rows are left."""
+        ...
 
 
 class Completed:
@@ -406,24 +369,32 @@ class _TableWriter(Completed):
         self, path: Path, table: Layout, *, overwrite: bool = False, begun: tuple[Path, int] | None = None
     ) -> None:
         self._layout = table
-        self._partial = PartialFile(path, overwrite=overwrite)
-        self._rows_path = self._rows_file(self._partial.path)
+        if begun is None:
+            self._partial = PartialFile(path, overwrite=overwrite)
+            self._rows_path = self._rows_file(self._partial.path)
+            length = None
+        else:  # the rows stay where they are: the note of the interrupted run is true until the next one is written
+            self._rows_path, length = begun
+            self._partial = PartialFile(path, overwrite=overwrite, path=self._partial_of(self._rows_path))
         try:
-            if begun is None:
-                self._file = self._rows_path.open("w", encoding="utf-8", newline="")
+            if length is None:
+                self._file = open_rows(self._rows_path, "w")
                 self._begin()
             else:
-                old, length = begun
-                os.replace(old, self._rows_path)
                 os.truncate(self._rows_path, length)
-                self._file = self._rows_path.open("a", encoding="utf-8", newline="")
+                self._file = open_rows(self._rows_path, "a")
         except OSError as error:
-            self._discard()
+            if begun is None:
+                self._discard()
             raise explain_os_error(path, error) from error
 
     def _rows_file(self, partial: Path) -> Path:
         """Where rows are appended to."""
         return partial
+
+    def _partial_of(self, rows: Path) -> Path:
+        """Undo :meth:`_rows_file`."""
+        return rows
 
     def _begin(self) -> None:
         """Write what comes before the first row."""
@@ -451,14 +422,28 @@ class _TableWriter(Completed):
             raise explain_os_error(self._partial.target, error) from error
         return self._rows_path, self._rows_path.stat().st_size
 
-    def close(self) -> None:
-        """See :class:`Sink`."""
+    def prepare(self) -> None:
+        """See :class:`TableSink`."""
         try:
             self._finish()
         except OSError as error:
-            self.abort()
             raise explain_os_error(self._partial.target, error) from error
-        self._partial.commit()
+
+    def commit(self) -> None:
+        """See :class:`TableSink`."""
+        self._partial.commit(keep=True)
+        if self._rows_path != self._partial.path:
+            with suppress(OSError):
+                self._rows_path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """See :class:`Sink`."""
+        try:
+            self.prepare()
+            self.commit()
+        except BaseException:
+            self.abort()
+            raise
 
     def abort(self) -> None:
         """See :class:`Sink`."""
@@ -466,14 +451,21 @@ class _TableWriter(Completed):
         self._discard()
 
     def suspend(self) -> None:
-        """Let go of the file and leave it, to be gone on with."""
+        """See :class:`TableSink`."""
         with suppress(OSError):  # a full disk cannot even be flushed to
             self._file.close()
+        if self._rows_path != self._partial.path:
+            self._partial.discard()  # of the table itself, which is made anew from all rows
 
     def _discard(self) -> None:
         self._partial.discard()
         with suppress(OSError):
             self._rows_path.unlink(missing_ok=True)
+
+
+def open_rows(path: Path, mode: Literal["w", "a"]) -> TextIO:
+    """The file of a table's rows."""
+    return path.open(mode, encoding="utf-8", newline="")
 
 
 class CsvWriter(_TableWriter):
@@ -518,6 +510,9 @@ class ParquetWriter(_TableWriter):
     def _rows_file(self, partial: Path) -> Path:
         return partial.with_name(partial.name + ".rows")
 
+    def _partial_of(self, rows: Path) -> Path:
+        return rows.with_name(rows.name.removesuffix(".rows"))
+
     def _write_rows(self, rows: list[list[Value]]) -> None:
         for row in rows:
             self._file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
@@ -544,17 +539,16 @@ class ParquetWriter(_TableWriter):
                 columns = zip(*map(json.loads, group), strict=True)
                 arrays = [pyarrow.array(column, kind) for column, kind in zip(columns, kinds.values(), strict=True)]
                 writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
-        self._rows_path.unlink()
 
 
 def check_suffix(path: Path, allowed: tuple[str, ...] = SUFFIXES, *, what: str = "") -> None:
     """Refuse a suffix that names no format we write; tables' unless ``allowed`` says otherwise.
 
     Raises:
-        OutputError: unknown suffix; the message lists the known ones.
+        UnknownSuffix: the message lists the known ones.
     """
     if path.suffix.lower() not in allowed:
-        raise OutputError(f"{path}: unknown suffix {path.suffix!r}{what}; allowed: {', '.join(allowed)}")
+        raise UnknownSuffix(f"{path}: unknown suffix {path.suffix!r}{what}; allowed: {', '.join(allowed)}")
 
 
 def open_table(
@@ -574,20 +568,19 @@ def open_table(
     return writer(path, table, overwrite=overwrite, begun=begun)
 
 
+def json_text(document: dict[str, Any]) -> str:
+    """A JSON file's text."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
 def write_json(path: Path, document: dict[str, Any]) -> None:
     """Write a JSON file by the same rule: complete or not at all; an older one is replaced."""
-    write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json_text(document))
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, complete or not at all; an older one is replaced."""
-    partial = PartialFile(path, overwrite=True)
-    try:
-        partial.path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        partial.discard()
-        raise explain_os_error(path, error) from error
-    partial.commit()
+    prepare_bytes(path, text.encode("utf-8", "replace"), overwrite=True).commit()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

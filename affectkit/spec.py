@@ -24,6 +24,12 @@ arousal; 2: also intensity, visibility or pose, and only models that have these 
 
 VA_BINS = 20
 
+LARGEST_SIZE = 2048
+"""Side of a network's input, px: a batch of such faces still fits into memory."""
+
+LARGEST_COUNT = 65536
+"""Of members, features, bins and frames of a window; more is a mistake, and would take the memory of the machine."""
+
 TASKS = ("expression", "au", "va")
 """Order of the networks' outputs, and of the tasks in ``features``."""
 
@@ -171,10 +177,13 @@ class ModelSpec:
             raise ModelError(
                 f"model {self.name!r}: template {self.input.template!r} is unknown; allowed: {', '.join(TEMPLATES)}"
             )
-        if self.input.channels not in (1, 3) or self.input.size < 1 or not 0 < self.input.margin < math.inf:
+        possible = type(self.input.channels) is int and self.input.channels in (1, 3)
+        if not possible or not 1 <= self.input.size <= LARGEST_SIZE or not 0.01 <= self.input.margin <= 100:
             raise ModelError(f"model {self.name!r}: impossible input {self.input}")
-        if self.input.aligned_size is not None and self.input.aligned_size < self.input.size:
-            raise ModelError(f"model {self.name!r}: aligned_size must be at least size, got {self.input}")
+        if self.input.aligned_size is not None and not self.input.size <= self.input.aligned_size <= LARGEST_SIZE:
+            raise ModelError(
+                f"model {self.name!r}: aligned_size must be at least size, at most {LARGEST_SIZE}, got {self.input}"
+            )
         if self.ensemble not in get_args(EnsembleRule):
             raise ModelError(
                 f"model {self.name!r}: ensemble rule {self.ensemble!r} is unknown; allowed: "
@@ -184,15 +193,22 @@ class ModelSpec:
             allowed = ", ".join(get_args(Precision))
             raise ModelError(f"model {self.name!r}: precision {self.precision!r} is unknown; allowed: {allowed}")
         if self.temporal is not None and (
-            self.temporal.sequence_length < 1
-            or self.temporal.feature_width < 1
+            not 1 <= self.temporal.sequence_length <= LARGEST_COUNT
+            or not 1 <= self.temporal.feature_width <= LARGEST_COUNT
             or self.temporal.direction not in ("bidirectional", "forward")
         ):
             raise ModelError(f"model {self.name!r}: impossible temporal part {self.temporal}")
-        if self.frame_model is not None and (not self.frame_model or set(self.frame_model) & set("/\\:")):
+        named = self.frame_model is None or not set(self.frame_model) & set("/\\:\0")
+        if not named or self.frame_model in ("", ".", ".."):
             raise ModelError(f"model {self.name!r}: frame_model must be a plain name, got {self.frame_model!r}")
-        if self.members < 1 or self.feature_width < 1 or self.va_bins < 2:
-            raise ModelError(f"model {self.name!r}: members, feature_width and va_bins must be positive")
+        counts = (self.members, self.feature_width, self.va_bins)
+        if not all(1 <= count <= LARGEST_COUNT for count in counts) or self.va_bins < 2:
+            raise ModelError(
+                f"model {self.name!r}: members, feature_width and va_bins must be positive, at most {LARGEST_COUNT}"
+            )
+        for what, text in (("name", self.name), ("version", self.version), ("licence", self.licence)):
+            if not text.isprintable():
+                raise ModelError(f"model {self.name!r}: its {what} must be one line of text, got {text!r}")
 
     def _check_prior(self) -> None:
         temperature, prior = self.balanced_temperature, self.expression_prior
@@ -334,8 +350,10 @@ class ModelSpec:
         """
         try:
             document = json.loads(text)
-        except ValueError as error:
-            raise ModelError(f"{where}: not valid JSON ({error}); the file is damaged, reinstall the model") from error
+            json.dumps(document, ensure_ascii=False).encode()  # names with halves of characters can be written nowhere
+        except (ValueError, RecursionError) as error:
+            reason = "nested too deeply" if isinstance(error, RecursionError) else error
+            raise ModelError(f"{where}: not valid JSON ({reason}); the file is damaged, reinstall the model") from error
         if not isinstance(document, dict):
             raise ModelError(f"{where}: expected a JSON object, got {type(document).__name__}")
         version = document.get("format_version")
@@ -412,7 +430,7 @@ class ModelSpec:
             )
         except KeyError as error:
             raise ModelError(f"{where}: the field {error.args[0]!r} is missing") from error
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:  # int(1e999)
             raise ModelError(f"{where}: a field has a value of the wrong kind ({error})") from error
 
 

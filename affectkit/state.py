@@ -1,10 +1,11 @@
 """Numbers, texts, lists and arrays in one file and back: what an interrupted run goes on from.
 
-A file of this kind cannot run code when it is read: it is JSON beside plain arrays.
+A file of this kind cannot run code when it is read: it is JSON beside plain arrays, behind a checksum of both.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from typing import Any
@@ -12,10 +13,14 @@ from typing import Any
 import numpy as np
 
 from affectkit.errors import SourceError
+from affectkit.npz import read_npz
 from affectkit.picture import NO_PICTURE
 from affectkit.types import Affect, Array, Detection, Face, Frame, FrameResult, LabelSet, TrackedFace, TrackedFrame
 
 _ARRAY = "$array"
+
+_MARK = b"affectkit state 1\n"
+"""What every such file begins with; the SHA-256 of the rest follows."""
 
 _AFFECT = tuple(name for name in Affect.__dataclass_fields__ if name != "labels")
 """What is stored of each; the labels are the model's, and the same for all."""
@@ -40,18 +45,25 @@ def pack(value: Any) -> bytes:
     document = json.dumps(plain(value))
     file = io.BytesIO()
     np.savez(file, document=np.frombuffer(document.encode(), np.uint8), **arrays)  # type: ignore[arg-type]
-    return file.getvalue()
+    return seal(file.getvalue())
+
+
+def seal(data: bytes) -> bytes:
+    """``data`` behind the mark and its checksum, so that what was edited or half written is not taken for whole."""
+    return _MARK + hashlib.sha256(data).digest() + data
 
 
 def unpack(data: bytes, where: object) -> Any:
     """What :func:`pack` was given.
 
     Raises:
-        SourceError: damaged, or another kind of file.
+        SourceError: damaged, edited, or another kind of file.
     """
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        begin = len(_MARK) + hashlib.sha256().digest_size
+        if seal(data[begin:]) != data:
+            raise ValueError("it is damaged, was edited, or is of another version")
+        arrays = read_npz(data[begin:])
 
         def whole(part: Any) -> Any:
             if isinstance(part, dict):

@@ -230,6 +230,10 @@ class Frame:
         return self.picture.rgb()
 
 
+POINTS_IN_BOX = ((0.26, 0.385), (0.74, 0.385), (0.5, 0.59), (0.29, 0.737), (0.71, 0.737))
+"""Where the five points of a face that looks at the camera lie in MTCNN's box: medians, mirrored and averaged."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Detection:
     """One face as a detector sees it, in pixels of the picture; (0, 0) is the centre of the top left pixel."""
@@ -238,10 +242,18 @@ class Detection:
     """x, y, width, height in px; may reach beyond the picture."""
     score: float
     """The detector's confidence, 0..1."""
-    landmarks: Float32
-    """(5, 2) x, y in px: eye on the left of the picture, the other eye, nose tip, left and right mouth corner."""
+    landmarks: Float32 = field(default_factory=lambda: np.full((5, 2), np.nan, np.float32))
+    """(5, 2) x, y in px: eye on the left of the picture, the other eye, nose tip, left and right mouth corner.
+
+    Left out by a detector that finds boxes only: then they are put where they mostly lie in a box."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.landmarks, np.ndarray) or np.isnan(self.landmarks).all():
+            if self.landmarks is not None and not isinstance(self.landmarks, np.ndarray):
+                raise TypeError(f"Detection.landmarks must be an array (5, 2), got {type(self.landmarks).__name__}")
+            x, y, width, height = self.box
+            points = np.asarray(POINTS_IN_BOX, np.float64) * (width, height) + (x, y)
+            object.__setattr__(self, "landmarks", points.astype(np.float32))
         if self.landmarks.shape != (5, 2):
             raise ValueError(f"Detection.landmarks must have shape (5, 2), got {self.landmarks.shape}")
 

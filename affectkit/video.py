@@ -559,7 +559,7 @@ class ImageFolder(_Described):
         self._path = path
         self._files = sorted(self._list(path), key=_natural_key) if path.is_dir() else [path]
         if not self._files:
-            raise SourceError(f"{path}: no pictures in this folder; known are {', '.join(sorted(IMAGE_SUFFIXES))}")
+            raise SourceError(f"{path}: {_what_instead(path)}")
         self._report = SourceReport()
         self._info = SourceInfo(
             name=str(path),
@@ -599,6 +599,22 @@ class ImageFolder(_Described):
                 yield Frame(index, math.nan, RgbPicture(image), printable(str(file)))
         if not report.frames:
             raise SourceError(f"{self._path}: none of its {len(self._files)} pictures can be read")
+
+
+_VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts", ".3gp", ".ogv"}
+)
+
+
+def _what_instead(folder: Path) -> str:
+    """What is in a folder that has no pictures, and what to give then."""
+    videos = sorted(entry.suffix for entry in folder.iterdir() if entry.suffix.lower() in _VIDEO_SUFFIXES)
+    if videos:
+        many = f"{len(videos)} videos" if len(videos) != 1 else "a video"
+        return f"holds {many}, and no pictures that would be frames of one; give the videos themselves: " + str(
+            folder / f"*{videos[0]}"
+        )
+    return f"no pictures in this folder; known are {', '.join(sorted(IMAGE_SUFFIXES))}"
 
 
 def _natural_key(path: Path) -> list[tuple[int, int | str]]:

@@ -1,12 +1,14 @@
-"""Many inputs at once, each in one of several processes; a process that dies loses nothing."""
+"""Many inputs at once, each in one of several processes; a process that dies loses nothing, and is not kept silent."""
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
-import os
 import signal
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -15,12 +17,21 @@ from typing import Any
 import cv2
 
 from affectkit.engines import usable_cores
-from affectkit.errors import AffectKitError
+from affectkit.errors import AffectKitError, EngineError
+from affectkit.job import Mark, finished, mark_of
 from affectkit.jobs import Interrupted, Job, Outcome, run_job
 from affectkit.predictor import Predictor
 
+log = logging.getLogger(__name__)
+
 TRIES = 3
 """Times that an input is given to a process before it is taken for the cause of their deaths."""
+
+PATIENCE_S = 10.0
+"""How long the lock of a process that died is waited for; on network file systems it outlives it for a moment."""
+
+LEAVES_IN_S = 5.0
+"""Time that processes are given to write their notes after Ctrl-C."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,80 +50,181 @@ class Work:
 class _Worker:
     process: BaseProcess
     connection: Connection
+    ready: bool = False
+    """Whether it has loaded the model."""
     job: Job | None = None
+    table_before: Mark = None
+    """What had the name of the job's table when it was given."""
 
 
 def run_jobs(jobs: Sequence[Job], work: Work, processes: int) -> Iterator[tuple[Job, Outcome | str, str]]:
     """Run all jobs, and say of each, in the order in which they end, what came of it.
 
     Every process loads the model once, and has its share of the cores. One that dies (out of memory, a crash of the
-    decoder) is replaced, and its input given to another, which goes on where the dead one's notes say.
+    decoder) is replaced with a warning, and its input given to another, which goes on where the dead one's notes say.
 
     Yields:
         the job; its outcome, or the error in one line; the device that it ran on.
+
+    Raises:
+        EngineError: process after process dies before it has loaded the model.
     """
-    waiting = deque(jobs)
-    tries: dict[Job, int] = {}
-    context = multiprocessing.get_context("spawn")
-    threads = max(1, usable_cores() // processes)
-
-    def start() -> _Worker:
-        ours, theirs = context.Pipe()
-        arguments = (theirs, Work({"threads": threads, **work.predictor}, work.options, work.settings))
-        process = context.Process(target=_serve, args=arguments, daemon=True)
-        process.start()
-        theirs.close()  # so that its end is noticed here
-        return _Worker(process, ours)
-
-    def give(worker: _Worker) -> None:
-        worker.job = waiting.popleft() if waiting else None
-        if worker.job is None:
-            worker.connection.send(None)
-            return
-        tries[worker.job] = tries.get(worker.job, 0) + 1
-        worker.connection.send((worker.job, tries[worker.job] > 1))
-
-    workers = [start() for _ in range(min(processes, len(jobs)))]
+    pool = _Pool(jobs, work, processes)
     try:
-        for worker in workers:
-            give(worker)
-        while any(worker.job is not None for worker in workers):
-            ready = wait([worker.connection for worker in workers if worker.job is not None])
-            for k, worker in enumerate(workers):
-                if worker.connection not in ready or worker.job is None:
-                    continue
-                job = worker.job
-                try:
-                    outcome, device = worker.connection.recv()
-                except (EOFError, ConnectionResetError):
-                    worker.process.join()
-                    if tries[job] < TRIES:
-                        waiting.appendleft(job)
-                    else:
-                        code = worker.process.exitcode
-                        yield job, f"{job.source}: its process died {TRIES} times (exit code {code})", ""
-                    workers[k] = worker = start() if waiting else worker
-                    worker.job = None
-                    if worker.process.is_alive():
-                        give(worker)
-                    continue
-                if isinstance(outcome, Exception):  # no process can do anything then
-                    raise outcome
-                give(worker)
-                yield job, outcome, device
+        yield from pool.run()
     except KeyboardInterrupt:
-        for worker in workers:
-            worker.process.join(timeout=5)  # they were interrupted too, and write their notes
+        pool.leave()  # they were interrupted too, and write their notes
         if any(job.note.exists() for job in jobs):
             raise Interrupted from None
         raise
-    finally:
+    except BaseException:
+        pool.leave(at_once=True)
+        raise
+    if pool.deaths:
+        log.warning("warning: %s", deaths_in_words(pool.deaths))
+
+
+def deaths_in_words(count: int) -> str:
+    """How many processes died, and what may be the reason."""
+    many = f"{count} processes died and were" if count != 1 else "1 process died and was"
+    return f"{many} replaced; if it was for want of memory, fewer at a time (-j) need less"
+
+
+class _Pool:
+    """The processes, and what each of them does."""
+
+    def __init__(self, jobs: Sequence[Job], work: Work, processes: int) -> None:
+        self._work = Work(
+            {"threads": max(1, usable_cores() // processes), **work.predictor}, work.options, work.settings
+        )
+        self._waiting = deque(jobs)
+        self._tries: dict[Job, int] = {}
+        self._context = multiprocessing.get_context("spawn")
+        self._workers: list[_Worker] = []
+        self._leaving: list[_Worker] = []
+        self._device = ""
+        self._stillborn = 0  # in a row
+        self.deaths = 0
+        for _ in range(min(processes, len(jobs))):
+            self._start()
+
+    def _start(self) -> None:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_serve, args=(theirs, self._work), daemon=True)
+        with _interrupts_held():  # until it can deal with them
+            process.start()
+        theirs.close()  # so that its end is noticed here
+        self._workers.append(_Worker(process, ours))
+
+    def run(self) -> Iterator[tuple[Job, Outcome | str, str]]:
+        """See :func:`run_jobs`."""
+        while self._workers:
+            ready = wait([worker.connection for worker in self._workers])
+            for worker in [worker for worker in self._workers if worker.connection in ready]:
+                try:
+                    outcome, device = worker.connection.recv()
+                except (EOFError, OSError):
+                    yield from self._died(worker)
+                    continue
+                if isinstance(outcome, Exception):  # no process can do anything then
+                    raise outcome
+                job, worker.job = worker.job, None
+                worker.ready, self._stillborn, self._device = True, 0, device
+                given = self._give(worker)
+                if job is not None and outcome is not None:
+                    yield job, outcome, device
+                if not given:
+                    yield from self._died(worker)
+        _end(self._leaving)
+
+    def _give(self, worker: _Worker) -> bool:
+        """Give a worker that waits its next job, or let it go; False where it is not there any more."""
+        if not self._waiting:
+            self._workers.remove(worker)
+            with suppress(OSError):  # dead or not, it is not needed any more
+                worker.connection.send(None)
+            worker.connection.close()
+            self._leaving.append(worker)
+            return True
+        job = self._waiting.popleft()
+        worker.table_before = mark_of(job.table)
+        try:
+            worker.connection.send((job, job in self._tries))
+        except OSError:  # killed between two inputs
+            self._waiting.appendleft(job)
+            return False
+        worker.job, self._tries[job] = job, self._tries.get(job, 0) + 1
+        return True
+
+    def _died(self, worker: _Worker) -> Iterator[tuple[Job, Outcome | str, str]]:
+        """Replace a worker, and see to the job that it had."""
+        worker.process.join()
+        worker.connection.close()
+        self._workers.remove(worker)
+        self.deaths += 1
+        self._stillborn = 0 if worker.ready else self._stillborn + 1
+        job, code = worker.job, worker.process.exitcode
+        if self._stillborn >= TRIES * max(1, len(self._workers)):
+            raise EngineError(
+                f"process after process ends before it has loaded the model ({_cause(code)}); "
+                "start fewer at a time with -j"
+            )
+        if job is None:
+            log.warning("warning: a process died between two inputs (%s); another one takes its place", _cause(code))
+        else:
+            outcome = finished(job) if mark_of(job.table) not in (None, worker.table_before) else None
+            if outcome is not None:
+                log.warning("warning: %s: its process died when the table was written (%s)", job.source, _cause(code))
+                job.note.unlink(missing_ok=True)
+                yield job, outcome, self._device
+            elif self._tries[job] < TRIES:
+                log.warning("warning: %s: its process died (%s); another one goes on", job.source, _cause(code))
+                self._waiting.appendleft(job)
+            else:
+                yield job, f"{job.source}: its process died {TRIES} times ({_cause(code)})", ""
+        if self._waiting:
+            self._start()
+
+    def leave(self, *, at_once: bool = False) -> None:
+        """End what is left of the processes; ``at_once`` those that do not know that it is over."""
+        workers, self._workers, self._leaving = [*self._workers, *self._leaving], [], []
         for worker in workers:
             worker.connection.close()
+        _end(workers, at_once=at_once)
+
+
+def _end(workers: Sequence[_Worker], *, at_once: bool = False) -> None:
+    """Wait for processes that are about to end, then end them."""
+    for end in ("terminate", "kill") if at_once else (None, "terminate", "kill"):
+        until = time.monotonic() + LEAVES_IN_S
         for worker in workers:
-            worker.process.join(timeout=5)  # after Ctrl-C they write their notes
-            if worker.process.is_alive():
-                worker.process.terminate()
+            if end is not None and worker.process.is_alive():
+                getattr(worker.process, end)()
+        for worker in workers:
+            worker.process.join(max(0.0, until - time.monotonic()))
+
+
+def _cause(code: int | None) -> str:
+    """What an exit code says."""
+    if code is None or code >= 0:
+        return f"exit code {code}"
+    with suppress(ValueError):
+        name = signal.Signals(-code).name
+        return f"{name}, as when memory runs out" if name == "SIGKILL" else name
+    return f"signal {-code}"
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back, here for a moment, and in a process that is started meanwhile until it asks for it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def attempt(predictor: Predictor, job: Job, work: Work, *, again: bool) -> Outcome | str:
@@ -123,7 +235,7 @@ def attempt(predictor: Predictor, job: Job, work: Work, *, again: bool) -> Outco
     """
     settings = dict(work.settings)
     if again:
-        settings |= {"overwrite": True, "resume": job.video is None}
+        settings |= {"overwrite": True, "resume": job.video is None, "patience_s": PATIENCE_S}
     try:
         return run_job(predictor, job, work.options, **settings)
     except Exception as error:  # whatever one input does, the rest finish
@@ -133,18 +245,32 @@ def attempt(predictor: Predictor, job: Job, work: Work, *, again: bool) -> Outco
 
 def _serve(connection: Connection, work: Work) -> None:
     """In a process: take jobs until there is none left."""
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
+    logging.basicConfig(format="affectkit: %(message)s")
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, _interrupt)
     cv2.setNumThreads(1)  # as in cli.predict
     try:
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         try:
             predictor = Predictor(**work.predictor)
         except (AffectKitError, ValueError) as error:
-            connection.recv()
             connection.send((error, ""))
             return
         with predictor:
+            connection.send((None, predictor.device))
             while (task := connection.recv()) is not None:
                 job, again = task
                 connection.send((attempt(predictor, job, work, again=again), predictor.device))
-    except (KeyboardInterrupt, EOFError, BrokenPipeError):
+    except (KeyboardInterrupt, EOFError, OSError):
         pass  # the one who asks has gone, or Ctrl-C was pressed
+
+
+def _interrupt(*_: object) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough: the notes are written now
+    raise KeyboardInterrupt
+
+
+def _leave(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(143)  # unwinds, so that notes are kept and the rest is removed

@@ -23,7 +23,7 @@ from affectkit.export.parity import ParityReport, compare_models
 from affectkit.export.precision import to_half, to_int8, widened
 from affectkit.export.runs import export_runs
 from affectkit.export.triton import write_triton
-from affectkit.export.verify import problems, verify
+from affectkit.export.verify import problems, read_golden, verify
 from affectkit.faces.mtcnn import Mtcnn
 from affectkit.faces.tracking import Tracker, TrackingConfig, track, whole_pictures
 from affectkit.models import FRAME_NAME, GOLDEN_NAME, SPEC_NAME, TEMPORAL_NAME, ModelFolder, sha256
@@ -234,13 +234,16 @@ def _convert(
 
 def _golden(original: ModelFolder, partial: Path) -> dict[str, tuple[Array, Array]]:
     """(expected, got) of every output on the golden inputs."""
-    with np.load(original.golden, allow_pickle=False) as archive:
-        golden: dict[str, Any] = {name: archive[name] for name in archive.files}
-    found = {name: (golden[name], got) for name, got in _run(partial / FRAME_NAME, {"faces": golden["faces"]}).items()}
-    if original.temporal_onnx is not None:
-        inputs = {"features": golden["sequence_features"]}
-        for name, got in _run(partial / TEMPORAL_NAME, inputs).items():
-            found[f"sequence_{name}"] = (golden[f"sequence_{name}"], got)
+    golden = read_golden(original.golden)
+    try:
+        answers = _run(partial / FRAME_NAME, {"faces": golden["faces"]})
+        found = {name: (golden[name], got) for name, got in answers.items()}
+        if original.temporal_onnx is not None:
+            inputs = {"features": golden["sequence_features"]}
+            for name, got in _run(partial / TEMPORAL_NAME, inputs).items():
+                found[f"sequence_{name}"] = (golden[f"sequence_{name}"], got)
+    except KeyError as error:
+        raise ModelError(f"{original.golden}: lacks {error}; export the model again") from error
     return found
 
 

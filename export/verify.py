@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from affectkit.engines import open_engine
 from affectkit.errors import ModelError
 from affectkit.models import FRAME_NAME, TEMPORAL_NAME, ModelFolder
+from affectkit.npz import read_npz
 from affectkit.spec import Precision
 from affectkit.types import Array
 
@@ -113,11 +113,23 @@ def verify(model: ModelFolder, *, device: str = "auto") -> list[Parity]:
     """Compare a model's engine with its golden outputs.
 
     Raises:
-        ModelError: golden.npz cannot be read.
+        ModelError: golden.npz cannot be read, or does not fit the model.
+    """
+    golden = read_golden(model.golden)
+    try:
+        return compare_golden(model.path, golden, frame=model.frame_onnx, device=device, precision=model.spec.precision)
+    except (KeyError, ValueError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise ModelError(f"{model.golden}: does not fit the model ({reason}); export the model again") from error
+
+
+def read_golden(path: Path) -> dict[str, Array]:
+    """The arrays of a golden.npz.
+
+    Raises:
+        ModelError: it cannot be read, or unpacks to more than golden inputs could need.
     """
     try:
-        with np.load(model.golden, allow_pickle=False) as archive:
-            golden = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{model.golden}: cannot be read ({error}); export the model again") from error
-    return compare_golden(model.path, golden, frame=model.frame_onnx, device=device, precision=model.spec.precision)
+        return read_npz(path)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}); export the model again") from error

@@ -207,7 +207,7 @@ def test_the_input_is_never_overwritten(run_cli: Cli, clip: Path) -> None:
 @pytest.mark.parametrize(("option", "name"), [("-o", "t.xlsx"), ("-o", "t"), ("--render", "t.avi")])
 def test_unknown_suffix(run_cli: Cli, clip: Path, option: str, name: str) -> None:
     code, _, err = run_cli("predict", clip, option, name)
-    assert code == 1 and left_behind() == []
+    assert code == 2 and left_behind() == []
     one_line(err, name, "unknown suffix", "allowed")
 
 
@@ -239,7 +239,7 @@ def test_a_device_that_is_not_there(run_cli: Cli, clip: Path) -> None:
 
 def test_unknown_and_damaged_models(run_cli: Cli, clip: Path, tiny: Path, tmp_path: Path) -> None:
     code, _, err = run_cli("predict", clip, "--model", "huge")
-    assert code == 1
+    assert code == 2
     one_line(err, "huge", "embedded are", "lite")
     import shutil
 

@@ -18,7 +18,7 @@ from synthetic import write_clip
 
 from affectkit import jobs
 from affectkit.errors import SourceError
-from affectkit.state import pack, unpack
+from affectkit.state import pack, seal, unpack
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -169,7 +169,7 @@ def test_state_files_cannot_run_code(tmp_path: Path) -> None:
 
     np.savez(tmp_path / "bomb.npz", document=np.array([Bomb()], dtype=object))
     with pytest.raises(SourceError):
-        unpack((tmp_path / "bomb.npz").read_bytes(), "bomb")
+        unpack(seal((tmp_path / "bomb.npz").read_bytes()), "bomb")
     assert not (tmp_path / "hit").exists()
 
 

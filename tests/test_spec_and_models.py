@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import subprocess
+import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from synthetic import edit_spec
 
 from affectkit import models
 from affectkit.errors import ModelError
 from affectkit.export.verify import problems, verify
+from affectkit.npz import read_npz
+from affectkit.onnx_files import external_files
 from affectkit.predictor import Predictor
 from affectkit.spec import FORMAT_VERSION, TEMPLATES, InputSpec, ModelSpec, TemporalSpec
 
@@ -108,10 +115,148 @@ def test_a_flipped_byte_or_a_missing_file(copy: Path, name: str, run_cli: Cli) -
         models.load(copy)
 
 
-def test_files_that_nobody_vouches_for(copy: Path) -> None:
+def test_files_that_no_network_reads_do_not_matter(copy: Path) -> None:
     (copy / "frame.onnx.data").write_bytes(b"weights from elsewhere")
-    with pytest.raises(ModelError, match=r"frame.onnx.data: not listed"):
+    for name in (".DS_Store", "README.md", "frame.onnx~", "._frame.onnx", "Thumbs.db"):
+        (copy / name).write_bytes(b"left by somebody")
+    (copy / ".git").mkdir()
+    assert models.load(copy).path == copy
+
+
+def outside(copy: Path, location: str) -> None:
+    """Move the weights of the network into a file, and name it ``location``."""
+    network = onnx.load(str(copy / "frame.onnx"))
+    onnx.save(network, str(copy / "frame.onnx"), save_as_external_data=True, location="weights.bin", size_threshold=64)
+    network = onnx.load(str(copy / "frame.onnx"), load_external_data=False)
+    for tensor in network.graph.initializer:
+        for entry in tensor.external_data:
+            entry.value = location if entry.key == "location" else entry.value
+    (copy / "frame.onnx").write_bytes(network.SerializeToString())
+    edit(copy, lambda d: d["files"].update({"frame.onnx": models.sha256(copy / "frame.onnx")}))
+
+
+@pytest.mark.parametrize("location", ["weights.bin", "../weights.bin", "/etc/passwd", "sub/weights.bin"])
+def test_files_that_a_network_reads_need_a_checksum(copy: Path, location: str) -> None:
+    outside(copy, location)
+    assert external_files(copy / "frame.onnx") == {location}
+    with pytest.raises(ModelError, match=f"reads '{location}', which is not listed"):
         models.load(copy)
+    edit(copy, lambda d: d["files"].update({location: models.sha256(copy / "weights.bin")}))
+    if location == "weights.bin":
+        with Predictor(copy) as predictor:
+            predictor.predict_aligned(np.zeros((1, 32, 32, 1), np.uint8))
+        (copy / "weights.bin").write_bytes(b"other ones")
+    with pytest.raises(ModelError, match=r"damaged or changed|not the name of a file"):
+        models.load(copy)
+
+
+def test_weights_of_inner_graphs_and_compiled_parts_are_files_too(tmp_path: Path) -> None:
+    def tensor(location: str) -> onnx.TensorProto:
+        made = onnx.TensorProto(name="w", data_type=1, dims=[1], data_location=onnx.TensorProto.EXTERNAL)
+        made.external_data.add(key="location", value=location)
+        made.external_data.add(key="length", value="4")
+        return made
+
+    inner = onnx.helper.make_graph([], "inner", [], [], initializer=[tensor("inner.bin")])
+    nodes = [
+        onnx.helper.make_node("If", ["c"], ["y"], then_branch=inner, else_branch=inner),
+        onnx.helper.make_node("Constant", [], ["k"], value=tensor("constant.bin")),
+        onnx.helper.make_node("EPContext", [], ["z"], ep_cache_context="compiled.bin", embed_mode=0),
+        onnx.helper.make_node("EPContext", [], ["z"], ep_cache_context="in the node", embed_mode=1),
+    ]
+    model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", [], []))
+    model.functions.add(name="f").node.add(op_type="Constant").attribute.add(name="v", t=tensor("function.bin"))
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    assert external_files(tmp_path / "m.onnx") == {"inner.bin", "constant.bin", "compiled.bin", "function.bin"}
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff" * 40, b"\x3a\xff\xff\xff\xff\x0f", b"\x3a\x06" * 3, b"text, and no network"]
+)
+def test_what_is_no_network(copy: Path, data: bytes) -> None:
+    (copy / "frame.onnx").write_bytes(data)
+    edit(copy, lambda d: d["files"].update({"frame.onnx": models.sha256(copy / "frame.onnx")}))
+    with pytest.raises(ModelError, match="cannot be read as ONNX"):
+        models.load(copy)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"format_version": 1, "metrics": ' + '{"a":' * 5000 + "1" + "}" * 5000 + "}",
+        '{"format_version": ' + "9" * 5000 + "}",
+        '{"format_version": 1, "name": "\\ud800"}',
+        "null",
+        '"x"',
+    ],
+)
+def test_json_that_is_no_spec(copy: Path, text: str) -> None:
+    (copy / "model.json").write_text(text)
+    with pytest.raises(ModelError):
+        models.load(copy)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d["input"].update(size=float("inf")),
+        lambda d: d["input"].update(size=10**9),
+        lambda d: d["input"].update(size=10**400),
+        lambda d: d["input"].update(margin=10**400),
+        lambda d: d["input"].update(channels=True),
+        lambda d: d["input"].update(channels=1.0),
+        lambda d: d["input"].update(margin=1e300),
+        lambda d: d["input"].update(aligned_size=10**9),
+        lambda d: d.update(members=float("inf")),
+        lambda d: d.update(members=10**9),
+        lambda d: d.update(feature_width=float("nan")),
+        lambda d: d["tasks"]["va"].update(bins=float("inf")),
+        lambda d: d["tasks"]["au"].update(thresholds=[float("inf")] * 8),
+        lambda d: d["tasks"]["expression"].update(temperature=10**400),
+        lambda d: d.update(temporal={"sequence_length": 1e999, "feature_width": 4, "direction": "forward"}),
+        lambda d: d.update(temporal={"sequence_length": 10**9, "feature_width": 4, "direction": "forward"}),
+        lambda d: d.update(metrics=[1]),
+        lambda d: d.update(files=None),
+        lambda d: d.update(frame_model=".."),
+        lambda d: d.update(name="two\nlines"),
+    ],
+)
+def test_impossible_numbers(copy: Path, change: Callable[[dict[str, Any]], None], run_cli: Cli) -> None:
+    edit(copy, change)
+    code, _, err = run_cli("models", "verify", copy)
+    assert code == 1 and err.count("\n") == 1 and err.startswith("affectkit: error: "), err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits memory the Unix way")
+def test_a_golden_file_that_unpacks_to_gigabytes(copy: Path, tmp_path: Path) -> None:
+    """Both ways to claim it: many bytes of zeros, packed to few, and a header without them."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (1 << 30,)})
+    for content in (header.getvalue() + bytes(1 << 29), header.getvalue()):
+        with zipfile.ZipFile(copy / "golden.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            archive.writestr("faces.npy", content)
+        assert (copy / "golden.npz").stat().st_size < 4e6
+        edit(copy, lambda d: d["files"].update({"golden.npz": models.sha256(copy / "golden.npz")}))
+        code = (
+            "import resource; resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))\n"
+            "import sys; from affectkit.cli import main; main()"
+        )
+        command = [sys.executable, "-P", "-c", code, "verify", str(copy), "--device", "cpu"]
+        run = subprocess.run(command, capture_output=True, text=True)
+        assert run.returncode == 1 and "golden.npz: cannot be read" in run.stderr and "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    "change", [lambda g: g.pop("faces"), lambda g: g.pop("au"), lambda g: g.update(au=g["au"][:, :1])]
+)
+def test_a_golden_file_of_another_model(copy: Path, change: Callable[[dict[str, Any]], None], run_cli: Cli) -> None:
+    golden: dict[str, Any] = read_npz(copy / "golden.npz")
+    change(golden)
+    np.savez(copy / "golden.npz", **golden)
+    edit(copy, lambda d: d["files"].update({"golden.npz": models.sha256(copy / "golden.npz")}))
+    code, _, err = run_cli("verify", copy, "--device", "cpu")
+    assert code == 1 and "does not fit the model" in err and err.count("\n") == 1
 
 
 def test_unknown_model(tmp_path: Path) -> None:

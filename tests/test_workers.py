@@ -14,6 +14,11 @@ import psutil
 import pytest
 from synthetic import grey_frames, write_clip
 
+from affectkit import workers
+from affectkit.errors import EngineError
+from affectkit.job import Job, finished, mark_of
+from affectkit.workers import Work, run_jobs
+
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -70,7 +75,73 @@ def test_a_killed_worker_loses_no_input(tmp_path: Path, tiny: Path) -> None:
     _, err = process.communicate(timeout=120)
     assert killed == 1 and process.returncode == 0, err
     assert err.count(": 400 frames,") == 4
+    assert "its process died (SIGKILL, as when memory runs out); another one goes on" in err
+    assert "1 process died and was replaced" in err
     for clip in clips:
         rows = (tmp_path / "out" / f"{clip.stem}.csv").read_text().splitlines()
         assert len(rows) == 401
     assert not [p for p in (tmp_path / "out").iterdir() if p.name.startswith(".")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kills a process the Unix way")
+def test_a_worker_that_is_killed_between_two_inputs_is_replaced(
+    clips: list[Path], tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has answered, and is gone when it is given the next one."""
+    jobs = [Job(str(clip), tmp_path / f"{clip.stem}.csv") for clip in clips]
+    given = []
+
+    def kill_first(path: Path) -> object:
+        given.append(path)
+        if len(given) == 3:  # both workers have had one; nobody has the third yet
+            for child in psutil.Process().children():
+                if "spawn_main" in " ".join(child.cmdline()):
+                    child.kill()
+                    child.wait()
+        return mark_of(path)
+
+    monkeypatch.setattr(workers, "mark_of", kill_first)
+    work = Work({"model": str(tiny), "device": "cpu"}, {"end_s": 0.2})
+    ended = {job: outcome for job, outcome, _ in run_jobs(jobs, work, 2)}
+    assert all(not isinstance(ended[job], str) and ended[job].read == 5 for job in jobs), ended  # type: ignore[union-attr]
+    assert "a process died between two inputs" in caplog.text and "2 processes died and were replaced" in caplog.text
+    tables = {job.table.read_text().replace(job.source, "x") for job in jobs}
+    assert len(tables) == 1 and not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_worker_that_dies_after_its_table_is_answered_from_the_meta_file(
+    clips: list[Path], tmp_path: Path, tiny: Path, run_cli: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = Job(str(clips[0]), tmp_path / "out.csv")
+    assert run_cli("predict", clips[0], "-o", job.table, "--model", tiny, "-q", "--end", 0.2)[0] == 0
+    job.note.write_bytes(b"of the run that has just ended")
+
+    class Dead:
+        exitcode = -9
+
+        def join(self) -> None:
+            """It is."""
+
+        def close(self) -> None:
+            """Of its pipe."""
+
+    pool = workers._Pool([], Work({}, {}), 2)
+    dead = workers._Worker(Dead(), Dead(), ready=True, job=job)  # type: ignore[arg-type]
+    pool._workers.append(dead)
+    ((_, outcome, _),) = pool._died(dead)
+    assert not isinstance(outcome, str) and outcome.read == 5 and outcome == finished(job)
+    assert "died when the table was written" in caplog.text and not job.note.exists()
+    again = workers._Worker(Dead(), Dead(), ready=True, job=job, table_before=mark_of(job.table))  # type: ignore[arg-type]
+    pool._workers.append(again)
+    pool._tries[job] = 3  # the table is the one of before
+    ((_, outcome, _),) = pool._died(again)
+    assert isinstance(outcome, str) and "died 3 times" in outcome
+
+
+def test_processes_that_cannot_begin_are_not_begun_for_ever(
+    clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_serve", print)  # ends at once
+    jobs = [Job(str(clip), tmp_path / f"{clip.stem}.csv") for clip in clips]
+    with pytest.raises(EngineError, match="before it has loaded the model"):
+        list(run_jobs(jobs, Work({}, {}), 2))

@@ -274,10 +274,24 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise ModelError(f"{path}: no such checkpoint") from error
     except Exception as error:  # torch raises pickle's, zip's and its own errors here
-        raise ModelError(f"{path}: cannot be read as a checkpoint ({error})") from error
+        raise ModelError(f"{path}: cannot be read as a checkpoint ({_one_line(error)})") from error
     if not isinstance(state, dict) or "config" not in state:
         raise ModelError(f"{path}: not a checkpoint of affectkit train")
+    try:
+        config_from_dict(state["config"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(
+            f"{path}: its description of the network is damaged, or of another affectkit ({_one_line(error)})"
+        ) from error
     return state
+
+
+def _one_line(error: Exception) -> str:
+    """What an error says, shortened; some of torch's have a line for every weight."""
+    name = type(error).__name__
+    text = " ".join(str(error).split()) or name
+    text = f"{name}: {text}" if isinstance(error, KeyError | AttributeError) else text
+    return text if len(text) <= 200 else f"{text[:200]} ..."
 
 
 def load_any(path: Path) -> tuple[Network, dict[str, Any]]:
@@ -322,8 +336,8 @@ def load_temporal(path: Path) -> tuple[MultitaskCNNRNN, dict[str, Any]]:
 def _fill(network: nn.Module, state: dict[str, Any], path: Path) -> None:
     try:
         network.load_state_dict(state["network"])
-    except RuntimeError as error:
-        raise ModelError(f"{path}: its weights do not fit its own description: {error}") from error
+    except (RuntimeError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path}: its weights do not fit its own description: {_one_line(error)}") from error
 
 
 def train(
@@ -391,15 +405,20 @@ def train(
             raise ModelError(f"{run}: was begun with other settings; repeat them, or choose another folder")
         if "progress" not in state:
             raise ModelError(f"{run / 'last.pt'}: was written by an older affectkit and cannot be gone on with")
-        if state["data"] != data:
+        if state.get("data") != data:
             raise ModelError(f"{run}: was begun on other faces or labels; give the same ones, or choose another folder")
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["rng"])
-        if device.type == "cuda":
-            torch.cuda.set_rng_state_all(state["cuda_rng"])
-        at = _Progress(**state["progress"])
+        try:
+            network.load_state_dict(state["network"])
+            average.load_state_dict(state["average"])
+            optimizer.load_state_dict(state["optimizer"])
+            torch.set_rng_state(state["rng"])
+            if device.type == "cuda":
+                torch.cuda.set_rng_state_all(state["cuda_rng"])
+            at = _Progress(**state["progress"])
+        except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ModelError(
+                f"{run / 'last.pt'}: a part of it is missing or damaged ({_one_line(error)}); train without --resume"
+            ) from error
 
     def save_last() -> None:
         _check_weights(network, run, at.step)

@@ -13,6 +13,9 @@ class Detector(Protocol):
 
     It may be called in other threads than the one that made it, but never in two at the same time.
 
+    A user's own needs ``detect`` only: without ``follow`` faces are looked for in every frame, landmarks may be left
+    out of a :class:`affectkit.types.Detection`, and ``close`` is the user's to call (:mod:`affectkit.faces.own`).
+
     A detector may have an attribute ``min_score``: the score that a face needs to begin a track (default .9), and a
     method ``follow_picture`` that does what ``follow`` does with an :class:`affectkit.types.Picture`, so that a frame
     in which faces are only followed need not be turned into RGB. With a method ``look``, which does what ``detect``

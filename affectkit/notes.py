@@ -1,0 +1,179 @@
+"""Notes of how far an unfinished run is, and what killed runs leave behind."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from affectkit import __version__
+from affectkit.errors import SourceError
+from affectkit.gate import printable
+from affectkit.job import Job
+from affectkit.locks import OutputLocks
+from affectkit.predictor import Predictor
+from affectkit.sinks import TableFormat
+from affectkit.state import pack, unpack
+from affectkit.targets import prepare_bytes, real_target, short_stem
+from affectkit.video import IMAGE_SUFFIXES
+
+log = logging.getLogger(__name__)
+
+STRANGE = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
+"""What a note raises that somebody else wrote."""
+
+
+def fingerprint(
+    predictor: Predictor, job: Job, options: dict[str, Any], table_format: TableFormat, uncertainty: bool
+) -> dict[str, Any]:
+    """All that decides the rows of a table."""
+    path = Path(job.source)
+    there = path.exists()
+    described = predictor.describe()
+    return {
+        "input": printable(str(path.resolve()) if there else job.source),
+        "contents of the input": _contents(job.source),
+        "model": described["model"]["sha256"],
+        "labels": described["labels"],
+        "prior": described["prior"],
+        "min_quality": described["min_quality"],
+        "device": described["device"],
+        "temporal": described["temporal"],
+        "detector": described["detector"],
+        "options": {name: str(value) for name, value in sorted(options.items())},
+        "format": table_format,
+        "uncertainty": uncertainty,
+        "contact sheet": job.sheet is not None,
+        "version": __version__,
+    }
+
+
+def _contents(source: str) -> Any:
+    """What tells one input from another of the same name."""
+    path = Path(source)
+    if path.is_file():
+        return [path.stat().st_size, path.stat().st_mtime_ns]
+    if path.is_dir():  # its own time changes with everything that is written there
+        pictures = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        facts = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in pictures]
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
+    return hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()  # a URL may hold a token
+
+
+def write_note(job: Job, document: dict[str, Any]) -> None:
+    """Write down how far a run is. Until that is done the note before stands.
+
+    Raises:
+        OutputError: the disk is full, or the folder cannot be written to any more.
+    """
+    prepare_bytes(job.note, pack(document), overwrite=True).commit()
+
+
+def rows_of(job: Job, stored: dict[str, Any]) -> Path:
+    """The file that the rows of an interrupted run are in."""
+    return real_target(job.table).with_name(stored["rows_file"])
+
+
+def read_note(job: Job, begun_by: dict[str, Any]) -> dict[str, Any] | None:
+    """What an interrupted run left; None where there is nothing to go on with.
+
+    Raises:
+        SourceError: the note is damaged, or none that affectkit wrote for this table.
+        ValueError: the run was begun with another input, model or options.
+    """
+    try:
+        data = job.note.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _refused(job, f"cannot be read ({error.strerror})") from error
+    stored = unpack(data, job.note)
+    try:
+        before = _checked(job, stored)
+        rows = rows_of(job, stored)
+        whole = rows.is_file() and not rows.is_symlink() and rows.stat().st_size >= stored["length"]
+    except STRANGE as error:
+        raise _refused(job, "is no note of affectkit") from error
+    other = [name for name, value in begun_by.items() if before.get(name) != value]
+    if other:
+        raise ValueError(
+            f"{job.table}: the interrupted run was begun with another {other[0]} "
+            f"({before.get(other[0])}, now {begun_by[other[0]]}); repeat it, or begin anew without --resume"
+        )
+    if not whole:
+        log.warning("warning: %s: the rows of the interrupted run are gone; it is done from the first frame", job.table)
+    return stored if whole else None
+
+
+def refuse(job: Job) -> SourceError:
+    """The error for a note that looks right, and does not fit."""
+    return _refused(job, "is no note of affectkit")
+
+
+def _refused(job: Job, what: str) -> SourceError:
+    return SourceError(f"{job.note}: {what}; delete it, and begin anew without --resume")
+
+
+def _checked(job: Job, stored: Any) -> dict[str, Any]:
+    """What the run of a note was begun with, if the note has the form that it should have.
+
+    A note says which file is cut off and appended to: only one that this table's rows can be in will do.
+    """
+    real = real_target(job.table)
+    form = rf"\.{re.escape(short_stem(real))}\.\d+\.partial{re.escape(job.table.suffix)}(\.rows)?"
+    if not re.fullmatch(form, stored["rows_file"]):
+        raise ValueError("rows_file")
+    numbers = [stored["length"], *stored["counts"][:3], *stored["counts"][3], stored["stream"]["last"]]
+    if len(stored["counts"]) != 4 or any(type(number) is not int for number in numbers):
+        raise ValueError("counts")
+    if min(stored["length"], *stored["counts"][:3], stored["stream"]["last"]) < 0:
+        raise ValueError("counts")
+    before = stored["begun_by"]
+    if not isinstance(before, dict):
+        raise TypeError("begun_by")
+    if (stored["sheet"] is None) == bool(before.get("contact sheet")):
+        raise ValueError("sheet")
+    return before
+
+
+def forget(job: Job, locks: OutputLocks, keep: dict[str, Any] | None = None) -> None:
+    """Remove what interrupted runs of this table left, but for what the note ``keep`` goes on with.
+
+    The folder, which may be a large one, is read only where there is something: a killed run leaves its lock, and one
+    that was interrupted its note.
+    """
+    noted = job.note.exists()
+    if keep is None:
+        job.note.unlink(missing_ok=True)
+    if not (noted or locks.after_a_death):
+        return
+    for path in (job.table, job.video, job.note, job.meta, job.sheet):
+        if path is None:
+            continue
+        real = real_target(path)
+        begin, end = f".{short_stem(real)}.", f".partial{path.suffix}"
+        with suppress(OSError):
+            for left in list(real.parent.iterdir()):
+                number = left.name.removeprefix(begin).partition(end)[0]
+                ours = left.name.startswith(begin) and end in left.name and number.isdecimal()
+                kept = keep is not None and left.name == keep["rows_file"]
+                # With the lock nothing else can be writing it, whatever process has that number by now.
+                if ours and not kept and (locks.held or not _is_running(int(number))):
+                    left.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    """Whether a process, which writes a partial file, is alive."""
+    if os.name == "nt":  # asking there would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True

@@ -1,0 +1,145 @@
+"""Files that are written: checked before any work, complete or not at all, and never in place of what is no file."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from affectkit.errors import OutputError
+
+LONGEST_STEM = 200
+"""Bytes: names have at most 255, and something is added to them."""
+
+
+def real_target(path: Path) -> Path:
+    """Where a file of this name is written: a link stays, and what it leads to is what is replaced.
+
+    Raises:
+        OutputError: a link that leads in a circle.
+    """
+    if not path.is_symlink():
+        return path
+    real = Path(os.path.realpath(path))
+    if real.is_symlink():
+        raise OutputError(f"{path}: is a link that leads to no place; remove it, or give another name")
+    return real
+
+
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Refuse a target before any work is done.
+
+    Raises:
+        OutputError: its folder is missing or cannot be written to, it exists and may not be replaced, or it is no file
+            (a folder, a pipe, a device).
+    """
+    try:
+        real = real_target(path)
+        folder = real.parent
+        if not folder.is_dir():
+            raise OutputError(f"{path}: the folder {folder} does not exist; create it first")
+        try:
+            mode = os.stat(real).st_mode
+        except FileNotFoundError:
+            mode = None
+        if mode is not None:
+            if stat.S_ISDIR(mode):
+                raise OutputError(f"{path}: is a folder; give the name of a file")
+            if not stat.S_ISREG(mode):
+                raise OutputError(f"{path}: is a pipe or a device, which a file would replace; give another name")
+            if not overwrite:
+                raise OutputError(
+                    f"{path}: exists already; give --overwrite (overwrite=True) to replace it, or another name"
+                )
+        if not os.access(folder, os.W_OK):
+            raise OutputError(f"{path}: the folder {folder} cannot be written to; check its permissions")
+    except OSError as error:  # a name that is too long
+        raise explain_os_error(path, error) from error
+
+
+def explain_os_error(path: Path, error: Exception) -> OutputError:
+    """An error of writing (OSError, or FFmpeg's with the same fields), in words that say what to do."""
+    number = getattr(error, "errno", None)
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return OutputError(f"{path}: the disk is full; free some space or write elsewhere")
+    if number == errno.EFBIG:
+        return OutputError(f"{path}: is too large for this disk, or for the limit (ulimit -f); write elsewhere")
+    reason = getattr(error, "strerror", None) or error
+    return OutputError(f"{path}: cannot be written ({reason}); check the path and its permissions")
+
+
+def short_stem(path: Path) -> str:
+    """A file's name without its suffix, short enough for something to be added; those of two files are never the same.
+
+    Names that are too long, or are no text, get a digest in place of what is left out.
+    """
+    data = os.fsencode(path.stem)
+    short = data[:LONGEST_STEM].decode("utf-8", "ignore")
+    if short == path.stem:
+        return short
+    digest = hashlib.sha256(data).hexdigest()[:12]
+    return f"{data[: LONGEST_STEM - 13].decode('utf-8', 'ignore')}~{digest}"
+
+
+class PartialFile:
+    """A temporary name beside the target that becomes the target at the end."""
+
+    def __init__(self, target: Path, *, overwrite: bool = False, path: Path | None = None) -> None:
+        """Choose the name; nothing is written.
+
+        Args:
+            path: the temporary file, where an interrupted run left one.
+
+        Raises:
+            OutputError: as of :func:`check_target`.
+        """
+        check_target(target, overwrite=overwrite)
+        self.target, self._overwrite = target, overwrite
+        self._real = real_target(target)
+        # The suffix stays last: some writers choose the container by it.
+        name = f".{short_stem(self._real)}.{os.getpid()}.partial{target.suffix}"
+        self.path = self._real.with_name(name) if path is None else path
+
+    def commit(self, *, keep: bool = False) -> None:
+        """Give it the final name.
+
+        Args:
+            keep: where that fails, leave it as it is; else it is removed.
+
+        Raises:
+            OutputError: it cannot be had, or is taken by now and may not be replaced.
+        """
+        try:
+            if not self._overwrite:
+                check_target(self.target, overwrite=False)  # somebody else may have made it meanwhile
+            os.replace(self.path, self._real)
+        except (OSError, OutputError) as error:
+            if not keep:
+                self.discard()
+            raise error if isinstance(error, OutputError) else explain_os_error(self.target, error) from error
+
+    def discard(self) -> None:
+        """Remove it if it is there."""
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
+
+def prepare_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> PartialFile:
+    """Write a whole file under its temporary name; ``commit`` gives it the final one.
+
+    Raises:
+        OutputError: as of :func:`check_target`, or the disk is full.
+    """
+    partial = PartialFile(path, overwrite=overwrite)
+    try:
+        partial.path.write_bytes(data)
+    except OSError as error:
+        partial.discard()
+        raise explain_os_error(path, error) from error
+    except BaseException:
+        partial.discard()
+        raise
+    return partial
