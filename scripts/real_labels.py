@@ -4,8 +4,8 @@
 
 Renderings alone do not carry over: a network that is never told anything of a unit on photographs calls it active in
 most of them. MediaPipe's blendshapes tell something, but contradict the exact labels where that tool is wrong (held
-against rendered heads it correlates within a head by .96 for AU12, .95 for AU25, .74 for AU2, and by .31, .10 and .29 for
-AU4, AU6 and AU15; its AU1 and AU4 exclude each other). So a label is kept where the tool can be believed, and blank
+against rendered heads it correlates within a head by .96 for AU12, .95 for AU25, .74 for AU2, and by .31, .10 and .29
+for AU4, AU6 and AU15; its AU1 and AU4 exclude each other). So a label is kept where the tool can be believed, and blank
 elsewhere; of those that are kept, a fixed share (--share), since they are worth less than the exact ones.
 """
 
