@@ -241,6 +241,12 @@ def _list_of_files(source: Any) -> str | None:
     return next((kind for mark, kind in _LISTS.items() if mark in begin[:512]), None)
 
 
+def opens_by_itself(name: str, format_name: str) -> bool:
+    """Whether what is of this format is opened without ``input_format``."""
+    allowed = NETWORK_FORMATS if is_url(name) else LOCAL_FORMATS
+    return not set(format_name.split(",")).isdisjoint(allowed.split(","))
+
+
 def _allowed_protocols(url: str, name: str) -> str:
     scheme = url.partition("://")[0].lower()
     if scheme == "file":

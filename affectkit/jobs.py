@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from affectkit.errors import AffectKitError, OutputError
-from affectkit.gate import MAX_PIXELS, printable
+from affectkit.gate import MAX_PIXELS, opens_by_itself, printable
 from affectkit.job import Job as Job
 from affectkit.job import Outcome as Outcome
 from affectkit.locks import OutputLocks
@@ -263,7 +263,10 @@ def _drawing(
     if job.video is None:
         return lambda _: None
     fps = source.info.fps / options.get("every", 1) if source.info.fps else None
-    sound = source.info.name if source.info.has_audio else None
+    sound, film = (source.info.name if source.info.has_audio else None), source.info.film
+    if sound is not None and film is not None and not opens_by_itself(sound, film.format):
+        log.warning("%s: the sound of what needs --input-format is not taken along", job.video)
+        sound = None
     writer = stack.enter_context(VideoWriter(job.video, fps=fps, sound_from=sound, overwrite=overwrite))
     overlay = Overlay(predictor.spec)
     return lambda result: writer.write(overlay.draw(result), result.time_s)

@@ -143,7 +143,7 @@ def _notes(folder: Path) -> list[Path]:
 
     jobs.CHECKPOINT_S = 0.0
     with suppress(KeyboardInterrupt):
-        run_job(Predictor(TINY, batch_size=2, threads=1), job, {}, watch=stop)
+        run_job(Predictor(TINY, batch_size=2, threads=1, min_face_px=96), job, {}, watch=stop)
     (folder / "source.txt").write_text(str(clip))  # a note goes with the very file
     return [path for path in folder.iterdir() if path.name.endswith(".resume")]
 

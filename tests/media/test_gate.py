@@ -110,6 +110,17 @@ def test_a_local_playlist_for_those_who_mean_it(tmp_path: Path, run_cli: Cli, ti
     assert meta["film"]["format"] == "hls" and meta["options"]["input_format"] == "hls"
 
 
+def test_an_annotated_video_of_a_local_playlist(
+    tmp_path: Path, run_cli: Cli, tiny: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    segment = write_clip(tmp_path / "seg.ts", grey_frames(25), sound=True)
+    path = odd_files.closed_playlist(tmp_path / "clip.m3u8", segment.name)
+    outputs = ["-o", tmp_path / "t.csv", "--render", tmp_path / "r.mp4"]
+    code, _, err = run_cli("predict", path, *outputs, "--input-format", "hls", "--model", tiny)
+    assert code == 0 and (tmp_path / "r.mp4").exists(), err
+    assert "sound" in caplog.text
+
+
 def test_an_unknown_format_is_misuse(tmp_path: Path, run_cli: Cli) -> None:
     clip = write_clip(tmp_path / "c.mp4", grey_frames(5))
     code, _, err = run_cli("predict", clip, "-o", tmp_path / "t.csv", "--input-format", "nonsense")
