@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 
 from affectkit.types import Array, Float32, UInt8, check_image
+from affectkit.warping import cut_patch, region_of, warp_region
+from affectkit.warping import warp as warp
 
 LUMA_BT601 = np.array([0.299, 0.587, 0.114])
 """Shares of red, green and blue in luma (ITU-R BT.601)."""
@@ -44,39 +46,6 @@ def rgb_matrix(sides: tuple[float, float], *, full_range: bool) -> Float32:
     return np.column_stack([colour, colour @ [-black, -128, -128]]).astype(np.float32)
 
 
-def warp(image: UInt8, matrix: Array, size: int) -> UInt8:
-    """Cut a square of ``size`` px out of ``image`` along ``matrix`` (2, 3), picture -> crop.
-
-    Sampled bilinearly; a face larger than the crop is first shrunk by area averaging, or small structures would alias
-    away. Beyond the picture its border continues.
-
-    Args:
-        image: (H, W) or (H, W, 3) uint8.
-
-    Returns:
-        (size, size) or (size, size, 3) uint8.
-    """
-    matrix = np.asarray(matrix, np.float64)
-    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    shrink = int(1 / scale) if scale > 0 else 1
-    if shrink >= 2:
-        inverse = cv2.invertAffineTransform(matrix)
-        corners = np.array([[-1, -1], [size, -1], [size, size], [-1, size]]) @ inverse[:, :2].T + inverse[:, 2]
-        height, width = image.shape[:2]
-        x0, y0 = np.clip(np.floor(corners.min(0)).astype(int) - shrink, 0, [width - 1, height - 1])
-        x1, y1 = np.clip(np.ceil(corners.max(0)).astype(int) + shrink + 1, [x0 + 1, y0 + 1], [width, height])
-        # A whole number of cells, so that every cell averages exactly shrink x shrink pixels.
-        cells_x, cells_y = max(1, int(x1 - x0) // shrink), max(1, int(y1 - y0) // shrink)
-        region = image[y0 : y0 + cells_y * shrink, x0 : x0 + cells_x * shrink]
-        image = np.asarray(cv2.resize(region, (cells_x, cells_y), interpolation=cv2.INTER_AREA), np.uint8)
-        # The centre of cell i lies at shrink * i + (shrink - 1) / 2 of the region.
-        step_x, step_y = region.shape[1] / cells_x, region.shape[0] / cells_y
-        cell_to_picture = np.array([[step_x, 0, x0 + (step_x - 1) / 2], [0, step_y, y0 + (step_y - 1) / 2], [0, 0, 1]])
-        matrix = matrix @ cell_to_picture
-    crop = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(crop, np.uint8)
-
-
 def to_channels(image: UInt8, channels: int) -> UInt8:
     """RGB (H, W, 3) or luma (H, W) or (H, W, 1) to (H, W, channels)."""
     if image.ndim == 3 and image.shape[2] == 1:
@@ -85,19 +54,6 @@ def to_channels(image: UInt8, channels: int) -> UInt8:
         luma = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         return np.asarray(luma, np.uint8)[:, :, None]
     return np.asarray(image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.uint8)
-
-
-def _patch(image: UInt8, to_picture: Array, size: int, outside: int) -> UInt8:
-    """Bilinear patch along a matrix (2, 3), patch -> picture."""
-    patch = cv2.warpAffine(
-        image,
-        to_picture,
-        (size, size),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=(outside, outside, outside),
-    )
-    return np.asarray(patch, np.uint8)
 
 
 class RgbPicture:
@@ -118,11 +74,16 @@ class RgbPicture:
 
     def crop(self, matrix: Array, size: int, channels: int) -> UInt8:
         """A square (size, size, channels) along ``matrix``."""
-        return to_channels(warp(self._image, matrix, size), channels)
+        if channels == 3:
+            return warp(self._image, matrix, size)
+        # Luma first, as the planes of a video have it: then both are rounded at the same places.
+        rows, columns = region_of(self._image.shape, matrix, size)
+        luma = to_channels(self._image[rows, columns], 1)[:, :, 0]
+        return np.asarray(warp_region(luma, (rows.start, columns.start), matrix, size), np.uint8)[:, :, None]
 
-    def patch(self, to_picture: Array, size: int, outside: int) -> UInt8:
+    def patch(self, to_picture: Array, size: int, outside: int, average: bool = False) -> UInt8:
         """A bilinear square (size, size, 3) along ``to_picture``; ``outside`` is the grey beyond the border."""
-        return _patch(self._image, to_picture, size, outside)
+        return cut_patch(self._image, to_picture, size, outside, average=average)
 
     def small(self, box: tuple[int, int, int, int], size: int) -> UInt8:
         """What lies in ``box`` (left, top, right, bottom), averaged into (size, size, 3)."""
@@ -192,26 +153,31 @@ class YuvPicture:
 
     def crop(self, matrix: Array, size: int, channels: int) -> UInt8:
         """See :meth:`RgbPicture.crop`."""
-        y = warp(self._planes[0], matrix, size)
+        matrix = np.asarray(matrix, np.float64)
         colours = self._colours
         if channels == 1 and colours.brightness_is_luma:
-            return (y if colours.full_range else np.asarray(cv2.LUT(y, _WIDENED), np.uint8))[:, :, None]
+            rows, columns = region_of(self.shape, matrix, size)
+            y = self._planes[0][rows, columns]
+            # The range is widened before anything is averaged: a video that has the wide one is the same then.
+            y = y if colours.full_range else np.asarray(cv2.LUT(y, _WIDENED), np.uint8)
+            return np.asarray(warp_region(y, (rows.start, columns.start), matrix, size), np.uint8)[:, :, None]
         # A pixel of colour covers several of the picture's: its x lies at ((x + 1/2) / fx) - 1/2 there.
         fx, fy = self._factors()
         from_colour = np.array([[1 / fx, 0, (1 / fx - 1) / 2], [0, 1 / fy, (1 / fy - 1) / 2], [0, 0, 1]])
-        of_colour = np.asarray(matrix, np.float64) @ from_colour
+        of_colour = matrix @ from_colour
+        y = warp(self._planes[0], matrix, size)
         cb, cr = (warp(plane, of_colour, size) for plane in self._planes[1:])
         image = self._coloured(y, cb, cr, colours.rgb if channels == 3 else colours.luma)
         return image.reshape(size, size, channels)
 
-    def patch(self, to_picture: Array, size: int, outside: int) -> UInt8:
+    def patch(self, to_picture: Array, size: int, outside: int, average: bool = False) -> UInt8:
         """See :meth:`RgbPicture.patch`."""
         fx, fy = self._factors()
         to_colour = to_picture * np.array([[fx], [fy]])
         to_colour[:, 2] += (fx - 1) / 2, (fy - 1) / 2
         grey = outside if self._colours.full_range else round(16 + outside * 219 / 255)
-        y = _patch(self._planes[0], to_picture, size, grey)
-        cb, cr = (_patch(plane, to_colour, size, 128) for plane in self._planes[1:])
+        y = cut_patch(self._planes[0], to_picture, size, grey, average=average)
+        cb, cr = (cut_patch(plane, to_colour, size, 128, average=average) for plane in self._planes[1:])
         return self._coloured(y, cb, cr, self._colours.rgb)
 
     def small(self, box: tuple[int, int, int, int], size: int) -> UInt8:

@@ -194,8 +194,11 @@ class Picture(Protocol):
         """
         ...
 
-    def patch(self, to_picture: Array, size: int, outside: int) -> UInt8:
-        """A bilinear RGB square (size, size, 3) along ``to_picture`` (2, 3), patch -> picture; beyond it grey."""
+    def patch(self, to_picture: Array, size: int, outside: int, average: bool = False) -> UInt8:
+        """A bilinear RGB square (size, size, 3) along ``to_picture`` (2, 3), patch -> picture; beyond it grey.
+
+        With ``average``, what is larger than the square is first shrunk by averaging.
+        """
         ...
 
     def small(self, box: tuple[int, int, int, int], size: int) -> UInt8:
