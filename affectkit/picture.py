@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from affectkit.types import Array, Float32, UInt8, check_image
-from affectkit.warping import cut_patch, region_of, warp_region
+from affectkit.warping import inverted, square, upright_patches
 from affectkit.warping import warp as warp
 
 LUMA_BT601 = np.array([0.299, 0.587, 0.114])
@@ -77,13 +77,13 @@ class RgbPicture:
         if channels == 3:
             return warp(self._image, matrix, size)
         # Luma first, as the planes of a video have it: then both are rounded at the same places.
-        rows, columns = region_of(self._image.shape, matrix, size)
-        luma = to_channels(self._image[rows, columns], 1)[:, :, 0]
-        return np.asarray(warp_region(luma, (rows.start, columns.start), matrix, size), np.uint8)[:, :, None]
+        cut = square(self._image.shape, inverted(matrix), size)
+        luma = to_channels(self._image[cut.rows, cut.columns], 1)[:, :, 0]
+        return cut.of_region(luma)[:, :, None]
 
-    def patch(self, to_picture: Array, size: int, outside: int, average: bool = False) -> UInt8:
-        """A bilinear square (size, size, 3) along ``to_picture``; ``outside`` is the grey beyond the border."""
-        return cut_patch(self._image, to_picture, size, outside, average=average)
+    def patches(self, firsts: Array, steps: Array, size: int, outside: int, *, average: bool = False) -> UInt8:
+        """Bilinear squares (N, size, size, 3); ``outside`` is the grey beyond the border."""
+        return upright_patches([self._image], firsts, steps, size, outside, average=average)[0]
 
     def small(self, box: tuple[int, int, int, int], size: int) -> UInt8:
         """What lies in ``box`` (left, top, right, bottom), averaged into (size, size, 3)."""
@@ -153,32 +153,32 @@ class YuvPicture:
 
     def crop(self, matrix: Array, size: int, channels: int) -> UInt8:
         """See :meth:`RgbPicture.crop`."""
-        matrix = np.asarray(matrix, np.float64)
-        colours = self._colours
+        to_picture, colours = inverted(matrix), self._colours
+        cut = square(self.shape, to_picture, size)
         if channels == 1 and colours.brightness_is_luma:
-            rows, columns = region_of(self.shape, matrix, size)
-            y = self._planes[0][rows, columns]
+            y = self._planes[0][cut.rows, cut.columns]
             # The range is widened before anything is averaged: a video that has the wide one is the same then.
             y = y if colours.full_range else np.asarray(cv2.LUT(y, _WIDENED), np.uint8)
-            return np.asarray(warp_region(y, (rows.start, columns.start), matrix, size), np.uint8)[:, :, None]
+            return cut.of_region(y)[:, :, None]
         # A pixel of colour covers several of the picture's: its x lies at ((x + 1/2) / fx) - 1/2 there.
-        fx, fy = self._factors()
-        from_colour = np.array([[1 / fx, 0, (1 / fx - 1) / 2], [0, 1 / fy, (1 / fy - 1) / 2], [0, 0, 1]])
-        of_colour = matrix @ from_colour
-        y = warp(self._planes[0], matrix, size)
-        cb, cr = (warp(plane, of_colour, size) for plane in self._planes[1:])
-        image = self._coloured(y, cb, cr, colours.rgb if channels == 3 else colours.luma)
-        return image.reshape(size, size, channels)
-
-    def patch(self, to_picture: Array, size: int, outside: int, average: bool = False) -> UInt8:
-        """See :meth:`RgbPicture.patch`."""
         fx, fy = self._factors()
         to_colour = to_picture * np.array([[fx], [fy]])
         to_colour[:, 2] += (fx - 1) / 2, (fy - 1) / 2
+        of_colour = square(self._planes[1].shape, to_colour, size)
+        y, cb, cr = cut.of(self._planes[0]), of_colour.of(self._planes[1]), of_colour.of(self._planes[2])
+        image = self._coloured(y, cb, cr, colours.rgb if channels == 3 else colours.luma)
+        return image.reshape(size, size, channels)
+
+    def patches(self, firsts: Array, steps: Array, size: int, outside: int, *, average: bool = False) -> UInt8:
+        """See :meth:`RgbPicture.patches`."""
+        factors = np.array(self._factors())
         grey = outside if self._colours.full_range else round(16 + outside * 219 / 255)
-        y = cut_patch(self._planes[0], to_picture, size, grey, average=average)
-        cb, cr = (cut_patch(plane, to_colour, size, 128, average=average) for plane in self._planes[1:])
-        return self._coloured(y, cb, cr, self._colours.rgb)
+        (y,) = upright_patches(self._planes[:1], firsts, steps, size, grey, average=average)
+        of_colour = firsts * factors + (factors - 1) / 2
+        cb, cr = upright_patches(self._planes[1:], of_colour, steps * factors, size, 128, average=average)
+        rows = len(firsts) * size
+        image = self._coloured(*(plane.reshape(rows, size) for plane in (y, cb, cr)), self._colours.rgb)
+        return image.reshape(-1, size, size, 3)
 
     def small(self, box: tuple[int, int, int, int], size: int) -> UInt8:
         """See :meth:`RgbPicture.small`."""

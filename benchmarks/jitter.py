@@ -129,7 +129,9 @@ def converted(planes: Planes, space: int, copy: Copy) -> av.VideoFrame:
         colour = [np.clip(np.rint((c.astype(float) - 128) * 255 / 224 + 128), 0, 255) for c in colour]
     c_height = height if "444" in copy.pixels or "422" in copy.pixels else height // 2
     c_width = width if "444" in copy.pixels else width // 2
-    colour = [c if c.shape == (c_height, c_width) else upsampled(c.astype(np.float32), c_height, c_width) for c in colour]
+    colour = [
+        c if c.shape == (c_height, c_width) else upsampled(c.astype(np.float32), c_height, c_width) for c in colour
+    ]
     values = [np.rint(p).astype(np.uint16) << (depth - 8) for p in (y, *colour)]
     dtype = np.uint8 if depth == 8 else np.uint16
     if copy.pixels == "nv12":
@@ -206,7 +208,9 @@ def analyse(predictor: Predictor, path: Path, reference: Answers | None) -> Answ
     return answers
 
 
-def _differences(a: list[np.ndarray], b: list[np.ndarray], measure: Callable[..., float], *scale: list[np.ndarray]) -> np.ndarray:
+def _differences(
+    a: list[np.ndarray], b: list[np.ndarray], measure: Callable[..., float], *scale: list[np.ndarray]
+) -> np.ndarray:
     found = [
         measure(one[face], other[face], *(s[index][face] for s in scale))
         for index, (one, other) in enumerate(zip(a, b, strict=False))
@@ -222,7 +226,9 @@ def compare(reference: Answers, copy: Answers) -> dict[str, float]:
     same = _differences(reference.same_points, copy.same_points, lambda a, b: float(np.abs(a - b).max()))
     points = _differences(reference.points, copy.points, lambda a, b: float(np.linalg.norm(a - b, axis=1).max()))
     boxes = _differences(
-        reference.boxes, copy.boxes, lambda a, b: float(np.abs(np.array([*(a[:2] - b[:2]), *(a[2:] - b[2:])])).max() / a[2])
+        reference.boxes,
+        copy.boxes,
+        lambda a, b: float(np.abs(np.array([*(a[:2] - b[:2]), *(a[2:] - b[2:])])).max() / a[2]),
     )
     every = _differences(reference.units, copy.units, lambda a, b: float(np.abs(a - b).mean()))
     return {
@@ -268,7 +274,9 @@ def main() -> None:
     report = []
     with tempfile.TemporaryDirectory() as folder:
         for clip in arguments.clips:
-            for model, copy, found in measure(clip, arguments.models or ["lite", "lite-int8"], copies, arguments.frames, Path(folder)):
+            for model, copy, found in measure(
+                clip, arguments.models or ["lite", "lite-int8"], copies, arguments.frames, Path(folder)
+            ):
                 report.append({"clip": clip.name, "model": model, "copy": copy, **found})
                 print(
                     f"{clip.stem:12s} {model:10s} {copy:32s} AU p99 {found['au_p99']:.4f} max {found['au_max']:.3f}"
@@ -280,7 +288,9 @@ def main() -> None:
         for swscale in (False, True):
             lines = [x for x in report if x["model"] == model and ("swscale" in x["copy"]) == swscale]
             worst = max(lines, key=lambda x: x["au_p99"])
-            print(f"{model}, {'converted by swscale' if swscale else 'exact'}: largest AU p99 {worst['au_p99']:.4f} ({worst['clip']}, {worst['copy']})")
+            print(
+                f"{model}, {'converted by swscale' if swscale else 'exact'}: largest AU p99 {worst['au_p99']:.4f} ({worst['clip']}, {worst['copy']})"
+            )
     if arguments.output:
         arguments.output.write_text(json.dumps(report, indent=1) + "\n")
 

@@ -265,18 +265,23 @@ def square_of(face: Detection) -> tuple[float, float, float, float]:
     """x1, y1, x2, y2 of the square in which O-Net looks for a face whose points are known.
 
     Around the points, not around the box: where O-Net's points lie hardly depends on the square (a tenth of its shift,
-    at most), while its box does (a third to four fifths). So two ways to the same face end at the same points.
+    at most), while its box does (a third to four fifths). So two ways to the same face end at the same points. Where
+    the points are unknown, or not in the box, around the box.
     """
-    (x, y), (eyes_x, eyes_y), (mouth_x, mouth_y) = (
-        face.landmarks[rows].mean(0, dtype=np.float64).tolist() for rows in (slice(None), slice(0, 2), slice(3, 5))
-    )
-    spread = math.sqrt(float(np.square(face.landmarks - (x, y)).sum()) / 5)
-    longer = max(face.box[2:])
+    left_x, top_y, width, height = face.box
+    points: list[list[float]] = face.landmarks.tolist()
+    x, y = sum(p[0] for p in points) / 5, sum(p[1] for p in points) / 5
+    spread = math.sqrt(sum((p[0] - x) ** 2 + (p[1] - y) ** 2 for p in points) / 5)
+    longer = max(width, height)
+    if not (left_x <= x <= left_x + width and top_y <= y <= top_y + height and spread > 0):
+        x, y = left_x + width / 2, top_y + height / 2
+        return x - longer / 2, y - longer / 2, x + longer / 2, y + longer / 2
     side = min(max(SIDE_IN_SPREADS * spread, longer / SIDE_TO_BOX), longer * SIDE_TO_BOX)
-    up_x, up_y = eyes_x - mouth_x, eyes_y - mouth_y
-    length = math.hypot(up_x, up_y) or 1.0
-    x += UP_IN_SPREADS * spread * up_x / length
-    y += UP_IN_SPREADS * spread * up_y / length
+    left, right, _, mouth_left, mouth_right = points
+    up_x = left[0] + right[0] - mouth_left[0] - mouth_right[0]
+    up_y = left[1] + right[1] - mouth_left[1] - mouth_right[1]
+    up = UP_IN_SPREADS * spread / (math.hypot(up_x, up_y) or 1.0)
+    x, y = x + up * up_x, y + up * up_y
     return x - side / 2, y - side / 2, x + side / 2, y + side / 2
 
 
@@ -286,14 +291,14 @@ def cut_patches(picture: Picture, boxes: Boxes, size: int, *, average: bool = Fa
     Args:
         average: what is larger than the patch is averaged, not only sampled.
     """
-    patches = np.empty((len(boxes), size, size, 3), np.uint8)
+    if not len(boxes):
+        return np.empty((0, size, size, 3), np.uint8)
     height, width = picture.shape
     # The original hands TensorFlow boxes as fractions of the side, and TensorFlow multiplies them by the side minus 1.
-    boxes = boxes * np.tile([(width - 1) / width, (height - 1) / height], 2)
-    for k, (x1, y1, x2, y2) in enumerate(boxes):
-        fx, fy = (x2 - x1) / (size - 1), (y2 - y1) / (size - 1)
-        patches[k] = picture.patch(np.array([[fx, 0, x1], [0, fy, y1]]), size, GREY, average)
-    return patches
+    factors = (width - 1) / width, (height - 1) / height
+    boxes = boxes * np.array([*factors, *factors])
+    steps = (boxes[:, 2:] - boxes[:, :2]) / (size - 1)
+    return picture.patches(boxes[:, :2], steps, size, GREY, average=average)
 
 
 def _sides(boxes: Boxes) -> Boxes:
@@ -303,7 +308,8 @@ def _sides(boxes: Boxes) -> Boxes:
 
 def _shift(boxes: Boxes, offsets: Float32) -> Boxes:
     """Move the corners by ``offsets`` in units of the box's sides."""
-    return boxes + offsets * np.tile(_sides(boxes), 2)
+    sides = _sides(boxes)
+    return boxes + offsets * np.concatenate([sides, sides], axis=1)
 
 
 def _square(boxes: Boxes) -> Boxes:

@@ -524,19 +524,20 @@ def look_of(picture: Picture, box: Box) -> Float32:
     if right - left < 2 or bottom - top < 2:
         return np.zeros(3 * LOOK_PX**2, np.float32)
     centred = picture.small((left, top, right, bottom), LOOK_PX).astype(np.float32).ravel()
-    centred -= centred.mean()
-    if float(np.abs(centred).mean()) < 2:  # grey levels
+    centred -= np.add.reduce(centred) / np.float32(len(centred))  # as the methods do, for half of their price
+    if float(np.add.reduce(np.abs(centred))) < 2 * len(centred):  # grey levels
         return np.zeros(3 * LOOK_PX**2, np.float32)
     return _unit(centred)
 
 
 def likeness(a: Float32, b: Float32) -> float:
     """Correlation of two looks, -1 .. 1; 1 where one of them is unknown, since nothing speaks against it."""
-    return float(a @ b) if a.any() and b.any() else 1.0
+    product = float(a @ b)
+    return product if product or (a.any() and b.any()) else 1.0
 
 
 def _unit(values: Float32) -> Float32:
-    length = float(np.linalg.norm(values))
+    length = math.sqrt(float(values @ values))
     return values / np.float32(length) if length > 0 else values
 
 
