@@ -116,6 +116,36 @@ class Colours:
         """(1, 4), to BT.601's luma."""
         self.brightness_is_luma = bool(np.abs(self.luma[0, 1:3]).max() < 1e-3)
         """But for its range."""
+        # What is brighter than white, or darker than black, of R, G and B, and of brightness by itself.
+        self._beyond = self.rgb - np.float32([0, 0, 0, 255]), -self.rgb
+        bright = np.arange(256) * float(self.rgb[0, 0]) + (0.0 if full_range else -16 * 255 / 219)
+        self._y_beyond = tuple(np.clip(np.rint(y), 0, 255).astype(np.uint8) for y in (bright - 255, -bright))
+
+    def leaves_rgb(self, luma: UInt8, cb: UInt8, cr: UInt8) -> tuple[bool, bool]:
+        """Whether of pixels with these numbers R, G or B may lie over 255; and whether under 0."""
+        low, high, _, _ = cv2.minMaxLoc(luma)
+        ends = [(first - 128, last - 128) for first, last, _, _ in (cv2.minMaxLoc(cb), cv2.minMaxLoc(cr))]
+        sums = [of_cb * a + of_cr * c for _, of_cb, of_cr, _ in self.rgb.tolist() for a in ends[0] for c in ends[1]]
+        return high + max(sums) > 255.5, low + min(sums) < -0.5
+
+    def as_shown(self, luma: UInt8, yuv: UInt8, leaves: tuple[bool, bool]) -> UInt8:
+        """Luma (H, W) of what RGB can show of a picture whose brightness is luma: R, G and B end at 0 and 255.
+
+        Very bright or colourful skin leaves that range. The same picture in a file that holds RGB, or on a screen, is
+        darker there.
+
+        Args:
+            luma: (H, W) 0..255.
+            yuv: (H, W, 3) of the same pixels.
+            leaves: see :meth:`leaves_rgb`.
+        """
+        for side, change in enumerate((cv2.subtract, cv2.add)):
+            if leaves[side]:
+                # What ends at 0 or 255 of brightness by itself is no part of ``luma`` any more.
+                cut_off = cv2.cvtColor(cv2.transform(yuv, self._beyond[side]), cv2.COLOR_RGB2GRAY)
+                cut_off = cv2.subtract(cut_off, cv2.LUT(cv2.extractChannel(yuv, 0), self._y_beyond[side]))
+                luma = np.asarray(change(luma, cut_off), np.uint8)
+        return luma
 
 
 class YuvPicture:
@@ -155,19 +185,28 @@ class YuvPicture:
         """See :meth:`RgbPicture.crop`."""
         to_picture, colours = inverted(matrix), self._colours
         cut = square(self.shape, to_picture, size)
-        if channels == 1 and colours.brightness_is_luma:
-            y = self._planes[0][cut.rows, cut.columns]
-            # The range is widened before anything is averaged: a video that has the wide one is the same then.
-            y = y if colours.full_range else np.asarray(cv2.LUT(y, _WIDENED), np.uint8)
-            return cut.of_region(y)[:, :, None]
         # A pixel of colour covers several of the picture's: its x lies at ((x + 1/2) / fx) - 1/2 there.
         fx, fy = self._factors()
         to_colour = to_picture * np.array([[fx], [fy]])
         to_colour[:, 2] += (fx - 1) / 2, (fy - 1) / 2
+        luma, leaves = None, (False, False)
+        if channels == 1 and colours.brightness_is_luma:
+            y = self._planes[0][cut.rows, cut.columns]
+            # The range is widened before anything is averaged: a video that has the wide one is the same then.
+            luma = cut.of_region(y if colours.full_range else np.asarray(cv2.LUT(y, _WIDENED), np.uint8))
+            down, across = (
+                slice(int(s.start * f), max(int(s.start * f) + 1, round(s.stop * f)))
+                for s, f in ((cut.rows, fy), (cut.columns, fx))
+            )
+            leaves = colours.leaves_rgb(luma, self._planes[1][down, across], self._planes[2][down, across])
+            if not any(leaves):
+                return luma[:, :, None]
         of_colour = square(self._planes[1].shape, to_colour, size)
-        y, cb, cr = cut.of(self._planes[0]), of_colour.of(self._planes[1]), of_colour.of(self._planes[2])
-        image = self._coloured(y, cb, cr, colours.rgb if channels == 3 else colours.luma)
-        return image.reshape(size, size, channels)
+        cuts = zip((cut, of_colour, of_colour), self._planes, strict=True)
+        yuv = np.asarray(cv2.merge([part.of(plane) for part, plane in cuts]), np.uint8)
+        if luma is not None:
+            return colours.as_shown(luma, yuv, leaves)[:, :, None]
+        return to_channels(np.asarray(cv2.transform(yuv, colours.rgb), np.uint8), channels)
 
     def patches(self, firsts: Array, steps: Array, size: int, outside: int, *, average: bool = False) -> UInt8:
         """See :meth:`RgbPicture.patches`."""
