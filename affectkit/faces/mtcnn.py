@@ -35,7 +35,7 @@ points depend less on it.
 SIDE_TO_BOX = 1.4
 """Most by which that square's side may differ from the box's longer side: seen from the side, the points are closer."""
 
-SETTLING_ROUNDS = 3
+SETTLING_ROUNDS = 4
 """O-Net's looks at a newly detected face, each around the points of the one before."""
 
 _NMS_CELLS = 1 << 18
