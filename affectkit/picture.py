@@ -112,10 +112,8 @@ class Colours:
         """See :func:`rgb_matrix`."""
         self.full_range = full_range
         self.rgb = rgb_matrix(sides, full_range=full_range)
-        self.luma: Float32 = (LUMA_BT601 @ self.rgb.astype(np.float64))[None].astype(np.float32)
-        """(1, 4), to BT.601's luma."""
-        self.brightness_is_luma = bool(np.abs(self.luma[0, 1:3]).max() < 1e-3)
-        """But for its range."""
+        self.brightness_is_luma = bool(np.abs(LUMA_BT601 @ self.rgb[:, 1:3]).max() < 1e-3)
+        """BT.601's, but for its range."""
         # What is brighter than white, or darker than black, of R, G and B, and of brightness by itself.
         self._beyond = self.rgb - np.float32([0, 0, 0, 255]), -self.rgb
         bright = np.arange(256) * float(self.rgb[0, 0]) + (0.0 if full_range else -16 * 255 / 219)

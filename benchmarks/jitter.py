@@ -287,10 +287,11 @@ def main() -> None:
     for model in dict.fromkeys(line["model"] for line in report):
         for swscale in (False, True):
             lines = [x for x in report if x["model"] == model and ("swscale" in x["copy"]) == swscale]
+            if not lines:
+                continue
             worst = max(lines, key=lambda x: x["au_p99"])
-            print(
-                f"{model}, {'converted by swscale' if swscale else 'exact'}: largest AU p99 {worst['au_p99']:.4f} ({worst['clip']}, {worst['copy']})"
-            )
+            by = "converted by swscale" if swscale else "exact"
+            print(f"{model}, {by}: largest AU p99 {worst['au_p99']:.4f} ({worst['clip']}, {worst['copy']})")
     if arguments.output:
         arguments.output.write_text(json.dumps(report, indent=1) + "\n")
 
