@@ -29,6 +29,7 @@ from affectkit.faces.base import Detector
 from affectkit.faces.mtcnn import Mtcnn
 from affectkit.faces.own import OwnDetector
 from affectkit.faces.tracking import Tracker, TrackingConfig, track, whole_pictures
+from affectkit.picture import RgbPicture
 from affectkit.reading import FACTS, Reader, aligned_face
 from affectkit.readout import check_outputs
 from affectkit.results import Finisher, ResultStream, Session, Waiting
@@ -412,6 +413,8 @@ class Predictor:
         if landmarks is None:
             with self._detecting:
                 found = self._detector.detect(image)
+                settle = getattr(self._detector, "settle", None)
+                found = found if settle is None else settle(RgbPicture(image), found)
         else:
             points = np.asarray(landmarks, np.float32)
             if points.ndim != 3 or points.shape[1:] != (5, 2):

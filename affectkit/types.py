@@ -194,8 +194,15 @@ class Picture(Protocol):
         """
         ...
 
-    def patch(self, to_picture: Array, size: int, outside: int) -> UInt8:
-        """A bilinear RGB square (size, size, 3) along ``to_picture`` (2, 3), patch -> picture; beyond it grey."""
+    def patches(self, firsts: Array, steps: Array, size: int, outside: int, *, average: bool = False) -> UInt8:
+        """Bilinear RGB squares (N, size, size, 3) with sides along those of the picture, grey beyond it.
+
+        Args:
+            firsts: (N, 2) x, y of each one's first pixel, px.
+            steps: (N, 2) px from one of its pixels to the next.
+            outside: the grey, 0..255.
+            average: whether what is larger than a square is averaged, or only sampled.
+        """
         ...
 
     def small(self, box: tuple[int, int, int, int], size: int) -> UInt8:

@@ -20,8 +20,7 @@ import av.error
 import av.stream
 import cv2
 import numpy as np
-from av.video.plane import VideoPlane
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from affectkit.errors import DeviceUnavailable, SourceError
 from affectkit.gate import (
@@ -40,6 +39,7 @@ from affectkit.gate import (
 )
 from affectkit.orientation import display_matrix
 from affectkit.picture import SIDES_BT601, SIDES_BT709, SIDES_BT2020, Colours, RgbPicture, YuvPicture
+from affectkit.planes import planes_of
 from affectkit.types import Array, Frame, Picture, UInt8, check_image
 
 log = logging.getLogger(__name__)
@@ -253,16 +253,17 @@ class _Geometry:
         return cls((a, b, c, d), stretch) if a * d - b * c else cls(stretch=stretch)
 
 
-_PLANAR = frozenset(
-    ["yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "yuv440p", "yuvj440p", "yuv411p", "nv12"]
-)
-"""Pixel formats of 8 bits whose planes can be used as they are."""
-
 _SIDES = {1: SIDES_BT709, 7: (0.212, 0.087), 9: SIDES_BT2020, 10: SIDES_BT2020}
 """By FFmpeg's number of a colour space; all others, and unknown ones, are taken for BT.601, as FFmpeg itself does."""
 
 _FULL_RANGE = 2
 """FFmpeg's number of the range 0..255."""
+
+
+_ACCURATE: Interpolation | None = None
+"""Rounds to the nearest; FFmpeg's default rounds down, and such pictures would be darker than the same in planes."""
+if hasattr(Interpolation, "ACCURATE_RND"):  # not in PyAV 17
+    _ACCURATE = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
 class _Developer:
@@ -276,9 +277,9 @@ class _Developer:
     def picture(self, frame: av.VideoFrame, geometry: _Geometry) -> Picture:
         """A picture, upright. Where its planes can be used, nothing is copied or converted yet."""
 
-        def convert() -> UInt8:
+        def convert(flags: Interpolation | None = None) -> UInt8:
             with self._lock:
-                converted = self._converter.reformat(frame, format="rgb24")
+                converted = self._converter.reformat(frame, format="rgb24", interpolation=flags)
             (plane,) = converted.planes
             if plane.line_size == 3 * frame.width:  # as it is: of 8K film a copy is 100 MB
                 image = np.frombuffer(cast(Any, plane), np.uint8).reshape(frame.height, frame.width, 3)
@@ -286,30 +287,16 @@ class _Developer:
                 image = np.asarray(converted.to_ndarray(), np.uint8)
             return np.ascontiguousarray(geometry.apply(image))
 
-        upright = all(plane.line_size >= plane.width for plane in frame.planes)  # a negative one: from below
-        if frame.format.name not in _PLANAR or frame.width < 4 or frame.height < 4 or not upright:
-            return RgbPicture(convert())
+        planes = planes_of(frame)
+        if planes is None:
+            return RgbPicture(convert(_ACCURATE))
         # "yuvj" is FFmpeg's older way to say that the range is full.
         full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
         key = int(frame.colorspace), full
         if key not in self._colours:
             self._colours[key] = Colours(_SIDES.get(key[0], SIDES_BT601), full_range=full)
-        planes = [geometry.apply(plane) for plane in _planes(frame)]
-        return YuvPicture((planes[0], planes[1], planes[2]), self._colours[key], convert)
-
-
-def _planes(frame: av.VideoFrame) -> list[UInt8]:
-    """Y, Cb and Cr of a frame, views of its memory."""
-    if frame.format.name == "nv12":
-        y, both = frame.planes
-        colour = np.frombuffer(cast(Any, both), np.uint8).reshape(both.height, both.line_size)[:, : 2 * both.width]
-        pairs = colour.reshape(both.height, both.width, 2)
-        return [_plane(y), np.ascontiguousarray(pairs[:, :, 0]), np.ascontiguousarray(pairs[:, :, 1])]
-    return [_plane(plane) for plane in frame.planes[:3]]
-
-
-def _plane(plane: VideoPlane) -> UInt8:
-    return np.frombuffer(cast(Any, plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        y, cb, cr = (geometry.apply(plane) for plane in planes)
+        return YuvPicture((y, cb, cr), self._colours[key], convert)
 
 
 class _Described:
