@@ -218,6 +218,11 @@ def test_a_model_that_tells_the_truth_meets_what_is_asked() -> None:
     assert "| mouth hidden: lower units empty | >= 95 % | 0.0 % no |" in text
 
 
+def test_the_angles_of_the_head_are_compared_where_they_are_told() -> None:
+    rows = pd.DataFrame({"pitch": [0.0, 10.0, 5.0], "yaw": [0.0, -20.0, 5.0], "told.yaw": [4.0, -22.0, NAN]})
+    assert measures.pose_error(rows) == {"yaw": 3.0}
+
+
 def test_one_unit_that_fires_with_another_is_counted() -> None:
     table = _table()
     table.loc[table["subject"] == "AU4", "c.AU12"] = 1.0
