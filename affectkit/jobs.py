@@ -116,7 +116,8 @@ def run_job(
     source = open_source(job.source, **opening)
     with ExitStack() as stack:
         locks = stack.enter_context(OutputLocks(job.table, job.video, job.sheet, patience_s=patience_s))
-        begun_by = fingerprint(predictor, job, {**options, **opening}, table_format, uncertainty)
+        described = predictor.describe()
+        begun_by = fingerprint(described, job, {**options, **opening}, table_format, uncertainty)
         stored = read_note(job, begun_by) if resume else None
         counts, sheet = _Counts(), ContactSheet() if job.sheet is not None else None
         begun = None
@@ -156,7 +157,7 @@ def run_job(
             counts.add(result)
             if job.video is None:
                 keeper.maybe_note(results)
-        meta = _meta(predictor, source, job, {**options, **opening}, counts, table_format, uncertainty)
+        meta = _meta(described, source, job, {**options, **opening}, counts, table_format, uncertainty)
         keeper.prepare(meta, overwrite=overwrite or resume)
     report = source.report
     return Outcome(
@@ -235,7 +236,8 @@ class _Keeper:
         except BaseException as failure:
             self._leave(failure)
             raise
-        self._job.note.unlink(missing_ok=True)
+        if self._noted:
+            self._job.note.unlink(missing_ok=True)
 
     def _leave(self, error: BaseException) -> None:
         """Leave what a note says how to go on with, and nothing where there is none."""
@@ -243,7 +245,6 @@ class _Keeper:
             partial.discard()
         if not self._noted:
             self._sink.abort()
-            self._job.note.unlink(missing_ok=True)
             told = "nothing unfinished was left behind" if isinstance(error, OutputError) else ""
         else:
             self._sink.suspend()
@@ -273,7 +274,7 @@ def _drawing(
 
 
 def _meta(
-    predictor: Predictor,
+    described: dict[str, Any],
     source: Source,
     job: Job,
     options: dict[str, Any],
@@ -281,7 +282,7 @@ def _meta(
     table_format: TableFormat,
     uncertainty: bool,
 ) -> dict[str, Any]:
-    report, made_by = source.report, predictor.describe()
+    report, made_by = source.report, dict(described)
     if options.get("aligned"):
         made_by["detector"] = None
     given = {name: None if value in (math.inf, -math.inf) else value for name, value in options.items()}
