@@ -827,6 +827,7 @@ class LiveSource(Described):
                 run.has_end = bool(stream.frames or container.duration)  # a file that a server hands out
                 self._paces |= run.has_end and is_url(self._where)
                 geometry: _Geometry | None = None
+                fields = Deinterlacer[float | None]()
                 for packet in container.demux(stream):
                     if run.over.is_set():
                         return
@@ -840,7 +841,11 @@ class LiveSource(Described):
                             continue
                         geometry = _Geometry.of(frame, stream) if geometry is None else geometry
                         run.report.concealed += frame.is_corrupt
-                        yield _Shown(frame.time, frame, geometry)
+                        for done, time_s in fields.push(frame, frame.time):
+                            yield _Shown(time_s, done, geometry)
+                            run.report.deinterlaced = fields.count
+                for done, time_s in fields.flush():
+                    yield _Shown(time_s, done, geometry or _Geometry())
         finally:
             if piped is not None:
                 piped.close()

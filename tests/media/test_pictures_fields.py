@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from media.odd_pictures import combed, interlaced
 
-from affectkit.video import open_source
+from affectkit.video import LiveSource, open_source
 
 
 def combs(image: np.ndarray) -> float:
@@ -48,3 +48,11 @@ def test_a_part_of_an_interlaced_video(tmp_path: Path) -> None:
     part = list(open_source(path).frames(start_s=whole[4].time_s, end_s=whole[9].time_s, every=2))
     assert [f.index for f in part] == [4, 6, 8]
     assert all(np.array_equal(f.image, whole[f.index].image) for f in part)
+
+
+def test_live_too(tmp_path: Path) -> None:
+    """A file at its own pace: some frames may be left out, none has combs."""
+    source = LiveSource(interlaced(tmp_path / "i.mkv", combed()))
+    shown = list(source.frames())
+    assert shown and max(combs(f.image) for f in shown) < 1.5
+    assert source.report.frames == 12
