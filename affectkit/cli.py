@@ -107,6 +107,23 @@ def cli() -> None:
 Command = Callable[..., Any]
 
 
+def _reading_options(command: Command) -> Command:
+    """How pictures and times are read."""
+    command = click.option(
+        "--deinterlace",
+        type=click.Choice(["auto", "off"]),
+        default="auto",
+        show_default=True,
+        help="Frames that a video marks as interlaced are deinterlaced, or left with their combs.",
+    )(command)
+    return click.option(
+        "--fps",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="RATE",
+        help="Frames a second of what has no times: raw streams, and folders whose pictures are the frames of a video.",
+    )(command)
+
+
 def _opening_options(command: Command) -> Command:
     """What predict and live share: how a source is opened."""
     command = click.option(
@@ -174,7 +191,11 @@ def _network_options(command: Command) -> Command:
             "[default: 6, and up to half a second while nothing happens]",
         ),
         click.option(
-            "--min-face", type=click.IntRange(min=12), default=20, show_default=True, help="Smallest face, px."
+            "--min-face",
+            type=click.IntRange(min=12),
+            default=20,
+            show_default=True,
+            help="Smallest face, px of its box's longer side.",
         ),
         click.option("--max-faces", type=click.IntRange(min=1), help="Only the N largest faces of a frame."),
         click.option(
@@ -263,6 +284,7 @@ def _network_options(command: Command) -> Command:
     help="Decode videos on a GPU: cuda, vaapi, qsv, videotoolbox ..., as FFmpeg calls them.",
 )
 @_opening_options
+@_reading_options
 @click.option(
     "-j",
     "--jobs",
@@ -312,6 +334,8 @@ def predict(
     decode_on: str,
     input_format: str | None,
     max_pixels: int,
+    deinterlace: str,
+    fps: float | None,
     processes: int,
     ray: str | None,
     resume: bool,
@@ -391,6 +415,8 @@ def predict(
         "decode_on": decode_on,
         "input_format": input_format,
         "max_pixels": max_pixels,
+        "deinterlace": deinterlace == "auto",
+        "fps": fps,
     }
     failed = 0
     with folders_made(output, render, contact_sheet):
@@ -506,7 +532,19 @@ def _summary(job: Job, outcome: Outcome, device: str) -> str:
 
 
 def _warn(job: Job, outcome: Outcome) -> None:
+    from affectkit.folder import told
+
     report = outcome.report
+    left_out = told(report.left_out)
+    if left_out:
+        _say(f"warning: {job.source}: left out: {left_out}")
+    if (report.times or {}).get("rate_from") == "assumed" and report.times and report.times["from"] == "made up":
+        _say(
+            f"warning: {job.source}: says nothing of its times; they are made up at {report.times['rate']:g} frames a "
+            "second, give --fps if it is another rate"
+        )
+    if report.reduced:
+        _say(f"{job.source}: pictures of over 40 megapixels, {report.reduced} in all, came at a fraction of their size")
     if not report.complete:
         _say(f"warning: {job.source}: {report.problem}; the table has the {outcome.read} frames that are readable")
     elif report.concealed:

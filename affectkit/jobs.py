@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from affectkit.errors import AffectKitError, OutputError
+from affectkit.folder import told_in_full
 from affectkit.gate import MAX_PIXELS, opens_by_itself, printable
 from affectkit.job import Job as Job
 from affectkit.job import Outcome as Outcome
@@ -89,6 +90,8 @@ def run_job(
     decode_on: str = "cpu",
     input_format: str | None = None,
     max_pixels: int = MAX_PIXELS,
+    deinterlace: bool = True,
+    fps: float | None = None,
     patience_s: float = 0.0,
     watch: Watch = lambda results, _: results,
 ) -> Outcome:
@@ -101,7 +104,7 @@ def run_job(
     Args:
         options: of :meth:`affectkit.Predictor.stream`.
         resume: go on with an interrupted run, where there is one.
-        decode_on, input_format, max_pixels: as for :func:`affectkit.open_source`.
+        decode_on, input_format, max_pixels, deinterlace, fps: as for :func:`affectkit.open_source`.
         patience_s: how long to wait for another run on the same outputs to end.
 
     Raises:
@@ -112,7 +115,13 @@ def run_job(
     """
     if resume and job.video is not None:
         raise ValueError("an annotated video cannot be gone on with; leave out --render, or --resume")
-    opening: dict[str, Any] = {"decode_on": decode_on, "input_format": input_format, "max_pixels": max_pixels}
+    opening: dict[str, Any] = {
+        "decode_on": decode_on,
+        "input_format": input_format,
+        "max_pixels": max_pixels,
+        "deinterlace": deinterlace,
+        "fps": fps,
+    }
     source = open_source(job.source, **opening)
     with ExitStack() as stack:
         locks = stack.enter_context(OutputLocks(job.table, job.video, job.sheet, patience_s=patience_s))
@@ -293,12 +302,16 @@ def _meta(
         "film": None if source.info.film is None else dataclasses.asdict(source.info.film),
         "rotation_deg": source.info.rotation_deg,
         "mirrored": source.info.mirrored,
+        "times": report.times,
+        "left_out": told_in_full(report.left_out),
         "frames": {
             "decoded": report.frames,
             "in_table": counts.read,
             "without_face": counts.without_face,
             "corrupt": report.corrupt,
             "concealed": report.concealed,
+            "deinterlaced": report.deinterlaced,
+            "reduced": report.reduced,
         },
         "faces": len(counts.tracks),
         "rows": counts.rows,

@@ -56,7 +56,7 @@ def _contents(source: str) -> Any:
     if path.is_file():
         return [path.stat().st_size, path.stat().st_mtime_ns]
     if path.is_dir():  # its own time changes with everything that is written there
-        pictures = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        pictures = sorted(p for p in path.iterdir() if p.suffix.lower() in {*IMAGE_SUFFIXES, ".gif"})
         facts = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in pictures]
         return hashlib.sha256(repr(facts).encode()).hexdigest()
     return hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()  # a URL may hold a token

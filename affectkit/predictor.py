@@ -24,11 +24,12 @@ from affectkit.align import align, crop_face, fit_aligned, take_whole
 from affectkit.batch import batched
 from affectkit.engines import Engine, Profile, check_device, may_use_cuda, open_engine, usable_cores
 from affectkit.engines.cpu import multiplies_bytes_fast
-from affectkit.errors import ModelError
+from affectkit.errors import ModelError, SourceError
 from affectkit.faces.base import Detector
 from affectkit.faces.mtcnn import Mtcnn
 from affectkit.faces.own import OwnDetector
 from affectkit.faces.tracking import Tracker, TrackingConfig, track, whole_pictures
+from affectkit.gate import printable
 from affectkit.picture import RgbPicture
 from affectkit.reading import FACTS, Reader, aligned_face
 from affectkit.readout import check_outputs
@@ -92,7 +93,7 @@ class Predictor:
                 the others, of :class:`affectkit.faces.base.Detector`. Such an object is not closed with the predictor.
             detect_every: frames from one face detection to the next; in between faces are followed. None: 6, and while
                 nothing happens up to half a second; 1 where the detector cannot follow.
-            min_face_px: smallest face that the detector looks for.
+            min_face_px: smallest face, by the longer side of its box, px.
             batch_size: most faces that the network is given at once.
             max_wait_s: longest time a frame of a source that has its own pace (a stream, an iterator) waits for its
                 batch to fill; a file's batches are always filled, so that every run of it does the same.
@@ -230,7 +231,8 @@ class Predictor:
             max_faces: only the largest ones of a frame; None: all.
             aligned: the pictures are aligned faces already: nothing is detected, each is resized to the model's input.
             keep_images: put each frame's picture into its result.
-            fps: frame rate of arrays, which have no times of their own.
+            fps: frame rate of arrays, folders of pictures and raw streams, which have no times of their own. Without it
+                the pictures of a folder each stand for themselves: nobody is in two of them.
             window: how a temporal model goes through a face's frames (:mod:`affectkit.temporal`): ``overlap``,
                 ``paper``, or ``live``, which gives the numbers that :meth:`live` would.
             lookahead: ``live``: frames after a frame that its answer waits for, 0 to T - 1.
@@ -260,6 +262,11 @@ class Predictor:
         if isinstance(source, LiveSource):
             raise TypeError("a live source does not wait for its reader: use Predictor.live")
         opened = source if isinstance(source, Source) else open_source(source, fps=fps)
+        if opened.info.alone and self._temporal is not None and opened.info.frames != 1:
+            raise SourceError(
+                f"{printable(opened.info.name)}: its pictures have no times, and may have nothing to do with each "
+                "other; leave out --temporal (temporal=), or give --fps (fps=) if they are the frames of a video"
+            )
         finisher = self._finisher(window, lookahead, max_gap_s, smooth_s, keep_images, on_tracked)
         tracker = self._tracker(max_faces)
         first = 0
@@ -278,7 +285,9 @@ class Predictor:
         # What may be silent for long is read in a thread in any case: Ctrl-C does not wait for it.
         read_ahead = ahead if opened.info.paced and not isinstance(opened, ArraySource) else side_by_side
         frames = read_ahead(frames, max(1, most))
-        tracked = side_by_side(whole_pictures(frames) if aligned else track(frames, tracker), min(8, most))
+        alone = opened.info.alone
+        faces = whole_pictures(frames, alone=alone) if aligned else track(frames, tracker, alone=alone)
+        tracked = side_by_side(faces, min(8, most))
         cut = take_whole if aligned else align
         batches = batched(
             cut(tracked, self.spec.input, keep_pictures=keep_pictures),
@@ -652,6 +661,9 @@ def _versions() -> dict[str, str]:
         "av",
         "opencv-python-headless",
         "opencv-python",
+        "pillow",
+        "pi-heif",
+        "pillow-heif",
         "onnxruntime",
         "onnxruntime-gpu",
     ):

@@ -16,7 +16,7 @@ from affectkit.smooth import Smoother
 from affectkit.spec import ModelSpec
 from affectkit.state import of_tracked, to_tracked
 from affectkit.temporal import Logits, TemporalBuffer
-from affectkit.types import Affect, Array, CroppedFrame, Face, Frame, FrameResult, TrackedFrame, UInt8
+from affectkit.types import Affect, Array, CroppedFrame, Detection, Face, Frame, FrameResult, TrackedFrame, UInt8
 
 Waiting: TypeAlias = tuple[TrackedFrame, dict[str, Array]]
 """A frame whose sequence is not over, and what was said of its N faces singly, arrays (M, N, ...) by output."""
@@ -98,12 +98,15 @@ class Finisher:
 
     def _result(self, tracked: TrackedFrame, affects: Iterator[Affect]) -> FrameResult:
         frame = tracked.frame
+        found = [in_file(t.detection, frame.reduced) for t in tracked.faces]
         faces = tuple(
-            Face(t.track_id, t.detection.box, t.detection.score, t.detection.landmarks, next(affects))
-            for t in tracked.faces
+            Face(t.track_id, face.box, face.score, face.landmarks, next(affects))
+            for t, face in zip(tracked.faces, found, strict=True)
         )
         image = frame.image if self._keep_images else None
-        return FrameResult(frame.index, frame.time_s, faces, frame.name, image, tracked.cut, self._lookahead)
+        return FrameResult(
+            frame.index, frame.time_s, faces, frame.name, image, tracked.cut, self._lookahead, frame.reduced
+        )
 
     def state(self) -> dict[str, Any]:
         """Everything to go on from, for :mod:`affectkit.state`."""
@@ -125,6 +128,17 @@ class Finisher:
             self._buffer.restore({**state["buffer"], "pending": pending})
         if self._smoother is not None:
             self._smoother.restore(state["smoother"])
+
+
+def in_file(face: Detection, reduced: int) -> Detection:
+    """A face of a picture that was read at a fraction of its size, in the pixels of the file."""
+    if reduced == 1:
+        return face
+    # Pixels are counted from the middle of the first one, which here is the middle of several.
+    shift = (reduced - 1) / 2
+    x, y, width, height = (side * reduced for side in face.box)
+    points = (face.landmarks * reduced + shift).astype(np.float32)
+    return Detection((x + shift, y + shift, width, height), face.score, points)
 
 
 class ResultStream(Iterator[FrameResult]):

@@ -230,6 +230,8 @@ class Frame:
     """Upright."""
     name: str
     """What the table's ``input`` column shows: the path of the video or the picture."""
+    reduced: int = 1
+    """How many of the file's pixels one of the picture's sides is made of: over 1 only for very large pictures."""
 
     @property
     def image(self) -> UInt8:
@@ -406,11 +408,11 @@ class Face:
     track_id: int
     """Stable within a video, never reused; 0, 1, 2 ... by position for a single picture."""
     box: tuple[float, float, float, float]
-    """x, y, width, height in px."""
+    """x, y, width, height in px of the file's picture."""
     score: float
     """The detector's confidence, 0..1."""
     landmarks: Float32
-    """(5, 2) px: eyes, nose tip, mouth corners, left to right in the picture."""
+    """(5, 2) px of the file's picture: eyes, nose tip, mouth corners, left to right in the picture."""
     affect: Affect
 
 
@@ -432,3 +434,5 @@ class FrameResult:
     """Whether this frame begins another shot than the one before."""
     lookahead: int | None = None
     """Frames after this one that its answer takes into account, live; None: all of its sequence, or only itself."""
+    reduced: int = 1
+    """How many of the file's pixels, in which boxes and landmarks are, one of ``image``'s sides is made of."""

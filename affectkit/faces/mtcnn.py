@@ -66,7 +66,7 @@ class Mtcnn:
 
         Args:
             threads: levels of the pyramid that are searched at the same time; the answer does not depend on it.
-            min_face_px: smallest face to look for; twice as large is about four times as fast.
+            min_face_px: smallest face, by the longer side of its box; twice as large is about four times as fast.
             thresholds: score that a candidate needs to pass each of the three networks.
             follow_threshold: score under which a followed face counts as lost.
         """
@@ -113,7 +113,8 @@ class Mtcnn:
         boxes, scores, points = self._run_onet(picture, np.array([square_of(face) for face in faces]), average=True)
         found: list[Detection | None] = []
         for box, score, five in zip(boxes, scores, points, strict=True):
-            found.append(_detection(box, score, five) if score >= self._follow_threshold else None)
+            stays = score >= self._follow_threshold and bool(self._are_large(box[None])[0])
+            found.append(_detection(box, score, five) if stays else None)
         return found
 
     def settle(self, picture: Picture, faces: Sequence[Detection]) -> list[Detection]:
@@ -174,7 +175,7 @@ class Mtcnn:
 
     def _finish(self, picture: Picture, boxes: Boxes) -> list[Detection]:
         boxes, scores, points = self._run_onet(picture, boxes)
-        keep = scores >= self._thresholds[2]
+        keep = (scores >= self._thresholds[2]) & self._are_large(boxes)
         boxes, scores, points = boxes[keep], scores[keep], points[keep]
         best = nms(boxes, scores, 0.7, over_smaller=True)
         return [_detection(boxes[i], scores[i], points[i]) for i in best]
@@ -190,6 +191,10 @@ class Mtcnn:
             answer["probability"].astype(np.float64),
             np.stack([x, y], axis=2),
         )
+
+    def _are_large(self, boxes: Boxes) -> npt.NDArray[np.bool_]:
+        """(N,) whether the longer side is what was asked for: the networks shrink what the first one proposed."""
+        return np.asarray(_sides(boxes).max(1, initial=0) >= self._min_face_px - 0.5)
 
     @staticmethod
     def _run(

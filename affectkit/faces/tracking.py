@@ -177,6 +177,13 @@ class Tracker:
         self._doubts: list[tuple[Box, float]] = []  # faces that may be lost ones, and since when
         self._states: deque[tuple[int, Callable[[], dict[str, Any]]]] = deque(maxlen=self._states_kept)
 
+    def forget(self) -> None:
+        """The next picture has nothing to do with those before: forget everybody, but not which ids were given."""
+        self._tracks, self._doubts = [], []
+        self._shots.clear()
+        self._thumbnail = self._size = self._looking = None
+        self._uneventful = 0
+
     def update(self, frame: Frame) -> TrackedFrame:
         """Find the faces of the next frame."""
         config = self._config
@@ -576,16 +583,25 @@ def _away(expected: Box, box: Box) -> float | None:
     return _distance(expected, box) / size if 0.5 < other / size < 2 else None
 
 
-def track(frames: Iterable[Frame], tracker: Tracker) -> Iterator[TrackedFrame]:
-    """Find and follow the faces of every frame; lazy, one in, one out."""
+def track(frames: Iterable[Frame], tracker: Tracker, *, alone: bool = False) -> Iterator[TrackedFrame]:
+    """Find and follow the faces of every frame; lazy, one in, one out.
+
+    Args:
+        alone: the pictures have nothing to do with each other: nobody is in two of them.
+    """
     for frame in frames:
+        if alone:
+            tracker.forget()
         yield tracker.update(frame)
 
 
-def whole_pictures(frames: Iterable[Frame]) -> Iterator[TrackedFrame]:
-    """Like :func:`track` for pictures that are aligned faces already: one face each, the whole picture, id 0."""
+def whole_pictures(frames: Iterable[Frame], *, alone: bool = False) -> Iterator[TrackedFrame]:
+    """Like :func:`track` for pictures that are aligned faces already: one face each, the whole picture.
+
+    All are the same person, 0, unless they are ``alone``; then each has the number of its picture.
+    """
     for frame in frames:
         height, width = frame.picture.shape
         nowhere = np.full((5, 2), np.nan, np.float32)
         face = Detection((0.0, 0.0, float(width), float(height)), 1.0, nowhere)
-        yield TrackedFrame(frame, (TrackedFace(0, face),))
+        yield TrackedFrame(frame, (TrackedFace(frame.index if alone else 0, face),))
