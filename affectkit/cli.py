@@ -254,6 +254,12 @@ def _network_options(command: Command) -> Command:
     show_default=True,
     help="Columns of the table.",
 )
+@click.option(
+    "--baseline",
+    metavar="auto|START-END|FILE",
+    help="Tell action units relative to each face's neutral: of its calmest seconds, of these seconds of the input, or "
+    "of a table, picture or video of the neutral face.  [default: off]",
+)
 @click.option("--uncertainty", is_flag=True, help="Add the ensemble's spread and the expression's entropy.")
 @click.option(
     "--decode-on",
@@ -308,6 +314,7 @@ def predict(
     every: int,
     window: Any,
     table_format: Any,
+    baseline: str | None,
     uncertainty: bool,
     decode_on: str,
     input_format: str | None,
@@ -328,11 +335,13 @@ def predict(
     Examples:
       affectkit predict interview.mp4
       affectkit predict interview.mp4 --temporal -o interview.parquet --render interview-annotated.mp4
+      affectkit predict interview.mp4 --baseline auto
       affectkit predict *.mp4 -o tables/ -j 4 --resume
       affectkit predict /shared/*.mp4 -o /shared/tables/ --ray auto
     """
     import cv2
 
+    from affectkit.baseline import check_rule, parse_rule
     from affectkit.jobs import check_job
     from affectkit.places import check_clashes, folders_made, plan, split_done
     from affectkit.sinks import check_format
@@ -352,6 +361,8 @@ def predict(
         )
     if window != "live" and lookahead:
         raise click.UsageError("--lookahead goes with --window live: the other windows see the whole sequence")
+    if baseline is not None:
+        check_rule(parse_rule(baseline), start_s=start, end_s=end, rendered=render is not None)
     over_time = _over_time(model, temporal, frame_by_frame)
     _check_window(model, over_time, window, smooth_s)
     jobs = plan(inputs, output, render, contact_sheet)
@@ -391,6 +402,7 @@ def predict(
         "decode_on": decode_on,
         "input_format": input_format,
         "max_pixels": max_pixels,
+        "baseline": baseline,
     }
     failed = 0
     with folders_made(output, render, contact_sheet):
@@ -511,6 +523,8 @@ def _warn(job: Job, outcome: Outcome) -> None:
         _say(f"warning: {job.source}: {report.problem}; the table has the {outcome.read} frames that are readable")
     elif report.concealed:
         _say(f"warning: {job.source}: {report.concealed} frames were damaged and repaired by the decoder")
+    for remark in outcome.remarks:
+        _say(f"warning: {job.source}: {remark}")
     if job.sheet is not None and not outcome.faces:
         _say(f"warning: {job.source}: there was no face, so there is no contact sheet")
 

@@ -21,7 +21,10 @@ import numpy as np
 from affectkit import models
 from affectkit.ahead import ahead
 from affectkit.align import align, crop_face, fit_aligned, take_whole
+from affectkit.baseline import check_rule, parse_rule
+from affectkit.baseline_file import finder_of
 from affectkit.batch import batched
+from affectkit.corrected import corrected_table
 from affectkit.engines import Engine, Profile, check_device, may_use_cuda, open_engine, usable_cores
 from affectkit.engines.cpu import multiplies_bytes_fast
 from affectkit.errors import ModelError
@@ -389,13 +392,30 @@ class Predictor:
         """
         return _joined([self._run(crops[i : i + self._batch_size]) for i in range(0, len(crops), self._batch_size)])
 
-    def predict(self, source: SourceLike, **options: Any) -> Table:
+    def predict(
+        self,
+        source: SourceLike,
+        *,
+        baseline: str | os.PathLike[str] | tuple[float, float] | None = None,
+        **options: Any,
+    ) -> Table:
         """Everything at once, as columns; options as for :meth:`stream`.
+
+        Args:
+            baseline: tell action units relative to each face's neutral, of ``"auto"``, its calmest seconds
+                (:mod:`affectkit.calm`); of seconds of the input, ``(start, end)`` or ``"START-END"``; or of a table,
+                picture or video of the neutral face. The raw values are in further columns (``AU12_raw``).
 
         Returns:
             one row for each frame and face; a frame without a face has one row. ``.to_pandas()`` gives a data frame.
         """
-        return table_of(self.stream(source, **options), layout(labels=self.spec.labels))
+        table = layout(labels=self.spec.labels)
+        if baseline is None:
+            return table_of(self.stream(source, **options), table)
+        rule = parse_rule(baseline)
+        check_rule(rule, start_s=options.get("start_s", -math.inf), end_s=options.get("end_s", math.inf))
+        finder = finder_of(rule, self, options)
+        return corrected_table(self.stream(source, **options), table, finder, self.spec.label_thresholds)
 
     def predict_image(self, image: UInt8, *, landmarks: Array | None = None) -> list[Face]:
         """The faces of one picture.
