@@ -41,7 +41,7 @@ def finder_of(rule: Rule, predictor: Predictor, options: dict[str, Any]) -> Find
     if rule.kind == "seconds":
         return FromSeconds(rule)
     if rule.kind == "auto":
-        return CalmestSeconds(len(labels.action_units))
+        return CalmestSeconds(labels.action_units)
     if Path(rule.file).suffix.lower() in TABLES:
         _check_model(Path(rule.file), predictor.describe()["model"]["sha256"])
         return FromFile(rule, _of_table(Path(rule.file), labels))

@@ -12,7 +12,9 @@ model tells. Of these the calmest is taken, by the sum of
 * the share of units that are hidden,
 
 and up to ``WINDOWS`` - 1 others that do not overlap it and are at most ``NEAR`` less calm. The baseline is the median
-over the windows of the medians in each. A face that is never at rest has none: of someone who smiles or talks from
+over the windows of the medians in each. Open lips and jaws and closed eyes (``STATES``) are scored as they are seen,
+whoever's they are, and talking opens the mouth: where one of these is over ``OPEN`` in the calmest seconds it has no
+baseline and stays as it is. A face that is never at rest has none: of someone who smiles or talks from
 beginning to end it would be the smile or the talking. What is held is a few numbers for each face, however long the
 input is.
 """
@@ -20,6 +22,7 @@ input is.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,10 +33,12 @@ WINDOW_S = 1.0
 WINDOW_FRAMES = 10
 GAP_S = 0.5
 """Longest time that a face may be missing within a window."""
-STILL = 0.05
-"""Talking moves the units by .06 to .16 in the mean, a held expression by .02."""
+STILL = 0.04
+"""Measured with ``lite``: talking moves the units by .05 to .17 in the mean, a held expression by .02."""
 NEUTRAL = 0.25
 QUALITY = 0.25
+STATES = frozenset(("AU25", "AU26", "AU27", "AU43", "AU45", "AU46"))
+OPEN = 0.3
 WINDOWS = 5
 NEAR = 0.1
 
@@ -70,8 +75,8 @@ class _Calm:
 class CalmestSeconds:
     """Neutral values of each face, from its calmest seconds."""
 
-    units: int
-    """Number A of action units; of the values the first A are probabilities."""
+    units: Sequence[str]
+    """Names of the A action units; of the values the first A are their probabilities."""
     _open: dict[int, _Window] = field(default_factory=dict)
     _best: dict[int, list[_Calm]] = field(default_factory=dict)
     _got: dict[int, int] = field(default_factory=dict)
@@ -114,7 +119,7 @@ class CalmestSeconds:
         """Keep a whole window, if it is one of the calmest."""
         values = np.array([seen.values for seen in window.seen])
         values[:, (~np.isnan(values)).sum(0) * 2 < len(values)] = np.nan  # hidden in most of it
-        shown = values[:, : self.units]
+        shown = values[:, : len(self.units)]
         shown = shown[:, ~np.isnan(shown).all(0)]
         if not shown.shape[1]:
             return
@@ -128,7 +133,7 @@ class CalmestSeconds:
         self._got[track] = max(self._got[track], met)
         if met <= 3:
             return
-        hidden = 1 - shown.shape[1] / self.units
+        hidden = 1 - shown.shape[1] / len(self.units)
         restless = activity + 2 * movement + (1 - neutral) / 2 + (1 - quality) / 2 + hidden
         calm = _Calm(-restless, -window.times[0], window.times[-1], len(values), median_of(values, 1))
         best = self._best.setdefault(track, [])
@@ -138,21 +143,23 @@ class CalmestSeconds:
 
     def result(self) -> Baselines:
         """The input is over."""
-        found = {track: _neutral(best) for track, best in self._best.items()}
+        found = {track: self._neutral(best) for track, best in self._best.items()}
         without = {track: _REASONS[met] for track, met in self._got.items() if track not in found}
         return Baselines(Rule("auto"), found, without)
 
-
-def _neutral(best: list[_Calm]) -> Neutral:
-    chosen: list[_Calm] = []
-    for calm in sorted(best, reverse=True):
-        apart = all(calm.end <= -other.earliness or other.end <= -calm.earliness for other in chosen)
-        if apart and len(chosen) < WINDOWS and (not chosen or calm.calmness >= chosen[0].calmness - NEAR):
-            chosen.append(calm)
-    chosen.sort(key=lambda calm: calm.end)
-    medians = median_of([calm.medians for calm in chosen], 1)
-    stretches = tuple((-calm.earliness, calm.end) for calm in chosen)
-    return Neutral(medians, sum(calm.frames for calm in chosen), stretches)
+    def _neutral(self, best: list[_Calm]) -> Neutral:
+        chosen: list[_Calm] = []
+        for calm in sorted(best, reverse=True):
+            apart = all(calm.end <= -other.earliness or other.end <= -calm.earliness for other in chosen)
+            if apart and len(chosen) < WINDOWS and (not chosen or calm.calmness >= chosen[0].calmness - NEAR):
+                chosen.append(calm)
+        chosen.sort(key=lambda calm: calm.end)
+        medians = median_of([calm.medians for calm in chosen], 1)
+        for k, name in enumerate(self.units):
+            if name in STATES and medians[k] > OPEN:
+                medians[k :: len(self.units)] = np.nan  # its intensity too
+        stretches = tuple((-calm.earliness, calm.end) for calm in chosen)
+        return Neutral(medians, sum(calm.frames for calm in chosen), stretches)
 
 
 def _mean(values: list[float | None]) -> float:
