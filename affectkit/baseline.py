@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affectkit.errors import SourceError
-from affectkit.video import is_url
+from affectkit.gate import is_url, printable
 
 Float = npt.NDArray[np.float64]
 
@@ -61,7 +61,7 @@ class Rule:
         return f"{path.resolve()} {path.stat().st_size} {path.stat().st_mtime_ns}"
 
     def __str__(self) -> str:
-        return {"auto": "auto", "seconds": f"{self.start_s:g}-{self.end_s:g}", "file": self.file}[self.kind]
+        return {"auto": "auto", "seconds": f"{self.start_s:g}-{self.end_s:g}", "file": printable(self.file)}[self.kind]
 
 
 def parse_rule(given: Rule | str | os.PathLike[str] | Sequence[float]) -> Rule:
@@ -87,7 +87,7 @@ def parse_rule(given: Rule | str | os.PathLike[str] | Sequence[float]) -> Rule:
     number = r"(\d+(?:\.\d*)?|\.\d+)"
     if isinstance(given, str) and (found := re.fullmatch(f"{number}-{number}", text)):
         return _seconds(float(found[1]), float(found[2]), text)
-    if not is_url(text) and not Path(text).exists():
+    if not text or not (is_url(text) or Path(text).exists()):
         raise SourceError(
             f"--baseline {text}: is neither auto, nor START-END in seconds (0-3), nor a file or folder that exists"
         )

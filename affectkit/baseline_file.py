@@ -14,6 +14,7 @@ import numpy as np
 from affectkit.baseline import MOST_FRAMES, TABLES, Float, FromFile, FromSeconds, Neutral, Rule, median_of
 from affectkit.calm import CalmestSeconds
 from affectkit.errors import MissingDependency, SourceError
+from affectkit.gate import printable
 from affectkit.types import Affect, LabelSet
 
 if TYPE_CHECKING:
@@ -65,14 +66,14 @@ def _of_video(source: str, predictor: Predictor, options: dict[str, Any]) -> Neu
         for result in results:
             if len(result.faces) > 1:
                 raise SourceError(
-                    f"--baseline {source}: shows {len(result.faces)} faces at once; give a picture, video or cut of it "
+                    f"--baseline {printable(source)}: shows {len(result.faces)} faces at once; give a picture or video "
                     "that shows the person alone, or --faces largest"
                 )
             told = [values_of(face.affect) for face in result.faces]
             rows += [values for values in told if not np.isnan(values).all()]
             if len(rows) >= MOST_FRAMES:
                 break
-    return _neutral(rows, source)
+    return _neutral(rows, printable(source))
 
 
 def _neutral(rows: list[Float], where: object) -> Neutral:
