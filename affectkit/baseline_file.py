@@ -100,10 +100,9 @@ def _of_table(path: Path, labels: LabelSet) -> dict[int | None, Neutral]:
     """By face id; of one face, or a table without ids, under None."""
     rows: dict[int | None, list[Float]] = {}
     found: tuple[list[str], str | None] | None = None
-    number, before = 0, math.nan
+    number, before = 1, math.nan
     try:
         for row in _rows(path):
-            number += 1
             if found is None:
                 found = _columns(path, row, labels)
             columns, ids = found
@@ -112,13 +111,13 @@ def _of_table(path: Path, labels: LabelSet) -> dict[int | None, Neutral]:
                 raise ValueError("several faces in one frame, and no column face_id to tell them apart")
             before = frame
             values = np.array([_number(row[name]) for name in columns])
-            if np.isnan(values).all():
-                continue
             if ((values < 0) | (values > 1)).any():
                 raise ValueError("a value is not within 0..1")
-            kept = rows.setdefault(None if ids is None else int(_number(row[ids])), [])
-            if len(kept) < MOST_FRAMES:
-                kept.append(values)
+            if not np.isnan(values).all():
+                kept = rows.setdefault(None if ids is None else int(_number(row[ids])), [])
+                if len(kept) < MOST_FRAMES:
+                    kept.append(values)
+            number += 1
     except (ValueError, KeyError, TypeError, AttributeError, OSError, csv.Error) as error:
         told = error.strerror if isinstance(error, OSError) else error
         raise SourceError(f"--baseline {path}: row {number}: cannot be read ({told}); give another file") from error
@@ -152,7 +151,10 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         yield from _parquet_rows(path)
         return
     with path.open(encoding="utf-8", newline="") as file:
-        yield from csv.DictReader(file, strict=True) if kind == ".csv" else map(json.loads, file)
+        for row in csv.DictReader(file, strict=True) if kind == ".csv" else map(json.loads, file):
+            if kind == ".csv" and (None in row or None in row.values()):
+                raise ValueError("it has more or fewer values than there are columns")
+            yield row
 
 
 def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The calmest seconds of each face: where ``--baseline auto`` takes its neutral values from.
 
-The frames of a face are cut into windows of a second (at least ``WINDOW_FRAMES`` frames), each half over the one
-before, none over a cut or a gap. A window counts if the face is at rest in it: the probabilities of its action units
+The frames of a face are seen in windows of a second (at least ``WINDOW_FRAMES`` frames), each begun a quarter of that
+after the one before, none over a cut or a gap. A window counts if the face is at rest in it: the probabilities of its action units
 hardly move (standard deviation within the window, mean over the units, at most ``STILL``), it looks neutral
 (``neutral`` at least ``NEUTRAL`` in the mean) and can be seen (``quality`` at least ``QUALITY``), each of what the
 model tells. Of these the calmest is taken, by the sum of
@@ -31,6 +31,8 @@ from affectkit.baseline import Baselines, Float, Neutral, Rule, Seen, median_of,
 
 WINDOW_S = 1.0
 WINDOW_FRAMES = 10
+STRIDES = 4
+"""Windows that begin within one."""
 GAP_S = 0.5
 """Longest time that a face may be missing within a window."""
 STILL = 0.04
@@ -110,8 +112,8 @@ class CalmestSeconds:
         span = time_s - window.times[0]
         if span >= WINDOW_S - 1e-6 and len(window.seen) >= WINDOW_FRAMES:
             self._take(seen.track, window)
-            half = next(k for k, at in enumerate(window.times) if at > window.times[0] + span / 2)
-            del window.seen[:half], window.times[:half]
+            over = next(k for k, at in enumerate(window.times) if at > window.times[0] + span / STRIDES)
+            del window.seen[:over], window.times[:over]
         if len(self._open) > 64:  # of faces that have gone nothing is kept
             self._open = {track: w for track, w in self._open.items() if self._frame - w.last <= 1}
 
@@ -138,7 +140,7 @@ class CalmestSeconds:
         calm = _Calm(-restless, -window.times[0], window.times[-1], len(values), median_of(values, 1))
         best = self._best.setdefault(track, [])
         heapq.heappush(best, calm)
-        if len(best) > 3 * WINDOWS:  # each overlaps two others at most
+        if len(best) > (2 * STRIDES - 1) * WINDOWS:  # enough, whichever of them overlap
             heapq.heappop(best)
 
     def result(self) -> Baselines:

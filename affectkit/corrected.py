@@ -192,19 +192,17 @@ class CorrectedTable(_TableWriter):
 
 class _Csv(CorrectedTable, CsvWriter):
     def _write_table(self, rows: Iterator[list[Value]]) -> None:
-        self._file = self._partial.path.open("w", encoding="utf-8", newline="")
-        CsvWriter._begin(self)
-        while some := list(islice(rows, ROWS_AT_ONCE)):
-            self._write_rows(some)
-        self._file.close()
+        with self._partial.path.open("w", encoding="utf-8", newline="") as self._file:
+            CsvWriter._begin(self)
+            while some := list(islice(rows, ROWS_AT_ONCE)):
+                self._write_rows(some)
 
 
 class _JsonLines(CorrectedTable, JsonLinesWriter):
     def _write_table(self, rows: Iterator[list[Value]]) -> None:
-        self._file = self._partial.path.open("w", encoding="utf-8", newline="")
-        while some := list(islice(rows, ROWS_AT_ONCE)):
-            self._write_rows(some)
-        self._file.close()
+        with self._partial.path.open("w", encoding="utf-8", newline="") as self._file:
+            while some := list(islice(rows, ROWS_AT_ONCE)):
+                self._write_rows(some)
 
 
 class _Parquet(CorrectedTable, ParquetWriter):

@@ -15,8 +15,9 @@ from synthetic import write_clip
 from test_resume import clip as clip
 from test_resume import killed
 
-from affectkit import FakeEngine, Predictor, models
+from affectkit import FakeEngine, Predictor, jobs, models
 from affectkit.baseline import LEAST_FRAMES, FromFile, FromSeconds, Neutral, Rule, Seen, median_of, parse_rule
+from affectkit.corrected import Corrector
 from affectkit.errors import OutputError, SourceError
 from affectkit.jobs import Job, run_job
 from affectkit.types import Array, Detection, UInt8
@@ -391,24 +392,56 @@ def test_pictures_without_times_have_no_seconds(tmp_path: Path, predictor: Predi
             predictor.predict(pictures(20, 20), baseline=rule)
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_killed_run_is_gone_on_with_to_the_same_table(
-    suffix: str, clip: Path, tmp_path: Path, tiny_temporal: Path, run_cli: Run
+    clip: Path, tmp_path: Path, tiny_temporal: Path, run_cli: Run
 ) -> None:
     options = ("--model", str(tiny_temporal), "--smooth", "0.2", "--device", "cpu", "--baseline", "1-3")
-    whole, out = tmp_path / f"whole{suffix}", tmp_path / f"out{suffix}"
+    whole, out = tmp_path / "whole.csv", tmp_path / "out.csv"
     assert run_cli("predict", clip, "-o", whole, "-q", *options)[0] == 0
-    kills = 0
-    for size in (30_000, 90_000):
-        kills += killed(clip, out, size, *options, *(["--resume"] if kills else []))
-        assert not out.exists()
-    assert kills == 2
+    assert killed(clip, out, 60_000, *options) and not out.exists()
     assert run_cli("predict", clip, "-o", out, "--resume", *options[:-1], "1-2")[0] == 2
     code, _, err = run_cli("predict", clip, "-o", out, "--resume", *options)
     assert code == 0 and "gone on with at frame" in err
-    assert rows_of(out) == rows_of(whole) and (suffix == ".parquet" or out.read_bytes() == whole.read_bytes())
+    assert out.read_bytes() == whole.read_bytes()
     metas = [json.loads(path.with_name(path.name + ".meta.json").read_text()) for path in (out, whole)]
-    assert metas[0]["baseline"] == metas[1]["baseline"]
+    assert metas[0]["baseline"] == metas[1]["baseline"] and metas[0]["baseline"]["faces"]
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_an_interrupted_run_is_gone_on_with(
+    suffix: str, tmp_path: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By Ctrl-C among the frames, and while the table is made of the rows."""
+    monkeypatch.setattr(jobs, "CHECKPOINT_S", 0)
+    source = write_clip(tmp_path / "c.mp4", list(pictures(*[20] * 100, *[80] * 100)))
+    whole, job = Job(str(source), tmp_path / f"whole{suffix}"), Job(str(source), tmp_path / f"out{suffix}")
+    run_job(predictor, whole, {}, baseline="0-1")
+    add, correct, calls = jobs._Counts.add, Corrector.correct, 0
+
+    def interrupt_frames(self: jobs._Counts, result: Any) -> None:
+        add(self, result)
+        if self.read == 150:
+            raise KeyboardInterrupt
+
+    def interrupt_table(self: Corrector, row: Any, neutral: Neutral) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 50:
+            raise KeyboardInterrupt
+        correct(self, row, neutral)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs._Counts, "add", interrupt_frames)
+        with pytest.raises(jobs.Interrupted):
+            run_job(predictor, job, {}, baseline="0-1")
+    with monkeypatch.context() as patch:
+        patch.setattr(Corrector, "correct", interrupt_table)
+        with pytest.raises(KeyboardInterrupt):
+            run_job(predictor, job, {}, baseline="0-1", resume=True)
+    assert not job.table.exists() and job.note.exists()
+    assert run_job(predictor, job, {}, baseline="0-1", resume=True).resumed_at is not None
+    assert rows_of(job.table) == rows_of(whole.table)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
