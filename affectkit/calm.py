@@ -1,10 +1,10 @@
 """The calmest seconds of each face: where ``--baseline auto`` takes its neutral values from.
 
 The frames of a face are seen in windows of a second (at least ``WINDOW_FRAMES`` frames), each begun a quarter of that
-after the one before, none over a cut or a gap. A window counts if the face is at rest in it: the probabilities of its action units
-hardly move (standard deviation within the window, mean over the units, at most ``STILL``), it looks neutral
-(``neutral`` at least ``NEUTRAL`` in the mean) and can be seen (``quality`` at least ``QUALITY``), each of what the
-model tells. Of these the calmest is taken, by the sum of
+after the one before, none over a cut or a gap. A window counts if the face is at rest in it: the probabilities of its
+action units hardly move (standard deviation within the window, mean over the units, at most ``STILL``), it looks
+neutral (``neutral`` at least ``NEUTRAL`` in the mean) and can be seen (``quality`` at least ``QUALITY``), each of what
+the model tells. Of these the calmest is taken, by the sum of
 
 * the mean of the probabilities: at rest most units are low, and a held smile moves no more than a resting face;
 * twice the movement;
@@ -137,11 +137,12 @@ class CalmestSeconds:
             return
         hidden = 1 - shown.shape[1] / len(self.units)
         restless = activity + 2 * movement + (1 - neutral) / 2 + (1 - quality) / 2 + hidden
-        calm = _Calm(-restless, -window.times[0], window.times[-1], len(values), median_of(values, 1))
         best = self._best.setdefault(track, [])
-        heapq.heappush(best, calm)
-        if len(best) > (2 * STRIDES - 1) * WINDOWS:  # enough, whichever of them overlap
-            heapq.heappop(best)
+        full = len(best) >= (2 * STRIDES - 1) * WINDOWS  # enough, whichever of them overlap
+        if full and -restless < best[0].calmness:
+            return
+        calm = _Calm(-restless, -window.times[0], window.times[-1], len(values), median_of(values, 1))
+        (heapq.heappushpop if full else heapq.heappush)(best, calm)
 
     def result(self) -> Baselines:
         """The input is over."""

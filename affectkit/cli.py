@@ -586,6 +586,12 @@ class _Watch:
 @click.argument("source")
 @_network_options
 @_opening_options
+@click.option(
+    "--baseline",
+    metavar="START-END|FILE",
+    help="Tell action units relative to each face's neutral: of these seconds from the beginning, once they are over, "
+    "or of a table, picture or video of the neutral face.",
+)
 @click.option("--no-window", is_flag=True, help="Print JSON lines, one for each frame and face, instead.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after this time.")
 @click.option("--debug", is_flag=True, help="Show a traceback with an error.")
@@ -608,6 +614,7 @@ def live(
     max_gap_s: float,
     input_format: str | None,
     max_pixels: int,
+    baseline: str | None,
     no_window: bool,
     seconds: float | None,
     debug: bool,
@@ -623,13 +630,17 @@ def live(
       affectkit live 0
       affectkit live rtsp://camera.local/stream --temporal --lookahead 8 --no-window > faces.jsonl
     """
+    from affectkit.baseline import parse_rule
+    from affectkit.live_baseline import check_live
     from affectkit.predictor import Predictor
     from affectkit.video import LiveSource
 
     _configure_logging(debug)
     over_time = _over_time(model, temporal, frame_by_frame)
+    if baseline is not None:
+        check_live(parse_rule(baseline))
     opened = LiveSource(source, input_format=input_format, max_pixels=max_pixels)
-    show = _print_lines(opened) if no_window else _window()
+    show = _print_lines(opened, raw=baseline is not None) if no_window else _window()
     with Predictor(
         model,
         device=device,
@@ -649,6 +660,7 @@ def live(
             max_gap_s=max_gap_s,
             smooth_s=smooth_s,
             keep_images=not no_window,
+            baseline=baseline,
         )
         shown = 0
         with suppress(KeyboardInterrupt):  # how a live view is ended
@@ -671,15 +683,21 @@ Show = Callable[["FrameResult", "Predictor"], bool]
 """Shows one result; False: that was enough."""
 
 
-def _print_lines(source: LiveSource) -> Show:
-    """JSON lines on standard output: the native columns, how far the answer looked ahead, and what was left out."""
+def _print_lines(source: LiveSource, *, raw: bool) -> Show:
+    """JSON lines on standard output: the native columns, how far the answer looked ahead, and what was left out.
+
+    Args:
+        raw: with the columns of a baseline.
+    """
+    from affectkit.corrected import with_raw
     from affectkit.sinks import Layout, layout
 
     tables: list[Layout] = []  # known with the model
 
     def show(result: FrameResult, predictor: Predictor) -> bool:
         if not tables:
-            tables.append(layout(labels=predictor.spec.labels))
+            native = layout(labels=predictor.spec.labels)
+            tables.append(with_raw(native) if raw else native)
         (table,) = tables
         extra = {"lookahead": result.lookahead, "dropped": source.report.dropped}
         for row in table.rows(result):

@@ -118,7 +118,8 @@ def head_of(result: FrameResult, face: Face | None) -> Head:
     return [result.index, time_s, face.track_id, result.cut, neutral, affect.quality]
 
 
-def _seen(head: Head, values: Float) -> Seen:
+def seen_of(head: Head, values: Float) -> Seen:
+    """What a finder is given of a face."""
     index, time_s, track, cut, neutral, quality = head
     return Seen(index, time_s, track, values, cut, neutral, quality)
 
@@ -164,7 +165,7 @@ class CorrectedTable(_TableWriter):
                 raise explain_os_error(self._partial.target, error) from error
             corrector = self._corrector
             faces = ((head, row) for head, row in self._kept() if head[2] is not None)
-            self._found = all_of(self._finder, (_seen(head, corrector.values(row)) for head, row in faces))
+            self._found = all_of(self._finder, (seen_of(head, corrector.values(row)) for head, row in faces))
         return self._found
 
     def _kept(self) -> Iterator[tuple[Head, list[Value]]]:
@@ -245,7 +246,7 @@ def corrected_table(results: Iterable[FrameResult], table: Layout, finder: Finde
         for face, row in zip(result.faces or (None,), table.rows(result), strict=True):
             kept.append((None if face is None else face.track_id, row))
             if face is not None:
-                finder.add(_seen(head_of(result, face), corrector.values(row)))
+                finder.add(seen_of(head_of(result, face), corrector.values(row)))
     found = finder.result().found
     for track, row in kept:
         if track in found:

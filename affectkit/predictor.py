@@ -32,6 +32,7 @@ from affectkit.faces.base import Detector
 from affectkit.faces.mtcnn import Mtcnn
 from affectkit.faces.own import OwnDetector
 from affectkit.faces.tracking import Tracker, TrackingConfig, track, whole_pictures
+from affectkit.live_baseline import LiveBaseline, check_live
 from affectkit.reading import FACTS, Reader, aligned_face
 from affectkit.readout import check_outputs
 from affectkit.results import Finisher, ResultStream, Session, Waiting
@@ -47,6 +48,7 @@ BYTES_AHEAD = 12 << 20
 
 FACE_WEIGHTS = Path(__file__).parent / "faces" / "weights"
 
+BaselineLike = str | os.PathLike[str] | tuple[float, float]
 SourceLike = str | os.PathLike[str] | Array | Iterable[Array] | Source
 
 
@@ -301,16 +303,22 @@ class Predictor:
         max_gap_s: float = 0.5,
         smooth_s: float = 0.0,
         keep_images: bool = False,
+        baseline: BaselineLike | None = None,
     ) -> Iterator[FrameResult]:
         """Results of a source that goes on by itself, each as soon as it can be; the newest frame wins.
 
         While a frame is worked on the source goes on, and what it shows meanwhile is left out: ``source.report`` counts
-        it. ``index`` counts all of its frames. Options as for :meth:`stream`.
+        it. ``index`` counts all of its frames. Options as for :meth:`stream`, ``baseline`` as for :meth:`session`.
         """
         if not isinstance(source, LiveSource):
             source = LiveSource(source)
         session = self.session(
-            lookahead=lookahead, max_faces=max_faces, max_gap_s=max_gap_s, smooth_s=smooth_s, keep_images=keep_images
+            lookahead=lookahead,
+            max_faces=max_faces,
+            max_gap_s=max_gap_s,
+            smooth_s=smooth_s,
+            keep_images=keep_images,
+            baseline=baseline,
         )
         for frame in source.frames():
             yield from session.take(frame)
@@ -324,15 +332,25 @@ class Predictor:
         max_gap_s: float = 0.5,
         smooth_s: float = 0.0,
         keep_images: bool = False,
+        baseline: BaselineLike | None = None,
         name: str = "camera",
     ) -> Session:
         """For apps that own the camera: take its frames one by one. Options as for :meth:`stream`.
 
         Args:
+            baseline: tell action units relative to each face's neutral, of seconds from the first frame, once these are
+                over, or of a file (:class:`affectkit.live_baseline.LiveBaseline`); ``affect.au_raw`` holds what they
+                were, and is None where they are not corrected.
             name: what ``FrameResult.name`` says.
         """
         finisher = self._finisher("live", lookahead, max_gap_s, smooth_s, keep_images)
-        return Session(self._tracker(max_faces), self.spec, finisher, name)
+        relative = None
+        if baseline is not None:
+            rule = parse_rule(baseline)
+            check_live(rule)
+            found = finder_of(rule, self, {"max_faces": max_faces})
+            relative = LiveBaseline(found, self.spec.label_thresholds)
+        return Session(self._tracker(max_faces), self.spec, finisher, name, relative)
 
     def push(self, image: UInt8, time_s: float) -> list[FrameResult]:
         """Take the next frame of a camera: :meth:`Session.push` of a session that is opened at the first call.

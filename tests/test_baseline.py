@@ -134,6 +134,9 @@ def test_what_is_not_known_stays_as_it_is() -> None:
     np.testing.assert_allclose(told, [[0.7, np.nan], [0.1, 0.5]])
     medians = median_of(np.array([[0.1, np.nan, 0.3], [0.2, np.nan, np.nan], [0.9, np.nan, np.nan]]), 2)
     np.testing.assert_allclose(medians, [0.2, np.nan, np.nan])
+    rows = np.random.default_rng(0).random((6, 40))
+    rows[np.random.default_rng(1).random(rows.shape) < 0.3] = np.nan
+    np.testing.assert_allclose(median_of(rows, 1), np.nanmedian(rows, axis=0))
 
 
 @pytest.mark.parametrize(
