@@ -28,8 +28,9 @@ from affectkit.sinks import (
     _TableWriter,
     check_suffix,
     columns_of,
-    explain_os_error,
+    open_rows,
 )
+from affectkit.targets import explain_os_error
 from affectkit.types import Affect, Array, Face, FrameResult, published_au_name
 
 ROWS_AT_ONCE = 1024
@@ -185,7 +186,6 @@ class CorrectedTable(_TableWriter):
         self.baselines()
         self._file.close()
         self._write_table(self._corrected())
-        self._rows_path.unlink(missing_ok=True)
 
     def _write_table(self, rows: Iterator[list[Value]]) -> None:
         raise NotImplementedError
@@ -193,7 +193,7 @@ class CorrectedTable(_TableWriter):
 
 class _Csv(CorrectedTable, CsvWriter):
     def _write_table(self, rows: Iterator[list[Value]]) -> None:
-        with self._partial.path.open("w", encoding="utf-8", newline="") as self._file:
+        with open_rows(self._partial.path, "w") as self._file:
             CsvWriter._begin(self)
             while some := list(islice(rows, ROWS_AT_ONCE)):
                 self._write_rows(some)
@@ -201,7 +201,7 @@ class _Csv(CorrectedTable, CsvWriter):
 
 class _JsonLines(CorrectedTable, JsonLinesWriter):
     def _write_table(self, rows: Iterator[list[Value]]) -> None:
-        with self._partial.path.open("w", encoding="utf-8", newline="") as self._file:
+        with open_rows(self._partial.path, "w") as self._file:
             while some := list(islice(rows, ROWS_AT_ONCE)):
                 self._write_rows(some)
 

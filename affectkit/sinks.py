@@ -521,7 +521,6 @@ class ParquetWriter(_TableWriter):
         super()._finish()
         with self._rows_path.open(encoding="utf-8", newline="\n") as lines:
             self._write_table(map(json.loads, lines))
-        self._rows_path.unlink()
 
     def _write_table(self, rows: Iterator[list[Value]]) -> None:
         import pyarrow
