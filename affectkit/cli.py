@@ -275,6 +275,12 @@ def _network_options(command: Command) -> Command:
     show_default=True,
     help="Columns of the table.",
 )
+@click.option(
+    "--baseline",
+    metavar="auto|START-END|FILE",
+    help="Tell action units relative to each face's neutral: of its calmest seconds, of these seconds of the input, or "
+    "of a table, picture or video of the neutral face.  [default: off]",
+)
 @click.option("--uncertainty", is_flag=True, help="Add the ensemble's spread and the expression's entropy.")
 @click.option(
     "--decode-on",
@@ -330,6 +336,7 @@ def predict(
     every: int,
     window: Any,
     table_format: Any,
+    baseline: str | None,
     uncertainty: bool,
     decode_on: str,
     input_format: str | None,
@@ -352,11 +359,13 @@ def predict(
     Examples:
       affectkit predict interview.mp4
       affectkit predict interview.mp4 --temporal -o interview.parquet --render interview-annotated.mp4
+      affectkit predict interview.mp4 --baseline auto
       affectkit predict *.mp4 -o tables/ -j 4 --resume
       affectkit predict /shared/*.mp4 -o /shared/tables/ --ray auto
     """
     import cv2
 
+    from affectkit.baseline import check_rule, parse_rule
     from affectkit.jobs import check_job
     from affectkit.places import check_clashes, folders_made, plan, split_done
     from affectkit.sinks import check_format
@@ -376,6 +385,8 @@ def predict(
         )
     if window != "live" and lookahead:
         raise click.UsageError("--lookahead goes with --window live: the other windows see the whole sequence")
+    if baseline is not None:
+        check_rule(parse_rule(baseline), start_s=start, end_s=end, rendered=render is not None)
     over_time = _over_time(model, temporal, frame_by_frame)
     _check_window(model, over_time, window, smooth_s)
     jobs = plan(inputs, output, render, contact_sheet)
@@ -417,6 +428,7 @@ def predict(
         "max_pixels": max_pixels,
         "deinterlace": deinterlace == "auto",
         "fps": fps,
+        "baseline": baseline,
     }
     failed = 0
     with folders_made(output, render, contact_sheet):
@@ -549,6 +561,8 @@ def _warn(job: Job, outcome: Outcome) -> None:
         _say(f"warning: {job.source}: {report.problem}; the table has the {outcome.read} frames that are readable")
     elif report.concealed:
         _say(f"warning: {job.source}: {report.concealed} frames were damaged and repaired by the decoder")
+    for remark in outcome.remarks:
+        _say(f"warning: {job.source}: {remark}")
     if job.sheet is not None and not outcome.faces:
         _say(f"warning: {job.source}: there was no face, so there is no contact sheet")
 
@@ -610,6 +624,12 @@ class _Watch:
 @click.argument("source")
 @_network_options
 @_opening_options
+@click.option(
+    "--baseline",
+    metavar="START-END|FILE",
+    help="Tell action units relative to each face's neutral: of these seconds from the beginning, once they are over, "
+    "or of a table, picture or video of the neutral face.",
+)
 @click.option("--no-window", is_flag=True, help="Print JSON lines, one for each frame and face, instead.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after this time.")
 @click.option("--debug", is_flag=True, help="Show a traceback with an error.")
@@ -632,6 +652,7 @@ def live(
     max_gap_s: float,
     input_format: str | None,
     max_pixels: int,
+    baseline: str | None,
     no_window: bool,
     seconds: float | None,
     debug: bool,
@@ -647,13 +668,17 @@ def live(
       affectkit live 0
       affectkit live rtsp://camera.local/stream --temporal --lookahead 8 --no-window > faces.jsonl
     """
+    from affectkit.baseline import parse_rule
+    from affectkit.live_baseline import check_live
     from affectkit.predictor import Predictor
     from affectkit.video import LiveSource
 
     _configure_logging(debug)
     over_time = _over_time(model, temporal, frame_by_frame)
+    if baseline is not None:
+        check_live(parse_rule(baseline))
     opened = LiveSource(source, input_format=input_format, max_pixels=max_pixels)
-    show = _print_lines(opened) if no_window else _window()
+    show = _print_lines(opened, raw=baseline is not None) if no_window else _window()
     with Predictor(
         model,
         device=device,
@@ -673,6 +698,7 @@ def live(
             max_gap_s=max_gap_s,
             smooth_s=smooth_s,
             keep_images=not no_window,
+            baseline=baseline,
         )
         shown = 0
         with suppress(KeyboardInterrupt):  # how a live view is ended
@@ -695,15 +721,21 @@ Show = Callable[["FrameResult", "Predictor"], bool]
 """Shows one result; False: that was enough."""
 
 
-def _print_lines(source: LiveSource) -> Show:
-    """JSON lines on standard output: the native columns, how far the answer looked ahead, and what was left out."""
+def _print_lines(source: LiveSource, *, raw: bool) -> Show:
+    """JSON lines on standard output: the native columns, how far the answer looked ahead, and what was left out.
+
+    Args:
+        raw: with the columns of a baseline.
+    """
+    from affectkit.corrected import with_raw
     from affectkit.sinks import Layout, layout
 
     tables: list[Layout] = []  # known with the model
 
     def show(result: FrameResult, predictor: Predictor) -> bool:
         if not tables:
-            tables.append(layout(labels=predictor.spec.labels))
+            native = layout(labels=predictor.spec.labels)
+            tables.append(with_raw(native) if raw else native)
         (table,) = tables
         extra = {"lookahead": result.lookahead, "dropped": source.report.dropped}
         for row in table.rows(result):

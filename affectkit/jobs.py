@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+from affectkit.baseline import check_rule, parse_rule
+from affectkit.baseline_file import finder_of
+from affectkit.corrected import CorrectedTable, open_corrected
 from affectkit.errors import AffectKitError, OutputError
 from affectkit.folder import told_in_full
 from affectkit.gate import MAX_PIXELS, opens_by_itself, printable
@@ -93,6 +96,7 @@ def run_job(
     deinterlace: bool = True,
     fps: float | None = None,
     patience_s: float = 0.0,
+    baseline: str | None = None,
     watch: Watch = lambda results, _: results,
 ) -> Outcome:
     """Predict one input and write all of its outputs.
@@ -106,6 +110,7 @@ def run_job(
         resume: go on with an interrupted run, where there is one.
         decode_on, input_format, max_pixels, deinterlace, fps: as for :func:`affectkit.open_source`.
         patience_s: how long to wait for another run on the same outputs to end.
+        baseline: tell action units relative to each face's neutral (:func:`affectkit.baseline.parse_rule`).
 
     Raises:
         AffectKitError: as :meth:`affectkit.Predictor.stream` and the sinks raise.
@@ -115,6 +120,11 @@ def run_job(
     """
     if resume and job.video is not None:
         raise ValueError("an annotated video cannot be gone on with; leave out --render, or --resume")
+    finder, rule = None, None if baseline is None else parse_rule(baseline)
+    if rule is not None:
+        start_s, end_s = options.get("start_s", -math.inf), options.get("end_s", math.inf)
+        check_rule(rule, start_s=start_s, end_s=end_s, rendered=job.video is not None)
+        finder = finder_of(rule, predictor, options)
     opening: dict[str, Any] = {
         "decode_on": decode_on,
         "input_format": input_format,
@@ -123,10 +133,12 @@ def run_job(
         "fps": fps,
     }
     source = open_source(job.source, **opening)
+    told = {**options, **opening, "baseline": None if rule is None else str(rule)}
     with ExitStack() as stack:
         locks = stack.enter_context(OutputLocks(job.table, job.video, job.sheet, patience_s=patience_s))
         described = predictor.describe()
-        begun_by = fingerprint(described, job, {**options, **opening}, table_format, uncertainty)
+        mark = {**told, "baseline": None if rule is None else rule.mark()}
+        begun_by = fingerprint(described, job, mark, table_format, uncertainty)
         stored = read_note(job, begun_by) if resume else None
         counts, sheet = _Counts(), ContactSheet() if job.sheet is not None else None
         begun = None
@@ -156,7 +168,12 @@ def run_job(
             except STRANGE as error:
                 raise refuse(job) from error
         table = layout(table_format, uncertainty=uncertainty, labels=predictor.spec.labels)
-        sink = open_table(job.table, table, overwrite=overwrite, begun=begun)
+        sink: TableSink
+        if finder is None:
+            sink = open_table(job.table, table, overwrite=overwrite, begun=begun)
+        else:
+            thresholds = predictor.spec.label_thresholds
+            sink = open_corrected(job.table, table, finder, thresholds, overwrite=overwrite, begun=begun)
         keeper = _Keeper(job, sink, begun_by, counts, sheet, noted=stored is not None)
         stack.push(keeper)
         drawing = _drawing(stack, predictor, source, job, options, overwrite=overwrite)
@@ -166,7 +183,12 @@ def run_job(
             counts.add(result)
             if job.video is None:
                 keeper.maybe_note(results)
-        meta = _meta(described, source, job, {**options, **opening}, counts, table_format, uncertainty)
+        meta = _meta(described, source, job, told, counts, table_format, uncertainty)
+        remarks: list[str] = []
+        if isinstance(sink, CorrectedTable):
+            found = sink.baselines()
+            meta["baseline"] = found.described(predictor.spec.au_labels)
+            remarks = found.remarks()
         keeper.prepare(meta, overwrite=overwrite or resume)
     report = source.report
     return Outcome(
@@ -175,6 +197,7 @@ def run_job(
         counts.without_face,
         report,
         None if stored is None else stored["stream"]["last"] + 1,
+        tuple(remarks),
     )
 
 

@@ -21,7 +21,10 @@ import numpy as np
 from affectkit import models
 from affectkit.ahead import ahead
 from affectkit.align import align, crop_face, fit_aligned, take_whole
+from affectkit.baseline import check_rule, parse_rule
+from affectkit.baseline_file import finder_of
 from affectkit.batch import batched
+from affectkit.corrected import corrected_table
 from affectkit.engines import Engine, Profile, check_device, may_use_cuda, open_engine, usable_cores
 from affectkit.engines.cpu import multiplies_bytes_fast
 from affectkit.errors import ModelError, SourceError
@@ -30,6 +33,7 @@ from affectkit.faces.mtcnn import Mtcnn
 from affectkit.faces.own import OwnDetector
 from affectkit.faces.tracking import Tracker, TrackingConfig, track, whole_pictures
 from affectkit.gate import printable
+from affectkit.live_baseline import LiveBaseline, check_live
 from affectkit.picture import RgbPicture
 from affectkit.reading import FACTS, Reader, aligned_face
 from affectkit.readout import check_outputs
@@ -46,6 +50,7 @@ BYTES_AHEAD = 12 << 20
 
 FACE_WEIGHTS = Path(__file__).parent / "faces" / "weights"
 
+BaselineLike = str | os.PathLike[str] | tuple[float, float]
 SourceLike = str | os.PathLike[str] | Array | Iterable[Array] | Source
 
 
@@ -308,16 +313,22 @@ class Predictor:
         max_gap_s: float = 0.5,
         smooth_s: float = 0.0,
         keep_images: bool = False,
+        baseline: BaselineLike | None = None,
     ) -> Iterator[FrameResult]:
         """Results of a source that goes on by itself, each as soon as it can be; the newest frame wins.
 
         While a frame is worked on the source goes on, and what it shows meanwhile is left out: ``source.report`` counts
-        it. ``index`` counts all of its frames. Options as for :meth:`stream`.
+        it. ``index`` counts all of its frames. Options as for :meth:`stream`, ``baseline`` as for :meth:`session`.
         """
         if not isinstance(source, LiveSource):
             source = LiveSource(source)
         session = self.session(
-            lookahead=lookahead, max_faces=max_faces, max_gap_s=max_gap_s, smooth_s=smooth_s, keep_images=keep_images
+            lookahead=lookahead,
+            max_faces=max_faces,
+            max_gap_s=max_gap_s,
+            smooth_s=smooth_s,
+            keep_images=keep_images,
+            baseline=baseline,
         )
         for frame in source.frames():
             yield from session.take(frame)
@@ -331,15 +342,25 @@ class Predictor:
         max_gap_s: float = 0.5,
         smooth_s: float = 0.0,
         keep_images: bool = False,
+        baseline: BaselineLike | None = None,
         name: str = "camera",
     ) -> Session:
         """For apps that own the camera: take its frames one by one. Options as for :meth:`stream`.
 
         Args:
+            baseline: tell action units relative to each face's neutral, of seconds from the first frame, once these are
+                over, or of a file (:class:`affectkit.live_baseline.LiveBaseline`); ``affect.au_raw`` holds what they
+                were, and is None where they are not corrected.
             name: what ``FrameResult.name`` says.
         """
         finisher = self._finisher("live", lookahead, max_gap_s, smooth_s, keep_images)
-        return Session(self._tracker(max_faces), self.spec, finisher, name)
+        relative = None
+        if baseline is not None:
+            rule = parse_rule(baseline)
+            check_live(rule)
+            found = finder_of(rule, self, {"max_faces": max_faces})
+            relative = LiveBaseline(found, self.spec.label_thresholds)
+        return Session(self._tracker(max_faces), self.spec, finisher, name, relative)
 
     def push(self, image: UInt8, time_s: float) -> list[FrameResult]:
         """Take the next frame of a camera: :meth:`Session.push` of a session that is opened at the first call.
@@ -399,13 +420,30 @@ class Predictor:
         """
         return _joined([self._run(crops[i : i + self._batch_size]) for i in range(0, len(crops), self._batch_size)])
 
-    def predict(self, source: SourceLike, **options: Any) -> Table:
+    def predict(
+        self,
+        source: SourceLike,
+        *,
+        baseline: str | os.PathLike[str] | tuple[float, float] | None = None,
+        **options: Any,
+    ) -> Table:
         """Everything at once, as columns; options as for :meth:`stream`.
+
+        Args:
+            baseline: tell action units relative to each face's neutral, of ``"auto"``, its calmest seconds
+                (:mod:`affectkit.calm`); of seconds of the input, ``(start, end)`` or ``"START-END"``; or of a table,
+                picture or video of the neutral face. The raw values are in further columns (``AU12_raw``).
 
         Returns:
             one row for each frame and face; a frame without a face has one row. ``.to_pandas()`` gives a data frame.
         """
-        return table_of(self.stream(source, **options), layout(labels=self.spec.labels))
+        table = layout(labels=self.spec.labels)
+        if baseline is None:
+            return table_of(self.stream(source, **options), table)
+        rule = parse_rule(baseline)
+        check_rule(rule, start_s=options.get("start_s", -math.inf), end_s=options.get("end_s", math.inf))
+        finder = finder_of(rule, self, options)
+        return corrected_table(self.stream(source, **options), table, finder, self.spec.label_thresholds)
 
     def predict_image(self, image: UInt8, *, landmarks: Array | None = None) -> list[Face]:
         """The faces of one picture.

@@ -10,6 +10,7 @@ import numpy as np
 
 from affectkit.align import crop_frame, without_picture
 from affectkit.faces.tracking import Tracker
+from affectkit.live_baseline import LiveBaseline
 from affectkit.picture import RgbPicture
 from affectkit.reading import Reader
 from affectkit.smooth import Smoother
@@ -196,8 +197,11 @@ class ResultStream(Iterator[FrameResult]):
 class Session:
     """One camera's frames, taken as they come. Made by :meth:`affectkit.Predictor.session`."""
 
-    def __init__(self, tracker: Tracker, spec: ModelSpec, finisher: Finisher, name: str) -> None:
+    def __init__(
+        self, tracker: Tracker, spec: ModelSpec, finisher: Finisher, name: str, baseline: LiveBaseline | None = None
+    ) -> None:
         self._tracker, self._spec, self._finisher, self._name = tracker, spec, finisher, name
+        self._baseline = baseline
         self._count = 0
 
     def push(self, image: UInt8, time_s: float) -> list[FrameResult]:
@@ -216,11 +220,14 @@ class Session:
     def take(self, frame: Frame) -> list[FrameResult]:
         """Like :meth:`push` for a frame that has its number, time and name."""
         self._count = frame.index + 1
-        return self._finisher.push([crop_frame(self._tracker.update(frame), self._spec.input)])
+        return self._told(self._finisher.push([crop_frame(self._tracker.update(frame), self._spec.input)]))
+
+    def _told(self, results: list[FrameResult]) -> list[FrameResult]:
+        return results if self._baseline is None else self._baseline.apply(results)
 
     def flush(self) -> list[FrameResult]:
         """No more pictures: return what still waited for later ones, and forget everybody."""
-        results = self._finisher.flush()
+        results = self._told(self._finisher.flush())
         self.reset()
         return results
 
@@ -228,4 +235,6 @@ class Session:
         """Forget everybody and what waits; ids begin at 0 again."""
         self._finisher.flush()
         self._tracker.reset()
+        if self._baseline is not None:
+            self._baseline.reset()
         self._count = 0

@@ -121,7 +121,7 @@ _TAKEN = frozenset(
     [
         *("input", "frame", "face_id", "timestamp", "confidence", "success", "expression", "valence", "arousal"),
         *("expression_entropy", "valence_std", "arousal_std", "approx_time", "frames_ids", "lookahead", "dropped"),
-        *("pitch", "yaw", "roll", "visible_upper", "visible_lower", "quality"),
+        *("pitch", "yaw", "roll", "visible_upper", "visible_lower", "quality", "baseline"),
     ]
 )
 """Columns of tables beside those of the labels."""
@@ -331,6 +331,10 @@ class Affect:
     head in degrees; NaN where nothing can be seen, None of a model that does not tell."""
     quality: float | None = None
     """0..1, how well the face can be seen (:func:`affectkit.visible.quality`); None of a model that does not tell."""
+    au_raw: Float32 | None = None
+    """(A,) where ``au_probabilities`` are told relative to the person's neutral: what they were; else None."""
+    au_intensities_raw: Float32 | None = None
+    """(A,) the same of ``au_intensities``."""
 
     def __post_init__(self) -> None:
         expressions, units = (len(self.labels.expressions),), (len(self.labels.action_units),)
@@ -340,6 +344,7 @@ class Affect:
             or self.au_active.shape != units
             or (self.au_std is not None and self.au_std.shape != units)
             or (self.au_intensities is not None and self.au_intensities.shape != units)
+            or (self.au_raw is not None and self.au_raw.shape != units)
         ):
             std = () if self.au_std is None else self.au_std.shape
             raise ValueError(
