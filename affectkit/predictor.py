@@ -43,7 +43,7 @@ from affectkit.smooth import Smoother
 from affectkit.spec import FURTHER, ModelSpec, Precision, Prior
 from affectkit.temporal import TemporalBuffer, WindowConfig, WindowMode, run_sequence
 from affectkit.types import REGIONS, Affect, Array, Detection, Face, FrameResult, TrackedFrame, UInt8, check_image
-from affectkit.video import ArraySource, LiveSource, Source, SourceInfo, open_source
+from affectkit.video import ArraySource, LiveSource, Source, SourceInfo, VideoFile, open_source
 
 BYTES_AHEAD = 12 << 20
 """Of decoded frames that may wait for the tracker, which is slower at some frames than at others."""
@@ -288,7 +288,7 @@ class Predictor:
         side_by_side: Callable[[Iterator[Any], int], Iterator[Any]] = ahead if overlaps else lambda items, _: items
         keep_pictures = keep_images or on_tracked is not None
         # What may be silent for long is read in a thread in any case: Ctrl-C does not wait for it.
-        read_ahead = ahead if opened.info.paced and not isinstance(opened, ArraySource) else side_by_side
+        read_ahead = ahead if opened.info.paced and isinstance(opened, VideoFile) else side_by_side
         frames = read_ahead(frames, max(1, most))
         alone = opened.info.alone
         faces = whole_pictures(frames, alone=alone) if aligned else track(frames, tracker, alone=alone)
