@@ -57,7 +57,7 @@ def encoded(path: Path, frames: list[Planes], pixel_format: str) -> Path:
     """The same pictures without loss, the numbers of another pixel format rounded once."""
     height, width = frames[0][0].shape
     with av.open(str(path), "w") as output:
-        options = {"qp": "0", "preset": "ultrafast"}
+        options = {} if pixel_format == "bgr0" else {"qp": "0", "preset": "ultrafast"}
         stream = output.add_stream("ffv1" if pixel_format == "bgr0" else "libx264", rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
         full = pixel_format == "yuvj420p"
