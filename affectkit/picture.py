@@ -115,7 +115,7 @@ class Colours:
         self.brightness_is_luma = bool(np.abs(LUMA_BT601 @ self.rgb[:, 1:3]).max() < 1e-3)
         """BT.601's, but for its range."""
         # What is brighter than white, or darker than black, of R, G and B, and of brightness by itself.
-        self._beyond = self.rgb - np.float32([0, 0, 0, 255]), -self.rgb
+        self._beyond = self.rgb - np.array([0, 0, 0, 255], np.float32), -self.rgb
         bright = np.arange(256) * float(self.rgb[0, 0]) + (0.0 if full_range else -16 * 255 / 219)
         self._y_beyond = tuple(np.clip(np.rint(y), 0, 255).astype(np.uint8) for y in (bright - 255, -bright))
 
@@ -214,7 +214,8 @@ class YuvPicture:
         of_colour = firsts * factors + (factors - 1) / 2
         cb, cr = upright_patches(self._planes[1:], of_colour, steps * factors, size, 128, average=average)
         rows = len(firsts) * size
-        image = self._coloured(*(plane.reshape(rows, size) for plane in (y, cb, cr)), self._colours.rgb)
+        y, cb, cr = (plane.reshape(rows, size) for plane in (y, cb, cr))
+        image = self._coloured(y, cb, cr, self._colours.rgb)
         return image.reshape(-1, size, size, 3)
 
     def small(self, box: tuple[int, int, int, int], size: int) -> UInt8:

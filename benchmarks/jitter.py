@@ -1,6 +1,6 @@
-"""The same frames in other containers, codecs, pixel formats, ranges and frame orders: how far apart are the answers?
+"""The same frames in other containers, codecs, pixel formats, ranges and frame orders: how far apart the answers are.
 
-    python -m benchmarks.jitter CLIP... [--model lite --model lite-int8] [--frames 0] [-o results/jitter.json]
+    python benchmarks/jitter.py CLIP... [--model lite] [--frames 72] [-o benchmarks/results/jitter.json]
 
 Every clip is decoded once and written again without loss (FFmpeg through PyAV); only what a format itself rounds is
 rounded. Each copy is analysed like any file and compared, frame by frame, with the copy in H.264 and Matroska. Of each

@@ -57,7 +57,8 @@ def encoded(path: Path, frames: list[Planes], pixel_format: str) -> Path:
     """The same pictures without loss, the numbers of another pixel format rounded once."""
     height, width = frames[0][0].shape
     with av.open(str(path), "w") as output:
-        stream = output.add_stream("ffv1", rate=25)
+        options = {} if pixel_format == "bgr0" else {"qp": "0", "preset": "ultrafast"}
+        stream = output.add_stream("ffv1" if pixel_format == "bgr0" else "libx264", rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
         full = pixel_format == "yuvj420p"
         stream.codec_context.color_range = 2 if full else 1

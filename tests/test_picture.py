@@ -58,7 +58,7 @@ def clip(path: Path, image: UInt8, pixel_format: str, *, space: int, full: bool 
 
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("space", [1, 5])  # BT.709, BT.601
-@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le"])
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv422p", "yuv444p"])
 def test_every_view_is_what_rgb_would_show(tmp_path: Path, pixel_format: str, space: int, full: bool) -> None:
     image = smooth()
     source = open_source(clip(tmp_path / "c.mkv", image, pixel_format, space=space, full=full))
@@ -70,7 +70,7 @@ def test_every_view_is_what_rgb_would_show(tmp_path: Path, pixel_format: str, sp
 
 def test_other_formats_are_turned_into_rgb(tmp_path: Path) -> None:
     image = smooth()
-    (frame,) = open_source(clip(tmp_path / "c.mkv", image, "gbrp", space=0)).frames()
+    (frame,) = open_source(clip(tmp_path / "c.mkv", image, "bgr0", space=0)).frames()
     assert isinstance(frame.picture, RgbPicture)
     np.testing.assert_allclose(frame.image.astype(int), image, atol=6)
 

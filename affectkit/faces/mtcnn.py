@@ -314,7 +314,7 @@ def _sides(boxes: Boxes) -> Boxes:
 def _shift(boxes: Boxes, offsets: Float32) -> Boxes:
     """Move the corners by ``offsets`` in units of the box's sides."""
     sides = _sides(boxes)
-    return boxes + offsets * np.concatenate([sides, sides], axis=1)
+    return np.asarray(boxes + offsets * np.concatenate([sides, sides], axis=1), np.float64)
 
 
 def _square(boxes: Boxes) -> Boxes:
