@@ -231,7 +231,7 @@ class FromSeconds:
             SourceError: the input has no times.
         """
         self._seen.add(seen.track)
-        time_s = timed(seen)
+        time_s = timed(seen.time_s)
         if not self.rule.start_s <= time_s < self.rule.end_s or np.isnan(seen.values).all():
             return
         rows = self._rows.setdefault(seen.track, [])
@@ -287,17 +287,17 @@ class FromFile:
         return Baselines(self.rule, {most: neutral}, without, remark)
 
 
-def timed(seen: Seen) -> float:
-    """The time of a frame.
+def timed(time_s: float | None) -> float:
+    """The time of a frame, seconds.
 
     Raises:
         SourceError: it has none.
     """
-    if seen.time_s is None or math.isnan(seen.time_s):
+    if time_s is None or math.isnan(time_s):
         raise SourceError(
             "the input has no times to find neutral seconds by; give --baseline a file (baseline=...), or leave it out"
         )
-    return seen.time_s
+    return time_s
 
 
 def all_of(finder: Any, rows: Iterable[Seen]) -> Baselines:

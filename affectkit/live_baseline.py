@@ -81,7 +81,7 @@ class LiveBaseline:
         if self._first_s is None:
             self._first_s = result.time_s
         for one in seen:
-            finder.add(dataclasses.replace(one, time_s=timed(one) - self._first_s))
+            finder.add(dataclasses.replace(one, time_s=timed(one.time_s) - self._first_s))
         if result.time_s - self._first_s >= finder.rule.end_s:
             self._found = finder.result().found
         return self._found or {}
