@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from affectkit.baseline import Baselines, Float, FromFile, Neutral, Seen, all_of, timed
+from affectkit.baseline import Baselines, Float, Neutral, Seen, timed
 from affectkit.baseline_file import Finder
+from affectkit.finders import FromFile, all_of
 from affectkit.sinks import (
     CsvWriter,
     JsonLinesWriter,
