@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from affectkit.baseline import MOST_FRAMES, TABLES, Float, FromFile, FromSeconds, Neutral, Rule, median_of
+from affectkit.baseline import MOST_FRAMES, TABLES, Float, Neutral, Rule, median_of
 from affectkit.calm import CalmestSeconds
 from affectkit.errors import MissingDependency, SourceError
+from affectkit.finders import FromFile, FromSeconds
 from affectkit.gate import printable
 from affectkit.types import Affect, LabelSet
 

@@ -92,7 +92,7 @@ class CalmestSeconds:
         Raises:
             SourceError: the input has no times.
         """
-        time_s = timed(seen)
+        time_s = timed(seen.time_s)
         if seen.index != self._index:
             self._index = seen.index
             self._frame += 1

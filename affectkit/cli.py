@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -386,7 +387,10 @@ def predict(
     if window != "live" and lookahead:
         raise click.UsageError("--lookahead goes with --window live: the other windows see the whole sequence")
     if baseline is not None:
-        check_rule(parse_rule(baseline), start_s=start, end_s=end, rendered=render is not None)
+        rule = parse_rule(baseline)
+        check_rule(rule, start_s=start, end_s=end, rendered=render is not None)
+        if ray is not None and Path(rule.file).exists() and rule.file:
+            baseline = os.path.abspath(rule.file)  # workers have folders of their own
     over_time = _over_time(model, temporal, frame_by_frame)
     _check_window(model, over_time, window, smooth_s)
     jobs = plan(inputs, output, render, contact_sheet)

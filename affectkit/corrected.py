@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from affectkit.baseline import Baselines, Float, Neutral, Seen, all_of
+from affectkit.baseline import Baselines, Float, Neutral, Seen, timed
 from affectkit.baseline_file import Finder
+from affectkit.finders import FromFile, all_of
 from affectkit.sinks import (
     CsvWriter,
     JsonLinesWriter,
@@ -144,7 +145,13 @@ class CorrectedTable(_TableWriter):
         pass  # the rows have no header
 
     def write(self, result: FrameResult) -> None:
-        """See :class:`affectkit.sinks.Sink`."""
+        """See :class:`affectkit.sinks.Sink`.
+
+        Raises:
+            SourceError: the input has no times, and its seconds were asked for.
+        """
+        if result.faces and not isinstance(self._finder, FromFile):
+            timed(result.time_s)  # said now, not when all of it has been computed
         rows = zip(result.faces or (None,), self._layout.rows(result), strict=True)
         lines = [json.dumps([head_of(result, face), row], ensure_ascii=False, allow_nan=False) for face, row in rows]
         try:
@@ -156,7 +163,6 @@ class CorrectedTable(_TableWriter):
         """All rows are written: the neutral values of each face.
 
         Raises:
-            SourceError: the input has no times, and its seconds were asked for.
             OutputError: the disk is full.
         """
         if self._found is None:

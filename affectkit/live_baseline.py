@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from affectkit.baseline import FromFile, FromSeconds, Neutral, Rule, timed
+from affectkit.baseline import Neutral, Rule, timed
 from affectkit.baseline_file import Finder, values_of
 from affectkit.corrected import head_of, relative_affect, seen_of
+from affectkit.finders import FromFile, FromSeconds
 from affectkit.types import Array, Face, FrameResult
 
 
@@ -81,7 +82,7 @@ class LiveBaseline:
         if self._first_s is None:
             self._first_s = result.time_s
         for one in seen:
-            finder.add(dataclasses.replace(one, time_s=timed(one) - self._first_s))
+            finder.add(dataclasses.replace(one, time_s=timed(one.time_s) - self._first_s))
         if result.time_s - self._first_s >= finder.rule.end_s:
             self._found = finder.result().found
         return self._found or {}

@@ -16,9 +16,10 @@ from test_resume import clip as clip
 from test_resume import killed
 
 from affectkit import FakeEngine, Predictor, jobs, models
-from affectkit.baseline import LEAST_FRAMES, FromFile, FromSeconds, Neutral, Rule, Seen, median_of, parse_rule
+from affectkit.baseline import LEAST_FRAMES, Neutral, Rule, Seen, median_of, parse_rule
 from affectkit.corrected import Corrector
 from affectkit.errors import OutputError, SourceError
+from affectkit.finders import FromFile, FromSeconds
 from affectkit.jobs import Job, run_job
 from affectkit.types import Array, Detection, UInt8
 
@@ -390,9 +391,19 @@ def test_misuse_is_said_before_anything_is_done(
 
 
 def test_pictures_without_times_have_no_seconds(tmp_path: Path, predictor: Predictor) -> None:
+    import cv2
+
     for rule in ("auto", "0-1"):
         with pytest.raises(SourceError, match="no times"):
             predictor.predict(pictures(20, 20), baseline=rule)
+    (tmp_path / "in").mkdir()
+    for k in range(3):
+        cv2.imwrite(str(tmp_path / "in" / f"{k}.png"), pictures(20)[0])
+    read = []
+    with pytest.raises(SourceError, match="no times"):  # at the first row, not at the end
+        job = Job(str(tmp_path / "in"), tmp_path / "out.csv")
+        run_job(predictor, job, {}, baseline="auto", watch=lambda results, _: (read.append(r) or r for r in results))
+    assert len(read) == 1 and not (tmp_path / "out.csv").exists()
 
 
 def test_a_killed_run_is_gone_on_with_to_the_same_table(

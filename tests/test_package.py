@@ -91,7 +91,7 @@ LAYERS = {
 STAGE = {"errors", "types", "spec", "state", "picture", "gate"}  # of the gate only how names are printed
 SOURCES = STAGE | {"fields", "folder", "orientation", "planes", "stills", "timing", "video"}
 OUTPUTS = STAGE | {"sinks", "soundtrack", "targets"}
-BASELINE = OUTPUTS | {"baseline", "baseline_file", "calm", "corrected", "predictor"}
+BASELINE = OUTPUTS | {"baseline", "baseline_file", "calm", "corrected", "finders", "predictor"}
 RUNS = SOURCES | OUTPUTS | {"__version__", "job", "locks"}
 EXCEPTIONS = {
     # a package is one stage, its files may import each other
@@ -100,7 +100,7 @@ EXCEPTIONS = {
     # so are those that open what is read, and those that keep what is written
     **dict.fromkeys(("fields", "folder", "orientation", "planes", "stills", "timing", "video"), SOURCES),
     **dict.fromkeys(("people", "sinks", "soundtrack"), OUTPUTS),
-    **dict.fromkeys(("baseline", "baseline_file", "calm", "corrected", "live_baseline"), BASELINE),
+    **dict.fromkeys(("baseline", "baseline_file", "calm", "corrected", "finders", "live_baseline"), BASELINE),
     **dict.fromkeys(("job", "locks", "notes", "places"), RUNS),
     "turning": STAGE | {"readout", "visible"},
     "reading": STAGE | {"align", "readout", "turning", "visible"},  # what comes between crops and answers
