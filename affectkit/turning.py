@@ -43,7 +43,7 @@ def turned(
     Args:
         crops: (N, S, S, C) uint8, upright by the detector's points.
         outputs: what the network said of them, arrays (M, N, ...), among them ``visibility``.
-        scores: (N,) the detector's confidence, 0..1; NaN for faces that are not to be turned.
+        scores: (N,) the detector's confidence, 0..1.
         run: the network.
 
     Returns:
@@ -52,7 +52,7 @@ def turned(
     """
     turns = np.zeros(len(crops), np.intp)
     unseen = hidden_regions(visibility_of(outputs, spec), spec).all(1)
-    tried = np.flatnonzero(unseen & (np.nan_to_num(scores, nan=-1.0) >= FAIR_SCORE))
+    tried = np.flatnonzero(unseen & (scores >= FAIR_SCORE))
     if not len(tried):
         return outputs, turns
     rotated = np.concatenate([np.rot90(crops[tried], turn, axes=(1, 2)) for turn in TURNS])
