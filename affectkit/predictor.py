@@ -272,7 +272,7 @@ class Predictor:
                 f"{printable(opened.info.name)}: its pictures have no times, and may have nothing to do with each "
                 "other; leave out --temporal (temporal=), or give --fps (fps=) if they are the frames of a video"
             )
-        finisher = self._finisher(window, lookahead, max_gap_s, smooth_s, keep_images, on_tracked)
+        finisher = self._finisher(window, lookahead, max_gap_s, smooth_s, keep_images, on_tracked, aligned=aligned)
         tracker = self._tracker(max_faces)
         first = 0
         if resume is not None:
@@ -391,6 +391,8 @@ class Predictor:
         smooth_s: float,
         keep_images: bool,
         on_tracked: Callable[[TrackedFrame], None] | None = None,
+        *,
+        aligned: bool = False,
     ) -> Finisher:
         spec, buffer, live = self.spec, None, window == "live"
         if self._temporal is not None and spec.temporal is not None:
@@ -407,6 +409,7 @@ class Predictor:
             lookahead=lookahead if live else None,
             keep_images=keep_images,
             on_tracked=on_tracked,
+            aligned=aligned,
         )
 
     def logits(self, crops: UInt8) -> dict[str, Array]:
@@ -520,7 +523,7 @@ class Predictor:
         face = aligned_face(crops.shape[1], crops.shape[2], self.spec.input)
         for start in range(0, len(fitted), self._batch_size):
             batch = np.stack(fitted[start : start + self._batch_size])
-            yield self._reader.ask(batch, [face] * len(batch))
+            yield self._reader.ask(batch, [face] * len(batch), aligned=True)
 
     @overload
     def predict_sequence(self, crops: UInt8) -> list[Affect]: ...

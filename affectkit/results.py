@@ -36,6 +36,7 @@ class Finisher:
         lookahead: int | None,
         keep_images: bool,
         on_tracked: Callable[[TrackedFrame], None] | None = None,
+        aligned: bool = False,
     ) -> None:
         """Wire the stages.
 
@@ -44,7 +45,9 @@ class Finisher:
             buffer: for models that look at sequences.
             lookahead: what the results say of it.
             on_tracked: is shown every frame, with its picture, when it comes in.
+            aligned: the crops are whole pictures.
         """
+        self._aligned = aligned
         self._reader, self._spec, self._buffer, self._smoother = reader, spec, buffer, smoother
         self._lookahead, self._keep_images, self._on_tracked = lookahead, keep_images, on_tracked
 
@@ -56,7 +59,7 @@ class Finisher:
         counts = [len(frame.crops) for frame in batch]
         crops = np.concatenate([frame.crops for frame in batch])
         detections = [face.detection for frame in batch for face in frame.tracked.faces]
-        outputs = self._reader.ask(crops, detections) if len(crops) else None
+        outputs = self._reader.ask(crops, detections, aligned=self._aligned) if len(crops) else None
         if self._buffer is None:
             affects = iter([] if outputs is None else self._reader.read(outputs))
             results = [self._result(frame.tracked, affects) for frame in batch]
