@@ -5,7 +5,8 @@
 
 Needs the extras render and train, and for MediaPipe the package mediapipe. The pictures (some 7,600, 15 minutes of a
 core; --quick: a third of them) and the answers are kept in FOLDER: a second run asks only what has not been asked of
-the same model. Writes FOLDER/results/au-truth.json, .md, and pictures of both. docs/facs.md says what the truth is.
+the same model and code. Writes FOLDER/results/au-truth.json, .md, and pictures of
+both. docs/facs.md says what the truth is.
 """
 
 from __future__ import annotations
