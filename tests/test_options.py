@@ -288,7 +288,8 @@ def test_every_template_is_cut_alike_for_training_and_inference() -> None:
         crop = crop_face(image, points, spec).astype(int)
         for _ in range(6):
             undisturbed = augment(image, points, spec, still, rng)
-            assert min(abs(undisturbed - crop).max(), abs(undisturbed - crop[:, ::-1]).max()) <= 1  # or its mirror
+            # Or its mirror, whose places are rounded to 32nds of a pixel the other way: 255 / 32 levels in this noise.
+            assert abs(undisturbed - crop).max() <= 1 or abs(undisturbed - crop[:, ::-1]).max() <= 8
         moved = crop_matrix(image, points, spec, wobble=np.full((5, 2), 4.0))
         np.testing.assert_allclose(moved[:, 2], whole[:, 2] - 4, atol=0.3)  # all points 4 px off: the crop is
 

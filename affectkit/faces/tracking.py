@@ -407,7 +407,8 @@ class Tracker:
             unsettled = []
             for k, face in enumerate(faces):
                 known = found.get(k)
-                if known is not None and same_face(known, face):
+                stayed = known is not None and (k not in late or _stayed(late[k].last, known))
+                if known is not None and stayed and same_face(known, face):
                     steady[k] = known
                 else:
                     unsettled.append(k)
@@ -593,6 +594,17 @@ def track(frames: Iterable[Frame], tracker: Tracker, *, alone: bool = False) -> 
         if alone:
             tracker.forget()
         yield tracker.update(frame)
+
+
+STAYED = 0.1
+"""Share of a face's side up to which one look from where it was finds its points where more looks would."""
+
+
+def _stayed(before: Detection, now: Detection) -> bool:
+    """Whether a face hardly moved; else one look from where it was has not yet come to rest where it is."""
+    (x, y, width, height), (u, v, *sides) = before.box, now.box
+    moved = math.hypot(u + sides[0] / 2 - x - width / 2, v + sides[1] / 2 - y - height / 2)
+    return moved <= STAYED * max(width, height) and abs(sides[1] - height) <= STAYED * max(width, height)
 
 
 def whole_pictures(frames: Iterable[Frame], *, alone: bool = False) -> Iterator[TrackedFrame]:
