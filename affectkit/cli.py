@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -107,6 +108,23 @@ def cli() -> None:
 Command = Callable[..., Any]
 
 
+def _reading_options(command: Command) -> Command:
+    """How pictures and times are read."""
+    command = click.option(
+        "--deinterlace",
+        type=click.Choice(["auto", "off"]),
+        default="auto",
+        show_default=True,
+        help="Frames that a video marks as interlaced are deinterlaced, or left with their combs.",
+    )(command)
+    return click.option(
+        "--fps",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="RATE",
+        help="Frames a second of what has no times: raw streams, and folders whose pictures are the frames of a video.",
+    )(command)
+
+
 def _opening_options(command: Command) -> Command:
     """What predict and live share: how a source is opened."""
     command = click.option(
@@ -174,7 +192,11 @@ def _network_options(command: Command) -> Command:
             "[default: 6, and up to half a second while nothing happens]",
         ),
         click.option(
-            "--min-face", type=click.IntRange(min=12), default=20, show_default=True, help="Smallest face, px."
+            "--min-face",
+            type=click.IntRange(min=12),
+            default=20,
+            show_default=True,
+            help="Smallest face, px of its box's longer side.",
         ),
         click.option("--max-faces", type=click.IntRange(min=1), help="Only the N largest faces of a frame."),
         click.option(
@@ -254,6 +276,12 @@ def _network_options(command: Command) -> Command:
     show_default=True,
     help="Columns of the table.",
 )
+@click.option(
+    "--baseline",
+    metavar="auto|START-END|FILE",
+    help="Tell action units relative to each face's neutral: of its calmest seconds, of these seconds of the input, or "
+    "of a table, picture or video of the neutral face.  [default: off]",
+)
 @click.option("--uncertainty", is_flag=True, help="Add the ensemble's spread and the expression's entropy.")
 @click.option(
     "--decode-on",
@@ -263,6 +291,7 @@ def _network_options(command: Command) -> Command:
     help="Decode videos on a GPU: cuda, vaapi, qsv, videotoolbox ..., as FFmpeg calls them.",
 )
 @_opening_options
+@_reading_options
 @click.option(
     "-j",
     "--jobs",
@@ -308,10 +337,13 @@ def predict(
     every: int,
     window: Any,
     table_format: Any,
+    baseline: str | None,
     uncertainty: bool,
     decode_on: str,
     input_format: str | None,
     max_pixels: int,
+    deinterlace: str,
+    fps: float | None,
     processes: int,
     ray: str | None,
     resume: bool,
@@ -328,11 +360,13 @@ def predict(
     Examples:
       affectkit predict interview.mp4
       affectkit predict interview.mp4 --temporal -o interview.parquet --render interview-annotated.mp4
+      affectkit predict interview.mp4 --baseline auto
       affectkit predict *.mp4 -o tables/ -j 4 --resume
       affectkit predict /shared/*.mp4 -o /shared/tables/ --ray auto
     """
     import cv2
 
+    from affectkit.baseline import check_rule, parse_rule
     from affectkit.jobs import check_job
     from affectkit.places import check_clashes, folders_made, plan, split_done
     from affectkit.sinks import check_format
@@ -352,6 +386,11 @@ def predict(
         )
     if window != "live" and lookahead:
         raise click.UsageError("--lookahead goes with --window live: the other windows see the whole sequence")
+    if baseline is not None:
+        rule = parse_rule(baseline)
+        check_rule(rule, start_s=start, end_s=end, rendered=render is not None)
+        if ray is not None and Path(rule.file).exists() and rule.file:
+            baseline = os.path.abspath(rule.file)  # workers have folders of their own
     over_time = _over_time(model, temporal, frame_by_frame)
     _check_window(model, over_time, window, smooth_s)
     jobs = plan(inputs, output, render, contact_sheet)
@@ -391,6 +430,9 @@ def predict(
         "decode_on": decode_on,
         "input_format": input_format,
         "max_pixels": max_pixels,
+        "deinterlace": deinterlace == "auto",
+        "fps": fps,
+        "baseline": baseline,
     }
     failed = 0
     with folders_made(output, render, contact_sheet):
@@ -506,11 +548,25 @@ def _summary(job: Job, outcome: Outcome, device: str) -> str:
 
 
 def _warn(job: Job, outcome: Outcome) -> None:
+    from affectkit.folder import told
+
     report = outcome.report
+    left_out = told(report.left_out)
+    if left_out:
+        _say(f"warning: {job.source}: left out: {left_out}")
+    if (report.times or {}).get("rate_from") == "assumed" and report.times and report.times["from"] == "made up":
+        _say(
+            f"warning: {job.source}: says nothing of its times; they are made up at {report.times['rate']:g} frames a "
+            "second, give --fps if it is another rate"
+        )
+    if report.reduced:
+        _say(f"{job.source}: pictures of over 40 megapixels, {report.reduced} in all, came at a fraction of their size")
     if not report.complete:
         _say(f"warning: {job.source}: {report.problem}; the table has the {outcome.read} frames that are readable")
     elif report.concealed:
         _say(f"warning: {job.source}: {report.concealed} frames were damaged and repaired by the decoder")
+    for remark in outcome.remarks:
+        _say(f"warning: {job.source}: {remark}")
     if job.sheet is not None and not outcome.faces:
         _say(f"warning: {job.source}: there was no face, so there is no contact sheet")
 
@@ -572,6 +628,12 @@ class _Watch:
 @click.argument("source")
 @_network_options
 @_opening_options
+@click.option(
+    "--baseline",
+    metavar="START-END|FILE",
+    help="Tell action units relative to each face's neutral: of these seconds from the beginning, once they are over, "
+    "or of a table, picture or video of the neutral face.",
+)
 @click.option("--no-window", is_flag=True, help="Print JSON lines, one for each frame and face, instead.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after this time.")
 @click.option("--debug", is_flag=True, help="Show a traceback with an error.")
@@ -594,6 +656,7 @@ def live(
     max_gap_s: float,
     input_format: str | None,
     max_pixels: int,
+    baseline: str | None,
     no_window: bool,
     seconds: float | None,
     debug: bool,
@@ -609,13 +672,17 @@ def live(
       affectkit live 0
       affectkit live rtsp://camera.local/stream --temporal --lookahead 8 --no-window > faces.jsonl
     """
+    from affectkit.baseline import parse_rule
+    from affectkit.live_baseline import check_live
     from affectkit.predictor import Predictor
     from affectkit.video import LiveSource
 
     _configure_logging(debug)
     over_time = _over_time(model, temporal, frame_by_frame)
+    if baseline is not None:
+        check_live(parse_rule(baseline))
     opened = LiveSource(source, input_format=input_format, max_pixels=max_pixels)
-    show = _print_lines(opened) if no_window else _window()
+    show = _print_lines(opened, raw=baseline is not None) if no_window else _window()
     with Predictor(
         model,
         device=device,
@@ -635,6 +702,7 @@ def live(
             max_gap_s=max_gap_s,
             smooth_s=smooth_s,
             keep_images=not no_window,
+            baseline=baseline,
         )
         shown = 0
         with suppress(KeyboardInterrupt):  # how a live view is ended
@@ -657,15 +725,21 @@ Show = Callable[["FrameResult", "Predictor"], bool]
 """Shows one result; False: that was enough."""
 
 
-def _print_lines(source: LiveSource) -> Show:
-    """JSON lines on standard output: the native columns, how far the answer looked ahead, and what was left out."""
+def _print_lines(source: LiveSource, *, raw: bool) -> Show:
+    """JSON lines on standard output: the native columns, how far the answer looked ahead, and what was left out.
+
+    Args:
+        raw: with the columns of a baseline.
+    """
+    from affectkit.corrected import with_raw
     from affectkit.sinks import Layout, layout
 
     tables: list[Layout] = []  # known with the model
 
     def show(result: FrameResult, predictor: Predictor) -> bool:
         if not tables:
-            tables.append(layout(labels=predictor.spec.labels))
+            native = layout(labels=predictor.spec.labels)
+            tables.append(with_raw(native) if raw else native)
         (table,) = tables
         extra = {"lookahead": result.lookahead, "dropped": source.report.dropped}
         for row in table.rows(result):

@@ -91,8 +91,14 @@ class Opening:
     """FFmpeg's name of the format; None: it finds out, among those that are allowed."""
     max_pixels: int = MAX_PIXELS
     """Most pixels of one frame; what has more is refused before it is decoded."""
+    fps: float | None = None
+    """Frames a second of what has no times of its own; None: as it says itself."""
+    deinterlace: bool = True
+    """Whether frames that are marked as interlaced are deinterlaced."""
 
     def __post_init__(self) -> None:
+        if self.fps is not None and not 0 < self.fps < 1_000_000:
+            raise ValueError(f"fps must be positive, got {self.fps}")
         if self.max_pixels < 1:
             raise ValueError(f"max_pixels must be at least 1, got {self.max_pixels}")
         if self.input_format is not None:
@@ -239,6 +245,12 @@ def _list_of_files(source: Any) -> str | None:
     except OSError:
         return None
     return next((kind for mark, kind in _LISTS.items() if mark in begin[:512]), None)
+
+
+def opens_by_itself(name: str, format_name: str) -> bool:
+    """Whether what is of this format is opened without ``input_format``."""
+    allowed = NETWORK_FORMATS if is_url(name) else LOCAL_FORMATS
+    return not set(format_name.split(",")).isdisjoint(allowed.split(","))
 
 
 def _allowed_protocols(url: str, name: str) -> str:

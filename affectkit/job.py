@@ -42,6 +42,8 @@ class Outcome:
     report: SourceReport
     resumed_at: int | None = None
     """Frame that an interrupted run was gone on with."""
+    remarks: tuple[str, ...] = ()
+    """What else the user should know."""
 
 
 Mark = tuple[int, int, int] | None

@@ -11,8 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+from affectkit.baseline import check_rule, parse_rule
+from affectkit.baseline_file import finder_of
+from affectkit.corrected import CorrectedTable, open_corrected
 from affectkit.errors import AffectKitError, OutputError
-from affectkit.gate import MAX_PIXELS, printable
+from affectkit.folder import told_in_full
+from affectkit.gate import MAX_PIXELS, opens_by_itself, printable
 from affectkit.job import Job as Job
 from affectkit.job import Outcome as Outcome
 from affectkit.locks import OutputLocks
@@ -89,7 +93,10 @@ def run_job(
     decode_on: str = "cpu",
     input_format: str | None = None,
     max_pixels: int = MAX_PIXELS,
+    deinterlace: bool = True,
+    fps: float | None = None,
     patience_s: float = 0.0,
+    baseline: str | None = None,
     watch: Watch = lambda results, _: results,
 ) -> Outcome:
     """Predict one input and write all of its outputs.
@@ -101,8 +108,9 @@ def run_job(
     Args:
         options: of :meth:`affectkit.Predictor.stream`.
         resume: go on with an interrupted run, where there is one.
-        decode_on, input_format, max_pixels: as for :func:`affectkit.open_source`.
+        decode_on, input_format, max_pixels, deinterlace, fps: as for :func:`affectkit.open_source`.
         patience_s: how long to wait for another run on the same outputs to end.
+        baseline: tell action units relative to each face's neutral (:func:`affectkit.baseline.parse_rule`).
 
     Raises:
         AffectKitError: as :meth:`affectkit.Predictor.stream` and the sinks raise.
@@ -112,11 +120,25 @@ def run_job(
     """
     if resume and job.video is not None:
         raise ValueError("an annotated video cannot be gone on with; leave out --render, or --resume")
-    opening: dict[str, Any] = {"decode_on": decode_on, "input_format": input_format, "max_pixels": max_pixels}
+    finder, rule = None, None if baseline is None else parse_rule(baseline)
+    if rule is not None:
+        start_s, end_s = options.get("start_s", -math.inf), options.get("end_s", math.inf)
+        check_rule(rule, start_s=start_s, end_s=end_s, rendered=job.video is not None)
+        finder = finder_of(rule, predictor, options)
+    opening: dict[str, Any] = {
+        "decode_on": decode_on,
+        "input_format": input_format,
+        "max_pixels": max_pixels,
+        "deinterlace": deinterlace,
+        "fps": fps,
+    }
     source = open_source(job.source, **opening)
+    told = {**options, **opening, "baseline": None if rule is None else str(rule)}
     with ExitStack() as stack:
         locks = stack.enter_context(OutputLocks(job.table, job.video, job.sheet, patience_s=patience_s))
-        begun_by = fingerprint(predictor, job, {**options, **opening}, table_format, uncertainty)
+        described = predictor.describe()
+        mark = {**told, "baseline": None if rule is None else rule.mark()}
+        begun_by = fingerprint(described, job, mark, table_format, uncertainty)
         stored = read_note(job, begun_by) if resume else None
         counts, sheet = _Counts(), ContactSheet() if job.sheet is not None else None
         begun = None
@@ -146,7 +168,12 @@ def run_job(
             except STRANGE as error:
                 raise refuse(job) from error
         table = layout(table_format, uncertainty=uncertainty, labels=predictor.spec.labels)
-        sink = open_table(job.table, table, overwrite=overwrite, begun=begun)
+        sink: TableSink
+        if finder is None:
+            sink = open_table(job.table, table, overwrite=overwrite, begun=begun)
+        else:
+            thresholds = predictor.spec.label_thresholds
+            sink = open_corrected(job.table, table, finder, thresholds, overwrite=overwrite, begun=begun)
         keeper = _Keeper(job, sink, begun_by, counts, sheet, noted=stored is not None)
         stack.push(keeper)
         drawing = _drawing(stack, predictor, source, job, options, overwrite=overwrite)
@@ -156,7 +183,12 @@ def run_job(
             counts.add(result)
             if job.video is None:
                 keeper.maybe_note(results)
-        meta = _meta(predictor, source, job, {**options, **opening}, counts, table_format, uncertainty)
+        meta = _meta(described, source, job, told, counts, table_format, uncertainty)
+        remarks: list[str] = []
+        if isinstance(sink, CorrectedTable):
+            found = sink.baselines()
+            meta["baseline"] = found.described(predictor.spec.au_labels)
+            remarks = found.remarks()
         keeper.prepare(meta, overwrite=overwrite or resume)
     report = source.report
     return Outcome(
@@ -165,6 +197,7 @@ def run_job(
         counts.without_face,
         report,
         None if stored is None else stored["stream"]["last"] + 1,
+        tuple(remarks),
     )
 
 
@@ -235,7 +268,8 @@ class _Keeper:
         except BaseException as failure:
             self._leave(failure)
             raise
-        self._job.note.unlink(missing_ok=True)
+        if self._noted:
+            self._job.note.unlink(missing_ok=True)
 
     def _leave(self, error: BaseException) -> None:
         """Leave what a note says how to go on with, and nothing where there is none."""
@@ -243,7 +277,6 @@ class _Keeper:
             partial.discard()
         if not self._noted:
             self._sink.abort()
-            self._job.note.unlink(missing_ok=True)
             told = "nothing unfinished was left behind" if isinstance(error, OutputError) else ""
         else:
             self._sink.suspend()
@@ -263,14 +296,17 @@ def _drawing(
     if job.video is None:
         return lambda _: None
     fps = source.info.fps / options.get("every", 1) if source.info.fps else None
-    sound = source.info.name if source.info.has_audio else None
+    sound, film = (source.info.name if source.info.has_audio else None), source.info.film
+    if sound is not None and film is not None and not opens_by_itself(sound, film.format):
+        log.warning("%s: the sound of what needs --input-format is not taken along", job.video)
+        sound = None
     writer = stack.enter_context(VideoWriter(job.video, fps=fps, sound_from=sound, overwrite=overwrite))
     overlay = Overlay(predictor.spec)
     return lambda result: writer.write(overlay.draw(result), result.time_s)
 
 
 def _meta(
-    predictor: Predictor,
+    described: dict[str, Any],
     source: Source,
     job: Job,
     options: dict[str, Any],
@@ -278,7 +314,7 @@ def _meta(
     table_format: TableFormat,
     uncertainty: bool,
 ) -> dict[str, Any]:
-    report, made_by = source.report, predictor.describe()
+    report, made_by = source.report, dict(described)
     if options.get("aligned"):
         made_by["detector"] = None
     given = {name: None if value in (math.inf, -math.inf) else value for name, value in options.items()}
@@ -289,12 +325,16 @@ def _meta(
         "film": None if source.info.film is None else dataclasses.asdict(source.info.film),
         "rotation_deg": source.info.rotation_deg,
         "mirrored": source.info.mirrored,
+        "times": report.times,
+        "left_out": told_in_full(report.left_out),
         "frames": {
             "decoded": report.frames,
             "in_table": counts.read,
             "without_face": counts.without_face,
             "corrupt": report.corrupt,
             "concealed": report.concealed,
+            "deinterlaced": report.deinterlaced,
+            "reduced": report.reduced,
         },
         "faces": len(counts.tracks),
         "rows": counts.rows,

@@ -15,7 +15,6 @@ from affectkit.errors import SourceError
 from affectkit.gate import printable
 from affectkit.job import Job
 from affectkit.locks import OutputLocks
-from affectkit.predictor import Predictor
 from affectkit.sinks import TableFormat
 from affectkit.state import pack, unpack
 from affectkit.targets import prepare_bytes, real_target, short_stem
@@ -28,12 +27,11 @@ STRANGE = (KeyError, TypeError, ValueError, IndexError, AttributeError, Overflow
 
 
 def fingerprint(
-    predictor: Predictor, job: Job, options: dict[str, Any], table_format: TableFormat, uncertainty: bool
+    described: dict[str, Any], job: Job, options: dict[str, Any], table_format: TableFormat, uncertainty: bool
 ) -> dict[str, Any]:
-    """All that decides the rows of a table."""
+    """All that decides the rows of a table; ``described`` is what the predictor says of itself."""
     path = Path(job.source)
     there = path.exists()
-    described = predictor.describe()
     return {
         "input": printable(str(path.resolve()) if there else job.source),
         "contents of the input": _contents(job.source),
@@ -58,7 +56,7 @@ def _contents(source: str) -> Any:
     if path.is_file():
         return [path.stat().st_size, path.stat().st_mtime_ns]
     if path.is_dir():  # its own time changes with everything that is written there
-        pictures = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        pictures = sorted(p for p in path.iterdir() if p.suffix.lower() in {*IMAGE_SUFFIXES, ".gif"})
         facts = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in pictures]
         return hashlib.sha256(repr(facts).encode()).hexdigest()
     return hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()  # a URL may hold a token
@@ -146,9 +144,10 @@ def forget(job: Job, locks: OutputLocks, keep: dict[str, Any] | None = None) -> 
     The folder, which may be a large one, is read only where there is something: a killed run leaves its lock, and one
     that was interrupted its note.
     """
-    noted = job.note.exists()
-    if keep is None:
-        job.note.unlink(missing_ok=True)
+    note = job.note
+    noted = os.path.lexists(note)
+    if keep is None and noted:
+        note.unlink(missing_ok=True)
     if not (noted or locks.after_a_death):
         return
     for path in (job.table, job.video, job.note, job.meta, job.sheet):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 from collections import deque
@@ -11,7 +10,6 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Self
 
 import av
 import av.error
@@ -20,12 +18,10 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from affectkit.errors import OutputError
-from affectkit.gate import open_container
 from affectkit.sinks import Completed, PartialFile, check_suffix, explain_os_error
+from affectkit.soundtrack import Soundtrack, Timeline
 from affectkit.spec import ModelSpec
 from affectkit.types import AU_TITLES, Face, FrameResult, LabelSet, UInt8, published_au_name
-
-log = logging.getLogger(__name__)
 
 SUFFIXES = (".mp4", ".mov", ".mkv")
 
@@ -255,7 +251,7 @@ class Overlay:
         time_s = result.time_s if math.isfinite(result.time_s) else result.index / 25
         self._remember(result, time_s)
         for face in result.faces:
-            _draw_box(picture, face, scale, out_height / 720)
+            _draw_box(picture, face, scale / result.reduced, out_height / 720)
         self._draw_panels(canvas[:, out_width:], result, time_s)
         return canvas
 
@@ -483,9 +479,9 @@ class VideoWriter(Completed):
         self._partial = PartialFile(path, overwrite=overwrite)
         self._output: av.container.OutputContainer | None = None
         self._video: av.VideoStream | None = None
-        self._sound: _Sound | None = None
+        self._sound: Soundtrack | None = None
         self._last_pts = -1
-        self._first_time = 0.0  # time of the source that is 0 in the output
+        self._timeline = Timeline(1 / self._fps)
         self._frames = 0
 
     def write(self, image: UInt8, time_s: float) -> None:
@@ -493,12 +489,14 @@ class VideoWriter(Completed):
         try:
             if not math.isfinite(time_s):
                 time_s = self._frames / self._fps
+            out_s, piece = self._timeline.place(time_s)
             if self._video is None:
-                self._first_time = time_s
                 self._begin(image, time_s)
+            elif piece and self._sound is not None:
+                self._sound.begin_piece(time_s, out_s)
             assert self._video is not None and self._output is not None  # set by _begin
             base = self._video.codec_context.time_base
-            pts = max(self._last_pts + 1, round((time_s - self._first_time) / base))
+            pts = max(self._last_pts + 1, round(out_s / base))
             self._last_pts = pts
             self._frames += 1
             frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(
@@ -507,7 +505,7 @@ class VideoWriter(Completed):
             frame.pts, frame.time_base = pts, base
             self._output.mux(self._video.encode(frame))
             if self._sound is not None:
-                self._sound.copy_until(time_s)
+                self._sound.copy_until(out_s)
         except (av.error.FFmpegError, OSError) as error:
             raise explain_os_error(self._partial.target, error) from error
 
@@ -533,7 +531,7 @@ class VideoWriter(Completed):
             stream.bit_rate = 8_000_000
         self._video = stream
         if self._sound_from is not None:
-            self._sound = _Sound.open(self._sound_from, self._output, self._partial.path.suffix.lower(), offset_s)
+            self._sound = Soundtrack.open(self._sound_from, self._output, self._partial.path.suffix.lower(), offset_s)
 
     def close(self) -> None:
         """Complete the file and give it its final name."""
@@ -544,7 +542,7 @@ class VideoWriter(Completed):
         try:
             self._output.mux(self._video.encode(None))
             if self._sound is not None:
-                self._sound.copy_until(self._first_time + self._last_pts / TICKS_A_SECOND + 1 / self._fps)
+                self._sound.copy_until(self._last_pts / TICKS_A_SECOND + 1 / self._fps)
                 self._sound.close()
             self._output.close()
         except (av.error.FFmpegError, OSError) as error:
@@ -572,115 +570,3 @@ def check_video_suffix(path: Path) -> None:
         OutputError: unknown suffix; the message lists the known ones.
     """
     check_suffix(path, SUFFIXES, what=" for a video")
-
-
-_COPIED_SOUND = {
-    ".mp4": frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"}),
-    ".mov": frozenset({"aac", "mp3", "ac3", "eac3", "alac"}),
-    ".mkv": frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac", "vorbis"}),
-}
-"""Codecs that each container holds as they are; others are encoded anew as AAC."""
-
-_AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-
-
-class _Sound:
-    """Takes the sound of a source along, a piece at a time, so that the output stays interleaved.
-
-    Sound that cannot be read or written ends with a warning: an annotated video without it is better than none.
-    """
-
-    def __init__(
-        self,
-        source: av.container.InputContainer,
-        output: av.container.OutputContainer,
-        suffix: str,
-        offset_s: float,
-    ) -> None:
-        stream = source.streams.audio[0]
-        self._source, self._output = source, output
-        self._offset_s = offset_s
-        self._copies = stream.codec_context.name in _COPIED_SOUND[suffix]
-        self._target: av.AudioStream
-        if self._copies:
-            self._target = output.add_stream_from_template(stream)
-        else:
-            rate = stream.codec_context.sample_rate
-            self._target = output.add_stream("aac", rate=rate if rate in _AAC_RATES else 48000)
-        self._last_dts: int | None = None
-        self._packets = source.demux(stream)
-        self._next: av.Packet[av.AudioStream] | None = self._read()
-
-    @classmethod
-    def open(cls, path: str, output: av.container.OutputContainer, suffix: str, offset_s: float) -> Self | None:
-        """The sound of ``path`` from ``offset_s`` on; None where there is none that can be read."""
-        try:
-            source = open_container(path)
-        except av.error.FFmpegError:
-            return None
-        if not source.streams.audio or source.streams.audio[0].codec_context.sample_rate == 0:
-            source.close()
-            return None
-        return cls(source, output, suffix, offset_s)
-
-    def _read(self) -> av.Packet[av.AudioStream] | None:
-        """The next packet that continues the sound; None at its end."""
-        while True:
-            try:
-                packet = next(self._packets, None)
-            except av.error.FFmpegError:
-                return None  # damaged from here on; what came before is kept
-            if packet is None or packet.size == 0:
-                return None
-            if packet.pts is None or _seconds(packet) < self._offset_s:
-                continue
-            if self._last_dts is not None and packet.pts <= self._last_dts:
-                continue  # joined recordings begin their clock anew; a muxer refuses that
-            self._last_dts = packet.pts
-            return packet
-
-    def copy_until(self, time_s: float) -> None:
-        """Write the sound up to this time of the source."""
-        try:
-            while self._next is not None and _seconds(self._next) <= time_s:
-                packet, self._next = self._next, self._read()
-                if self._copies:
-                    self._mux(packet)
-                else:
-                    self._encode(packet)
-        except (av.error.FFmpegError, ValueError) as error:
-            log.warning("the sound cannot be taken along from %.1f s on: %s", time_s, error)
-            self._next = None
-
-    def _mux(self, packet: av.Packet[av.AudioStream]) -> None:
-        assert packet.pts is not None and packet.time_base is not None
-        packet.pts -= round(self._offset_s / packet.time_base)
-        packet.dts = packet.pts
-        packet.stream = self._target
-        self._output.mux(packet)
-
-    def _encode(self, packet: av.Packet[av.AudioStream]) -> None:
-        try:
-            frames = packet.decode()
-        except av.error.FFmpegError:
-            return  # a gap in the sound is better than none at all
-        for frame in frames:
-            assert isinstance(frame, av.AudioFrame)
-            if frame.pts is not None and frame.time_base is not None:
-                frame.pts -= round(self._offset_s / frame.time_base)
-            self._output.mux(self._target.encode(frame))
-
-    def close(self) -> None:
-        """Write what the encoder still holds and let go of the source."""
-        try:
-            if not self._copies:
-                self._output.mux(self._target.encode(None))
-        except (av.error.FFmpegError, ValueError) as error:
-            log.warning("the end of the sound cannot be taken along: %s", error)
-        finally:
-            self._source.close()
-
-
-def _seconds(packet: av.Packet[av.AudioStream]) -> float:
-    assert packet.pts is not None and packet.time_base is not None
-    return float(packet.pts * packet.time_base)

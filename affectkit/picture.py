@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 
 from affectkit.types import Array, Float32, UInt8, check_image
+from affectkit.warping import inverted, square, upright_patches
+from affectkit.warping import warp as warp
 
 LUMA_BT601 = np.array([0.299, 0.587, 0.114])
 """Shares of red, green and blue in luma (ITU-R BT.601)."""
@@ -44,39 +46,6 @@ def rgb_matrix(sides: tuple[float, float], *, full_range: bool) -> Float32:
     return np.column_stack([colour, colour @ [-black, -128, -128]]).astype(np.float32)
 
 
-def warp(image: UInt8, matrix: Array, size: int) -> UInt8:
-    """Cut a square of ``size`` px out of ``image`` along ``matrix`` (2, 3), picture -> crop.
-
-    Sampled bilinearly; a face larger than the crop is first shrunk by area averaging, or small structures would alias
-    away. Beyond the picture its border continues.
-
-    Args:
-        image: (H, W) or (H, W, 3) uint8.
-
-    Returns:
-        (size, size) or (size, size, 3) uint8.
-    """
-    matrix = np.asarray(matrix, np.float64)
-    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    shrink = int(1 / scale) if scale > 0 else 1
-    if shrink >= 2:
-        inverse = cv2.invertAffineTransform(matrix)
-        corners = np.array([[-1, -1], [size, -1], [size, size], [-1, size]]) @ inverse[:, :2].T + inverse[:, 2]
-        height, width = image.shape[:2]
-        x0, y0 = np.clip(np.floor(corners.min(0)).astype(int) - shrink, 0, [width - 1, height - 1])
-        x1, y1 = np.clip(np.ceil(corners.max(0)).astype(int) + shrink + 1, [x0 + 1, y0 + 1], [width, height])
-        # A whole number of cells, so that every cell averages exactly shrink x shrink pixels.
-        cells_x, cells_y = max(1, int(x1 - x0) // shrink), max(1, int(y1 - y0) // shrink)
-        region = image[y0 : y0 + cells_y * shrink, x0 : x0 + cells_x * shrink]
-        image = np.asarray(cv2.resize(region, (cells_x, cells_y), interpolation=cv2.INTER_AREA), np.uint8)
-        # The centre of cell i lies at shrink * i + (shrink - 1) / 2 of the region.
-        step_x, step_y = region.shape[1] / cells_x, region.shape[0] / cells_y
-        cell_to_picture = np.array([[step_x, 0, x0 + (step_x - 1) / 2], [0, step_y, y0 + (step_y - 1) / 2], [0, 0, 1]])
-        matrix = matrix @ cell_to_picture
-    crop = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(crop, np.uint8)
-
-
 def to_channels(image: UInt8, channels: int) -> UInt8:
     """RGB (H, W, 3) or luma (H, W) or (H, W, 1) to (H, W, channels)."""
     if image.ndim == 3 and image.shape[2] == 1:
@@ -85,19 +54,6 @@ def to_channels(image: UInt8, channels: int) -> UInt8:
         luma = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         return np.asarray(luma, np.uint8)[:, :, None]
     return np.asarray(image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.uint8)
-
-
-def _patch(image: UInt8, to_picture: Array, size: int, outside: int) -> UInt8:
-    """Bilinear patch along a matrix (2, 3), patch -> picture."""
-    patch = cv2.warpAffine(
-        image,
-        to_picture,
-        (size, size),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=(outside, outside, outside),
-    )
-    return np.asarray(patch, np.uint8)
 
 
 class RgbPicture:
@@ -118,11 +74,16 @@ class RgbPicture:
 
     def crop(self, matrix: Array, size: int, channels: int) -> UInt8:
         """A square (size, size, channels) along ``matrix``."""
-        return to_channels(warp(self._image, matrix, size), channels)
+        if channels == 3:
+            return warp(self._image, matrix, size)
+        # Luma first, as the planes of a video have it: then both are rounded at the same places.
+        cut = square(self._image.shape, inverted(matrix), size)
+        luma = to_channels(self._image[cut.rows, cut.columns], 1)[:, :, 0]
+        return cut.of_region(luma)[:, :, None]
 
-    def patch(self, to_picture: Array, size: int, outside: int) -> UInt8:
-        """A bilinear square (size, size, 3) along ``to_picture``; ``outside`` is the grey beyond the border."""
-        return _patch(self._image, to_picture, size, outside)
+    def patches(self, firsts: Array, steps: Array, size: int, outside: int, *, average: bool = False) -> UInt8:
+        """Bilinear squares (N, size, size, 3); ``outside`` is the grey beyond the border."""
+        return upright_patches([self._image], firsts, steps, size, outside, average=average)[0]
 
     def small(self, box: tuple[int, int, int, int], size: int) -> UInt8:
         """What lies in ``box`` (left, top, right, bottom), averaged into (size, size, 3)."""
@@ -151,10 +112,38 @@ class Colours:
         """See :func:`rgb_matrix`."""
         self.full_range = full_range
         self.rgb = rgb_matrix(sides, full_range=full_range)
-        self.luma: Float32 = (LUMA_BT601 @ self.rgb.astype(np.float64))[None].astype(np.float32)
-        """(1, 4), to BT.601's luma."""
-        self.brightness_is_luma = bool(np.abs(self.luma[0, 1:3]).max() < 1e-3)
-        """But for its range."""
+        self.brightness_is_luma = bool(np.abs(LUMA_BT601 @ self.rgb[:, 1:3]).max() < 1e-3)
+        """BT.601's, but for its range."""
+        # What is brighter than white, or darker than black, of R, G and B, and of brightness by itself.
+        self._beyond = self.rgb - np.array([0, 0, 0, 255], np.float32), -self.rgb
+        bright = np.arange(256) * float(self.rgb[0, 0]) + (0.0 if full_range else -16 * 255 / 219)
+        self._y_beyond = tuple(np.clip(np.rint(y), 0, 255).astype(np.uint8) for y in (bright - 255, -bright))
+
+    def leaves_rgb(self, luma: UInt8, cb: UInt8, cr: UInt8) -> tuple[bool, bool]:
+        """Whether of pixels with these numbers R, G or B may lie over 255; and whether under 0."""
+        low, high, _, _ = cv2.minMaxLoc(luma)
+        ends = [(first - 128, last - 128) for first, last, _, _ in (cv2.minMaxLoc(cb), cv2.minMaxLoc(cr))]
+        sums = [of_cb * a + of_cr * c for _, of_cb, of_cr, _ in self.rgb.tolist() for a in ends[0] for c in ends[1]]
+        return high + max(sums) > 255.5, low + min(sums) < -0.5
+
+    def as_shown(self, luma: UInt8, yuv: UInt8, leaves: tuple[bool, bool]) -> UInt8:
+        """Luma (H, W) of what RGB can show of a picture whose brightness is luma: R, G and B end at 0 and 255.
+
+        Very bright or colourful skin leaves that range. The same picture in a file that holds RGB, or on a screen, is
+        darker there.
+
+        Args:
+            luma: (H, W) 0..255.
+            yuv: (H, W, 3) of the same pixels.
+            leaves: see :meth:`leaves_rgb`.
+        """
+        for side, change in enumerate((cv2.subtract, cv2.add)):
+            if leaves[side]:
+                # What ends at 0 or 255 of brightness by itself is no part of ``luma`` any more.
+                cut_off = cv2.cvtColor(cv2.transform(yuv, self._beyond[side]), cv2.COLOR_RGB2GRAY)
+                cut_off = cv2.subtract(cut_off, cv2.LUT(cv2.extractChannel(yuv, 0), self._y_beyond[side]))
+                luma = np.asarray(change(luma, cut_off), np.uint8)
+        return luma
 
 
 class YuvPicture:
@@ -192,27 +181,42 @@ class YuvPicture:
 
     def crop(self, matrix: Array, size: int, channels: int) -> UInt8:
         """See :meth:`RgbPicture.crop`."""
-        y = warp(self._planes[0], matrix, size)
-        colours = self._colours
-        if channels == 1 and colours.brightness_is_luma:
-            return (y if colours.full_range else np.asarray(cv2.LUT(y, _WIDENED), np.uint8))[:, :, None]
+        to_picture, colours = inverted(matrix), self._colours
+        cut = square(self.shape, to_picture, size)
         # A pixel of colour covers several of the picture's: its x lies at ((x + 1/2) / fx) - 1/2 there.
-        fx, fy = self._factors()
-        from_colour = np.array([[1 / fx, 0, (1 / fx - 1) / 2], [0, 1 / fy, (1 / fy - 1) / 2], [0, 0, 1]])
-        of_colour = np.asarray(matrix, np.float64) @ from_colour
-        cb, cr = (warp(plane, of_colour, size) for plane in self._planes[1:])
-        image = self._coloured(y, cb, cr, colours.rgb if channels == 3 else colours.luma)
-        return image.reshape(size, size, channels)
-
-    def patch(self, to_picture: Array, size: int, outside: int) -> UInt8:
-        """See :meth:`RgbPicture.patch`."""
         fx, fy = self._factors()
         to_colour = to_picture * np.array([[fx], [fy]])
         to_colour[:, 2] += (fx - 1) / 2, (fy - 1) / 2
+        luma, leaves = None, (False, False)
+        if channels == 1 and colours.brightness_is_luma:
+            y = self._planes[0][cut.rows, cut.columns]
+            # The range is widened before anything is averaged: a video that has the wide one is the same then.
+            luma = cut.of_region(y if colours.full_range else np.asarray(cv2.LUT(y, _WIDENED), np.uint8))
+            down, across = (
+                slice(int(s.start * f), max(int(s.start * f) + 1, round(s.stop * f)))
+                for s, f in ((cut.rows, fy), (cut.columns, fx))
+            )
+            leaves = colours.leaves_rgb(luma, self._planes[1][down, across], self._planes[2][down, across])
+            if not any(leaves):
+                return luma[:, :, None]
+        of_colour = square(self._planes[1].shape, to_colour, size)
+        cuts = zip((cut, of_colour, of_colour), self._planes, strict=True)
+        yuv = np.asarray(cv2.merge([part.of(plane) for part, plane in cuts]), np.uint8)
+        if luma is not None:
+            return colours.as_shown(luma, yuv, leaves)[:, :, None]
+        return to_channels(np.asarray(cv2.transform(yuv, colours.rgb), np.uint8), channels)
+
+    def patches(self, firsts: Array, steps: Array, size: int, outside: int, *, average: bool = False) -> UInt8:
+        """See :meth:`RgbPicture.patches`."""
+        factors = np.array(self._factors())
         grey = outside if self._colours.full_range else round(16 + outside * 219 / 255)
-        y = _patch(self._planes[0], to_picture, size, grey)
-        cb, cr = (_patch(plane, to_colour, size, 128) for plane in self._planes[1:])
-        return self._coloured(y, cb, cr, self._colours.rgb)
+        (y,) = upright_patches(self._planes[:1], firsts, steps, size, grey, average=average)
+        of_colour = firsts * factors + (factors - 1) / 2
+        cb, cr = upright_patches(self._planes[1:], of_colour, steps * factors, size, 128, average=average)
+        rows = len(firsts) * size
+        y, cb, cr = (plane.reshape(rows, size) for plane in (y, cb, cr))
+        image = self._coloured(y, cb, cr, self._colours.rgb)
+        return image.reshape(-1, size, size, 3)
 
     def small(self, box: tuple[int, int, int, int], size: int) -> UInt8:
         """See :meth:`RgbPicture.small`."""

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from urllib.parse import urlsplit
 
 import click
@@ -67,8 +67,9 @@ def _stem(name: str) -> str:
     """What an input's outputs are called: the file's name without its suffix, or the folder's name."""
     if is_url(name):
         return Path(urlsplit(name).path).stem or "output"
-    path = Path(os.path.abspath(name))  # not resolved: a link's own name is what the user sees
-    return (path.name if path.is_dir() else path.stem) or "output"
+    path = os.path.abspath(name)  # not resolved: a link's own name is what the user sees
+    base = os.path.basename(path)
+    return (base if os.path.isdir(path) else PurePath(base).stem) or "output"
 
 
 @contextmanager

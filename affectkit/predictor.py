@@ -21,14 +21,20 @@ import numpy as np
 from affectkit import models
 from affectkit.ahead import ahead
 from affectkit.align import align, crop_face, fit_aligned, take_whole
+from affectkit.baseline import check_rule, parse_rule
+from affectkit.baseline_file import finder_of
 from affectkit.batch import batched
+from affectkit.corrected import corrected_table
 from affectkit.engines import Engine, Profile, check_device, may_use_cuda, open_engine, usable_cores
 from affectkit.engines.cpu import multiplies_bytes_fast
-from affectkit.errors import ModelError
+from affectkit.errors import ModelError, SourceError
 from affectkit.faces.base import Detector
 from affectkit.faces.mtcnn import Mtcnn
 from affectkit.faces.own import OwnDetector
 from affectkit.faces.tracking import Tracker, TrackingConfig, track, whole_pictures
+from affectkit.gate import printable
+from affectkit.live_baseline import LiveBaseline, check_live
+from affectkit.picture import RgbPicture
 from affectkit.reading import FACTS, Reader, aligned_face
 from affectkit.readout import check_outputs
 from affectkit.results import Finisher, ResultStream, Session, Waiting
@@ -37,13 +43,14 @@ from affectkit.smooth import Smoother
 from affectkit.spec import FURTHER, ModelSpec, Precision, Prior
 from affectkit.temporal import TemporalBuffer, WindowConfig, WindowMode, run_sequence
 from affectkit.types import REGIONS, Affect, Array, Detection, Face, FrameResult, TrackedFrame, UInt8, check_image
-from affectkit.video import ArraySource, LiveSource, Source, SourceInfo, open_source
+from affectkit.video import ArraySource, LiveSource, Source, SourceInfo, VideoFile, open_source
 
 BYTES_AHEAD = 12 << 20
 """Of decoded frames that may wait for the tracker, which is slower at some frames than at others."""
 
 FACE_WEIGHTS = Path(__file__).parent / "faces" / "weights"
 
+BaselineLike = str | os.PathLike[str] | tuple[float, float]
 SourceLike = str | os.PathLike[str] | Array | Iterable[Array] | Source
 
 
@@ -91,7 +98,7 @@ class Predictor:
                 the others, of :class:`affectkit.faces.base.Detector`. Such an object is not closed with the predictor.
             detect_every: frames from one face detection to the next; in between faces are followed. None: 6, and while
                 nothing happens up to half a second; 1 where the detector cannot follow.
-            min_face_px: smallest face that the detector looks for.
+            min_face_px: smallest face, by the longer side of its box, px.
             batch_size: most faces that the network is given at once.
             max_wait_s: longest time a frame of a source that has its own pace (a stream, an iterator) waits for its
                 batch to fill; a file's batches are always filled, so that every run of it does the same.
@@ -229,7 +236,8 @@ class Predictor:
             max_faces: only the largest ones of a frame; None: all.
             aligned: the pictures are aligned faces already: nothing is detected, each is resized to the model's input.
             keep_images: put each frame's picture into its result.
-            fps: frame rate of arrays, which have no times of their own.
+            fps: frame rate of arrays, folders of pictures and raw streams, which have no times of their own. Without it
+                the pictures of a folder each stand for themselves: nobody is in two of them.
             window: how a temporal model goes through a face's frames (:mod:`affectkit.temporal`): ``overlap``,
                 ``paper``, or ``live``, which gives the numbers that :meth:`live` would.
             lookahead: ``live``: frames after a frame that its answer waits for, 0 to T - 1.
@@ -259,7 +267,12 @@ class Predictor:
         if isinstance(source, LiveSource):
             raise TypeError("a live source does not wait for its reader: use Predictor.live")
         opened = source if isinstance(source, Source) else open_source(source, fps=fps)
-        finisher = self._finisher(window, lookahead, max_gap_s, smooth_s, keep_images, on_tracked)
+        if opened.info.alone and self._temporal is not None and opened.info.frames != 1:
+            raise SourceError(
+                f"{printable(opened.info.name)}: its pictures have no times, and may have nothing to do with each "
+                "other; leave out --temporal (temporal=), or give --fps (fps=) if they are the frames of a video"
+            )
+        finisher = self._finisher(window, lookahead, max_gap_s, smooth_s, keep_images, on_tracked, aligned=aligned)
         tracker = self._tracker(max_faces)
         first = 0
         if resume is not None:
@@ -275,9 +288,11 @@ class Predictor:
         side_by_side: Callable[[Iterator[Any], int], Iterator[Any]] = ahead if overlaps else lambda items, _: items
         keep_pictures = keep_images or on_tracked is not None
         # What may be silent for long is read in a thread in any case: Ctrl-C does not wait for it.
-        read_ahead = ahead if opened.info.paced and not isinstance(opened, ArraySource) else side_by_side
+        read_ahead = ahead if opened.info.paced and isinstance(opened, VideoFile) else side_by_side
         frames = read_ahead(frames, max(1, most))
-        tracked = side_by_side(whole_pictures(frames) if aligned else track(frames, tracker), min(8, most))
+        alone = opened.info.alone
+        faces = whole_pictures(frames, alone=alone) if aligned else track(frames, tracker, alone=alone)
+        tracked = side_by_side(faces, min(8, most))
         cut = take_whole if aligned else align
         batches = batched(
             cut(tracked, self.spec.input, keep_pictures=keep_pictures),
@@ -298,16 +313,22 @@ class Predictor:
         max_gap_s: float = 0.5,
         smooth_s: float = 0.0,
         keep_images: bool = False,
+        baseline: BaselineLike | None = None,
     ) -> Iterator[FrameResult]:
         """Results of a source that goes on by itself, each as soon as it can be; the newest frame wins.
 
         While a frame is worked on the source goes on, and what it shows meanwhile is left out: ``source.report`` counts
-        it. ``index`` counts all of its frames. Options as for :meth:`stream`.
+        it. ``index`` counts all of its frames. Options as for :meth:`stream`, ``baseline`` as for :meth:`session`.
         """
         if not isinstance(source, LiveSource):
             source = LiveSource(source)
         session = self.session(
-            lookahead=lookahead, max_faces=max_faces, max_gap_s=max_gap_s, smooth_s=smooth_s, keep_images=keep_images
+            lookahead=lookahead,
+            max_faces=max_faces,
+            max_gap_s=max_gap_s,
+            smooth_s=smooth_s,
+            keep_images=keep_images,
+            baseline=baseline,
         )
         for frame in source.frames():
             yield from session.take(frame)
@@ -321,15 +342,25 @@ class Predictor:
         max_gap_s: float = 0.5,
         smooth_s: float = 0.0,
         keep_images: bool = False,
+        baseline: BaselineLike | None = None,
         name: str = "camera",
     ) -> Session:
         """For apps that own the camera: take its frames one by one. Options as for :meth:`stream`.
 
         Args:
+            baseline: tell action units relative to each face's neutral, of seconds from the first frame, once these are
+                over, or of a file (:class:`affectkit.live_baseline.LiveBaseline`); ``affect.au_raw`` holds what they
+                were, and is None where they are not corrected.
             name: what ``FrameResult.name`` says.
         """
         finisher = self._finisher("live", lookahead, max_gap_s, smooth_s, keep_images)
-        return Session(self._tracker(max_faces), self.spec, finisher, name)
+        relative = None
+        if baseline is not None:
+            rule = parse_rule(baseline)
+            check_live(rule)
+            found = finder_of(rule, self, {"max_faces": max_faces})
+            relative = LiveBaseline(found, self.spec.label_thresholds)
+        return Session(self._tracker(max_faces), self.spec, finisher, name, relative)
 
     def push(self, image: UInt8, time_s: float) -> list[FrameResult]:
         """Take the next frame of a camera: :meth:`Session.push` of a session that is opened at the first call.
@@ -360,6 +391,8 @@ class Predictor:
         smooth_s: float,
         keep_images: bool,
         on_tracked: Callable[[TrackedFrame], None] | None = None,
+        *,
+        aligned: bool = False,
     ) -> Finisher:
         spec, buffer, live = self.spec, None, window == "live"
         if self._temporal is not None and spec.temporal is not None:
@@ -376,6 +409,7 @@ class Predictor:
             lookahead=lookahead if live else None,
             keep_images=keep_images,
             on_tracked=on_tracked,
+            aligned=aligned,
         )
 
     def logits(self, crops: UInt8) -> dict[str, Array]:
@@ -389,13 +423,30 @@ class Predictor:
         """
         return _joined([self._run(crops[i : i + self._batch_size]) for i in range(0, len(crops), self._batch_size)])
 
-    def predict(self, source: SourceLike, **options: Any) -> Table:
+    def predict(
+        self,
+        source: SourceLike,
+        *,
+        baseline: str | os.PathLike[str] | tuple[float, float] | None = None,
+        **options: Any,
+    ) -> Table:
         """Everything at once, as columns; options as for :meth:`stream`.
+
+        Args:
+            baseline: tell action units relative to each face's neutral, of ``"auto"``, its calmest seconds
+                (:mod:`affectkit.calm`); of seconds of the input, ``(start, end)`` or ``"START-END"``; or of a table,
+                picture or video of the neutral face. The raw values are in further columns (``AU12_raw``).
 
         Returns:
             one row for each frame and face; a frame without a face has one row. ``.to_pandas()`` gives a data frame.
         """
-        return table_of(self.stream(source, **options), layout(labels=self.spec.labels))
+        table = layout(labels=self.spec.labels)
+        if baseline is None:
+            return table_of(self.stream(source, **options), table)
+        rule = parse_rule(baseline)
+        check_rule(rule, start_s=options.get("start_s", -math.inf), end_s=options.get("end_s", math.inf))
+        finder = finder_of(rule, self, options)
+        return corrected_table(self.stream(source, **options), table, finder, self.spec.label_thresholds)
 
     def predict_image(self, image: UInt8, *, landmarks: Array | None = None) -> list[Face]:
         """The faces of one picture.
@@ -412,6 +463,8 @@ class Predictor:
         if landmarks is None:
             with self._detecting:
                 found = self._detector.detect(image)
+                settle = getattr(self._detector, "settle", None)
+                found = found if settle is None else settle(RgbPicture(image), found)
         else:
             points = np.asarray(landmarks, np.float32)
             if points.ndim != 3 or points.shape[1:] != (5, 2):
@@ -470,7 +523,7 @@ class Predictor:
         face = aligned_face(crops.shape[1], crops.shape[2], self.spec.input)
         for start in range(0, len(fitted), self._batch_size):
             batch = np.stack(fitted[start : start + self._batch_size])
-            yield self._reader.ask(batch, [face] * len(batch))
+            yield self._reader.ask(batch, [face] * len(batch), aligned=True)
 
     @overload
     def predict_sequence(self, crops: UInt8) -> list[Affect]: ...
@@ -649,6 +702,9 @@ def _versions() -> dict[str, str]:
         "av",
         "opencv-python-headless",
         "opencv-python",
+        "pillow",
+        "pi-heif",
+        "pillow-heif",
         "onnxruntime",
         "onnxruntime-gpu",
     ):

@@ -58,29 +58,31 @@ class Reader:
         names = tuple(name for name in FURTHER if name in self._spec.further_widths)
         return (*names, FACTS) if names else ()
 
-    def ask(self, crops: UInt8, faces: Sequence[Detection], *, turn: bool = True) -> dict[str, Array]:
+    def ask(
+        self, crops: UInt8, faces: Sequence[Detection], *, turn: bool = True, aligned: bool = False
+    ) -> dict[str, Array]:
         """What the network says of crops, and what is known of them.
 
         Args:
             crops: (N, S, S, C) uint8, N over 0.
-            faces: where they were cut out; without points where they are whole pictures.
+            faces: where they were cut out.
             turn: whether faces may be turned that are not upright by their points.
+            aligned: the crops are whole pictures, whose owner has turned them; points say nothing.
         """
         outputs = self._run(crops)
         spec = self._spec
         if not spec.further_widths:
             return outputs
         turns: Array = np.zeros(len(crops))
-        if spec.visibility_thresholds is not None and turn:
-            # Aligned pictures have no points: their owner has turned them.
-            scores = [face.score if np.isfinite(face.landmarks).all() else np.nan for face in faces]
-            outputs, turns = turned(crops, outputs, np.array(scores), spec, self._run)
-        return outputs | {FACTS: self._facts(crops, faces, turns)[None]}
+        if spec.visibility_thresholds is not None and turn and not aligned:
+            scores = np.array([face.score for face in faces])
+            outputs, turns = turned(crops, outputs, scores, spec, self._run)
+        return outputs | {FACTS: self._facts(crops, faces, turns, aligned)[None]}
 
-    def _facts(self, crops: UInt8, faces: Sequence[Detection], turns: Array) -> Array:
+    def _facts(self, crops: UInt8, faces: Sequence[Detection], turns: Array, aligned: bool) -> Array:
         """(N, 3) size, sharpness and turn of each crop."""
         facts = np.ones((len(crops), 3))
-        facts[:, [0, 2]] = [_placed(face, self._spec.input) for face in faces]
+        facts[:, [0, 2]] = [_placed(face, self._spec.input, aligned) for face in faces]
         if self._spec.visibility_thresholds is not None:
             facts[:, 1] = sharpness(crops)
         facts[:, 2] -= 90 * turns
@@ -107,12 +109,12 @@ def aligned_face(height: int, width: int, spec: InputSpec) -> Detection:
     side = spec.aligned_size or spec.size
     if (height, width) == (spec.size, spec.size):
         height = width = side
-    return Detection((0.0, 0.0, float(width), float(height)), 1.0, np.full((5, 2), np.nan, np.float32))
+    return Detection((0.0, 0.0, float(width), float(height)), 1.0)
 
 
-def _placed(face: Detection, spec: InputSpec) -> tuple[float, float]:
+def _placed(face: Detection, spec: InputSpec, aligned: bool) -> tuple[float, float]:
     """Size (px of the picture for a px of the crop, at most 1) and turn of the cut, degrees."""
-    if not np.isfinite(face.landmarks).all():  # an aligned face, which is the whole picture
+    if aligned:
         return min(1.0, min(face.box[2:]) / (spec.aligned_size or spec.size)), 0.0
     matrix = face_matrix(face.landmarks, spec)
     scale, turn = np.hypot(matrix[0, 0], matrix[1, 0]), np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0]))

@@ -10,13 +10,14 @@ import numpy as np
 
 from affectkit.align import crop_frame, without_picture
 from affectkit.faces.tracking import Tracker
+from affectkit.live_baseline import LiveBaseline
 from affectkit.picture import RgbPicture
 from affectkit.reading import Reader
 from affectkit.smooth import Smoother
 from affectkit.spec import ModelSpec
 from affectkit.state import of_tracked, to_tracked
 from affectkit.temporal import Logits, TemporalBuffer
-from affectkit.types import Affect, Array, CroppedFrame, Face, Frame, FrameResult, TrackedFrame, UInt8
+from affectkit.types import Affect, Array, CroppedFrame, Detection, Face, Frame, FrameResult, TrackedFrame, UInt8
 
 Waiting: TypeAlias = tuple[TrackedFrame, dict[str, Array]]
 """A frame whose sequence is not over, and what was said of its N faces singly, arrays (M, N, ...) by output."""
@@ -35,6 +36,7 @@ class Finisher:
         lookahead: int | None,
         keep_images: bool,
         on_tracked: Callable[[TrackedFrame], None] | None = None,
+        aligned: bool = False,
     ) -> None:
         """Wire the stages.
 
@@ -43,7 +45,9 @@ class Finisher:
             buffer: for models that look at sequences.
             lookahead: what the results say of it.
             on_tracked: is shown every frame, with its picture, when it comes in.
+            aligned: the crops are whole pictures.
         """
+        self._aligned = aligned
         self._reader, self._spec, self._buffer, self._smoother = reader, spec, buffer, smoother
         self._lookahead, self._keep_images, self._on_tracked = lookahead, keep_images, on_tracked
 
@@ -55,7 +59,7 @@ class Finisher:
         counts = [len(frame.crops) for frame in batch]
         crops = np.concatenate([frame.crops for frame in batch])
         detections = [face.detection for frame in batch for face in frame.tracked.faces]
-        outputs = self._reader.ask(crops, detections) if len(crops) else None
+        outputs = self._reader.ask(crops, detections, aligned=self._aligned) if len(crops) else None
         if self._buffer is None:
             affects = iter([] if outputs is None else self._reader.read(outputs))
             results = [self._result(frame.tracked, affects) for frame in batch]
@@ -98,12 +102,15 @@ class Finisher:
 
     def _result(self, tracked: TrackedFrame, affects: Iterator[Affect]) -> FrameResult:
         frame = tracked.frame
+        found = [in_file(t.detection, frame.reduced) for t in tracked.faces]
         faces = tuple(
-            Face(t.track_id, t.detection.box, t.detection.score, t.detection.landmarks, next(affects))
-            for t in tracked.faces
+            Face(t.track_id, face.box, face.score, face.landmarks, next(affects))
+            for t, face in zip(tracked.faces, found, strict=True)
         )
         image = frame.image if self._keep_images else None
-        return FrameResult(frame.index, frame.time_s, faces, frame.name, image, tracked.cut, self._lookahead)
+        return FrameResult(
+            frame.index, frame.time_s, faces, frame.name, image, tracked.cut, self._lookahead, frame.reduced
+        )
 
     def state(self) -> dict[str, Any]:
         """Everything to go on from, for :mod:`affectkit.state`."""
@@ -125,6 +132,17 @@ class Finisher:
             self._buffer.restore({**state["buffer"], "pending": pending})
         if self._smoother is not None:
             self._smoother.restore(state["smoother"])
+
+
+def in_file(face: Detection, reduced: int) -> Detection:
+    """A face of a picture that was read at a fraction of its size, in the pixels of the file."""
+    if reduced == 1:
+        return face
+    # Pixels are counted from the middle of the first one, which here is the middle of several.
+    shift = (reduced - 1) / 2
+    x, y, width, height = (side * reduced for side in face.box)
+    points = (face.landmarks * reduced + shift).astype(np.float32)
+    return Detection((x + shift, y + shift, width, height), face.score, points)
 
 
 class ResultStream(Iterator[FrameResult]):
@@ -182,8 +200,11 @@ class ResultStream(Iterator[FrameResult]):
 class Session:
     """One camera's frames, taken as they come. Made by :meth:`affectkit.Predictor.session`."""
 
-    def __init__(self, tracker: Tracker, spec: ModelSpec, finisher: Finisher, name: str) -> None:
+    def __init__(
+        self, tracker: Tracker, spec: ModelSpec, finisher: Finisher, name: str, baseline: LiveBaseline | None = None
+    ) -> None:
         self._tracker, self._spec, self._finisher, self._name = tracker, spec, finisher, name
+        self._baseline = baseline
         self._count = 0
 
     def push(self, image: UInt8, time_s: float) -> list[FrameResult]:
@@ -202,11 +223,14 @@ class Session:
     def take(self, frame: Frame) -> list[FrameResult]:
         """Like :meth:`push` for a frame that has its number, time and name."""
         self._count = frame.index + 1
-        return self._finisher.push([crop_frame(self._tracker.update(frame), self._spec.input)])
+        return self._told(self._finisher.push([crop_frame(self._tracker.update(frame), self._spec.input)]))
+
+    def _told(self, results: list[FrameResult]) -> list[FrameResult]:
+        return results if self._baseline is None else self._baseline.apply(results)
 
     def flush(self) -> list[FrameResult]:
         """No more pictures: return what still waited for later ones, and forget everybody."""
-        results = self._finisher.flush()
+        results = self._told(self._finisher.flush())
         self.reset()
         return results
 
@@ -214,4 +238,6 @@ class Session:
         """Forget everybody and what waits; ids begin at 0 again."""
         self._finisher.flush()
         self._tracker.reset()
+        if self._baseline is not None:
+            self._baseline.reset()
         self._count = 0

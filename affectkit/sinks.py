@@ -11,7 +11,7 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -518,10 +518,14 @@ class ParquetWriter(_TableWriter):
             self._file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
 
     def _finish(self) -> None:
+        super()._finish()
+        with self._rows_path.open(encoding="utf-8", newline="\n") as lines:
+            self._write_table(map(json.loads, lines))
+
+    def _write_table(self, rows: Iterator[list[Value]]) -> None:
         import pyarrow
         import pyarrow.parquet
 
-        super()._finish()
         kinds = {
             name: pyarrow.string()
             if name in self._layout.texts
@@ -531,12 +535,9 @@ class ParquetWriter(_TableWriter):
             for name in self._layout.columns
         }
         schema = pyarrow.schema(list(kinds.items()))
-        with (
-            self._rows_path.open(encoding="utf-8", newline="\n") as lines,
-            pyarrow.parquet.ParquetWriter(self._partial.path, schema) as writer,
-        ):
-            while group := list(islice(lines, self.ROWS_A_GROUP)):
-                columns = zip(*map(json.loads, group), strict=True)
+        with pyarrow.parquet.ParquetWriter(self._partial.path, schema) as writer:
+            while group := list(islice(rows, self.ROWS_A_GROUP)):
+                columns = zip(*group, strict=True)
                 arrays = [pyarrow.array(column, kind) for column, kind in zip(columns, kinds.values(), strict=True)]
                 writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
 
@@ -569,8 +570,22 @@ def open_table(
 
 
 def json_text(document: dict[str, Any]) -> str:
-    """A JSON file's text."""
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    """A JSON file's text: that of ``json.dumps(document, indent=2)``, which takes five times as long."""
+    return _indented(document, "\n") + "\n"
+
+
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _indented(value: Any, line: str) -> str:
+    """A value of JSON, whose lines begin with ``line``."""
+    inner = line + "  "
+    if isinstance(value, dict) and value:
+        parts = [f"{_ENCODE(str(name))}: {_indented(part, inner)}" for name, part in value.items()]
+        return "{" + inner + ("," + inner).join(parts) + line + "}"
+    if isinstance(value, list | tuple) and value:
+        return "[" + inner + ("," + inner).join([_indented(part, inner) for part in value]) + line + "]"
+    return _ENCODE(value)
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
@@ -620,7 +635,11 @@ def table_of(results: Iterable[FrameResult], table: Layout | None = None) -> Tab
     """
     if table is None:
         table, results = _layout_for(results)
-    rows = [row for result in results for row in table.rows(result)]
+    return columns_of(table, [row for result in results for row in table.rows(result)])
+
+
+def columns_of(table: Layout, rows: list[list[Value]]) -> Table:
+    """Rows of a layout as columns."""
     columns: dict[str, Array] = {}
     for k, name in enumerate(table.columns):
         values = [row[k] for row in rows]

@@ -65,7 +65,10 @@ class Smoother:
         ready: list[FrameResult] = []
         for result in results:
             if math.isnan(result.time_s):
-                raise SourceError(f"{result.name}: has no times to smooth by; leave out --smooth, or give a video")
+                raise SourceError(
+                    f"{result.name}: has no times to smooth by; leave out --smooth, or give a video, or --fps (fps=) "
+                    "for the frames of one"
+                )
             if self._live:
                 ready.append(self._follow(result))
                 continue

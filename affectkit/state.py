@@ -92,14 +92,14 @@ def of_tracked(tracked: TrackedFrame) -> list[Any]:
     """A tracked frame without its picture, to pack."""
     frame = tracked.frame
     faces = [[face.track_id, of_detection(face.detection)] for face in tracked.faces]
-    return [frame.index, frame.time_s, frame.name, tracked.cut, faces]
+    return [frame.index, frame.time_s, frame.name, tracked.cut, faces, frame.reduced]
 
 
 def to_tracked(stored: list[Any]) -> TrackedFrame:
     """Undo :func:`of_tracked`; the picture is a single black pixel."""
-    index, time_s, name, cut, faces = stored
+    index, time_s, name, cut, faces, reduced = stored
     tracked = tuple(TrackedFace(track_id, to_detection(found)) for track_id, found in faces)
-    return TrackedFrame(Frame(index, time_s, NO_PICTURE, name), tracked, cut)
+    return TrackedFrame(Frame(index, time_s, NO_PICTURE, name, reduced), tracked, cut)
 
 
 def of_result(result: FrameResult) -> list[Any]:

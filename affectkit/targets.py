@@ -21,10 +21,10 @@ def real_target(path: Path) -> Path:
     Raises:
         OutputError: a link that leads in a circle.
     """
-    if not path.is_symlink():
+    if not os.path.islink(path):
         return path
     real = Path(os.path.realpath(path))
-    if real.is_symlink():
+    if os.path.islink(real):
         raise OutputError(f"{path}: is a link that leads to no place; remove it, or give another name")
     return real
 
@@ -39,7 +39,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     try:
         real = real_target(path)
         folder = real.parent
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise OutputError(f"{path}: the folder {folder} does not exist; create it first")
         try:
             mode = os.stat(real).st_mode

@@ -35,15 +35,15 @@ def turned(
 ) -> tuple[dict[str, Array], Turns]:
     """Where nothing can be seen in crops as they are, take the answer of a crop that was turned.
 
-    The crop is turned about its centre by 180 and by 90 degrees either way. Of the ways in which more can be seen than
-    the thresholds ask for, of one region at least, the one with the highest mean visibility counts; where there is
-    none the first answer stays. Costs one more run of the network for all such faces together, and nothing where there
-    are none.
+    The crop is turned about its centre by 180 and by 90 degrees either way. Of the ways in which brows, eyes and mouth
+    can all be seen, by the thresholds, the one with the highest mean visibility counts; where there is none the first
+    answer stays. One region would be too little: among three more tries at what is no face there often is one that
+    looks like it. Costs one more run of the network for all such faces together, and nothing where there are none.
 
     Args:
         crops: (N, S, S, C) uint8, upright by the detector's points.
         outputs: what the network said of them, arrays (M, N, ...), among them ``visibility``.
-        scores: (N,) the detector's confidence, 0..1; NaN for faces that are not to be turned.
+        scores: (N,) the detector's confidence, 0..1.
         run: the network.
 
     Returns:
@@ -52,13 +52,13 @@ def turned(
     """
     turns = np.zeros(len(crops), np.intp)
     unseen = hidden_regions(visibility_of(outputs, spec), spec).all(1)
-    tried = np.flatnonzero(unseen & (np.nan_to_num(scores, nan=-1.0) >= FAIR_SCORE))
+    tried = np.flatnonzero(unseen & (scores >= FAIR_SCORE))
     if not len(tried):
         return outputs, turns
     rotated = np.concatenate([np.rot90(crops[tried], turn, axes=(1, 2)) for turn in TURNS])
     answers = run(np.ascontiguousarray(rotated))
     seen = visibility_of(answers, spec)
-    means = np.where(hidden_regions(seen, spec).all(1), -1.0, seen.mean(1)).reshape(len(TURNS), len(tried))
+    means = np.where(hidden_regions(seen, spec).any(1), -1.0, seen.mean(1)).reshape(len(TURNS), len(tried))
     best = means.argmax(0)
     shown = np.flatnonzero(means.max(0) >= 0)
     if not len(shown):

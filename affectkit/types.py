@@ -121,7 +121,7 @@ _TAKEN = frozenset(
     [
         *("input", "frame", "face_id", "timestamp", "confidence", "success", "expression", "valence", "arousal"),
         *("expression_entropy", "valence_std", "arousal_std", "approx_time", "frames_ids", "lookahead", "dropped"),
-        *("pitch", "yaw", "roll", "visible_upper", "visible_lower", "quality"),
+        *("pitch", "yaw", "roll", "visible_upper", "visible_lower", "quality", "baseline"),
     ]
 )
 """Columns of tables beside those of the labels."""
@@ -194,8 +194,15 @@ class Picture(Protocol):
         """
         ...
 
-    def patch(self, to_picture: Array, size: int, outside: int) -> UInt8:
-        """A bilinear RGB square (size, size, 3) along ``to_picture`` (2, 3), patch -> picture; beyond it grey."""
+    def patches(self, firsts: Array, steps: Array, size: int, outside: int, *, average: bool = False) -> UInt8:
+        """Bilinear RGB squares (N, size, size, 3) with sides along those of the picture, grey beyond it.
+
+        Args:
+            firsts: (N, 2) x, y of each one's first pixel, px.
+            steps: (N, 2) px from one of its pixels to the next.
+            outside: the grey, 0..255.
+            average: whether what is larger than a square is averaged, or only sampled.
+        """
         ...
 
     def small(self, box: tuple[int, int, int, int], size: int) -> UInt8:
@@ -223,6 +230,8 @@ class Frame:
     """Upright."""
     name: str
     """What the table's ``input`` column shows: the path of the video or the picture."""
+    reduced: int = 1
+    """How many of the file's pixels one of the picture's sides is made of: over 1 only for very large pictures."""
 
     @property
     def image(self) -> UInt8:
@@ -322,6 +331,10 @@ class Affect:
     head in degrees; NaN where nothing can be seen, None of a model that does not tell."""
     quality: float | None = None
     """0..1, how well the face can be seen (:func:`affectkit.visible.quality`); None of a model that does not tell."""
+    au_raw: Float32 | None = None
+    """(A,) where ``au_probabilities`` are told relative to the person's neutral: what they were; else None."""
+    au_intensities_raw: Float32 | None = None
+    """(A,) the same of ``au_intensities``."""
 
     def __post_init__(self) -> None:
         expressions, units = (len(self.labels.expressions),), (len(self.labels.action_units),)
@@ -331,6 +344,7 @@ class Affect:
             or self.au_active.shape != units
             or (self.au_std is not None and self.au_std.shape != units)
             or (self.au_intensities is not None and self.au_intensities.shape != units)
+            or (self.au_raw is not None and self.au_raw.shape != units)
         ):
             std = () if self.au_std is None else self.au_std.shape
             raise ValueError(
@@ -399,11 +413,11 @@ class Face:
     track_id: int
     """Stable within a video, never reused; 0, 1, 2 ... by position for a single picture."""
     box: tuple[float, float, float, float]
-    """x, y, width, height in px."""
+    """x, y, width, height in px of the file's picture."""
     score: float
     """The detector's confidence, 0..1."""
     landmarks: Float32
-    """(5, 2) px: eyes, nose tip, mouth corners, left to right in the picture."""
+    """(5, 2) px of the file's picture: eyes, nose tip, mouth corners, left to right in the picture."""
     affect: Affect
 
 
@@ -425,3 +439,5 @@ class FrameResult:
     """Whether this frame begins another shot than the one before."""
     lookahead: int | None = None
     """Frames after this one that its answer takes into account, live; None: all of its sequence, or only itself."""
+    reduced: int = 1
+    """How many of the file's pixels, in which boxes and landmarks are, one of ``image``'s sides is made of."""

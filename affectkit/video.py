@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import re
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sized
@@ -20,10 +19,10 @@ import av.error
 import av.stream
 import cv2
 import numpy as np
-from av.video.plane import VideoPlane
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from affectkit.errors import DeviceUnavailable, SourceError
+from affectkit.fields import Deinterlacer
 from affectkit.gate import (
     MAX_PIXELS,
     Film,
@@ -34,17 +33,22 @@ from affectkit.gate import (
     open_container,
     prepare,
     printable,
-    rate_of,
     tagged_length_s,
     watched,
 )
 from affectkit.orientation import display_matrix
 from affectkit.picture import SIDES_BT601, SIDES_BT709, SIDES_BT2020, Colours, RgbPicture, YuvPicture
+from affectkit.planes import planes_of
+from affectkit.stills import SUFFIXES, is_picture
+from affectkit.stills import read_image as read_image
+from affectkit.timing import NOTHING_ODD, Clock, Survey, is_raw, missing_end, needs_survey, survey
+from affectkit.timing import rate as rate_of_film
 from affectkit.types import Array, Frame, Picture, UInt8, check_image
 
 log = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+IMAGE_SUFFIXES = SUFFIXES
+"""Of the files that are read as pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,20 @@ class SourceInfo:
     """Whether left and right were exchanged before the turn, as the file asks for."""
     paced: bool = False
     """Whether frames come when they come (a camera, a stream, an iterator), and not as fast as they are read."""
+    alone: bool = False
+    """Whether its pictures need have nothing to do with each other: a folder of them, without times."""
     film: Film | None = None
     """Of a video: its format, and which of its video streams is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What lies in a folder of pictures and is not read."""
+
+    name: str
+    reason: str
+    worth_telling: bool = True
+    """Whether somebody might miss it."""
 
 
 @dataclass(slots=True)
@@ -93,6 +109,14 @@ class SourceReport:
     """Live: times that no frame came for longer than the source was given."""
     resized: int = 0
     """Live: times that the picture changed its size."""
+    times: dict[str, Any] | None = None
+    """Where the times come from: :meth:`affectkit.timing.Clock.told`. None: there are none."""
+    deinterlaced: int = 0
+    """Frames that were made of two fields each."""
+    reduced: int = 0
+    """Pictures of more than 40 megapixels, which were read at a whole fraction of their size."""
+    left_out: list[LeftOut] = field(default_factory=list)
+    """Of a folder: what lies in it and was not read."""
 
 
 @runtime_checkable
@@ -129,18 +153,21 @@ def open_source(
     decode_on: str = "cpu",
     input_format: str | None = None,
     max_pixels: int = MAX_PIXELS,
+    deinterlace: bool = True,
 ) -> Source:
     """Open whatever pictures can come from.
 
     Args:
         source: a video or picture file, a folder of pictures (natural order), a URL, an array (T, H, W, 3) or
             (H, W, 3), or an iterable of arrays (H, W, 3); arrays are RGB uint8.
-        fps: frame rate of arrays, which have no times of their own. Without it their times are NaN.
+        fps: frame rate of what has no times of its own: arrays, folders of pictures, whose times are NaN without it,
+            and raw streams (.h264), whose own rate it replaces. A folder with a rate is a film.
         decode_on: of videos: ``cpu``, or a device of FFmpeg's that decodes them: ``cuda``, ``vaapi``, ``qsv``,
             ``videotoolbox``, ``d3d11va`` ..., with ``:N`` or ``:PATH`` for one of several.
         input_format: of videos: FFmpeg's name of the format. None: FFmpeg finds out, among those that can name no other
             files (:mod:`affectkit.gate`); a local playlist, for one, has to be called ``hls``.
         max_pixels: of videos: what has more pixels a frame is refused.
+        deinterlace: of videos: whether frames that are marked as interlaced are deinterlaced.
 
     Raises:
         DeviceUnavailable: that device is not there, or does not decode this video; no other is used in its place.
@@ -148,7 +175,7 @@ def open_source(
         TypeError: it is none of these things.
         ValueError: FFmpeg reads no format of that name; ``max_pixels`` is under 1.
     """
-    opening = Opening(decode_on, input_format, max_pixels)
+    opening = Opening(decode_on, input_format, max_pixels, fps, deinterlace)
     if isinstance(source, np.ndarray):
         check_image(source if source.ndim != 4 else source.reshape(-1, *source.shape[2:])[:1], "array")
         return ArraySource(source if source.ndim == 4 else source[None], fps=fps)
@@ -157,10 +184,10 @@ def open_source(
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         _check_file(path)
-        if path.is_dir():
-            return ImageFolder(path)
-        picture = path.suffix.lower() in IMAGE_SUFFIXES and input_format is None
-        return ImageFolder(path) if picture else VideoFile(path, opening)
+        from affectkit.folder import ImageFolder  # late: it is a source itself
+
+        picture = (path.suffix.lower() in IMAGE_SUFFIXES or is_picture(path)) and input_format is None
+        return ImageFolder(path, fps=fps) if picture or path.is_dir() else VideoFile(path, opening)
     if isinstance(source, Iterable):
         return ArraySource(source, fps=fps)
     raise TypeError(f"source must be a path, a URL, an array or an iterable of arrays, got {type(source).__name__}")
@@ -253,16 +280,17 @@ class _Geometry:
         return cls((a, b, c, d), stretch) if a * d - b * c else cls(stretch=stretch)
 
 
-_PLANAR = frozenset(
-    ["yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "yuv440p", "yuvj440p", "yuv411p", "nv12"]
-)
-"""Pixel formats of 8 bits whose planes can be used as they are."""
-
 _SIDES = {1: SIDES_BT709, 7: (0.212, 0.087), 9: SIDES_BT2020, 10: SIDES_BT2020}
 """By FFmpeg's number of a colour space; all others, and unknown ones, are taken for BT.601, as FFmpeg itself does."""
 
 _FULL_RANGE = 2
 """FFmpeg's number of the range 0..255."""
+
+
+_ACCURATE: Interpolation | None = None
+"""Rounds to the nearest; FFmpeg's default rounds down, and such pictures would be darker than the same in planes."""
+if hasattr(Interpolation, "ACCURATE_RND"):  # not in PyAV 17
+    _ACCURATE = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
 class _Developer:
@@ -276,9 +304,9 @@ class _Developer:
     def picture(self, frame: av.VideoFrame, geometry: _Geometry) -> Picture:
         """A picture, upright. Where its planes can be used, nothing is copied or converted yet."""
 
-        def convert() -> UInt8:
+        def convert(flags: Interpolation | None = None) -> UInt8:
             with self._lock:
-                converted = self._converter.reformat(frame, format="rgb24")
+                converted = self._converter.reformat(frame, format="rgb24", interpolation=flags)
             (plane,) = converted.planes
             if plane.line_size == 3 * frame.width:  # as it is: of 8K film a copy is 100 MB
                 image = np.frombuffer(cast(Any, plane), np.uint8).reshape(frame.height, frame.width, 3)
@@ -286,33 +314,19 @@ class _Developer:
                 image = np.asarray(converted.to_ndarray(), np.uint8)
             return np.ascontiguousarray(geometry.apply(image))
 
-        upright = all(plane.line_size >= plane.width for plane in frame.planes)  # a negative one: from below
-        if frame.format.name not in _PLANAR or frame.width < 4 or frame.height < 4 or not upright:
-            return RgbPicture(convert())
+        planes = planes_of(frame)
+        if planes is None:
+            return RgbPicture(convert(_ACCURATE))
         # "yuvj" is FFmpeg's older way to say that the range is full.
         full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
         key = int(frame.colorspace), full
         if key not in self._colours:
             self._colours[key] = Colours(_SIDES.get(key[0], SIDES_BT601), full_range=full)
-        planes = [geometry.apply(plane) for plane in _planes(frame)]
-        return YuvPicture((planes[0], planes[1], planes[2]), self._colours[key], convert)
+        y, cb, cr = (geometry.apply(plane) for plane in planes)
+        return YuvPicture((y, cb, cr), self._colours[key], convert)
 
 
-def _planes(frame: av.VideoFrame) -> list[UInt8]:
-    """Y, Cb and Cr of a frame, views of its memory."""
-    if frame.format.name == "nv12":
-        y, both = frame.planes
-        colour = np.frombuffer(cast(Any, both), np.uint8).reshape(both.height, both.line_size)[:, : 2 * both.width]
-        pairs = colour.reshape(both.height, both.width, 2)
-        return [_plane(y), np.ascontiguousarray(pairs[:, :, 0]), np.ascontiguousarray(pairs[:, :, 1])]
-    return [_plane(plane) for plane in frame.planes[:3]]
-
-
-def _plane(plane: VideoPlane) -> UInt8:
-    return np.frombuffer(cast(Any, plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
-
-
-class _Described:
+class Described:
     """What the sources share: what is known of them beforehand, and what reading them came to."""
 
     _info: SourceInfo
@@ -329,7 +343,7 @@ class _Described:
         return self._report
 
 
-class VideoFile(_Described):
+class VideoFile(Described):
     """A video through FFmpeg."""
 
     def __init__(self, path: str | Path, opening: Opening | None = None) -> None:
@@ -337,13 +351,17 @@ class VideoFile(_Described):
         self._name = printable(self._path)
         self._report = SourceReport()
 
-        def look() -> tuple[_Geometry, SourceInfo]:
+        def look() -> tuple[_Geometry, SourceInfo, Survey]:
             with self._open() as container:
                 stream = prepare(container, self._opening, self._name)
-                geometry = self._first_geometry(container, stream)
-                return geometry, self._describe(container, stream, geometry)
+                geometry, unclear = self._first_geometry(container, stream)
+                info = self._describe(container, stream, geometry)
+            if not unclear or is_url(self._path) or is_raw(container):
+                return geometry, info, NOTHING_ODD
+            with self._open() as container:
+                return geometry, info, survey(container, prepare(container, self._opening, self._name))
 
-        self._geometry, self._info = watched(look, self._name)
+        self._geometry, self._info, self._survey = watched(look, self._name)
 
     def _open(self) -> av.container.InputContainer:
         try:
@@ -363,7 +381,8 @@ class VideoFile(_Described):
         width, height = geometry.size(stream.codec_context.width, stream.codec_context.height)
         frames = stream.frames
         end_s = _announced_end_s(container, stream)
-        rate = rate_of(stream)
+        fps = self._opening.fps if is_raw(container) else None
+        rate = fps or rate_of_film(container, stream)
         if not frames and end_s is not None and rate is not None:
             frames = max(0, round((end_s - _start_s(container, stream)) * rate))
         return SourceInfo(
@@ -380,20 +399,22 @@ class VideoFile(_Described):
         )
 
     @staticmethod
-    def _first_geometry(container: av.container.InputContainer, stream: av.VideoStream) -> _Geometry:
-        """The turn is attached to the decoded frames, so one has to be decoded to know it.
+    def _first_geometry(container: av.container.InputContainer, stream: av.VideoStream) -> tuple[_Geometry, bool]:
+        """The turn is attached to the decoded frames, so one has to be decoded to know it; and whether times are odd.
 
         Only one: a frame and its side data refer to each other, so that asking every frame would keep them all in
         memory until the garbage collector comes by.
         """
+        times: list[tuple[int | None, int | None]] = []
         with suppress(av.error.FFmpegError):  # of the container, which is told when it is read in earnest
             for count, packet in enumerate(container.demux(stream)):
+                times.append((packet.pts, packet.dts))
                 with suppress(av.error.FFmpegError):
                     for frame in packet.decode():
-                        return _Geometry.of(frame, stream)
+                        return _Geometry.of(frame, stream), needs_survey(times, frame)
                 if count > 100:
                     break
-        return _Geometry()
+        return _Geometry(), False
 
     def frames(
         self, *, start_s: float = -math.inf, end_s: float = math.inf, every: int = 1, first: int = 0
@@ -403,13 +424,9 @@ class VideoFile(_Described):
         handed_out = in_span = 0
         with watched(self._open, self._name) as container:
             stream = prepare(container, self._opening, self._name)
-            clock = _Clock(container, stream)
+            clock = Clock(container, stream, self._survey, self._opening.fps)
             developer = _Developer()
-            for frame in self._decode(container, stream):
-                index = report.frames
-                report.frames += 1
-                report.concealed += frame.is_corrupt
-                time_s = clock.time_of(frame)
+            for frame, index, time_s in self._numbered(container, stream, clock):
                 if time_s >= end_s:
                     break
                 if time_s < start_s:
@@ -428,7 +445,7 @@ class VideoFile(_Described):
                 handed_out += 1
                 yield Frame(index, time_s, picture, self._name)
             else:
-                self._judge(container, stream, clock.last_s)
+                self._judge(container, stream, clock.reached_s)
         if not report.frames and self._opening.decode_on != "cpu":
             raise DeviceUnavailable(
                 f"{self._name}: {self._opening.decode_on!r} decoded none of its frames, which may be of a kind beyond "
@@ -442,9 +459,28 @@ class VideoFile(_Described):
         if not handed_out:
             if report.corrupt and in_span:
                 raise SourceError(f"{self._name}: none of its {in_span} frames could be turned into a picture")
-            raise _nothing_there(self._name, start_s, end_s, every, in_span, clock.last_s)
+            raise nothing_there(self._name, start_s, end_s, every, in_span, clock.last_s)
 
-    def _decode(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+    def _numbered(
+        self, container: av.container.InputContainer, stream: av.VideoStream, clock: Clock
+    ) -> Iterator[tuple[av.VideoFrame, int, float]]:
+        """Frames with their number and time, deinterlaced where they need it."""
+        report, fields = self._report, Deinterlacer[tuple[int, float]]()
+        for frame in self._decode(container, stream, clock):
+            tag = report.frames, clock.time_of(frame)
+            report.frames += 1
+            report.concealed += frame.is_corrupt
+            report.times = clock.told()
+            ready = fields.push(frame, tag) if self._opening.deinterlace else [(frame, tag)]
+            report.deinterlaced = fields.count
+            for done, (index, time_s) in ready:
+                yield done, index, time_s
+        for done, (index, time_s) in fields.flush():
+            yield done, index, time_s
+
+    def _decode(
+        self, container: av.container.InputContainer, stream: av.VideoStream, clock: Clock
+    ) -> Iterator[av.VideoFrame]:
         """All frames that can be decoded; what cannot is counted and left out."""
         report = self._report
         self._packets, self._refused = 0, not stream.codec_context.width
@@ -461,6 +497,7 @@ class VideoFile(_Described):
                     yield from stream.codec_context.decode(None)
                 return
             self._packets += packet.size > 0
+            clock.feed(packet)
             if packet.is_corrupt:
                 report.corrupt += 1
             try:
@@ -468,6 +505,7 @@ class VideoFile(_Described):
             except av.error.FFmpegError as error:
                 report.corrupt += not packet.is_corrupt
                 self._refused |= isinstance(error, av.error.ArgumentError)  # as FFmpeg calls a size over the limit
+                clock.lose()
                 continue
             for frame in frames:
                 if not isinstance(frame, av.VideoFrame):
@@ -477,22 +515,25 @@ class VideoFile(_Described):
                     continue
                 yield frame
 
-    def _judge(self, container: av.container.InputContainer, stream: av.VideoStream, last_s: float) -> None:
+    def _judge(self, container: av.container.InputContainer, stream: av.VideoStream, reached_s: float) -> None:
         """Compare what came with what the container announced."""
         report = self._report
         if report.corrupt:
             report.complete = False
             report.problem = report.problem or f"{report.corrupt} damaged packets were left out"
-        end_s = _announced_end_s(container, stream)
-        if stream.frames and self._packets < stream.frames:
-            report.complete = False
-            report.problem = f"the file ends early: {self._packets} of {stream.frames} pictures are there"
-        elif not stream.frames and end_s is not None and end_s - last_s > MISSING_END_S:
-            report.complete = False
-            report.problem = f"the file ends early: its last {end_s - last_s:.1f} s are missing"
+        missing = missing_end(
+            container,
+            stream,
+            path=self._path,
+            packets=self._packets,
+            reached_s=reached_s,
+            end_s=_announced_end_s(container, stream),
+        )
+        if missing:
+            report.complete, report.problem = False, missing
 
 
-def _nothing_there(name: str, start_s: float, end_s: float, every: int, in_span: int, last_s: float) -> SourceError:
+def nothing_there(name: str, start_s: float, end_s: float, every: int, in_span: int, last_s: float) -> SourceError:
     """Why no frame was handed out, although there are some."""
     span = f"between {start_s:g} s and {end_s:g} s"
     if in_span:
@@ -501,10 +542,6 @@ def _nothing_there(name: str, start_s: float, end_s: float, every: int, in_span:
             "(frames are counted from the file's first one); take a smaller step"
         )
     return SourceError(f"{name}: no frame lies {span}; the last one read is at {last_s:.2f} s")
-
-
-MISSING_END_S = 1.0
-"""A last frame may be shown for a while; more than this without a picture is a missing end."""
 
 
 def _start_s(container: av.container.InputContainer, stream: av.VideoStream) -> float:
@@ -527,122 +564,7 @@ def _announced_end_s(container: av.container.InputContainer, stream: av.VideoStr
     return None
 
 
-class _Clock:
-    """Presentation times, made up only where the container has none."""
-
-    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream) -> None:
-        # AVI stores no presentation times; what FFmpeg guesses for them is out of order where there are B-frames. Its
-        # frames come out in order, and their decoding times are those at which they are shown.
-        self._ignores_pts = container.format.name == "avi"
-        self._time_base = stream.time_base
-        self._step_s = 1 / (rate_of(stream) or 25.0)
-        self._delay: int | None = None
-        self.last_s = math.nan
-
-    def time_of(self, frame: av.VideoFrame) -> float:
-        """Seconds; raw streams (.h264) get one step of the rate a frame."""
-        time_s = None if self._ignores_pts else frame.time
-        if time_s is None and frame.dts is not None and self._time_base:
-            if self._delay is None:  # an AVI begins at 0; its first frame comes out some packets later
-                self._delay = frame.dts if self._ignores_pts else 0
-            time_s = float((frame.dts - self._delay) * self._time_base)
-        if time_s is None:
-            time_s = 0.0 if math.isnan(self.last_s) else self.last_s + self._step_s
-        self.last_s = time_s
-        return time_s
-
-
-class ImageFolder(_Described):
-    """A folder of pictures in natural order (2 before 10), or a single picture."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._files = sorted(self._list(path), key=_natural_key) if path.is_dir() else [path]
-        if not self._files:
-            raise SourceError(f"{path}: {_what_instead(path)}")
-        self._report = SourceReport()
-        self._info = SourceInfo(
-            name=str(path),
-            width=None,
-            height=None,
-            frames=len(self._files),
-            fps=None,
-            rotation_deg=0,
-            has_audio=False,
-        )
-        if path.is_file():
-            read_image(path)  # a single damaged picture is an error, not an empty result
-
-    @staticmethod
-    def _list(folder: Path) -> list[Path]:
-        return [
-            entry
-            for entry in folder.iterdir()
-            if entry.suffix.lower() in IMAGE_SUFFIXES and entry.is_file() and not entry.name.startswith(".")
-        ]
-
-    def frames(
-        self, *, start_s: float = -math.inf, end_s: float = math.inf, every: int = 1, first: int = 0
-    ) -> Iterator[Frame]:
-        """See :class:`Source`; pictures have no times, so ``start_s`` and ``end_s`` leave nothing out."""
-        self._report = report = SourceReport()
-        for file in self._files:
-            try:
-                image = read_image(file)
-            except SourceError as error:
-                report.corrupt += 1
-                report.complete, report.problem = False, str(error)
-                continue
-            index = report.frames
-            report.frames += 1
-            if index % every == 0 and index >= first:
-                yield Frame(index, math.nan, RgbPicture(image), printable(str(file)))
-        if not report.frames:
-            raise SourceError(f"{self._path}: none of its {len(self._files)} pictures can be read")
-
-
-_VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts", ".3gp", ".ogv"}
-)
-
-
-def _what_instead(folder: Path) -> str:
-    """What is in a folder that has no pictures, and what to give then."""
-    videos = sorted(entry.suffix for entry in folder.iterdir() if entry.suffix.lower() in _VIDEO_SUFFIXES)
-    if videos:
-        many = f"{len(videos)} videos" if len(videos) != 1 else "a video"
-        return f"holds {many}, and no pictures that would be frames of one; give the videos themselves: " + str(
-            folder / f"*{videos[0]}"
-        )
-    return f"no pictures in this folder; known are {', '.join(sorted(IMAGE_SUFFIXES))}"
-
-
-def _natural_key(path: Path) -> list[tuple[int, int | str]]:
-    parts = re.split(r"(\d+)", path.name.lower())
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts]
-
-
-def read_image(path: Path) -> UInt8:
-    """Read a picture as RGB uint8 (H, W, 3), upright by its EXIF tag.
-
-    Grey is repeated over the channels, 16 bits are scaled to 8, alpha is left out, CMYK is converted.
-
-    Raises:
-        SourceError: it cannot be read or is no picture.
-    """
-    _check_file(path)
-    try:
-        data = np.fromfile(path, np.uint8)  # cv2.imread fails on some Unicode paths
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    except (OSError, cv2.error) as error:
-        reason = str(error).strip().splitlines()[-1]  # OpenCV's messages run over several lines
-        raise SourceError(f"{path}: cannot be read as a picture ({reason})") from error
-    if image is None:
-        raise SourceError(f"{path}: not a picture that OpenCV can read, or a damaged one")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-class ArraySource(_Described):
+class ArraySource(Described):
     """Pictures that are in memory or come from an iterator."""
 
     def __init__(self, arrays: Iterable[Array], *, fps: float | None = None) -> None:
@@ -687,7 +609,7 @@ class ArraySource(_Described):
         if not report.frames:
             raise SourceError("array: no pictures; an iterator can be read once only, open a new one to read again")
         if not handed_out:
-            raise _nothing_there("array", start_s, end_s, every, in_span, time_s)
+            raise nothing_there("array", start_s, end_s, every, in_span, time_s)
 
 
 @dataclass(slots=True)
@@ -717,7 +639,7 @@ LARGEST_STEP_S = 10.0
 """More between two pictures of one connection is a jump of its clock, and no pause."""
 
 
-class LiveSource(_Described):
+class LiveSource(Described):
     """A source that goes on by itself: a camera, a stream from the network, a pipe, or a file shown at its own pace.
 
     It is read in a thread of its own. Of the pictures that came since the last one was taken only the newest is kept,
@@ -892,6 +814,7 @@ class LiveSource(_Described):
                 run.has_end = bool(stream.frames or container.duration)  # a file that a server hands out
                 self._paces |= run.has_end and is_url(self._where)
                 geometry: _Geometry | None = None
+                fields = Deinterlacer[float | None]()
                 for packet in container.demux(stream):
                     if run.over.is_set():
                         return
@@ -905,7 +828,11 @@ class LiveSource(_Described):
                             continue
                         geometry = _Geometry.of(frame, stream) if geometry is None else geometry
                         run.report.concealed += frame.is_corrupt
-                        yield _Shown(frame.time, frame, geometry)
+                        for done, time_s in fields.push(frame, frame.time):
+                            yield _Shown(time_s, done, geometry)
+                            run.report.deinterlaced = fields.count
+                for done, time_s in fields.flush():
+                    yield _Shown(time_s, done, geometry or _Geometry())
         finally:
             if piped is not None:
                 piped.close()

@@ -5,7 +5,8 @@
 
 Needs the extras render and train, and for MediaPipe the package mediapipe. The pictures (some 7,600, 15 minutes of a
 core; --quick: a third of them) and the answers are kept in FOLDER: a second run asks only what has not been asked of
-the same model. Writes FOLDER/results/au-truth.json, .md, and pictures of both. docs/facs.md says what the truth is.
+the same model and code. Writes FOLDER/results/au-truth.json, .md, and pictures of
+both. docs/facs.md says what the truth is.
 """
 
 from __future__ import annotations
@@ -40,12 +41,15 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1, help="for rendering")
     parser.add_argument("--results", type=Path, help="folder for the results instead of FOLDER/results")
     arguments = parser.parse_args()
+    chosen = arguments.model or ["lite"]
+    if len({Path(name).name for name in chosen}) < len(chosen):
+        parser.error("--model: two models of one name cannot be told apart in the tables; rename a folder")
     cv2.setNumThreads(1)
     heads = QUICK_HEADS if arguments.quick else arguments.heads
     if heads not in range(8, HEADS + 1, 8):
         parser.error(f"--heads {heads}: must be 8, 16 or 24")
     names = photograph(arguments.output, arguments.assets, heads=heads, processes=arguments.processes)
-    models: list[Affectkit | MediaPipe] = [Affectkit(name) for name in arguments.model or ["lite"]]
+    models: list[Affectkit | MediaPipe] = [Affectkit(name) for name in chosen]
     if arguments.landmarker:
         try:
             models.append(MediaPipe(arguments.landmarker))

@@ -218,6 +218,30 @@ def test_a_model_that_tells_the_truth_meets_what_is_asked() -> None:
     assert "| mouth hidden: lower units empty | >= 95 % | 0.0 % no |" in text
 
 
+def test_a_model_that_leaves_everything_empty_is_measured_too() -> None:
+    table, units = _table(), ["AU4", "AU12"]
+    moving = []
+    for shot in [*talking.talk(1, 0), *talking.onset(1, 0)]:
+        truth = {unit: max(shot.strengths.get(unit, (0.0, 0.0))) for unit in units}
+        place = {"file": shot.part, "part": shot.part, "index": shot.index, "subject": shot.subject, "way": "any"}
+        moving.append({**place, "found": True, "expression": "", **truth})
+    frames = pd.DataFrame(moving)
+    for rows in (table, frames):
+        rows[[f"{prefix}.{unit}" for prefix in "pci" for unit in units]] = NAN
+    numbers = measures.measure(table, frames, units)
+    assert numbers["hidden"]["mouth hidden, all"]["empty"] == numbers["hidden"]["clear, lower units"]["empty"] == 1
+    assert numbers["random"]["eight"]["f1"] == 0 and np.isnan(numbers["random"]["eight"]["pearson_within"])
+    assert numbers["random"]["eight"]["empty"] == 1 and numbers["curves"]["rising"] == 0
+    assert numbers["moving"]["any"]["onsets_seen"] == 0
+    results = {"models": {"silent": {"note": "", **numbers}}, "stills": 1, "frames": 0, "heads": 2, "cells": ""}
+    assert "| Pearson within a head, the eight | >= .90 | - |" in report.markdown({**results, "neutral_heads": 0})
+
+
+def test_the_angles_of_the_head_are_compared_where_they_are_told() -> None:
+    rows = pd.DataFrame({"pitch": [0.0, 10.0, 5.0], "yaw": [0.0, -20.0, 5.0], "told.yaw": [4.0, -22.0, NAN]})
+    assert measures.pose_error(rows) == {"yaw": 3.0}
+
+
 def test_one_unit_that_fires_with_another_is_counted() -> None:
     table = _table()
     table.loc[table["subject"] == "AU4", "c.AU12"] = 1.0

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from affectkit.errors import OutputError
-from affectkit.sinks import SUFFIXES, CsvWriter, Table, layout, open_table, table_of, write_json
+from affectkit.sinks import SUFFIXES, CsvWriter, Table, json_text, layout, open_table, table_of, write_json
 from affectkit.types import AU_NAMES, EXPRESSION_NAMES, Affect, Face, FrameResult
 
 NATIVE = [
@@ -221,3 +221,9 @@ def test_write_json_replaces_in_one_step(tmp_path: Path) -> None:
     write_json(tmp_path / "m.json", {"a": 2})
     assert json.loads((tmp_path / "m.json").read_text()) == {"a": 2}
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_json_text_is_that_of_the_standard_library() -> None:
+    inner = {"a": 1, "b": [1.5, None, True, '\u00fc\n"x'], "c": {}, "d": [], "e": {"f": (1, [2, {"g": math.nan}])}}
+    document = {"x": inner, "y": [inner, []], "z": "text", "": -0.0, "n": 1e300}
+    assert json_text(document) == json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -126,7 +126,7 @@ def test_files_that_no_network_reads_do_not_matter(copy: Path) -> None:
 def outside(copy: Path, location: str) -> None:
     """Move the weights of the network into a file, and name it ``location``."""
     network = onnx.load(str(copy / "frame.onnx"))
-    onnx.save(network, str(copy / "frame.onnx"), save_as_external_data=True, location="weights.bin", size_threshold=64)
+    onnx.save(network, str(copy / "frame.onnx"), save_as_external_data=True, location="weights.bin", size_threshold=256)
     network = onnx.load(str(copy / "frame.onnx"), load_external_data=False)
     for tensor in network.graph.initializer:
         for entry in tensor.external_data:

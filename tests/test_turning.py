@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -52,14 +53,30 @@ def test_doubtful_faces_are_not_turned(tiny_seen: Path) -> None:
     assert not said and math.isnan(turned) and asked == 1
 
 
+def test_a_way_in_which_only_a_part_is_seen_does_not_count(tiny_seen: Path) -> None:
+    """Three tries at what is no face easily show something like a part of one."""
+    for quarters in (1, 2, 3):
+        turned, said, asked = roll(np.ascontiguousarray(np.rot90(crop("brows", "eyes"), quarters)), tiny_seen)
+        assert not said and math.isnan(turned) and asked == 4
+
+
 def test_the_way_in_which_most_is_seen_counts(tiny_seen: Path) -> None:
-    """Marks at two sides: turned by the one only the eyes can be seen, by the other all but the mouth."""
+    """A network that sees a face in every way but the upright, by its brightest edge."""
+    spec = models.read_spec(tiny_seen)
+    shares = np.array([-9.0, 1.0, 2.0, 3.0])  # logits, by the edge of the picture that has the mark
+    edges = {"top": (0, 8), "left": (8, 0), "bottom": (15, 8), "right": (8, 15)}
+
+    def answer(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        said = FakeEngine.of(spec).run(inputs)
+        bright = np.stack([inputs["faces"][:, y, x, 0] for y, x in edges.values()], 1).argmax(1)
+        return said | {"visibility": np.repeat(shares[bright][None, :, None], 3, 2).astype(np.float32)}
+
     image = np.full((SIZE, SIZE, 3), 40, np.uint8)
-    image |= np.rot90(crop("eyes"), 1)
-    image |= np.rot90(crop("brows", "eyes"), 3)
-    image[:2, 6:10] = image[-2:, 6:10] = 40  # there is no mark at the other two
-    turned, said, _ = roll(np.ascontiguousarray(image), tiny_seen)
-    assert said and turned == pytest.approx((270 + 10 + 180) % 360 - 180, abs=1e-3)
+    image[0, 8] = 255  # turned by 180, 90 and 270 degrees the edge is at the bottom, the left and the right
+    with Predictor(tiny_seen, engine=FakeEngine(answer), detector=as_it_is(tiny_seen)) as predictor:
+        (face,) = predictor.predict_image(image)
+    assert face.affect.visible_lower == pytest.approx(1 / (1 + math.exp(-3)))
+    assert face.affect.pose is not None and face.affect.pose[2] == pytest.approx(90)  # turned by three quarters
 
 
 def test_aligned_faces_and_known_points_are_not_turned(tiny_seen: Path) -> None:

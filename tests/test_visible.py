@@ -427,14 +427,15 @@ def test_misuse(
 
 
 def test_another_prior_is_another_run(tiny_seen: Path, tmp_path: Path) -> None:
-    from affectkit.jobs import Job, _fingerprint
+    from affectkit.job import Job
+    from affectkit.notes import fingerprint
 
     path = tmp_path / "p.png"
     cv2.imwrite(str(path), crop())
     made = []
     for options in ({}, {"prior": "balanced"}, {"min_quality": 0.5}):
         with Predictor(tiny_seen, **options) as predictor:  # type: ignore[arg-type]
-            made.append(_fingerprint(predictor, Job(str(path), tmp_path / "t.csv"), {}, "native", False))
+            made.append(fingerprint(predictor.describe(), Job(str(path), tmp_path / "t.csv"), {}, "native", False))
     assert made[0]["prior"] != made[1]["prior"] and made[0]["min_quality"] != made[2]["min_quality"]
 
 

@@ -77,7 +77,9 @@ class FaceSet:
 
     def __post_init__(self) -> None:
         for name, width in (("intensity", self.au.shape[1]), ("visible", 3), ("pose", 3)):
-            if not getattr(self, name).size:
+            values = getattr(self, name)
+            # What is unknown throughout follows the shape of the labels, also of a copy with others.
+            if values.shape != (len(self.names), width) and np.isnan(values).all():
                 object.__setattr__(self, name, np.full((len(self.names), width), np.nan, np.float32))
         if not self.video:
             object.__setattr__(self, "video", ("",) * len(self.names))

@@ -314,7 +314,7 @@ def load_network(path: Path) -> tuple[MultitaskCNN, dict[str, Any]]:
     state = load_checkpoint(path)
     if state["config"].get("sequence_length"):
         raise ModelError(f"{path}: is a CNN-RNN, and a CNN is needed here; give the run of `affectkit train teacher`")
-    network = MultitaskCNN(config_from_dict(state["config"]).network)
+    network = _described(state, path)
     _fill(network, state, path)
     return network.eval(), state
 
@@ -328,9 +328,17 @@ def load_temporal(path: Path) -> tuple[MultitaskCNNRNN, dict[str, Any]]:
     state = load_checkpoint(path)
     if not state["config"].get("sequence_length"):
         raise ModelError(f"{path}: is a CNN, and a CNN-RNN is needed here; give the run of `affectkit train temporal`")
-    network = MultitaskCNNRNN(MultitaskCNN(config_from_dict(state["config"]).network))
+    network = MultitaskCNNRNN(_described(state, path))
     _fill(network, state, path)
     return network.eval(), state
+
+
+def _described(state: dict[str, Any], path: Path) -> MultitaskCNN:
+    """The network that a checkpoint describes, without its weights."""
+    try:
+        return MultitaskCNN(config_from_dict(state["config"]).network)
+    except (ValueError, TypeError, RuntimeError, IndexError) as error:
+        raise ModelError(f"{path}: describes no possible network ({_one_line(error)})") from error
 
 
 def _fill(network: nn.Module, state: dict[str, Any], path: Path) -> None:

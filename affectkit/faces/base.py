@@ -21,6 +21,10 @@ class Detector(Protocol):
     in which faces are only followed need not be turned into RGB. With a method ``look``, which does what ``detect``
     does in a part of the picture (left, top, right, bottom in px), new faces are looked for where the picture has
     changed, while nothing happens; it may be called in another thread, at the same time as the other methods.
+
+    With a method ``settle`` (an :class:`affectkit.types.Picture` and its detections -> as many detections), which moves
+    the points of detected faces to where ``follow`` would have them after some frames, a detection only confirms the
+    faces that are followed: their points are those of ``follow``, and do not jump whenever faces are detected.
     """
 
     def detect(self, image: UInt8) -> list[Detection]:

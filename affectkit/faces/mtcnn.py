@@ -26,6 +26,18 @@ PYRAMID_FACTOR = 0.709
 GREY = 128
 """What lies outside the picture: the middle of the range, which the networks see as about 0."""
 
+SIDE_IN_SPREADS, UP_IN_SPREADS = 4.0, 0.3
+"""Side of the square that O-Net is shown, and how far its middle lies above the middle of the points; in root mean
+square distances of the points from their middle. Detected boxes are about 4.6 of them high; in a tighter square the
+points depend less on it.
+"""
+
+SIDE_TO_BOX = 1.4
+"""Most by which that square's side may differ from the box's longer side: seen from the side, the points are closer."""
+
+SETTLING_ROUNDS = 4
+"""O-Net's looks at a newly detected face, each around the points of the one before."""
+
 _NMS_CELLS = 1 << 18
 """Of the matrix of overlaps that are computed at a time: a crowded picture has many boxes."""
 
@@ -54,7 +66,7 @@ class Mtcnn:
 
         Args:
             threads: levels of the pyramid that are searched at the same time; the answer does not depend on it.
-            min_face_px: smallest face to look for; twice as large is about four times as fast.
+            min_face_px: smallest face, by the longer side of its box; twice as large is about four times as fast.
             thresholds: score that a candidate needs to pass each of the three networks.
             follow_threshold: score under which a followed face counts as lost.
         """
@@ -91,20 +103,31 @@ class Mtcnn:
         return self._finish(picture, boxes)
 
     def follow(self, image: UInt8, faces: Sequence[Detection]) -> list[Detection | None]:
-        """O-Net on the last box; see :class:`affectkit.faces.base.Detector`."""
+        """O-Net around the last points; see :class:`affectkit.faces.base.Detector`."""
         return self.follow_picture(RgbPicture(image), faces)
 
     def follow_picture(self, picture: Picture, faces: Sequence[Detection]) -> list[Detection | None]:
         """:meth:`follow` without turning the whole picture into RGB."""
         if not faces:
             return []
-        xywh = np.array([face.box for face in faces], np.float64)
-        last = np.column_stack([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]])
-        boxes, scores, points = self._run_onet(picture, _square(last))
+        boxes, scores, points = self._run_onet(picture, np.array([square_of(face) for face in faces]), average=True)
         found: list[Detection | None] = []
         for box, score, five in zip(boxes, scores, points, strict=True):
-            found.append(_detection(box, score, five) if score >= self._follow_threshold else None)
+            stays = score >= self._follow_threshold and bool(self._are_large(box[None])[0])
+            found.append(_detection(box, score, five) if stays else None)
         return found
+
+    def settle(self, picture: Picture, faces: Sequence[Detection]) -> list[Detection]:
+        """Detected faces, their points where following would have them in the end, whatever box they were found in.
+
+        Returns:
+            one entry for each of ``faces``: itself where O-Net says that there is none.
+        """
+        settled = list(faces)
+        for _ in range(SETTLING_ROUNDS):
+            found = self.follow_picture(picture, settled)
+            settled = [old if new is None else new for old, new in zip(settled, found, strict=True)]
+        return settled
 
     def close(self) -> None:
         """End the threads; the networks belong to whoever made them."""
@@ -152,14 +175,14 @@ class Mtcnn:
 
     def _finish(self, picture: Picture, boxes: Boxes) -> list[Detection]:
         boxes, scores, points = self._run_onet(picture, boxes)
-        keep = scores >= self._thresholds[2]
+        keep = (scores >= self._thresholds[2]) & self._are_large(boxes)
         boxes, scores, points = boxes[keep], scores[keep], points[keep]
         best = nms(boxes, scores, 0.7, over_smaller=True)
         return [_detection(boxes[i], scores[i], points[i]) for i in best]
 
-    def _run_onet(self, picture: Picture, boxes: Boxes) -> tuple[Boxes, Boxes, Boxes]:
+    def _run_onet(self, picture: Picture, boxes: Boxes, *, average: bool = False) -> tuple[Boxes, Boxes, Boxes]:
         """O-Net: refined boxes (N, 4), scores (N,), points (N, 5, 2)."""
-        answer = self._run(self._onet, picture, boxes, 48)
+        answer = self._run(self._onet, picture, boxes, 48, average=average)
         sides = _sides(boxes)
         x = boxes[:, :1] + answer["points"][:, :5] * sides[:, :1] - 1
         y = boxes[:, 1:2] + answer["points"][:, 5:] * sides[:, 1:] - 1
@@ -169,12 +192,18 @@ class Mtcnn:
             np.stack([x, y], axis=2),
         )
 
+    def _are_large(self, boxes: Boxes) -> npt.NDArray[np.bool_]:
+        """(N,) whether the longer side is what was asked for: the networks shrink what the first one proposed."""
+        return np.asarray(_sides(boxes).max(1, initial=0) >= self._min_face_px - 0.5)
+
     @staticmethod
-    def _run(network: RunNetwork, picture: Picture, boxes: Boxes, size: int) -> dict[str, Array]:
+    def _run(
+        network: RunNetwork, picture: Picture, boxes: Boxes, size: int, *, average: bool = False
+    ) -> dict[str, Array]:
         if len(boxes) <= _PATCHES_AT_ONCE:
-            return network({"images": cut_patches(picture, boxes, size)})
+            return network({"images": cut_patches(picture, boxes, size, average=average)})
         parts = [
-            network({"images": cut_patches(picture, boxes[start : start + _PATCHES_AT_ONCE], size)})
+            network({"images": cut_patches(picture, boxes[start : start + _PATCHES_AT_ONCE], size, average=average)})
             for start in range(0, len(boxes), _PATCHES_AT_ONCE)
         ]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -237,16 +266,44 @@ def nms(boxes: Boxes, scores: Boxes, limit: float, *, over_smaller: bool = False
     return np.array(kept, np.intp)
 
 
-def cut_patches(picture: Picture, boxes: Boxes, size: int) -> UInt8:
-    """(N, size, size, 3) bilinear patches; grey outside the picture."""
-    patches = np.empty((len(boxes), size, size, 3), np.uint8)
+def square_of(face: Detection) -> tuple[float, float, float, float]:
+    """x1, y1, x2, y2 of the square in which O-Net looks for a face whose points are known.
+
+    Around the points, not around the box: where O-Net's points lie hardly depends on the square (a tenth of its shift,
+    at most), while its box does (a third to four fifths). So two ways to the same face end at the same points. Where
+    the points are unknown, or not in the box, around the box.
+    """
+    left_x, top_y, width, height = face.box
+    points: list[list[float]] = face.landmarks.tolist()
+    x, y = sum(p[0] for p in points) / 5, sum(p[1] for p in points) / 5
+    spread = math.sqrt(sum((p[0] - x) ** 2 + (p[1] - y) ** 2 for p in points) / 5)
+    longer = max(width, height)
+    if not (left_x <= x <= left_x + width and top_y <= y <= top_y + height and spread > 0):
+        x, y = left_x + width / 2, top_y + height / 2
+        return x - longer / 2, y - longer / 2, x + longer / 2, y + longer / 2
+    side = min(max(SIDE_IN_SPREADS * spread, longer / SIDE_TO_BOX), longer * SIDE_TO_BOX)
+    left, right, _, mouth_left, mouth_right = points
+    up_x = left[0] + right[0] - mouth_left[0] - mouth_right[0]
+    up_y = left[1] + right[1] - mouth_left[1] - mouth_right[1]
+    up = UP_IN_SPREADS * spread / (math.hypot(up_x, up_y) or 1.0)
+    x, y = x + up * up_x, y + up * up_y
+    return x - side / 2, y - side / 2, x + side / 2, y + side / 2
+
+
+def cut_patches(picture: Picture, boxes: Boxes, size: int, *, average: bool = False) -> UInt8:
+    """(N, size, size, 3) bilinear patches; grey outside the picture.
+
+    Args:
+        average: what is larger than the patch is averaged, not only sampled.
+    """
+    if not len(boxes):
+        return np.empty((0, size, size, 3), np.uint8)
     height, width = picture.shape
     # The original hands TensorFlow boxes as fractions of the side, and TensorFlow multiplies them by the side minus 1.
-    boxes = boxes * np.tile([(width - 1) / width, (height - 1) / height], 2)
-    for k, (x1, y1, x2, y2) in enumerate(boxes):
-        fx, fy = (x2 - x1) / (size - 1), (y2 - y1) / (size - 1)
-        patches[k] = picture.patch(np.array([[fx, 0, x1], [0, fy, y1]]), size, GREY)
-    return patches
+    factors = (width - 1) / width, (height - 1) / height
+    boxes = boxes * np.array([*factors, *factors])
+    steps = (boxes[:, 2:] - boxes[:, :2]) / (size - 1)
+    return picture.patches(boxes[:, :2], steps, size, GREY, average=average)
 
 
 def _sides(boxes: Boxes) -> Boxes:
@@ -256,7 +313,8 @@ def _sides(boxes: Boxes) -> Boxes:
 
 def _shift(boxes: Boxes, offsets: Float32) -> Boxes:
     """Move the corners by ``offsets`` in units of the box's sides."""
-    return boxes + offsets * np.tile(_sides(boxes), 2)
+    sides = _sides(boxes)
+    return np.asarray(boxes + offsets * np.concatenate([sides, sides], axis=1), np.float64)
 
 
 def _square(boxes: Boxes) -> Boxes:

@@ -31,6 +31,9 @@ from affectkit.types import Array, Detection, Float32, Frame, Picture, TrackedFa
 
 Box = tuple[float, float, float, float]
 
+SAME_POINTS = 0.15
+"""Mean distance of their points up to which two detections are one face, in sides of its box."""
+
 LOOK_PX = 8
 """Side of the small picture that a face is recognised by."""
 
@@ -153,6 +156,7 @@ class Tracker:
         self._states_kept = states_kept
         self._follow_picture = getattr(detector, "follow_picture", None)
         self._look = getattr(detector, "look", None)
+        self._settle = getattr(detector, "settle", None)
         self._config = config or TrackingConfig()
         self.reset()
 
@@ -172,6 +176,13 @@ class Tracker:
         self._uneventful = 0  # detections in a row that were due and brought nothing new
         self._doubts: list[tuple[Box, float]] = []  # faces that may be lost ones, and since when
         self._states: deque[tuple[int, Callable[[], dict[str, Any]]]] = deque(maxlen=self._states_kept)
+
+    def forget(self) -> None:
+        """The next picture has nothing to do with those before: forget everybody, but not which ids were given."""
+        self._tracks, self._doubts = [], []
+        self._shots.clear()
+        self._thumbnail = self._size = self._looking = None
+        self._uneventful = 0
 
     def update(self, frame: Frame) -> TrackedFrame:
         """Find the faces of the next frame."""
@@ -196,7 +207,7 @@ class Tracker:
         must = another or bool(self._doubts) or not active or (due and not looks) or self._somebody_came(cut)
         if must or self._follow(frame.picture, active):
             must = True
-            eventful = self._detect(frame.picture, active, doubts=not another)
+            eventful = self._detect(frame.picture, active, before, doubts=not another)
             self._uneventful = 0 if eventful or not due else self._uneventful + 1
             self._searched.note(frame.picture)
             self._whole_s, self._looking = time_s, None
@@ -288,12 +299,8 @@ class Tracker:
 
     def _follow(self, picture: Picture, active: list[_Track]) -> bool:
         """Follow the active tracks; True where one was lost."""
-        faces = [t.last for t in active]
         with self._detecting:
-            if self._follow_picture is not None:
-                found = self._follow_picture(picture, faces)
-            else:
-                found = self._detector.follow(picture.rgb(), faces)
+            found = self._follow_known(picture, active)
         lost = False
         for track, face in zip(active, found, strict=True):
             # O-Net may answer with a neighbour's face; a face does not jump by half its size from frame to frame.
@@ -340,8 +347,11 @@ class Tracker:
         self._tracks = [dataclasses.replace(t, seen=self._index - 1) if t.track_id in lost else t for t in self._tracks]
         return bool(lost)
 
-    def _detect(self, picture: Picture, active: list[_Track], *, doubts: bool) -> bool:
+    def _detect(self, picture: Picture, active: list[_Track], before: int, *, doubts: bool) -> bool:
         """Detect, and give every face the id of the track it continues, or a new one.
+
+        Args:
+            before: index of the frame before.
 
         Returns:
             whether the faces are others than the ``active`` ones of the frame before.
@@ -361,6 +371,9 @@ class Tracker:
             if i not in used and k not in chosen:
                 used.add(i)
                 chosen[k] = self._tracks[i]
+        if self._settle is not None:
+            began_at = {k: track for k, track in chosen.items() if doubts and track.seen >= before}
+            faces = self._steadied(picture, faces, began_at)
         for k, track in chosen.items():
             self._see(track, faces[k], looks[k])
         doubted, self._doubts = self._doubts, []
@@ -379,6 +392,37 @@ class Tracker:
             self._next_id += 1
         now = {t.track_id for t in self._tracks if t.seen == self._index}
         return bool(self._doubts) or now != {t.track_id for t in active}
+
+    def _steadied(self, picture: Picture, faces: list[Detection], followed: dict[int, _Track]) -> list[Detection]:
+        """Detected faces with the points that following gives, so that these do not jump with every detection.
+
+        Args:
+            followed: by index of ``faces``, the tracks they continue that were there in the frame before.
+        """
+        steady = list(faces)
+        late = {k: t for k, t in followed.items() if t.seen < self._index}
+        with self._detecting:
+            found = dict(zip(late, self._follow_known(picture, list(late.values())), strict=True))
+            found.update({k: t.last for k, t in followed.items() if k not in late})
+            unsettled = []
+            for k, face in enumerate(faces):
+                known = found.get(k)
+                stayed = known is not None and (k not in late or _stayed(late[k].last, known))
+                if known is not None and stayed and same_face(known, face):
+                    steady[k] = known
+                else:
+                    unsettled.append(k)
+            if unsettled and self._settle is not None:
+                for k, face in zip(unsettled, self._settle(picture, [faces[k] for k in unsettled]), strict=True):
+                    steady[k] = face
+        return steady
+
+    def _follow_known(self, picture: Picture, tracks: list[_Track]) -> list[Detection | None]:
+        """Where the faces of some tracks are in this picture; the detector is locked by the caller."""
+        faces = [t.last for t in tracks]
+        if self._follow_picture is not None:
+            return list(self._follow_picture(picture, faces))
+        return list(self._detector.follow(picture.rgb(), faces))
 
     def _match(self, track: _Track, face: Detection, look: Float32) -> float | None:
         """How likely a detection continues a track, higher is likelier; None: it does not."""
@@ -488,19 +532,20 @@ def look_of(picture: Picture, box: Box) -> Float32:
     if right - left < 2 or bottom - top < 2:
         return np.zeros(3 * LOOK_PX**2, np.float32)
     centred = picture.small((left, top, right, bottom), LOOK_PX).astype(np.float32).ravel()
-    centred -= centred.mean()
-    if float(np.abs(centred).mean()) < 2:  # grey levels
+    centred -= np.add.reduce(centred) / np.float32(len(centred))  # as the methods do, for half of their price
+    if float(np.add.reduce(np.abs(centred))) < 2 * len(centred):  # grey levels
         return np.zeros(3 * LOOK_PX**2, np.float32)
     return _unit(centred)
 
 
 def likeness(a: Float32, b: Float32) -> float:
     """Correlation of two looks, -1 .. 1; 1 where one of them is unknown, since nothing speaks against it."""
-    return float(a @ b) if a.any() and b.any() else 1.0
+    product = float(a @ b)
+    return product if product or (a.any() and b.any()) else 1.0
 
 
 def _unit(values: Float32) -> Float32:
-    length = float(np.linalg.norm(values))
+    length = math.sqrt(float(values @ values))
     return values / np.float32(length) if length > 0 else values
 
 
@@ -512,6 +557,12 @@ def iou(a: Box, b: Box) -> float:
         return 0.0
     shared = width * height
     return shared / (a[2] * a[3] + b[2] * b[3] - shared)
+
+
+def same_face(a: Detection, b: Detection) -> bool:
+    """Whether two detections are of one face: their points are closer than those of two faces could be."""
+    away = float(np.hypot(*(a.landmarks - b.landmarks).T).mean())
+    return away <= SAME_POINTS * min(max(a.box[2:]), max(b.box[2:]))
 
 
 def _centre(box: Box) -> tuple[float, float]:
@@ -533,16 +584,36 @@ def _away(expected: Box, box: Box) -> float | None:
     return _distance(expected, box) / size if 0.5 < other / size < 2 else None
 
 
-def track(frames: Iterable[Frame], tracker: Tracker) -> Iterator[TrackedFrame]:
-    """Find and follow the faces of every frame; lazy, one in, one out."""
+def track(frames: Iterable[Frame], tracker: Tracker, *, alone: bool = False) -> Iterator[TrackedFrame]:
+    """Find and follow the faces of every frame; lazy, one in, one out.
+
+    Args:
+        alone: the pictures have nothing to do with each other: nobody is in two of them.
+    """
     for frame in frames:
+        if alone:
+            tracker.forget()
         yield tracker.update(frame)
 
 
-def whole_pictures(frames: Iterable[Frame]) -> Iterator[TrackedFrame]:
-    """Like :func:`track` for pictures that are aligned faces already: one face each, the whole picture, id 0."""
+STAYED = 0.1
+"""Share of a face's side up to which one look from where it was finds its points where more looks would."""
+
+
+def _stayed(before: Detection, now: Detection) -> bool:
+    """Whether a face hardly moved; else one look from where it was has not yet come to rest where it is."""
+    (x, y, width, height), (u, v, *sides) = before.box, now.box
+    moved = math.hypot(u + sides[0] / 2 - x - width / 2, v + sides[1] / 2 - y - height / 2)
+    return moved <= STAYED * max(width, height) and abs(sides[1] - height) <= STAYED * max(width, height)
+
+
+def whole_pictures(frames: Iterable[Frame], *, alone: bool = False) -> Iterator[TrackedFrame]:
+    """Like :func:`track` for pictures that are aligned faces already: one face each, the whole picture.
+
+    All are the same person, 0, unless they are ``alone``; then each has the number of its picture.
+    """
     for frame in frames:
         height, width = frame.picture.shape
         nowhere = np.full((5, 2), np.nan, np.float32)
         face = Detection((0.0, 0.0, float(width), float(height)), 1.0, nowhere)
-        yield TrackedFrame(frame, (TrackedFace(0, face),))
+        yield TrackedFrame(frame, (TrackedFace(frame.index if alone else 0, face),))

@@ -18,6 +18,7 @@ from affectkit import Predictor
 from affectkit.errors import ModelError
 from affectkit.train.datasets.blendshapes import NOSE_TIP, soft_labels
 from affectkit.train.datasets.manifest import AU_COLUMNS
+from affectkit.train.render.facs import AU_NAMES
 from affectkit.types import Array, UInt8, published_au_name
 from truth.talking import FPS
 
@@ -36,6 +37,9 @@ BLENDSHAPES = {
 }
 """MediaPipe's for units beyond the eight of ``soft_labels``, on at .5. AU23 has none."""
 
+SEEN = ("confidence", "quality", "pitch", "yaw", "roll")
+"""Columns of a table beside the units that are kept; of a model that has them."""
+
 Row = dict[str, Any]
 
 
@@ -45,7 +49,8 @@ class Affectkit:
     def __init__(self, model: str) -> None:
         self.predictor = Predictor(model, threads=1)  # the results do not depend on it, and nothing waits for a core
         self.name = Path(model).name
-        self.units = [published_au_name(name) for name in self.predictor.spec.labels.action_units]
+        told = map(published_au_name, self.predictor.spec.labels.action_units)
+        self.units = [name for name in told if name in AU_NAMES]  # of others there is no truth
         self._ways: dict[str, tuple[Predictor, dict[str, Any]]] = {}
         live, smooth = {"window": "live"}, {"smooth_s": SMOOTH_S}
         if not self.predictor.temporal:
@@ -186,7 +191,7 @@ def _row(table: Any, units: list[str], noses: list[Array]) -> list[Row]:
             for prefix, column in (("p", name), ("c", f"{name}_c"), ("i", f"{name}_i")):
                 if column in rows:
                     row[f"{prefix}.{unit}"] = _number(best[column])
-        for column in (name for name in rows if name.startswith("visible_") or name in ("confidence", "quality")):
+        for column in (name for name in rows if name.startswith("visible_") or name in SEEN):
             row[f"told.{column}"] = _number(best[column])
         expression = best.get("expression")
         row["expression"] = expression if isinstance(expression, str) else ""

@@ -45,6 +45,7 @@ def measure(table: pd.DataFrame, moving: pd.DataFrame, units: list[str]) -> Numb
         "pictures": len(plain),
         "not_found": {name: float(1 - rows["found"].mean()) for name, rows in part.items()},
         "random": accuracy(part["random"], units),
+        "pose_error": pose_error(plain),
         "curves": curves(part["curve"], units),
         "cross_talk": cross_talk(alone, units),
         "distractors": distractors(part["distractor"], units),
@@ -81,6 +82,12 @@ def accuracy(rows: pd.DataFrame, units: list[str]) -> Numbers:
 def _means(found: dict[str, Numbers], of_eight: bool) -> Numbers:
     chosen = [numbers for unit, numbers in found.items() if (unit in EIGHT) == of_eight]
     return {key: mean([numbers[key] for numbers in chosen]) for key in chosen[0]} if chosen else {}
+
+
+def pose_error(rows: pd.DataFrame) -> Numbers:
+    """Mean absolute error of the head's angles in degrees, of models that tell them."""
+    axes = [axis for axis in ("pitch", "yaw", "roll") if f"told.{axis}" in rows]
+    return {axis: mean((rows[f"told.{axis}"] - rows[axis]).abs()) for axis in axes}
 
 
 def curves(rows: pd.DataFrame, units: list[str]) -> Numbers:

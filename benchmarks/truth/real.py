@@ -54,6 +54,9 @@ def measure(model: Affectkit | MediaPipe, folder: Path, cache: Path) -> dict[str
     told = _cached(model, cache, "real", table, lambda: _plain(table, folder))
     joined = pd.concat([table.drop(columns=["landmark5", "landmark68", "pose_deg"]), told], axis=1)
     clear = clear_faces(table)
+    for column in (f"{prefix}.{unit}" for prefix in "pc" for unit in ("AU1", "AU4", "AU12")):
+        if column not in joined:  # of a model without this unit
+            joined[column] = np.nan
     found: dict[str, Any] = {"faces": len(table), "found": float(joined["found"].mean())}
     for name in ("sadness", "fear"):
         for part, some in (("valid", joined[joined["valid"]]), ("train", joined[~joined["valid"]])):

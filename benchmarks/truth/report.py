@@ -56,6 +56,8 @@ TARGETS: tuple[tuple[str, str, Callable[[Numbers], float], Callable[[float], boo
         lambda n: _get(n, "hidden", "clear, lower units", "empty"),
         lambda v: v <= 0.03,
     ),
+    ("pitch of the head, mean error in degrees", "", lambda n: _get(n, "pose_error", "pitch"), lambda v: True),
+    ("yaw of the head, mean error in degrees", "", lambda n: _get(n, "pose_error", "yaw"), lambda v: True),
     ("random combinations: face not found", "", lambda n: _get(n, "not_found", "random"), lambda v: True),
 )
 

@@ -143,7 +143,7 @@ def _notes(folder: Path) -> list[Path]:
 
     jobs.CHECKPOINT_S = 0.0
     with suppress(KeyboardInterrupt):
-        run_job(Predictor(TINY, batch_size=2, threads=1), job, {}, watch=stop)
+        run_job(Predictor(TINY, batch_size=2, threads=1, min_face_px=96), job, {}, watch=stop)
     (folder / "source.txt").write_text(str(clip))  # a note goes with the very file
     return [path for path in folder.iterdir() if path.name.endswith(".resume")]
 
@@ -234,7 +234,11 @@ def serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     said, sys.stdout = sys.stdout, sys.stderr
-    with Predictor(TINY, threads=1, batch_size=2) as predictor, tempfile.TemporaryDirectory() as scratch:
+    # Small faces are not looked for: in 64 million pixels that takes a minute a frame, which is work and no hang.
+    with (
+        Predictor(TINY, threads=1, batch_size=2, min_face_px=96) as predictor,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
         for line in sys.stdin:
             kind, path = json.loads(line)
             Path("/proc/self/clear_refs").write_text("5")  # begins the peak of memory again

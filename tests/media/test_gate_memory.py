@@ -94,7 +94,7 @@ def test_film_of_8k(tmp_path: Path, tiny: Path) -> None:
     """Frames of 50 MB each, of which several lay in queues."""
     clip = write_clip(tmp_path / "8k.mp4", [np.full((4320, 7680, 3), 90, np.uint8)] * 10, codec="mpeg4")
     done = subprocess.run(
-        [sys.executable, "-P", "-c", LIMITED, str(clip), str(tiny)], capture_output=True, text=True, timeout=120
+        [sys.executable, "-P", "-c", LIMITED, str(clip), str(tiny)], capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
     frames, megabytes = map(int, done.stdout.split())

@@ -29,12 +29,15 @@ PAD = 0.25
 @contextmanager
 def mtcnn() -> Iterator[FindPoints]:
     """The detector that ``predict`` uses, for as long as the context lasts."""
+    from affectkit.picture import RgbPicture
     from affectkit.predictor import Predictor  # late: loads ONNX Runtime
 
     with Predictor() as predictor:
 
         def find(image: UInt8) -> Array:
             faces = predictor.detector.detect(image)
+            settle = getattr(predictor.detector, "settle", None)  # as predictions have their points
+            faces = faces if settle is None else settle(RgbPicture(image), faces)
             return np.stack([face.landmarks for face in faces]) if faces else np.empty((0, 5, 2), np.float32)
 
         yield find
