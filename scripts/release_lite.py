@@ -54,8 +54,7 @@ computed in float32 |
 | outputs | logits of expression (7), of AU presence and intensity (19 each), of visibility (brows, eyes, mouth), pose \
 in degrees, 20 bins each of valence and arousal, 128 features a task |
 | method | Deng, Chen, Shi, "Multitask Emotion Recognition with Incomplete Labels", FG 2020: sets of which each is \
-labelled for some of the tasks; it began with the weights of the former `lite`, which was distilled from five students
-|
+labelled for some of the tasks; it began with the weights of the former `lite`, which was distilled from five students |
 | licence | {licence} |
 
 ## What it was trained on, and what the labels are

@@ -571,6 +571,21 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "covered": Augmentation(
         scale=0.15, shift=0.05, small=0.3, blur=0.2, occlude=0.0, cover=0.25, turn=0.04, elsewhere=0.04
     ),
+    "covered-light": Augmentation(
+        rotate_deg=8.0,
+        scale=0.10,
+        shift=0.04,
+        point_noise=0.015,
+        small=0.2,
+        blur=0.1,
+        compress=0.1,
+        light=0.5,
+        noise=0.1,
+        occlude=0.0,
+        cover=0.2,
+        turn=0.04,
+        elsewhere=0.06,
+    ),
     "paper": Augmentation(
         rotate_deg=0.0,
         scale=0.0,
@@ -587,7 +602,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 }
 """``full`` to learn from nothing; ``light`` for the last epochs, nearer to what the network will mostly be shown;
 ``covered``: in wider variety, with things over the face, faces on their head and crops without one, for networks that
-are to say what they can see;
+are to say what they can see; ``covered-light``: the same, less disturbed otherwise, for their last epochs;
 ``paper``: a random crop of 112 px of a face of 134, and a flip."""
 
 
@@ -629,6 +644,12 @@ def disturb(image: UInt8, landmarks: Array, spec: InputSpec, how: Augmentation, 
         offset = rng.integers(-most, most + 1, 2).astype(np.float64)
     else:
         offset = rng.uniform(-how.shift, how.shift, 2) * size
+    gone = bool(how.elsewhere) and rng.random() < how.elsewhere
+    beside = gone and rng.random() < 0.5
+    if beside or not face:  # beside the face: forehead, neck, background; points of a face on its head are off, too
+        far = rng.uniform(0.55, 0.95) if beside else rng.uniform(0, 0.3)
+        towards = rng.uniform(0, 2 * np.pi)
+        offset = offset + far * size * np.array([np.cos(towards), np.sin(towards)])
     shift = centre + offset - turn @ [centre, centre]
     matrix = turn @ matrix + np.column_stack([np.zeros((2, 2)), shift])
     whole = matrix
@@ -641,14 +662,14 @@ def disturb(image: UInt8, landmarks: Array, spec: InputSpec, how: Augmentation, 
         enlarged = cv2.resize(crop, (size, size), interpolation=cv2.INTER_LINEAR)
         crop = np.asarray(enlarged, np.uint8).reshape(size, size, -1)
     seen = None
-    if face and known and how.cover and rng.random() < how.cover:
+    if face and known and not gone and how.cover and rng.random() < how.cover:
         points = landmarks @ whole[:, :2].T + whole[:, 2]  # (5, 2) px of the crop
         if np.linalg.det(whole[:, :2]) < 0:
             points = points[[1, 0, 2, 4, 3]]  # mirrored: left stays left as seen
         covered = cover(crop, points, rng)
         crop, seen = covered.crop, covered.seen
-    if how.elsewhere and rng.random() < how.elsewhere:
-        crop, face = no_face(crop, rng), False
+    if gone:
+        crop, face = crop if beside else no_face(crop, rng), False
     return Disturbed(_disturb(crop, how, rng), whole[:, :2], seen, face)
 
 

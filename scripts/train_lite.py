@@ -1,0 +1,116 @@
+"""The last round of training `lite` beside renderings: photographs keep what a model before it says of them.
+
+    python scripts/train_lite.py RUN START LABELS ../shared/data rendered/manifest.parquet [--teacher lite] [--epochs 4]
+
+As `affectkit train students --shown clean`, but the teacher is asked about photographs alone, and about expression,
+valence and arousal alone: what it says of renderings, and its action units, would contradict labels that are exact.
+LABELS is the folder that scripts/real_labels.py wrote, START a run, whose network goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from affectkit.train.data import AUGMENTATIONS, relabelled
+from affectkit.train.loop import TrainConfig, load_network, taught_clean, train
+from affectkit.train.networks import Outputs
+from affectkit.train.options import read_sets
+from affectkit.train.runs import checkpoint_of, cnns_of
+
+ROOT = Path(__file__).resolve().parents[1]
+SETS = ("ferplus", "facial_expressions")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("run", "start", "labels", "data", "rendered"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--teacher", default="lite")
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--learning-rate", type=float, default=7e-4)
+    parser.add_argument("--augmentation", choices=list(AUGMENTATIONS), default="covered-light")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--resume", action="store_true")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    train_set, dev_set = read_sets(
+        {
+            "labels": tuple(given.labels / f"{name}_labels.csv" for name in SETS),
+            "images": tuple(given.data / f"{name}_images.zip" for name in SETS),
+            "landmarks": tuple(given.data / f"{name}_landmarks.npz" for name in SETS),
+            "manifests": (given.rendered,),
+            "leave_out": (ROOT / "benchmarks" / "data" / "ferplus_not_for_training.csv",),
+            "tasks": ("expression", "au", "va"),
+            "share": 1.0,
+            "dev": None,
+            "au_at": None,
+        }
+    )
+    network, _ = load_network(checkpoint_of(given.start))
+    labels = network.config.labels
+    train_set, dev_set = relabelled(train_set, labels), relabelled(dev_set, labels)
+    teachers, digests = cnns_of(given.teacher, dev_set)
+    config = TrainConfig(
+        network=network.config,
+        epochs=given.epochs,
+        batch_size=128,
+        optimizer="adamw",
+        betas=(0.9, 0.999),
+        weight_decay=0.05,
+        learning_rate=given.learning_rate,
+        schedule="cosine",
+        warmup_steps=100,
+        ema=0.999,
+        expression_weight=2.0,
+        supervised_share=0.4,
+        temperature=1.5,
+        teachers=tuple(digests),
+        shown="clean",
+        bf16=True,
+        compile=given.compile,
+        seed=1,
+        augmentation=AUGMENTATIONS[given.augmentation],
+    )
+    photographs = np.isnan(train_set.intensity).all(1)
+    rows = torch.from_numpy(np.flatnonzero(photographs))
+    said = taught_clean(teachers, train_set.subset(photographs), config)
+    taught = Outputs(
+        *(_spread(getattr(said, name), rows, len(train_set)) for name in ("expression", "au", "va")),
+        torch.zeros(len(train_set), 1, 1),
+    )
+    taught.au[:] = torch.nan
+
+    def tell(step: int, steps: int, losses: dict[str, float]) -> None:
+        if step % 50 == 0:
+            print(f"step {step}/{steps}  " + "  ".join(f"{k} {v:.3f}" for k, v in losses.items()), flush=True)
+
+    report = train(
+        config,
+        train_set,
+        dev_set,
+        given.run,
+        teachers=teachers,
+        start=network,
+        taught=taught,
+        resume=given.resume,
+        on_step=tell,
+    )
+    print(json.dumps(dataclasses.asdict(config)["learning_rate"]), json.dumps(report["expression"]["accuracy"]))
+
+
+def _spread(values: torch.Tensor, rows: torch.Tensor, count: int) -> torch.Tensor:
+    """(N, C) answers at some rows of (count, C), NaN in the others."""
+    whole = torch.full((count, values.shape[1]), torch.nan)
+    whole[rows] = values
+    return whole
+
+
+if __name__ == "__main__":
+    main()
