@@ -23,7 +23,7 @@ def main() -> None:
 def _open_standard_streams() -> None:
     """Give closed ones (``2>&-``) to /dev/null: else the next file that is opened takes their place, and messages.
 
-    What is written to a closed standard output still fails, as it should: somebody expected it there.
+    What is written to a closed standard output still fails, as it should: it was expected there.
     """
     for number, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:

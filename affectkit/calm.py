@@ -1,6 +1,6 @@
 """The calmest seconds of each face: where ``--baseline auto`` takes its neutral values from.
 
-The frames of a face are seen in windows of a second (at least ``WINDOW_FRAMES`` frames), each begun a quarter of that
+The frames of a face are seen in windows of a second (at least ``WINDOW_FRAMES`` frames), starting a quarter of that
 after the one before, none over a cut or a gap. A window counts if the face is at rest in it: the probabilities of its
 action units hardly move (standard deviation within the window, mean over the units, at most ``STILL``), it looks
 neutral (``neutral`` at least ``NEUTRAL`` in the mean) and can be seen (``quality`` at least ``QUALITY``), each of what

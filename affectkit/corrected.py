@@ -2,7 +2,7 @@
 
 Where a face is neutral is known when all of the input has been seen. So the rows are kept as lines of JSON beside the
 table, as Parquet's are, each with what a finder of neutral values asks for; at the end they are read twice, once for
-the baselines and once to be corrected. An interrupted run goes on with them like any other.
+the baselines and once to be corrected. An interrupted run is taken up from them like any other.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Deinterlacer(Generic[Tag]):
         self.count += marked
         self._waiting.append((frame, tag))
         assert self._graph is not None
-        # Numbered anew: bwdif looks at the order only, and a source's times may be anything.
+        # Numbered again: bwdif looks at the order only, and a source's times may be anything.
         pts, base = frame.pts, frame.time_base
         frame.pts, frame.time_base = self._pushed, Fraction(1, 25)
         self._pushed += 1

@@ -2,7 +2,7 @@
 
 FFmpeg by itself takes a file for whatever its first bytes say. Some of what it knows are no recordings but lists of
 other files (playlists, concat scripts, edit lists of film packages), devices, or texts that it draws; a file that was
-sent to somebody must not make their machine read another one. So what may be opened is a list, and not what is left
+sent to a user must not make their machine read another one. So what may be opened is a list, and not what is left
 after a few are forbidden.
 """
 
@@ -182,7 +182,7 @@ def open_container(
     """Open a file, a URL or a binary file object for reading, with everything that is not allowed refused.
 
     Titles in odd encodings do no harm, a silent server does not block for ever. To be called through :func:`watched`
-    where somebody may press Ctrl-C.
+    where a user may press Ctrl-C.
 
     Raises:
         DeviceUnavailable: ``decode_on`` is not there, or does not decode this video.

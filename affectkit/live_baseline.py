@@ -46,7 +46,7 @@ class LiveBaseline:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everybody: ids begin at 0 again, and the seconds too."""
+        """Forget all faces: ids begin at 0 again, and the seconds too."""
         if isinstance(self._finder, FromSeconds):
             self._finder = FromSeconds(self._finder.rule)
         self._found: dict[int, Neutral] | None = None

@@ -164,7 +164,7 @@ def check_files(folder: Path, spec: ModelSpec) -> list[str]:
 
 
 def _unchecked(network: Path, spec: ModelSpec) -> list[str]:
-    """Files that a network would read, and that nobody has checked."""
+    """Files that a network would read, and that are not checked."""
     try:
         named = external_files(network)
     except (OSError, ValueError) as error:

@@ -23,7 +23,7 @@ from affectkit.video import IMAGE_SUFFIXES
 log = logging.getLogger(__name__)
 
 STRANGE = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
-"""What a note raises that somebody else wrote."""
+"""What a note raises that another program wrote."""
 
 
 def fingerprint(
@@ -81,7 +81,7 @@ def read_note(job: Job, begun_by: dict[str, Any]) -> dict[str, Any] | None:
 
     Raises:
         SourceError: the note is damaged, or none that affectkit wrote for this table.
-        ValueError: the run was begun with another input, model or options.
+        ValueError: the run was started with another input, model or options.
     """
     try:
         data = job.note.read_bytes()

@@ -237,7 +237,7 @@ class Predictor:
             aligned: the pictures are aligned faces already: nothing is detected, each is resized to the model's input.
             keep_images: put each frame's picture into its result.
             fps: frame rate of arrays, folders of pictures and raw streams, which have no times of their own. Without it
-                the pictures of a folder each stand for themselves: nobody is in two of them.
+                the pictures of a folder each stand for themselves: no face is in two of them.
             window: how a temporal model goes through a face's frames (:mod:`affectkit.temporal`): ``overlap``,
                 ``paper``, or ``live``, which gives the numbers that :meth:`live` would.
             lookahead: ``live``: frames after a frame that its answer waits for, 0 to T - 1.

@@ -33,7 +33,7 @@ def resolve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Resolve:
         monkeypatch.setattr(click_command, "callback", lambda **options: given.update(options))
         target = ["-o", str(tmp_path / "run"), "--manifest", "m.csv"]
         click_command.main([*target, *arguments], prog_name=command, standalone_mode=False)
-        for name in ("labels", "images", "landmarks", "manifests", "tasks", "share", "dev", "au_at"):
+        for name in ("labels", "images", "landmarks", "manifests", "tasks", "share", "dev", "au_at", "leave_out"):
             given.pop(name)
         for name in ("run", "resume", "init", "pretrained", "teachers", "shown", "count", "cnn"):
             given.pop(name, None)

@@ -123,7 +123,15 @@ def readable(tmp_path: Path) -> Path:
     data = {"labels": [str(tmp_path / "faces.csv")], "images": [str(tmp_path / "faces.zip")]}
     options = {"labels": (tmp_path / "faces.csv",), "images": (tmp_path / "faces.zip",), "landmarks": ()}
     _, dev = read_sets(
-        {**options, "manifests": (), "tasks": ("expression", "au"), "share": 1.0, "dev": None, "au_at": None}
+        {
+            **options,
+            "manifests": (),
+            "tasks": ("expression", "au"),
+            "share": 1.0,
+            "dev": None,
+            "au_at": None,
+            "leave_out": (),
+        }
     )
     n = len(dev)
     expressions = ("neutral", "anger", "disgust", "fear", "happiness", "sadness", "surprise")

@@ -178,7 +178,7 @@ class Tracker:
         self._states: deque[tuple[int, Callable[[], dict[str, Any]]]] = deque(maxlen=self._states_kept)
 
     def forget(self) -> None:
-        """The next picture has nothing to do with those before: forget everybody, but not which ids were given."""
+        """The next picture has nothing to do with those before: forget all faces, but not which ids were given."""
         self._tracks, self._doubts = [], []
         self._shots.clear()
         self._thumbnail = self._size = self._looking = None
@@ -588,7 +588,7 @@ def track(frames: Iterable[Frame], tracker: Tracker, *, alone: bool = False) -> 
     """Find and follow the faces of every frame; lazy, one in, one out.
 
     Args:
-        alone: the pictures have nothing to do with each other: nobody is in two of them.
+        alone: the pictures have nothing to do with each other: no face is in two of them.
     """
     for frame in frames:
         if alone:
