@@ -22,7 +22,7 @@ import torch
 
 from affectkit.align import face_matrix, fit_aligned
 from affectkit.errors import SourceError
-from affectkit.picture import to_channels, warp
+from affectkit.picture import RgbPicture, to_channels, warp
 from affectkit.spec import InputSpec
 from affectkit.train.balance import ClassUniformSampler, EpochSampler, Index, MlRosSampler, VaHistogramSampler
 from affectkit.train.covering import HIDDEN, UPRIGHT_DEG, cover, no_face
@@ -516,7 +516,14 @@ def cut(image: UInt8, landmarks: Array, spec: InputSpec) -> UInt8:
     """The crop that the network is given, (S, S, C), exactly as the SDK cuts it."""
     if np.isnan(landmarks).any():
         return fit_aligned(image, spec)
-    return to_channels(warp(image, crop_matrix(image, landmarks, spec), spec.size), spec.channels)
+    return cropped(image, crop_matrix(image, landmarks, spec), spec.size, spec.channels)
+
+
+def cropped(image: UInt8, matrix: Array, size: int, channels: int) -> UInt8:
+    """The square (size, size, C) along ``matrix`` (2, 3) that the SDK would cut, of a grey or an RGB picture."""
+    if image.ndim == 3:  # luma is taken before anything is sampled, there and here
+        return RgbPicture(image).crop(matrix, size, channels)
+    return to_channels(warp(image, matrix, size), channels)
 
 
 def cut_all(faces: FaceSet, rows: Iterable[int], spec: InputSpec) -> UInt8:
@@ -657,7 +664,7 @@ def disturb(image: UInt8, landmarks: Array, spec: InputSpec, how: Augmentation, 
     if rng.random() < how.small:
         target = int(rng.integers(max(1, round(how.smallest * size)), size))
         matrix = matrix * (target / size)
-    crop = to_channels(warp(image, matrix, target), spec.channels)
+    crop = cropped(image, matrix, target, spec.channels)
     if target != size:
         enlarged = cv2.resize(crop, (size, size), interpolation=cv2.INTER_LINEAR)
         crop = np.asarray(enlarged, np.uint8).reshape(size, size, -1)

@@ -14,9 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from affectkit.picture import to_channels, warp
 from affectkit.spec import InputSpec
-from affectkit.train.data import FaceSet, crop_matrix
+from affectkit.train.data import FaceSet, crop_matrix, cropped
 from affectkit.types import Array, UInt8
 
 
@@ -157,7 +156,7 @@ def _posed(faces: FaceSet, spec: InputSpec, row: int, drift: Array, wobble: Arra
     linear = np.array([[c, -s], [s, c]])
     shift = centre + np.array([right, down]) * size - linear @ [centre, centre]
     posed = linear @ matrix + np.column_stack([np.zeros((2, 2)), shift])
-    return to_channels(warp(image, posed, size), spec.channels)
+    return cropped(image, posed, size, spec.channels)
 
 
 class _Trouble:
