@@ -1,6 +1,6 @@
-"""The last round of training `lite` beside renderings: photographs keep what a model before it says of them.
+"""The last round of training `lite-au` beside renderings: photographs keep what a model before it says of them.
 
-    python scripts/train_lite.py RUN START LABELS ../shared/data rendered/manifest.parquet [--teacher lite] [--epochs 4]
+    python scripts/train_lite_au.py RUN START LABELS ../shared/data rendered/manifest.parquet [--epochs 4]
 
 As `affectkit train students --shown clean`, but the teacher is asked about photographs alone, and about expression,
 valence and arousal alone: what it says of renderings, and its action units, would contradict labels that are exact.
