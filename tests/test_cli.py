@@ -311,7 +311,11 @@ def test_models(run_cli: Cli) -> None:
     assert code == 0 and "trained on" in out and "FER+" in out and "# " in out
     code, out, _ = run_cli("models", "show", "lite", "--json")
     assert code == 0 and json.loads(out)["name"] == "lite"
-    assert run_cli("models", "verify") == (0, "lite: ok\nlite-ensemble: ok\nlite-int8: ok\nlite-temporal: ok\n", "")
+    assert run_cli("models", "verify") == (
+        0,
+        "lite: ok\nlite-au: ok\nlite-ensemble: ok\nlite-int8: ok\nlite-temporal: ok\n",
+        "",
+    )
 
 
 def test_doctor(run_cli: Cli) -> None:
