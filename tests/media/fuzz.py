@@ -141,9 +141,12 @@ def _notes(folder: Path) -> list[Path]:
 
     from affectkit import jobs
 
-    jobs.CHECKPOINT_S = 0.0
-    with suppress(KeyboardInterrupt):
-        run_job(Predictor(TINY, batch_size=2, threads=1, min_face_px=96), job, {}, watch=stop)
+    usual, jobs.CHECKPOINT_S = jobs.CHECKPOINT_S, 0.0
+    try:
+        with suppress(KeyboardInterrupt):
+            run_job(Predictor(TINY, batch_size=2, threads=1, min_face_px=96), job, {}, watch=stop)
+    finally:
+        jobs.CHECKPOINT_S = usual
     (folder / "source.txt").write_text(str(clip))  # a note goes with the very file
     return [path for path in folder.iterdir() if path.name.endswith(".resume")]
 
