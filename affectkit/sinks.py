@@ -455,7 +455,7 @@ class _TableWriter(Completed):
         with suppress(OSError):  # a full disk cannot even be flushed to
             self._file.close()
         if self._rows_path != self._partial.path:
-            self._partial.discard()  # of the table itself, which is made anew from all rows
+            self._partial.discard()  # of the table itself, which is made again from all rows
 
     def _discard(self) -> None:
         self._partial.discard()

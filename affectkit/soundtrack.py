@@ -33,7 +33,7 @@ COPIED_SOUND = {
     ".mov": frozenset({"aac", "mp3", "ac3", "eac3", "alac"}),
     ".mkv": frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac", "vorbis"}),
 }
-"""Codecs that each container holds as they are; others are encoded anew as AAC."""
+"""Codecs that each container holds as they are; others are encoded as AAC."""
 
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 

@@ -29,7 +29,7 @@ SUFFIXES = frozenset(
 """By which a picture is known, whatever it holds; files of other names are known by what they hold."""
 
 REDUCED_FROM = 40_000_000
-"""Pixels; larger pictures are read at a half, a third ... of their size. Nobody's face needs more, and the search for
+"""Pixels; larger pictures are read at a half, a third ... of their size. No face needs more, and the search for
 faces takes time and memory by the pixel."""
 
 MEMORY = 650_000_000

@@ -114,7 +114,7 @@ class PartialFile:
         """
         try:
             if not self._overwrite:
-                check_target(self.target, overwrite=False)  # somebody else may have made it meanwhile
+                check_target(self.target, overwrite=False)  # another program may have made it meanwhile
             os.replace(self.path, self._real)
         except (OSError, OutputError) as error:
             if not keep:

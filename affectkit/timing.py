@@ -183,7 +183,7 @@ class Clock:
             self.reached_s = max(self.reached_s, time_s + lasts_s)
             time_s = self._unwrapped(time_s) + self._shift_s
             if self._last_made and time_s <= self.last_s:
-                # What was made up before went too far: by rounding, or because nobody knew of this time.
+                # What was made up before went too far: by rounding, or because this time was not known yet.
                 if time_s > self.last_s - self._step_s:
                     time_s = self.last_s + self._step_s / 1000
                 else:

@@ -84,7 +84,7 @@ class LeftOut:
     name: str
     reason: str
     worth_telling: bool = True
-    """Whether somebody might miss it."""
+    """Whether a user might miss it."""
 
 
 @dataclass(slots=True)

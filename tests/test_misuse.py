@@ -26,11 +26,7 @@ COMMAND = [sys.executable, "-P", "-m", "affectkit"]
 unix = pytest.mark.skipif(os.name == "nt", reason="the Unix way")
 
 
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 @pytest.fixture

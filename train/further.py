@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from affectkit.readout import softmax
+from affectkit.readout import sigmoid, softmax
 from affectkit.spec import InputSpec
 from affectkit.train.covering import HIDDEN
 from affectkit.train.data import AUGMENTATIONS, FaceSet, disturb
@@ -41,11 +41,11 @@ def report_further(faces: FaceSet, logits: Mapping[str, Array]) -> dict[str, Any
     found: dict[str, Any] = {}
     intensity = logits.get("intensity", np.empty((len(faces), 0)))
     if intensity.shape[1] and not np.isnan(faces.intensity).all():
-        found["intensity"] = _intensities(faces, _sigmoid(intensity))
+        found["intensity"] = _intensities(faces, sigmoid(intensity))
     visibility = logits.get("visibility", np.empty((len(faces), 0)))
     if visibility.shape[1] and not np.isnan(faces.visible).all():
         found["visibility"] = {
-            name: _region(faces.visible[:, k], _sigmoid(visibility[:, k])) for k, name in enumerate(VISIBLE_COLUMNS)
+            name: _region(faces.visible[:, k], sigmoid(visibility[:, k])) for k, name in enumerate(VISIBLE_COLUMNS)
         }
     pose = logits.get("pose", np.empty((len(faces), 0)))
     if pose.shape[1] and not np.isnan(faces.pose).all():
@@ -140,7 +140,3 @@ def _region(truth: Array, answer: Array) -> dict[str, float]:
     if hidden.any():
         parts["found"] = float((answer[hidden] < 0.5).mean())
     return parts
-
-
-def _sigmoid(x: Array) -> Array:
-    return np.asarray(1 / (1 + np.exp(-np.clip(x.astype(np.float64), -60, 60))))

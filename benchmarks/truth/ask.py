@@ -209,7 +209,7 @@ def answers(
     wanted: list[tuple[str, str]],
     pictures: Callable[[set[tuple[str, str]]], Iterator[tuple[str, str, UInt8, Array]]],
 ) -> pd.DataFrame:
-    """Rows of stills, from the cache as far as they are there; what is asked anew is put there every now and then.
+    """Rows of stills, from the cache as far as they are there; what is asked again is put there every now and then.
 
     Args:
         model: to ask.
