@@ -4,7 +4,7 @@
 
 As `affectkit train students --shown clean`, but the teacher is asked about photographs alone, and about expression,
 valence and arousal alone: what it says of renderings, and its action units, would contradict labels that are exact.
-LABELS is the folder that scripts/real_labels.py wrote, START a run, whose network goes on.
+LABELS is the folder that scripts/real_labels.py wrote, START the run or the model whose network is trained further.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
-from affectkit.train.data import AUGMENTATIONS, relabelled
-from affectkit.train.loop import TrainConfig, load_network, taught_clean, train
+from affectkit.train.data import AUGMENTATIONS, FaceSet, relabelled
+from affectkit.train.loop import TrainConfig, taught_clean, train
 from affectkit.train.networks import Outputs
 from affectkit.train.options import read_sets
-from affectkit.train.runs import checkpoint_of, cnns_of
+from affectkit.train.runs import cnns_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SETS = ("ferplus", "facial_expressions")
@@ -31,10 +32,13 @@ SETS = ("ferplus", "facial_expressions")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("run", "start", "labels", "data", "rendered"):
-        parser.add_argument(name, type=Path)
+        parser.add_argument(name, type=str if name == "start" else Path)
     parser.add_argument("--teacher", default="lite")
+    parser.add_argument("--coded", type=Path, help="CSV of faces whose units somebody judged: image, AU1, ...")
+    parser.add_argument("--coded-times", type=int, default=6, help="how often each of them comes in an epoch")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--learning-rate", type=float, default=7e-4)
+    parser.add_argument("--au-weight", type=float, default=8.0)
     parser.add_argument("--augmentation", choices=list(AUGMENTATIONS), default="covered-light")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--resume", action="store_true")
@@ -53,9 +57,12 @@ def main() -> None:
             "au_at": None,
         }
     )
-    network, _ = load_network(checkpoint_of(given.start))
+    network = cnns_of(given.start, dev_set)[0][0]
     labels = network.config.labels
     train_set, dev_set = relabelled(train_set, labels), relabelled(dev_set, labels)
+    coded = np.empty(0, np.int64)
+    if given.coded is not None:
+        train_set, coded = with_codes(train_set, pd.read_csv(given.coded))
     teachers, digests = cnns_of(given.teacher, dev_set)
     config = TrainConfig(
         network=network.config,
@@ -68,6 +75,7 @@ def main() -> None:
         schedule="cosine",
         warmup_steps=100,
         ema=0.999,
+        au_weight=given.au_weight,
         expression_weight=2.0,
         supervised_share=0.4,
         temperature=1.5,
@@ -86,6 +94,9 @@ def main() -> None:
         torch.zeros(len(train_set), 1, 1),
     )
     taught.au[:] = torch.nan
+    shown = np.concatenate([np.arange(len(train_set)), np.tile(coded, given.coded_times - 1)])
+    train_set = train_set.take(shown)
+    taught = Outputs(*(getattr(taught, name)[shown] for name in ("expression", "au", "va", "features")))
 
     def tell(step: int, steps: int, losses: dict[str, float]) -> None:
         if step % 50 == 0:
@@ -103,6 +114,19 @@ def main() -> None:
         on_step=tell,
     )
     print(json.dumps(dataclasses.asdict(config)["learning_rate"]), json.dumps(report["expression"]["accuracy"]))
+
+
+def with_codes(faces: FaceSet, codes: pd.DataFrame) -> tuple[FaceSet, np.ndarray]:
+    """The faces with what was judged in place of their labels, where something was, and the rows of those faces."""
+    places = {name: i for i, name in enumerate(faces.names)}
+    rows = np.array([places[name] for name in codes["image"] if name in places], np.int64)
+    codes = codes[codes["image"].isin(places)]
+    au = faces.au.copy()
+    for column in codes.columns[1:]:
+        k = faces.label_set.action_units.index(f"AU{int(column[2:]):02d}")
+        known = codes[column].notna().to_numpy()
+        au[rows[known], k] = codes.loc[known, column]
+    return dataclasses.replace(faces, au=au), rows
 
 
 def _spread(values: torch.Tensor, rows: torch.Tensor, count: int) -> torch.Tensor:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -16,11 +17,14 @@ from affectkit import Predictor, models
 from affectkit.errors import ModelError
 from affectkit.export.runs import export_runs
 from affectkit.spec import InputSpec
-from affectkit.train.data import read_set
+from affectkit.train.data import read_manifest_faces, read_set, relabelled
+from affectkit.train.datasets.values import POINT_COLUMNS
 from affectkit.train.loop import load_checkpoint, load_temporal
+from affectkit.train.moving import crops_of, targets_of
 from affectkit.train.restore import restore
 from affectkit.train.synthetic import make_sequence
 from affectkit.train.synthetic_run import _asked
+from affectkit.types import LabelSet
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -137,3 +141,56 @@ def test_heads_learn_from_made_sequences(tmp_path: Path, run_cli: Run) -> None:
 def test_the_teacher_is_asked_about_what_changes() -> None:
     asked, place = _asked(np.array([5] * 6 + [-1, -1] + [7] * 3))
     assert asked.tolist() == [0, 4, 6, 7, 8] and place.tolist() == [0, 0, 0, 0, 1, 1, 2, 3, 4, 4, 4]
+
+
+def a_video(folder: Path, frames: int = 9) -> Path:
+    """A manifest of one labelled video of a neutral face that speaks, and of one that is too short."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for video, count in (("talk", frames), ("short", 3)):
+        for i in range(count):
+            picture = folder / f"{video}_{i}.png"
+            cv2.imwrite(str(picture), rng.integers(0, 256, (64, 64), dtype=np.uint8))
+            points = dict(zip(POINT_COLUMNS, (20, 25, 44, 25, 32, 38, 24, 48, 40, 48), strict=True))
+            seen = {"visible_brows": 1.0, "visible_eyes": 1.0, "visible_mouth": float(i != 2)}
+            units = {"AU1": 0.0, "AU25": 0.5 * (i % 2)}
+            rows.append(
+                {"path": picture.name, "set": "x", "split": "train", "video": video, "frame": i, "person": "p"}
+                | {"expression": "neutral" if i < 6 else ""}
+                | units
+                | seen
+                | points
+            )
+    pd.DataFrame(rows).to_parquet(folder / "moving.parquet")
+    return folder / "moving.parquet"
+
+
+def test_videos_with_labels_say_what_the_heads_learn_and_a_teacher_the_rest(tmp_path: Path) -> None:
+    faces, _ = read_manifest_faces(a_video(tmp_path))
+    labels = LabelSet(("neutral", "anger"), ("AU01", "AU02", "AU25"))
+    shown = relabelled(faces, labels).take(np.arange(9))
+    taught = {"expression": np.tile([0.2, 0.8], (9, 1)), "au": np.full((9, 3), 0.3), "va": np.full((9, 2, 4), 0.25)}
+    taught["va"][0] = [[1, 0, 0, 0], [0, 0, 0, 1]]
+    said = targets_of(shown, taught)
+    np.testing.assert_allclose(said["expression"][:6], np.tile([0.95, 0.05], (6, 1)), atol=1e-6)
+    np.testing.assert_allclose(said["expression"][6:], np.tile([0.2, 0.8], (3, 1)), atol=1e-6)
+    np.testing.assert_allclose(said["au"][:, 0], 0.0)  # labelled
+    np.testing.assert_allclose(said["au"][:, 1], 0.3)  # not labelled
+    np.testing.assert_allclose(said["au"][:, 2], [0, 0.5, 0.3, 0.5, 0, 0.5, 0, 0.5, 0])  # the third is hidden
+    np.testing.assert_allclose(said["va"][:6, 0], np.tile([0.375, 0.625 / 3, 0.625 / 3, 0.625 / 3], (6, 1)), atol=1e-6)
+    np.testing.assert_allclose(said["va"][6:], 0.25)
+
+
+def test_heads_learn_from_labelled_videos_too(tmp_path: Path, run_cli: Run) -> None:
+    spec = InputSpec(64, 1, "tight")
+    faces, _ = read_manifest_faces(a_video(tmp_path))
+    for severity in (0.0, 1.0):
+        clean, disturbed = crops_of(faces.take(np.arange(9)), spec, severity=severity, rng=np.random.default_rng(1))
+        assert clean.shape == disturbed.shape == (9, 64, 64, 1) and (severity == 0) == np.array_equal(clean, disturbed)
+    data, run = options(tmp_path), tmp_path / "heads"
+    command = ["train", "synthetic", "--teacher", "lite", "--sequences", "4", "--dev-sequences", "2", "-o", str(run)]
+    made = [*command, "--sequence-length", "8", "--epochs", "1", "--batch-size", "1", *data]
+    code, _, told = run_cli(*made, "--moving", str(tmp_path / "moving.parquet"))
+    assert code == 0, told
+    (line,) = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert line["step"] == 5  # four made ones, and the video of nine frames; the other one is too short

@@ -18,7 +18,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from affectkit.models import sha256
-from affectkit.train.data import AUGMENTATIONS, FaceSet, answerable, common, in_videos, relabelled, union
+from affectkit.train.data import (
+    AUGMENTATIONS,
+    FaceSet,
+    answerable,
+    common,
+    in_videos,
+    read_manifest_faces,
+    relabelled,
+    union,
+)
 from affectkit.train.evaluate_cli import calibrate, distribution, evaluate, predict
 from affectkit.train.initial import adapted, like, origins
 from affectkit.train.loop import TrainConfig, check_related, load_temporal, taught_clean, train, write_average
@@ -258,6 +267,13 @@ def _in_common(
 )
 @click.option("--sequences", type=click.IntRange(min=1), default=6000, show_default=True, help="To train on.")
 @click.option("--dev-sequences", type=click.IntRange(min=1), default=400, show_default=True, help="To choose by.")
+@click.option(
+    "--moving",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="Manifest of labelled videos (affectkit train render --sequences) to train on beside the made sequences; "
+    "each video's first frames count, and its expressions and action units as they are labelled.",
+)
 @click.option("--sequence-length", type=click.IntRange(min=2), default=32, show_default=True, help="Frames.")
 @click.option(
     "--severity",
@@ -293,6 +309,7 @@ def synthetic(
     teachers: tuple[str, ...],
     sequences: int,
     dev_sequences: int,
+    moving: tuple[Path, ...],
     sequence_length: int,
     severity: float,
     flutter: float,
@@ -305,6 +322,7 @@ def synthetic(
     The heads learn to say of disturbed frames what a teacher says of the clean ones; see train/synthetic.py.
     """
     from affectkit.predictor import Predictor
+    from affectkit.train.moving import joined, moving_features
     from affectkit.train.synthetic_run import make_features, train_on_features
 
     _check_new(run)
@@ -337,6 +355,10 @@ def synthetic(
         common: dict[str, Any] = {"length": sequence_length, "severities": severities, "on_sequence": tell}
         dev = make_features(dev_set, seeing, taught_by, count=dev_sequences, seed=seed + 1, **common)
         made = make_features(train_set, seeing, taught_by, count=sequences, seed=seed, **common)
+        for k, manifest in enumerate(moving):
+            faces, split = read_manifest_faces(manifest)
+            faces = relabelled(faces.subset(split == "train"), network.config.labels)
+            made = joined(made, moving_features(faces, seeing, taught_by, seed=seed + 2 + k, **common))
     report = train_on_features(config, network, made, dev, dev_set, run, flutter=flutter, steadiness=steadiness)
     json.dump(report, sys.stdout, indent=2)
     click.echo()

@@ -90,7 +90,7 @@ def make_sequence(
     kept = np.sort(rng.permutation(np.flatnonzero(_keeps(count, how.drop * severity, rng)))[:length])
     if len(kept) < length:
         kept = np.arange(length)
-    trouble = _Trouble(count, spec.size, severity, how, rng)
+    trouble = Trouble(count, spec.size, severity, how, rng)
     clean = np.empty((length, spec.size, spec.size, spec.channels), np.uint8)
     disturbed = np.empty_like(clean)
     for k, i in enumerate(kept):
@@ -159,7 +159,7 @@ def _posed(faces: FaceSet, spec: InputSpec, row: int, drift: Array, wobble: Arra
     return cropped(image, posed, size, spec.channels)
 
 
-class _Trouble:
+class Trouble:
     """The disturbances of one sequence after the warp."""
 
     def __init__(self, count: int, size: int, severity: float, how: Disturbance, rng: np.random.Generator) -> None:

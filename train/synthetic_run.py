@@ -74,7 +74,7 @@ def make_features(
         _, seen = cnn.predict_aligned(made.disturbed, return_logits=True)
         parts["features"].append(seen["features"][0])
         asked, place = _asked(made.rows)
-        for name, values in _taught(teachers, made.clean[asked]).items():
+        for name, values in ask_teachers(teachers, made.clean[asked]).items():
             parts[name].append(values[place])
         parts["rows"].append(made.rows)
         on_sequence(k + 1)
@@ -93,7 +93,8 @@ def _asked(rows: Array) -> tuple[Array, Array]:
     return np.array(asked), place
 
 
-def _taught(teachers: Sequence[Predictor], crops: Array) -> dict[str, Array]:
+def ask_teachers(teachers: Sequence[Predictor], crops: Array) -> dict[str, Array]:
+    """Mean probabilities of all members of all teachers: ``expression`` (N, E), ``au`` (N, A), ``va`` (N, 2, bins)."""
     expression, au, va = [], [], []
     for teacher in teachers:
         _, logits = teacher.predict_aligned(crops, return_logits=True)
