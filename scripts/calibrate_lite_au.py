@@ -4,7 +4,8 @@
 
 A run fits its action units' thresholds and its temperature on the whole dev part, in which machine-made labels of
 photographs and exact ones of renderings are mixed. Here thresholds come from renderings alone (present from half of the
-full movement on), temperatures and prior from photographs that people named. Writes OUT/best.pt.
+full movement on, and absent from neutral faces), temperatures and prior from photographs that people named. Writes
+OUT/best.pt.
 """
 
 from __future__ import annotations
@@ -27,6 +28,19 @@ from affectkit.visible import regions_of
 
 SEEN = 0.5
 """Visible share of a region from which on its units' labels count."""
+
+
+STILL = 0.05
+"""Intensity of every unit below which a face counts as neutral."""
+
+FALSE_ALARMS = 0.01
+"""Share of the neutral faces on which a unit may be called active."""
+
+
+def thresholds_of(labels: np.ndarray, probabilities: np.ndarray, neutral: np.ndarray) -> list[float]:
+    """(A,) best F1, but no unit active on more than ``FALSE_ALARMS`` of the neutral faces, whose rows are true."""
+    quiet = np.quantile(probabilities[neutral], 1 - FALSE_ALARMS, axis=0)
+    return [round(max(fit, float(q)), 4) for fit, q in zip(fit_thresholds(labels, probabilities), quiet, strict=True)]
 
 
 def without_hidden(faces: FaceSet) -> np.ndarray:
@@ -53,13 +67,14 @@ def main() -> None:
     rendered = relabelled(rendered.subset(split == "dev"), labels)
     expression = logits_of(network, named, spec)["expression"]
     units = logits_of(network, rendered, spec)["au"].astype(float)
+    neutral = (np.nan_to_num(rendered.intensity) < STILL).all(1)
     crops, seen = covered_examples(join([named, rendered]), spec)
     with torch.no_grad():
         answers = torch.sigmoid(network(torch.from_numpy(crops)).visibility).numpy()
     fitted: dict[str, Any] = {
-        "au_thresholds": fit_thresholds(without_hidden(rendered), 1 / (1 + np.exp(-units))),
+        "au_thresholds": thresholds_of(without_hidden(rendered), 1 / (1 + np.exp(-units)), neutral),
         "au_thresholds_from": "best F1 of each action unit, present from half of the full movement on, on the "
-        f"{len(rendered)} renderings of the dev part",
+        f"{len(rendered)} renderings of the dev part, of whose neutral faces {FALSE_ALARMS:.0%} may be called active",
         "expression_temperature": fit_temperature(named.expression, expression[None]),
         "expression_prior": prior,
         "expression_prior_from": "the labels of the photographs that were trained on",
