@@ -1,6 +1,6 @@
-"""The last round of training `lite-au` beside renderings: photographs keep what a model before it says of them.
+"""A round of training `lite` beside renderings: photographs keep what a model before it says of them.
 
-    python scripts/train_lite_au.py RUN START LABELS ../shared/data rendered/manifest.parquet [--epochs 4]
+    python scripts/train_lite.py RUN START LABELS ../shared/data rendered/manifest.parquet [--epochs 15]
 
 As `affectkit train students --shown clean`, but the teacher is asked about photographs alone, and about expression,
 valence and arousal alone: what it says of renderings, and its action units, would contradict labels that are exact.
@@ -33,12 +33,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("run", "start", "labels", "data", "rendered"):
         parser.add_argument(name, type=str if name == "start" else Path)
-    parser.add_argument("--teacher", default="lite")
+    parser.add_argument("--teacher", default="lite-ensemble")
     parser.add_argument("--coded", type=Path, help="CSV of faces whose units somebody judged: image, AU1, ...")
     parser.add_argument("--coded-times", type=int, default=6, help="how often each of them comes in an epoch")
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--learning-rate", type=float, default=7e-4)
-    parser.add_argument("--au-weight", type=float, default=8.0)
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--learning-rate", type=float, default=1.2e-3)
+    parser.add_argument("--au-weight", type=float, default=14.0)
     parser.add_argument("--augmentation", choices=list(AUGMENTATIONS), default="covered-light")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--resume", action="store_true")

@@ -1,6 +1,6 @@
-"""Thresholds, temperatures and prior of a run for the embedded `lite-au`, each on faces whose labels can be believed.
+"""Thresholds, temperatures and prior of a run for the embedded `lite`, each on faces whose labels can be believed.
 
-    python scripts/calibrate_lite_au.py RUN OUT ../shared/data rendered/manifest.parquet
+    python scripts/calibrate_lite.py RUN OUT ../shared/data rendered/manifest.parquet
 
 A run fits its action units' thresholds and its temperature on the whole dev part, in which machine-made labels of
 photographs and exact ones of renderings are mixed. Here thresholds come from renderings alone (present from half of the
