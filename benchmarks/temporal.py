@@ -22,8 +22,9 @@ from affectkit.readout import read_out
 from affectkit.smooth import Smoother
 from affectkit.spec import TASKS, ModelSpec
 from affectkit.temporal import TemporalBuffer, WindowConfig
-from affectkit.train.data import FaceSet, read_set
+from affectkit.train.faces import FaceSet
 from affectkit.train.metrics import ccc
+from affectkit.train.reading import read_set
 from affectkit.train.synthetic import MadeSequence, make_sequence
 from affectkit.types import Affect, Array, Face, FrameResult
 

@@ -20,23 +20,16 @@ from patterns import NAN, config, faces_with_a_pattern
 from affectkit.align import crop_face
 from affectkit.errors import ModelError, SourceError, TrainingError
 from affectkit.train import loop
-from affectkit.train.data import (
-    AUGMENTATIONS,
-    Augmentation,
-    FaceSet,
-    answerable,
-    augment,
-    common,
-    crop_matrix,
-    join,
-    plan_epoch,
-    read_manifest_faces,
-    relabelled,
-    without_derived_va,
-)
-from affectkit.train.loop import check_related, load_checkpoint, train
+from affectkit.train.augmentation import AUGMENTATIONS, Augmentation, augment
+from affectkit.train.averaging import check_related
+from affectkit.train.batches import plan_epoch
+from affectkit.train.checkpoints import load_checkpoint
+from affectkit.train.crops import crop_matrix
+from affectkit.train.faces import FaceSet, answerable, common, join, relabelled, without_derived_va
+from affectkit.train.loop import train
 from affectkit.train.networks import MultitaskCNN, NetworkConfig
 from affectkit.train.published import published_config
+from affectkit.train.reading import read_manifest_faces
 from affectkit.train.splits import with_dev
 from affectkit.types import LabelSet
 
