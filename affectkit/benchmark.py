@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from affectkit.readout import read_out
 from affectkit.sinks import layout, open_table
 from affectkit.targets import check_target
 from affectkit.types import CroppedFrame, Frame, FrameResult, TrackedFrame
+from affectkit.versions import versions_of
 from affectkit.video import open_source
 
 STAGE_PIXELS = 150_000_000
@@ -75,11 +75,7 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "measured": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+    found |= versions_of(*PACKAGES)
     commit = _commit()
     return found | ({"commit": commit} if commit else {})
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from affectkit.predictor import Predictor
     from affectkit.types import FrameResult
     from affectkit.video import LiveSource, Source
+    from affectkit.workers import Work
 
 EXIT_FAILED = 1
 EXIT_MISUSED = 2
@@ -367,7 +368,9 @@ def predict(
     import cv2
 
     from affectkit.baseline import check_rule, parse_rule
+    from affectkit.gate import Opening
     from affectkit.jobs import check_job
+    from affectkit.options import OutputOptions, PredictorConfig, StreamOptions
     from affectkit.places import check_clashes, folders_made, plan, split_done
     from affectkit.sinks import check_format
     from affectkit.workers import Work, run_jobs
@@ -400,40 +403,34 @@ def predict(
             _say(f"{job.table}: is there already")
         if not jobs:
             return
-    options = {
-        "start_s": start,
-        "end_s": end,
-        "every": every,
-        "max_faces": _most_faces(max_faces, which),
-        "aligned": aligned,
-        "window": window,
-        "lookahead": lookahead,
-        "max_gap_s": max_gap_s,
-        "smooth_s": smooth_s,
-    }
-    network = {
-        "model": model,
-        "device": device,
-        "precision": precision,
-        "prior": prior,
-        "min_quality": min_quality,
-        "detector": detector,
-        "detect_every": detect_every,
-        "min_face_px": min_face,
-        "temporal": over_time,
-    }
-    settings = {
-        "table_format": table_format,
-        "uncertainty": uncertainty,
-        "overwrite": overwrite,
-        "resume": resume,
-        "decode_on": decode_on,
-        "input_format": input_format,
-        "max_pixels": max_pixels,
-        "deinterlace": deinterlace == "auto",
-        "fps": fps,
-        "baseline": baseline,
-    }
+    work = Work(
+        PredictorConfig(
+            model=model,
+            device=device,
+            precision=precision,
+            prior=prior,
+            min_quality=min_quality,
+            detector=detector,
+            detect_every=detect_every,
+            min_face_px=min_face,
+            temporal=over_time,
+        ),
+        StreamOptions(
+            start_s=start,
+            end_s=end,
+            every=every,
+            max_faces=_most_faces(max_faces, which),
+            aligned=aligned,
+            window=window,
+            lookahead=lookahead,
+            max_gap_s=max_gap_s,
+            smooth_s=smooth_s,
+        ),
+        OutputOptions(
+            table_format=table_format, uncertainty=uncertainty, overwrite=overwrite, resume=resume, baseline=baseline
+        ),
+        Opening(decode_on, input_format, max_pixels, fps, deinterlace == "auto"),
+    )
     failed = 0
     with folders_made(output, render, contact_sheet):
         for job in jobs:
@@ -442,13 +439,11 @@ def predict(
         ended: Iterator[tuple[Job, Outcome | str, str]]
         if ray is not None:
             cluster = _late("affectkit.cluster", "ray", "--ray")
-            ended = cluster.run_on_cluster(
-                jobs, Work(network, options, settings), ray, processes if processes > 1 else None
-            )
+            ended = cluster.run_on_cluster(jobs, work, ray, processes if processes > 1 else None)
         elif processes > 1 and len(jobs) > 1:
-            ended = run_jobs(jobs, Work(network, options, settings), processes)
+            ended = run_jobs(jobs, work, processes)
         else:
-            ended = _one_by_one(jobs, network, options, settings, quiet=quiet, debug=debug)
+            ended = _one_by_one(jobs, work, quiet=quiet, debug=debug)
         for job, outcome, ran_on in ended:
             if isinstance(outcome, str):
                 failed += 1
@@ -464,29 +459,27 @@ def predict(
 
 def _one_by_one(
     jobs: Sequence[Job],
-    network: dict[str, Any],
-    options: dict[str, Any],
-    settings: dict[str, Any],
+    work: Work,
     *,
     quiet: bool,
     debug: bool,
 ) -> Iterator[tuple[Job, Outcome | str, str]]:
     """Run the jobs in this process; what came of each, and on which device. The error of a single one is raised."""
+    from affectkit.job import failure_line
     from affectkit.jobs import run_job
     from affectkit.predictor import Predictor
 
-    with Predictor(**network) as predictor:
+    with Predictor.from_config(work.predictor) as predictor:
         for job in jobs:
             try:
-                with _Watch(quiet=quiet, end_s=options["end_s"]) as watch:
-                    outcome = run_job(predictor, job, options, watch=watch, **settings)
+                with _Watch(quiet=quiet, end_s=work.asked.end_s) as watch:
+                    outcome = run_job(predictor, job, work.asked, work.outputs, work.opening, watch=watch)
             except Exception as error:  # whatever one input does, the rest finish
                 if len(jobs) == 1:
                     raise
                 if debug:
                     traceback.print_exc()
-                named = isinstance(error, AffectKitError)
-                yield job, str(error) if named else f"{job.source}: {type(error).__name__}: {error}", predictor.device
+                yield job, failure_line(job, error), predictor.device
                 continue
             yield job, outcome, predictor.device
 

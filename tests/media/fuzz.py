@@ -144,7 +144,7 @@ def _notes(folder: Path) -> list[Path]:
     usual, jobs.CHECKPOINT_S = jobs.CHECKPOINT_S, 0.0
     try:
         with suppress(KeyboardInterrupt):
-            run_job(Predictor(TINY, batch_size=2, threads=1, min_face_px=96), job, {}, watch=stop)
+            run_job(Predictor(TINY, batch_size=2, threads=1, min_face_px=96), job, watch=stop)
     finally:
         jobs.CHECKPOINT_S = usual
     (folder / "source.txt").write_text(str(clip))  # a note goes with the very file
@@ -187,13 +187,14 @@ def attempt(predictor: Any, kind: str, path: Path, scratch: Path) -> str:
     from affectkit import Predictor
     from affectkit.errors import AffectKitError
     from affectkit.jobs import Job, run_job
+    from affectkit.options import OutputOptions
 
     out = scratch / "out"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
     try:
         if kind in ("videos", "pictures"):
-            run_job(predictor, Job(str(path), out / "t.csv"), {})
+            run_job(predictor, Job(str(path), out / "t.csv"))
         elif kind == "models":
             with Predictor(path, threads=1, detector=predictor.detector) as other:
                 other.predict_aligned(_faces(other))
@@ -201,7 +202,7 @@ def attempt(predictor: Any, kind: str, path: Path, scratch: Path) -> str:
             for file in path.iterdir():
                 shutil.copy(file, out / file.name)
             source = (path / "source.txt").read_text()
-            run_job(predictor, Job(source, out / "t.csv"), {}, resume=True)
+            run_job(predictor, Job(source, out / "t.csv"), outputs=OutputOptions(resume=True))
     except (AffectKitError, ValueError) as error:
         said = str(error)
         left = sorted(file.name for file in out.iterdir())
