@@ -100,7 +100,7 @@ def test_what_is_out_of_range_is_refused(kind: Any, given: dict[str, Any], error
     assert says in str(caught.value)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def predictor(tiny: Path) -> Predictor:
     return Predictor(tiny, engine=FakeEngine.of(models.read_spec(tiny), {}), threads=1)
 
@@ -122,7 +122,7 @@ def test_streams_and_sessions_refuse_it_too(predictor: Predictor) -> None:
             with pytest.raises(error, match="must be"):
                 predictor.session(**given)
             with pytest.raises(error, match="must be"):
-                next(predictor.live("nowhere.mp4", **given))
+                next(predictor.live("-", **given))
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
