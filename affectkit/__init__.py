@@ -11,7 +11,7 @@ Names are loaded when they are first used, so that importing this package costs 
 
 from __future__ import annotations
 
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib import metadata  # late: it takes longer than the rest
+
         return metadata.version("affectkit")
     if name in _HOME:
         value = getattr(import_module(f"affectkit.{_HOME[name]}"), name)

@@ -16,16 +16,17 @@ from affectkit.baseline_file import finder_of
 from affectkit.corrected import CorrectedTable, open_corrected
 from affectkit.errors import AffectKitError, OutputError
 from affectkit.folder import told_in_full
-from affectkit.gate import MAX_PIXELS, opens_by_itself, printable
+from affectkit.gate import Opening, opens_by_itself, printable
 from affectkit.job import Job as Job
 from affectkit.job import Outcome as Outcome
 from affectkit.locks import OutputLocks
-from affectkit.notes import STRANGE, fingerprint, forget, read_note, refuse, rows_of, write_note
+from affectkit.notes import STRANGE, fingerprint, forget, made_with, read_note, refuse, rows_of, write_note
+from affectkit.options import OutputOptions, StreamOptions, fields_of
 from affectkit.overlay import Overlay, VideoWriter, check_video_suffix
 from affectkit.people import ContactSheet, check_sheet_suffix
 from affectkit.predictor import Predictor
 from affectkit.results import ResultStream
-from affectkit.sinks import TableFormat, TableSink, check_suffix, json_text, layout, open_table
+from affectkit.sinks import TableSink, check_suffix, json_text, layout, open_table
 from affectkit.targets import PartialFile, check_target, prepare_bytes
 from affectkit.types import FrameResult
 from affectkit.video import Source, open_source
@@ -84,19 +85,11 @@ def check_job(job: Job, *, overwrite: bool, resume: bool = False) -> None:
 def run_job(
     predictor: Predictor,
     job: Job,
-    options: dict[str, Any],
+    asked: StreamOptions | None = None,
+    outputs: OutputOptions | None = None,
+    opening: Opening | None = None,
     *,
-    table_format: TableFormat = "native",
-    uncertainty: bool = False,
-    overwrite: bool = False,
-    resume: bool = False,
-    decode_on: str = "cpu",
-    input_format: str | None = None,
-    max_pixels: int = MAX_PIXELS,
-    deinterlace: bool = True,
-    fps: float | None = None,
     patience_s: float = 0.0,
-    baseline: str | None = None,
     watch: Watch = lambda results, _: results,
 ) -> Outcome:
     """Predict one input and write all of its outputs.
@@ -106,11 +99,10 @@ def run_job(
     with ``resume`` goes on to the same table as if nothing had happened.
 
     Args:
-        options: of :meth:`affectkit.Predictor.stream`.
-        resume: go on with an interrupted run, where there is one.
-        decode_on, input_format, max_pixels, deinterlace, fps: as for :func:`affectkit.open_source`.
+        asked: how the input is gone through; None: as :meth:`affectkit.Predictor.stream` does by itself.
+        outputs: what is written; None: the native table.
+        opening: how the input is opened; None: as :func:`affectkit.open_source` does by itself.
         patience_s: how long to wait for another run on the same outputs to end.
-        baseline: tell action units relative to each face's neutral (:func:`affectkit.baseline.parse_rule`).
 
     Raises:
         AffectKitError: as :meth:`affectkit.Predictor.stream` and the sinks raise.
@@ -118,28 +110,19 @@ def run_job(
         ValueError: the interrupted run was begun with another input, model or options.
         Interrupted: instead of KeyboardInterrupt, where the run can be gone on with.
     """
-    if resume and job.video is not None:
+    asked, outputs, opening = asked or StreamOptions(), outputs or OutputOptions(), opening or Opening()
+    if outputs.resume and job.video is not None:
         raise ValueError("an annotated video cannot be gone on with; leave out --render, or --resume")
-    finder, rule = None, None if baseline is None else parse_rule(baseline)
+    finder, rule = None, None if outputs.baseline is None else parse_rule(outputs.baseline)
     if rule is not None:
-        start_s, end_s = options.get("start_s", -math.inf), options.get("end_s", math.inf)
-        check_rule(rule, start_s=start_s, end_s=end_s, rendered=job.video is not None)
-        finder = finder_of(rule, predictor, options)
-    opening: dict[str, Any] = {
-        "decode_on": decode_on,
-        "input_format": input_format,
-        "max_pixels": max_pixels,
-        "deinterlace": deinterlace,
-        "fps": fps,
-    }
-    source = open_source(job.source, **opening)
-    told = {**options, **opening, "baseline": None if rule is None else str(rule)}
+        check_rule(rule, start_s=asked.start_s, end_s=asked.end_s, rendered=job.video is not None)
+        finder = finder_of(rule, predictor, asked)
+    source = open_source(job.source, **fields_of(opening))
     with ExitStack() as stack:
         locks = stack.enter_context(OutputLocks(job.table, job.video, job.sheet, patience_s=patience_s))
         described = predictor.describe()
-        mark = {**told, "baseline": None if rule is None else rule.mark()}
-        begun_by = fingerprint(described, job, mark, table_format, uncertainty)
-        stored = read_note(job, begun_by) if resume else None
+        begun_by = fingerprint(described, job, asked, outputs, opening)
+        stored = read_note(job, begun_by) if outputs.resume else None
         counts, sheet = _Counts(), ContactSheet() if job.sheet is not None else None
         begun = None
         if stored is not None:
@@ -155,7 +138,7 @@ def run_job(
                 keep_images=job.video is not None,
                 resume=None if stored is None else stored["stream"],
                 on_tracked=None if sheet is None else sheet.add,
-                **options,
+                **asked.keywords(),
             )
 
         if stored is None:
@@ -167,29 +150,29 @@ def run_job(
                 results = stream()
             except STRANGE as error:
                 raise refuse(job) from error
-        table = layout(table_format, uncertainty=uncertainty, labels=predictor.spec.labels)
+        table = layout(outputs.table_format, uncertainty=outputs.uncertainty, labels=predictor.spec.labels)
         sink: TableSink
         if finder is None:
-            sink = open_table(job.table, table, overwrite=overwrite, begun=begun)
+            sink = open_table(job.table, table, overwrite=outputs.overwrite, begun=begun)
         else:
             thresholds = predictor.spec.label_thresholds
-            sink = open_corrected(job.table, table, finder, thresholds, overwrite=overwrite, begun=begun)
+            sink = open_corrected(job.table, table, finder, thresholds, overwrite=outputs.overwrite, begun=begun)
         keeper = _Keeper(job, sink, begun_by, counts, sheet, noted=stored is not None)
         stack.push(keeper)
-        drawing = _drawing(stack, predictor, source, job, options, overwrite=overwrite)
+        drawing = _drawing(stack, predictor, source, job, every=asked.every, overwrite=outputs.overwrite)
         for result in watch(results, source):
             sink.write(result)
             drawing(result)
             counts.add(result)
             if job.video is None:
                 keeper.maybe_note(results)
-        meta = _meta(described, source, job, told, counts, table_format, uncertainty)
+        meta = _meta(described, source, job, counts, made_with(asked, outputs, opening))
         remarks: list[str] = []
         if isinstance(sink, CorrectedTable):
             found = sink.baselines()
             meta["baseline"] = found.described(predictor.spec.au_labels)
             remarks = found.remarks()
-        keeper.prepare(meta, overwrite=overwrite or resume)
+        keeper.prepare(meta, overwrite=outputs.overwrite or outputs.resume)
     report = source.report
     return Outcome(
         counts.read,
@@ -290,12 +273,12 @@ class _Keeper:
 
 
 def _drawing(
-    stack: ExitStack, predictor: Predictor, source: Source, job: Job, options: dict[str, Any], *, overwrite: bool
+    stack: ExitStack, predictor: Predictor, source: Source, job: Job, *, every: int, overwrite: bool
 ) -> Callable[[FrameResult], None]:
     """Writes the annotated video of one input, or nothing."""
     if job.video is None:
         return lambda _: None
-    fps = source.info.fps / options.get("every", 1) if source.info.fps else None
+    fps = source.info.fps / every if source.info.fps else None
     sound, film = (source.info.name if source.info.has_audio else None), source.info.film
     if sound is not None and film is not None and not opens_by_itself(sound, film.format):
         log.warning("%s: the sound of what needs --input-format is not taken along", job.video)
@@ -306,22 +289,16 @@ def _drawing(
 
 
 def _meta(
-    described: dict[str, Any],
-    source: Source,
-    job: Job,
-    options: dict[str, Any],
-    counts: _Counts,
-    table_format: TableFormat,
-    uncertainty: bool,
+    described: dict[str, Any], source: Source, job: Job, counts: _Counts, options: dict[str, Any]
 ) -> dict[str, Any]:
     report, made_by = source.report, dict(described)
-    if options.get("aligned"):
+    if options["aligned"]:
         made_by["detector"] = None
     given = {name: None if value in (math.inf, -math.inf) else value for name, value in options.items()}
     return {
         "input": printable(job.source),
         **made_by,
-        "options": {**given, "format": table_format, "uncertainty": uncertainty},
+        "options": given,
         "film": None if source.info.film is None else dataclasses.asdict(source.info.film),
         "rotation_deg": source.info.rotation_deg,
         "mirrored": source.info.mirrored,

@@ -35,8 +35,11 @@ faces takes time and memory by the pixel."""
 MEMORY = 650_000_000
 """Bytes that decoding one picture may take, so that a run stays under a gigabyte."""
 
-_BYTES_A_PIXEL = {"HEIF": 12, "AVIF": 12, "WEBP": 24, "GIF": 9, "JPEG2000": 16}
+_BYTES_A_PIXEL = {"HEIF": 12, "AVIF": 12, "WEBP": 24, "GIF": 9, "JPEG2000": 16, "APNG": 16, "TIFF turned": 9}
 """While decoding, all copies that the libraries keep; 5 for the others."""
+
+_STRIP_PIXELS = 1 << 20
+"""Large pictures are turned into RGB by strips of about so many pixels: some conversions take 24 bytes for each."""
 
 _FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "DIB", "PPM", "AVIF", "GIF", "JPEG2000")
 
@@ -171,7 +174,8 @@ def _pillow(path: Path, file: IO[bytes]) -> Iterator[Still]:
                     image.seek(page)
                 if image.format == "TIFF" and not _is_main(path, cast(Any, image)):
                     continue
-                still = _developed(path, image)
+                _check_size(path, image, pages)  # each page of a TIFF has a size of its own
+                still = _developed(path, image, last=page == pages - 1)
             except Exception as error:  # of every decoder its own
                 if isinstance(error, SourceError):
                     raise
@@ -209,12 +213,22 @@ def _opened(path: Path, file: IO[bytes]) -> Image.Image:
     except Exception as error:
         kind = " (a GIF, HEIC or AVIF by its name)" if path.suffix.lower() in (".gif", ".heic", ".avif") else ""
         raise SourceError(f"{path}: not a picture that can be read{kind}, or a damaged one") from error
-    width, height = image.size
-    if image.format == "JPEG":
-        _check_progressive(path, cast(Any, image))
-    elif width * height * _BYTES_A_PIXEL.get(image.format or "", 5) > MEMORY:
-        raise too_large(path, width, height, image.format or "")
+    _check_size(path, image)
     return image
+
+
+def _check_size(path: Path, image: Image.Image, pages: int = 1) -> None:
+    """Refuse the page that was sought before it is decoded, where that takes too much memory."""
+    width, height = image.size
+    kind = image.format or ""
+    if kind == "PNG" and pages > 1:
+        kind = "APNG"
+    elif kind == "TIFF" and cast(Any, image).tag_v2.get(0x0112, 1) != 1:
+        kind = "TIFF turned"
+    if kind == "JPEG":
+        _check_progressive(path, cast(Any, image))
+    elif width * height * _BYTES_A_PIXEL.get(kind, 5) > MEMORY:
+        raise too_large(path, width, height, kind)
 
 
 def _pages(path: Path, image: Image.Image) -> int:
@@ -271,8 +285,11 @@ def _lasts_s(image: Image.Image) -> float:
     return seconds if 0.01 < seconds < 86400 else _UNSAID_S
 
 
-def _developed(path: Path, image: Image.Image) -> Still:
-    """Decode the page that was sought, reduced where it is large, and bring it upright."""
+def _developed(path: Path, image: Image.Image, *, last: bool) -> Still:
+    """Decode the page that was sought, reduced where it is large, and bring it upright.
+
+    What was decoded of the last page is let go of: it takes more than all that is done with the picture.
+    """
     width, height = image.size
     reduced = 1
     if width * height > REDUCED_FROM and image.format == "JPEG":
@@ -281,13 +298,16 @@ def _developed(path: Path, image: Image.Image) -> Still:
         reduced = round(max(width, height) / max(image.size))
     orientation = _orientation(image)
     image.load()
-    rest = math.ceil(math.sqrt(image.width * image.height / REDUCED_FROM))
-    page: Image.Image = image
-    if rest > 1:
-        if page.mode in ("P", "1"):
-            page = page.convert("RGB")
-        page, reduced = page.reduce(rest), reduced * rest
-    return Still(turned(_rgb(path, page), orientation), reduced=reduced)
+    rest = reduction(image.width, image.height)
+    picture = _rgb(path, image, rest)
+    if last:
+        cast(Any, image).im = None
+    return Still(turned(picture, orientation), reduced=reduced * rest)
+
+
+def reduction(width: int, height: int) -> int:
+    """How many pixels one of a picture's sides has to be made of, so that it has no more than REDUCED_FROM."""
+    return max(1, math.ceil(math.sqrt(width * height / REDUCED_FROM)))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -314,22 +334,58 @@ def turned(image: UInt8, orientation: int) -> UInt8:
     return np.ascontiguousarray(image)
 
 
-def _rgb(path: Path, image: Image.Image) -> UInt8:
-    """Of every mode that Pillow has; alpha is left out, as it is."""
+def _rgb(path: Path, image: Image.Image, reduced: int = 1) -> UInt8:
+    """Of every mode that Pillow has, at a whole fraction of its size; alpha is left out, as it is."""
+    width, height = image.size
+    scale = _scale_of_numbers(path, image)
+    picture = np.empty((-(-height // reduced), -(-width // reduced), 3), np.uint8)
+    for top, strip in _strips(image, reduced):
+        rgb = _strip_in_rgb(path, strip, scale)
+        if reduced > 1:
+            rgb = np.asarray(Image.fromarray(rgb).reduce(reduced), np.uint8)
+        picture[top // reduced : top // reduced + len(rgb)] = rgb
+    return picture
+
+
+def _strips(image: Image.Image, whole: int = 1) -> Iterator[tuple[int, Image.Image]]:
+    """Strips of a picture, each with its first row, which is a multiple of ``whole``."""
+    width, height = image.size
+    rows = whole * max(1, _STRIP_PIXELS // (width * whole))
+    if rows >= height:
+        yield 0, image
+        return
+    for top in range(0, height, rows):
+        yield top, image.crop((0, top, width, min(height, top + rows)))
+
+
+def _scale_of_numbers(path: Path, image: Image.Image) -> float:
+    """What the numbers of a picture of 32 bits a channel are multiplied with to become brightness 0..255.
+
+    Raises:
+        SourceError: that is not known.
+    """
+    if image.mode not in ("I", "F"):
+        return 1.0
+    low, high = math.nan, math.nan
+    for _, strip in _strips(image):
+        numbers = np.asarray(strip)
+        low, high = np.fmin(low, np.fmin.reduce(numbers, axis=None)), np.fmax(high, np.fmax.reduce(numbers, axis=None))
+    if not (low >= 0 and high <= 65535) or (image.mode == "F" and high > 255):
+        raise SourceError(
+            f"{path}: its values, {low:g} to {high:g}, are no brightness that is known; save it with 8 or 16 bits"
+        )
+    return 1 / 256 if image.mode == "I" else 255.0 if high <= 1 else 1.0
+
+
+def _strip_in_rgb(path: Path, image: Image.Image, scale: float) -> UInt8:
     mode = image.mode
     if mode.startswith("I;16"):
         values = np.asarray(image).astype(np.uint16)
         return _grey((values >> 8).astype(np.uint8))
-    if mode in ("I", "F"):
-        numbers = np.asarray(image).astype(np.float64)
-        low, high = float(np.nanmin(numbers)), float(np.nanmax(numbers))
-        if not (low >= 0 and high <= 65535) or (mode == "F" and high > 255):
-            raise SourceError(
-                f"{path}: its values, {low:g} to {high:g}, are no brightness that is known; save it with 8 or 16 bits"
-            )
-        if mode == "I":
-            return _grey((numbers // 256).astype(np.uint8))
-        return _grey(np.round(numbers * (255 if high <= 1 else 1)).astype(np.uint8))
+    if mode == "I":
+        return _grey((np.asarray(image).astype(np.float64) * scale).astype(np.uint8))
+    if mode == "F":
+        return _grey(np.round(np.asarray(image).astype(np.float64) * scale).astype(np.uint8))
     if mode in ("RGBa", "La"):
         image = image.convert({"RGBa": "RGBA", "La": "LA"}[mode])
     if image.mode == "L":
@@ -359,11 +415,8 @@ def _heif(path: Path, file: IO[bytes]) -> Iterator[Still]:
             width, height = picture.size
             if width * height * _BYTES_A_PIXEL["HEIF"] > MEMORY:
                 raise too_large(path, width, height, "HEIF")
-            image = picture.to_pillow()
-            rest = math.ceil(math.sqrt(width * height / REDUCED_FROM))
-            if rest > 1:
-                image = image.reduce(rest)
-            yield Still(_rgb(path, image), reduced=rest)
+            rest = reduction(width, height)
+            yield Still(_rgb(path, picture.to_pillow(), rest), reduced=rest)
     except SourceError:
         raise
     except Exception as error:  # libheif's come as many kinds

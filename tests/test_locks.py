@@ -61,9 +61,8 @@ def whole(astronaut: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
     def table(suffix: str, tiny: Path) -> bytes:
         if suffix not in made:
             path = tmp_path_factory.mktemp("whole") / f"whole{suffix}"
-            options = {"aligned": False, "window": "overlap", "smooth_s": 0.0}
             with Predictor(tiny) as predictor:
-                jobs.run_job(predictor, Job(str(astronaut), path), options)
+                jobs.run_job(predictor, Job(str(astronaut), path))
             made[suffix] = path.read_bytes()
         return made[suffix]
 

@@ -75,6 +75,8 @@ LAYERS = {
     "models": {"errors", "types", "spec", "onnx_files"},
     "picture": {"types", "warping"},
     "state": {"errors", "types", "picture", "npz"},
+    "versions": set(),
+    "options": {"baseline", "engines", "faces", "sinks", "spec", "temporal", "types"},
     "benchmark": {"*"},
     "cluster": {"*"},
     "results": {"*"},  # the second half of predictor
@@ -88,11 +90,11 @@ LAYERS = {
 }
 """What a file of the SDK may import of it; a stage (any other file) may import what STAGE says."""
 
-STAGE = {"errors", "types", "spec", "state", "picture", "gate"}  # of the gate only how names are printed
+STAGE = {"errors", "types", "spec", "state", "picture", "gate", "versions"}  # of the gate only how names are printed
 SOURCES = STAGE | {"fields", "folder", "orientation", "planes", "stills", "timing", "video"}
 OUTPUTS = STAGE | {"sinks", "soundtrack", "targets"}
-BASELINE = OUTPUTS | {"baseline", "baseline_file", "calm", "corrected", "finders", "predictor"}
-RUNS = SOURCES | OUTPUTS | {"__version__", "job", "locks"}
+BASELINE = OUTPUTS | {"baseline", "baseline_file", "calm", "corrected", "finders", "options", "predictor"}
+RUNS = SOURCES | OUTPUTS | {"__version__", "baseline", "job", "locks", "options"}
 EXCEPTIONS = {
     # a package is one stage, its files may import each other
     "engines": STAGE | {"engines"},

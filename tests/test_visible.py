@@ -427,15 +427,17 @@ def test_misuse(
 
 
 def test_another_prior_is_another_run(tiny_seen: Path, tmp_path: Path) -> None:
+    from affectkit.gate import Opening
     from affectkit.job import Job
     from affectkit.notes import fingerprint
+    from affectkit.options import OutputOptions, StreamOptions
 
     path = tmp_path / "p.png"
     cv2.imwrite(str(path), crop())
-    made = []
+    made, options_of_a_run = [], (StreamOptions(), OutputOptions(), Opening())
     for options in ({}, {"prior": "balanced"}, {"min_quality": 0.5}):
         with Predictor(tiny_seen, **options) as predictor:  # type: ignore[arg-type]
-            made.append(fingerprint(predictor.describe(), Job(str(path), tmp_path / "t.csv"), {}, "native", False))
+            made.append(fingerprint(predictor.describe(), Job(str(path), tmp_path / "t.csv"), *options_of_a_run))
     assert made[0]["prior"] != made[1]["prior"] and made[0]["min_quality"] != made[2]["min_quality"]
 
 

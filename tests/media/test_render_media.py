@@ -40,9 +40,11 @@ def loudness(path: Path) -> np.ndarray:
     return np.array([float(np.mean(levels[k])) if k in levels else 0.0 for k in range(max(levels) + 1)])
 
 
+@pytest.mark.parametrize("layout", ["mono", "stereo"])
 @pytest.mark.parametrize("name", ["o.mp4", "o.mov", "o.mkv"])
-def test_the_mp3_of_an_avi_comes_along_whole(tmp_path: Path, name: str) -> None:
-    render(avi_with_sound(tmp_path / "s.avi"), tmp_path / name)
+def test_the_mp3_of_an_avi_comes_along_whole(tmp_path: Path, name: str, layout: str) -> None:
+    """Of stereo the times ran backwards, which MP4 refuses: the sound ended after .2 s."""
+    render(avi_with_sound(tmp_path / "s.avi", layout=layout), tmp_path / name)
     heard = loudness(tmp_path / name)
     assert 19 <= len(heard) <= 22 and heard[1:19].min() > 0.05
 
