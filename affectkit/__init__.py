@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from affectkit.errors import ModelError as ModelError
     from affectkit.errors import OutputError as OutputError
     from affectkit.errors import SourceError as SourceError
+    from affectkit.outputs.table import Table as Table
     from affectkit.predictor import Predictor as Predictor
-    from affectkit.sinks import Table as Table
     from affectkit.spec import ModelSpec as ModelSpec
     from affectkit.types import AU_NAMES as AU_NAMES
     from affectkit.types import EXPRESSION_NAMES as EXPRESSION_NAMES
@@ -53,7 +53,7 @@ _HOME = {
     "OutputError": "errors",
     "Predictor": "predictor",
     "SourceError": "errors",
-    "Table": "sinks",
+    "Table": "outputs.table",
     "open_source": "video",
 }
 

@@ -22,11 +22,13 @@ from affectkit.job import Outcome as Outcome
 from affectkit.locks import OutputLocks
 from affectkit.notes import STRANGE, fingerprint, forget, made_with, read_note, refuse, rows_of, write_note
 from affectkit.options import OutputOptions, StreamOptions, fields_of
+from affectkit.outputs.documents import json_text
+from affectkit.outputs.layouts import layout
+from affectkit.outputs.writers import TableSink, check_suffix, open_table
 from affectkit.overlay import Overlay, VideoWriter, check_video_suffix
 from affectkit.people import ContactSheet, check_sheet_suffix
 from affectkit.predictor import Predictor
 from affectkit.results import ResultStream
-from affectkit.sinks import TableSink, check_suffix, json_text, layout, open_table
 from affectkit.targets import PartialFile, check_target, prepare_bytes
 from affectkit.types import FrameResult
 from affectkit.video import Source, open_source

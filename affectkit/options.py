@@ -22,7 +22,7 @@ from affectkit.temporal import WindowMode
 
 if TYPE_CHECKING:
     from affectkit.faces.base import Detector
-    from affectkit.sinks import TableFormat
+    from affectkit.outputs.layouts import TableFormat
     from affectkit.types import TrackedFrame
 
 PRECISIONS = ("auto", *get_args(Precision))
@@ -183,7 +183,7 @@ class OutputOptions:
 
     def __post_init__(self) -> None:
         from affectkit.baseline import parse_rule
-        from affectkit.sinks import check_format
+        from affectkit.outputs.layouts import check_format
 
         for name in ("uncertainty", "overwrite", "resume"):
             _check(isinstance(getattr(self, name), bool), name, "True or False", getattr(self, name))

@@ -18,9 +18,10 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from affectkit.errors import OutputError
-from affectkit.sinks import Completed, PartialFile, check_suffix, explain_os_error
+from affectkit.outputs.writers import Completed, check_suffix
 from affectkit.soundtrack import Soundtrack, Timeline
 from affectkit.spec import ModelSpec
+from affectkit.targets import PartialFile, explain_os_error
 from affectkit.types import AU_TITLES, Face, FrameResult, LabelSet, UInt8, published_au_name
 
 SUFFIXES = (".mp4", ".mov", ".mkv")

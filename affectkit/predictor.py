@@ -41,11 +41,12 @@ from affectkit.options import (
     spelled_out,
     stream_keywords,
 )
+from affectkit.outputs.layouts import layout
+from affectkit.outputs.table import Table, table_of
 from affectkit.picture import RgbPicture
 from affectkit.reading import FACTS, Reader, aligned_face
 from affectkit.readout import check_outputs
 from affectkit.results import Finisher, ResultStream, Session, Waiting
-from affectkit.sinks import Table, layout, table_of
 from affectkit.smooth import Smoother
 from affectkit.spec import FURTHER, ModelSpec, Precision
 from affectkit.temporal import TemporalBuffer, WindowConfig, run_sequence

@@ -171,21 +171,28 @@ MUTANTS = [
     ),
     # sinks
     Mutant(
-        "sinks.py",
+        "outputs/writers.py",
         "os.truncate(self._rows_path, length)",
         "os.truncate(self._rows_path, length + 1)",
         "test_sinks.py",
     ),
-    Mutant("sinks.py", "result.index + 1, face.track_id", "result.index, face.track_id", "test_sinks.py"),
-    Mutant("sinks.py", "return _number(result.time_s, 9)", "return _number(result.time_s, 3)", "test_sinks.py"),
+    Mutant("outputs/layouts.py", "result.index + 1, face.track_id", "result.index, face.track_id", "test_sinks.py"),
     Mutant(
-        "sinks.py",
+        "outputs/layouts.py", "return _number(result.time_s, 9)", "return _number(result.time_s, 3)", "test_sinks.py"
+    ),
+    Mutant(
+        "outputs/layouts.py",
         "[None if gone else int(active) for",
         "[int(active) for",
         "test_visible.py::test_columns_and_empty_values_of_each_format",
     ),
-    Mutant("sinks.py", "{int(time_s) // 60:02d}:", "{int(time_s) // 100:02d}:", "test_sinks.py"),
-    Mutant("sinks.py", 'return f"./{name}" if', "return name if", "test_misuse.py::test_file_names_are_no_formulas"),
+    Mutant("outputs/layouts.py", "{int(time_s) // 60:02d}:", "{int(time_s) // 100:02d}:", "test_sinks.py"),
+    Mutant(
+        "outputs/layouts.py",
+        'return f"./{name}" if',
+        "return name if",
+        "test_misuse.py::test_file_names_are_no_formulas",
+    ),
     Mutant("people.py", "face.score * frontal * math", "math", "test_people.py"),
     Mutant("people.py", "* math.sqrt(max(0.0, width * height))", "", "test_people.py"),
     Mutant("people.py", "if quality > person.quality:", "if quality >= person.quality:", "test_people.py"),

@@ -20,10 +20,12 @@ from affectkit import benchmark, jobs, models
 from affectkit.engines import FakeEngine
 from affectkit.errors import EngineError, ModelError
 from affectkit.export.triton import write_triton
+from affectkit.outputs.layouts import Layout, layout
+from affectkit.outputs.table import table_of
+from affectkit.outputs.writers import open_table
 from affectkit.overlay import _ALONE, _CROWD, _TWO, VALENCE, Overlay, _bars
 from affectkit.predictor import Predictor
 from affectkit.readout import sigmoid, softmax
-from affectkit.sinks import Layout, layout, open_table, table_of
 from affectkit.spec import ModelSpec
 from affectkit.types import AU_TITLES, EXPRESSION_NAMES, Affect, Face, FrameResult, LabelSet
 

@@ -16,7 +16,7 @@ from affectkit.baseline import Neutral
 from affectkit.corrected import Corrector, relative_affect, with_raw
 from affectkit.jobs import Job, run_job
 from affectkit.options import OutputOptions
-from affectkit.sinks import layout
+from affectkit.outputs.layouts import layout
 from affectkit.types import Affect, Face, FrameResult
 
 Run = Callable[..., tuple[int, str, str]]

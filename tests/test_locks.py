@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
-from affectkit import jobs, sinks
+from affectkit import jobs
 from affectkit.errors import OutputError
 from affectkit.job import Job
 from affectkit.locks import OutputLock
+from affectkit.outputs import writers
 from affectkit.state import pack, unpack
 from affectkit.targets import check_target, short_stem
 
@@ -196,7 +197,7 @@ def test_a_full_disk_keeps_what_can_be_gone_on_with(
     arguments = ["predict", astronaut, "-o", out, "--model", tiny]
     size = len(whole(".csv" if suffix == ".parquet" else suffix, tiny))  # notes are written after 32, 64, 96 frames
     with monkeypatch.context() as patch:
-        patch.setattr(sinks, "open_rows", small_buffer)
+        patch.setattr(writers, "open_rows", small_buffer)
         for part, more in ((dice.uniform(0.4, 0.6), []), (dice.uniform(0.7, 0.9), ["--resume"])):
             _Full.room = int(part * size)
             code, _, err = run_cli(*arguments, *more)
@@ -217,7 +218,7 @@ def test_a_full_disk_keeps_what_can_be_gone_on_with(
 def test_a_disk_that_is_full_at_the_start_is_left_as_it_was(
     astronaut: Path, tmp_path: Path, tiny: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sinks, "open_rows", small_buffer)
+    monkeypatch.setattr(writers, "open_rows", small_buffer)
     _Full.room = 3000
     code, _, err = run_cli("predict", astronaut, "-o", tmp_path / "out.csv", "--model", tiny)
     assert code == 1 and "the disk is full" in err and "nothing unfinished was left behind" in err

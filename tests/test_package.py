@@ -76,7 +76,7 @@ LAYERS = {
     "picture": {"types", "warping"},
     "state": {"errors", "types", "picture", "npz"},
     "versions": set(),
-    "options": {"baseline", "engines", "faces", "sinks", "spec", "temporal", "types"},
+    "options": {"baseline", "engines", "faces", "outputs", "spec", "temporal", "types"},
     "benchmark": {"*"},
     "cluster": {"*"},
     "results": {"*"},  # the second half of predictor
@@ -92,7 +92,7 @@ LAYERS = {
 
 STAGE = {"errors", "types", "spec", "state", "picture", "gate", "versions"}  # of the gate only how names are printed
 SOURCES = STAGE | {"fields", "folder", "orientation", "planes", "stills", "timing", "video"}
-OUTPUTS = STAGE | {"sinks", "soundtrack", "targets"}
+OUTPUTS = STAGE | {"outputs", "soundtrack", "targets"}
 BASELINE = OUTPUTS | {"baseline", "baseline_file", "calm", "corrected", "finders", "options", "predictor"}
 RUNS = SOURCES | OUTPUTS | {"__version__", "baseline", "job", "locks", "options"}
 EXCEPTIONS = {
@@ -101,7 +101,7 @@ EXCEPTIONS = {
     "faces": STAGE | {"faces"},
     # so are those that open what is read, and those that keep what is written
     **dict.fromkeys(("fields", "folder", "orientation", "planes", "stills", "timing", "video"), SOURCES),
-    **dict.fromkeys(("people", "sinks", "soundtrack"), OUTPUTS),
+    **dict.fromkeys(("outputs", "people", "soundtrack"), OUTPUTS),
     **dict.fromkeys(("baseline", "baseline_file", "calm", "corrected", "finders", "live_baseline"), BASELINE),
     **dict.fromkeys(("job", "locks", "notes", "places"), RUNS),
     "turning": STAGE | {"readout", "visible"},

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 from affectkit.errors import OutputError
-from affectkit.sinks import SUFFIXES, CsvWriter, Table, json_text, layout, open_table, table_of, write_json
+from affectkit.outputs.documents import json_text, write_json
+from affectkit.outputs.layouts import layout
+from affectkit.outputs.table import Table, table_of
+from affectkit.outputs.writers import SUFFIXES, CsvWriter, open_table
 from affectkit.types import AU_NAMES, EXPRESSION_NAMES, Affect, Face, FrameResult
 
 NATIVE = [

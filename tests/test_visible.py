@@ -17,8 +17,10 @@ from make_tiny_model import BANDS, MARK, SEEN, SIZE
 
 from affectkit import FakeEngine, ModelSpec, Predictor, models, open_source
 from affectkit.align import crop_face
+from affectkit.outputs.layouts import layout
+from affectkit.outputs.table import table_of
+from affectkit.outputs.writers import SUFFIXES, open_table
 from affectkit.readout import read_out
-from affectkit.sinks import SUFFIXES, layout, open_table, table_of
 from affectkit.spec import InputSpec
 from affectkit.types import AU_TITLES, REGIONS, Affect, Array, Detection, Face, FrameResult, LabelSet, UInt8
 from affectkit.visible import UNIT_REGIONS, hidden_regions, quality, regions_of, sharpness, withheld

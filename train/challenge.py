@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from affectkit.errors import SourceError
-from affectkit.sinks import write_text
+from affectkit.outputs.documents import write_text
 from affectkit.train.balance import Index
 from affectkit.train.datasets.manifest import lines_of
 from affectkit.train.datasets.points import FindPoints, in_crop

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 import affectkit
-from affectkit.sinks import write_text
+from affectkit.outputs.documents import write_text
 from affectkit.train.faces import FaceSet
 from affectkit.types import Array
 

@@ -99,7 +99,7 @@ def _print_lines(source: LiveSource, *, raw: bool) -> Show:
         raw: with the columns of a baseline.
     """
     from affectkit.corrected import with_raw
-    from affectkit.sinks import Layout, layout
+    from affectkit.outputs.layouts import Layout, layout
 
     tables: list[Layout] = []  # known with the model
 

@@ -143,7 +143,7 @@ def _goes_together(given: Mapping[str, Any]) -> bool:
         click.UsageError: it names them.
         ValueError: a format that has no place for the uncertainty.
     """
-    from affectkit.sinks import check_format
+    from affectkit.outputs.layouts import check_format
 
     check_format(given["table_format"], uncertainty=given["uncertainty"])
     start_s, end_s = given["start_s"], given["end_s"]
