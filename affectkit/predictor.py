@@ -53,6 +53,7 @@ from affectkit.temporal import TemporalBuffer, WindowConfig, run_sequence
 from affectkit.types import REGIONS, Affect, Array, Detection, Face, FrameResult, TrackedFrame, UInt8, check_image
 from affectkit.versions import deciding_versions
 from affectkit.video import ArraySource, LiveSource, Source, SourceInfo, VideoFile, open_source
+from affectkit.visible import inside
 
 BYTES_AHEAD = 12 << 20
 """Of decoded frames that may wait for the tracker, which is slower at some frames than at others."""
@@ -459,8 +460,9 @@ class Predictor:
         if not found:
             return []
         crops = np.stack([crop_face(image, face.landmarks, self.spec.input) for face in found])
+        shares = np.stack([inside(face.landmarks, image.shape[1], image.shape[0]) for face in found])
         # Known points say which way up a face is.
-        affects = self._reader.read(self._reader.ask(crops, found, turn=landmarks is None))
+        affects = self._reader.read(self._reader.ask(crops, found, inside=shares, turn=landmarks is None))
         return [
             Face(i, face.box, face.score, face.landmarks, affect)
             for i, (face, affect) in enumerate(zip(found, affects, strict=True))

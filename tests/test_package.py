@@ -104,6 +104,7 @@ EXCEPTIONS = {
     **dict.fromkeys(("outputs", "people", "soundtrack"), OUTPUTS),
     **dict.fromkeys(("baseline", "baseline_file", "calm", "corrected", "finders", "live_baseline"), BASELINE),
     **dict.fromkeys(("job", "locks", "notes", "places"), RUNS),
+    "align": STAGE | {"visible"},  # how much of a face lies in the picture
     "turning": STAGE | {"readout", "visible"},
     "reading": STAGE | {"align", "readout", "turning", "visible"},  # what comes between crops and answers
     "overlay": OUTPUTS | {"video"},  # writes files by the rule of the one, opens sources as the other

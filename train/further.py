@@ -19,7 +19,7 @@ from affectkit.types import Array, UInt8
 CLEAR = 0.8
 """Visible share of a region from which on it counts as clear; between that and ``HIDDEN`` it is neither."""
 
-EMPTIED = 0.015
+EMPTIED = 0.025
 """Share of clear regions that thresholds of visibility may call hidden."""
 
 MEASURED_ON = 3000

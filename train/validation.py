@@ -88,7 +88,7 @@ def evaluate_on_dev(
     if isinstance(network, MultitaskCNN) and config.network.visibility:
         chosen |= {
             "visibility_thresholds": _visibility_thresholds(network, dev_set, config),
-            "visibility_thresholds_from": "at most 1.5 % of the clear regions called hidden, on faces of the dev part "
+            "visibility_thresholds_from": "at most 2.5 % of the clear regions called hidden, on faces of the dev part "
             "of the training data, four in ten with something laid over them",
         }
     return line, chosen, answers
