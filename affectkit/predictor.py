@@ -412,9 +412,14 @@ class Predictor:
 
     @spelled_out(StreamOptions)
     def predict(
-        self, source: SourceLike, *, baseline: BaselineLike | None = None, **options: Unpack[PredictKeywords]
+        self,
+        source: SourceLike,
+        *,
+        baseline: BaselineLike | None = None,
+        fps: float | None = None,
+        **options: Unpack[PredictKeywords],
     ) -> Table:
-        """Everything at once, as columns; options as for :meth:`stream`, and ``fps``.
+        """Everything at once, as columns; options as for :meth:`stream`.
 
         Args:
             baseline: tell action units relative to each face's neutral, of ``"auto"``, its calmest seconds
@@ -426,11 +431,11 @@ class Predictor:
         """
         table = layout(labels=self.spec.labels)
         if baseline is None:
-            return table_of(self.stream(source, **options), table)
+            return table_of(self.stream(source, fps=fps, **options), table)
         rule, asked = parse_rule(baseline), StreamOptions(**stream_keywords(options))
         check_rule(rule, start_s=asked.start_s, end_s=asked.end_s)
         finder = finder_of(rule, self, asked)
-        return corrected_table(self.stream(source, **options), table, finder, self.spec.label_thresholds)
+        return corrected_table(self.stream(source, fps=fps, **options), table, finder, self.spec.label_thresholds)
 
     def predict_image(self, image: UInt8, *, landmarks: Array | None = None) -> list[Face]:
         """The faces of one picture.
