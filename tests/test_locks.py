@@ -37,16 +37,16 @@ def interrupted(
     """A table whose run was interrupted after 60 of 100 frames, and the arguments of that run."""
     out = tmp_path / "out.csv"
     arguments = ["predict", astronaut, "-o", out, "--model", tiny]
-    add = jobs._Counts.add
+    add = jobs.Counts.add
 
-    def interrupt(self: jobs._Counts, result: Any) -> None:
+    def interrupt(self: jobs.Counts, result: Any) -> None:
         add(self, result)
         if self.read == 60:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(jobs, "CHECKPOINT_S", 0)
-        patch.setattr(jobs._Counts, "add", interrupt)
+        patch.setattr(jobs.Counts, "add", interrupt)
         assert run_cli(*arguments)[0] == 130
     return out, arguments
 

@@ -81,6 +81,7 @@ LAYERS = {
     "cluster": {"*"},
     "results": {"*"},  # the second half of predictor
     "predictor": {"*"},
+    "checkpointer": {"*"},
     "jobs": {"*"},
     "workers": {"*"},
     "cli": {"*"},
