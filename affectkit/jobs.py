@@ -115,14 +115,10 @@ def run_job(
             if job.video is None:
                 keeper.maybe_note(results)
         meta = _meta(described, source, job, counts, made_with(asked, outputs, opening))
-        remarks: list[str] = []
-        if isinstance(sink, CorrectedTable):
-            found = sink.baselines()
-            meta["baseline"] = found.described(predictor.spec.au_labels)
-            remarks = found.remarks()
-        keeper.prepare(meta, overwrite=outputs.overwrite or outputs.resume)
+        told, remarks = _baseline_told(sink, predictor)
+        keeper.prepare(meta | told, overwrite=outputs.overwrite or outputs.resume)
     resumed_at = None if stored is None else stored["stream"]["last"] + 1
-    return Outcome(counts.read, len(counts.tracks), counts.without_face, source.report, resumed_at, tuple(remarks))
+    return Outcome(counts.read, len(counts.tracks), counts.without_face, source.report, resumed_at, remarks)
 
 
 def _finder(predictor: Predictor, job: Job, asked: StreamOptions, outputs: OutputOptions) -> Finder | None:
@@ -172,6 +168,14 @@ def _sink(
         return open_table(job.table, table, overwrite=outputs.overwrite, begun=begun)
     thresholds = predictor.spec.label_thresholds
     return open_corrected(job.table, table, finder, thresholds, overwrite=outputs.overwrite, begun=begun)
+
+
+def _baseline_told(sink: TableSink, predictor: Predictor) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What the meta file says of the neutral values, and what the user should know of them."""
+    if not isinstance(sink, CorrectedTable):
+        return {}, ()
+    found = sink.baselines()
+    return {"baseline": found.described(predictor.spec.au_labels)}, tuple(found.remarks())
 
 
 def _drawing(
