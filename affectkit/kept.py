@@ -122,4 +122,6 @@ class KeptPictures:
         for _, held, _ in self._held:
             if isinstance(held, tuple):
                 held[0].close()
+        if self._part is not None:
+            self._part.close()
         self._held.clear()

@@ -107,7 +107,7 @@ def is_sequence(path: Path) -> bool:
                 if len(head) < 8 or size < 8:  # the last box, or none
                     return False
                 start += size
-    except (OSError, OverflowError):
+    except (OSError, ValueError, OverflowError):  # of an offset beyond all files
         pass
     return False
 
