@@ -20,6 +20,7 @@ from affectkit.errors import OutputError, SourceError
 from affectkit.gate import pixels_counted
 from affectkit.jobs import Job, run_job
 from affectkit.kept import KeptPictures
+from affectkit.options import OutputOptions, StreamOptions
 from affectkit.picture import RgbPicture
 from affectkit.types import CroppedFrame, Frame, TrackedFrame
 from affectkit.video import open_source
@@ -179,8 +180,8 @@ def test_what_waits_is_drawn(
             run_job(
                 predictor,
                 Job(str(moving), tmp_path / "t.csv", tmp_path / f"{name}.mp4"),
-                {"smooth_s": 0.4},
-                overwrite=True,
+                StreamOptions(smooth_s=0.4),
+                OutputOptions(overwrite=True),
             )
             frames[name] = [frame.image for frame in open_source(tmp_path / f"{name}.mp4").frames()]
     assert len(frames["held"]) == len(frames["packed"]) == 14
@@ -196,7 +197,7 @@ def test_no_room_for_what_waits(tmp_path: Path, moving: Path, tiny: Path, monkey
     monkeypatch.setattr(kept._Part, "add", full)
     (tmp_path / "out").mkdir()
     with Predictor(tiny, threads=1) as predictor, pytest.raises(OutputError, match="disk is full"):
-        run_job(predictor, Job(str(moving), tmp_path / "out" / "t.csv", tmp_path / "out" / "v.mp4"), {})
+        run_job(predictor, Job(str(moving), tmp_path / "out" / "t.csv", tmp_path / "out" / "v.mp4"))
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -208,7 +209,7 @@ from affectkit.jobs import Job, run_job
 predictor = Predictor(sys.argv[2], min_face_px=400, threads=2)
 out = Path(sys.argv[3])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-outcome = run_job(predictor, Job(sys.argv[1], out / "t.csv", out / "v.mp4"), {})
+outcome = run_job(predictor, Job(sys.argv[1], out / "t.csv", out / "v.mp4"))
 print(outcome.read, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
 """
 
