@@ -20,16 +20,17 @@ from affectkit.folder import told_in_full
 from affectkit.gate import Opening, opens_by_itself, printable
 from affectkit.job import Job as Job
 from affectkit.job import Outcome as Outcome
+from affectkit.kept import KeptPictures
 from affectkit.locks import OutputLocks
 from affectkit.notes import STRANGE, fingerprint, forget, made_with, read_note, refuse, rows_of
 from affectkit.options import OutputOptions, StreamOptions, fields_of
-from affectkit.overlay import Overlay, VideoWriter, check_video_suffix
+from affectkit.overlay import MAX_SIZE, Overlay, VideoWriter, check_video_suffix
 from affectkit.people import ContactSheet, check_sheet_suffix
 from affectkit.predictor import Predictor
 from affectkit.results import ResultStream
-from affectkit.sinks import TableSink, check_suffix, layout, open_table
-from affectkit.targets import check_target
-from affectkit.types import FrameResult
+from affectkit.sinks import TableSink, check_suffix, explain_os_error, layout, open_table
+from affectkit.targets import check_target, real_target
+from affectkit.types import FrameResult, TrackedFrame
 from affectkit.video import Source, open_source
 
 log = logging.getLogger(__name__)
@@ -103,11 +104,14 @@ def run_job(
             begun = (rows_of(job, stored), stored["length"])
             counts = Counts.restored(stored["counts"])
         forget(job, locks, keep=stored)
-        results = _results(predictor, source, job, asked, sheet, stored)
+        pictures = None if job.video is None else KeptPictures(real_target(job.video).parent, MAX_SIZE)
+        if pictures is not None:
+            stack.callback(pictures.close)
+        results = _results(predictor, source, job, asked, sheet, pictures, stored)
         sink = _sink(predictor, job, outputs, finder, begun)
         keeper = Checkpointer(job, sink, begun_by, counts, sheet, every_s=CHECKPOINT_S, noted=stored is not None)
         stack.push(keeper)
-        drawing = _drawing(stack, predictor, source, job, every=asked.every, overwrite=outputs.overwrite)
+        drawing = _drawing(stack, predictor, source, job, pictures, every=asked.every, overwrite=outputs.overwrite)
         for result in watch(results, source):
             sink.write(result)
             drawing(result)
@@ -136,16 +140,24 @@ def _results(
     job: Job,
     asked: StreamOptions,
     sheet: ContactSheet | None,
+    pictures: KeptPictures | None,
     stored: dict[str, Any] | None,
 ) -> ResultStream:
     """Of the whole input, or of what comes after a stored note."""
+    shown = [one.add for one in (sheet, pictures) if one is not None]
+
+    def show(tracked: TrackedFrame) -> None:
+        try:
+            for add in shown:
+                add(tracked)
+        except OSError as error:  # of pictures that wait on the disk
+            raise explain_os_error(job.video or job.table, error) from error
 
     def stream() -> ResultStream:
         return predictor.stream(
             source,
-            keep_images=job.video is not None,
             resume=None if stored is None else stored["stream"],
-            on_tracked=None if sheet is None else sheet.add,
+            on_tracked=show if shown else None,
             **asked.keywords(),
         )
 
@@ -179,10 +191,17 @@ def _baseline_told(sink: TableSink, predictor: Predictor) -> tuple[dict[str, Any
 
 
 def _drawing(
-    stack: ExitStack, predictor: Predictor, source: Source, job: Job, *, every: int, overwrite: bool
+    stack: ExitStack,
+    predictor: Predictor,
+    source: Source,
+    job: Job,
+    pictures: KeptPictures | None,
+    *,
+    every: int,
+    overwrite: bool,
 ) -> Callable[[FrameResult], None]:
     """Writes the annotated video of one input, or nothing."""
-    if job.video is None:
+    if job.video is None or pictures is None:
         return lambda _: None
     fps = source.info.fps / every if source.info.fps else None
     sound, film = (source.info.name if source.info.has_audio else None), source.info.film
@@ -191,7 +210,13 @@ def _drawing(
         sound = None
     writer = stack.enter_context(VideoWriter(job.video, fps=fps, sound_from=sound, overwrite=overwrite))
     overlay = Overlay(predictor.spec)
-    return lambda result: writer.write(overlay.draw(result), result.time_s)
+
+    def draw(result: FrameResult) -> None:
+        image, reduced = pictures.take(result.index)
+        drawn = overlay.draw(dataclasses.replace(result, image=image, reduced=result.reduced * reduced))
+        writer.write(drawn, result.time_s)
+
+    return draw
 
 
 def _meta(
