@@ -108,7 +108,7 @@ def test_the_published_cut_by_hand() -> None:
     # The middle (100, 115) comes to the crop's, (50, 50); 80 px to 101.
     assert matrix[:, :2] == pytest.approx(np.eye(2) * 101 / 80)
     assert matrix @ [100, 115, 1] == pytest.approx([50, 50], abs=1e-4)
-    high = [*wide, [0, 0], [0, 0], [0, 0], [0, 30], [0, 30]]  # 60 high
+    high = wide + np.array([[0, 0], [0, 0], [0, 0], [0, 30], [0, 30]])  # 60 high
     assert face_matrix(high, spec)[0, 0] == pytest.approx(101 / 120)
     assert face_matrix(high, InputSpec(101, 1, "published", margin=1.5))[0, 0] == pytest.approx(101 / 180)
     tilted = face_matrix(turned(wide, 30, 1.0, (0, 0)), spec)
