@@ -19,7 +19,7 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from affectkit.errors import OutputError
 from affectkit.sinks import Completed, PartialFile, check_suffix, explain_os_error
-from affectkit.soundtrack import Soundtrack, Timeline
+from affectkit.soundtrack import LONGEST_PAUSE_S, Soundtrack, Timeline
 from affectkit.spec import ModelSpec
 from affectkit.types import AU_TITLES, Face, FrameResult, LabelSet, UInt8, published_au_name
 
@@ -481,7 +481,8 @@ class VideoWriter(Completed):
             OutputError: unknown suffix, or the target cannot be written.
         """
         check_video_suffix(path)
-        self._fps = fps or 25.0
+        # A rate of a frame in years is that of a file with a broken clock, whose frames would be that far apart.
+        self._fps = fps if fps and fps >= 1 / LONGEST_PAUSE_S else 25.0
         self._sound_from = sound_from
         self._partial = PartialFile(path, overwrite=overwrite)
         self._output: av.container.OutputContainer | None = None

@@ -344,7 +344,8 @@ def test_many_inputs_do_not_read_their_folder(
     for method in ("iterdir", "glob"):
         real = getattr(Path, method)
         monkeypatch.setattr(Path, method, lambda self, *a, real=real, **k: (read.append(self), real(self, *a, **k))[1])
-    assert run_cli("predict", *names, "-o", f"{tmp_path / 'out'}/", "--end", 0.1, "-q", "--model", tiny)[0] == 0
+    (tmp_path / "out").mkdir()
+    assert run_cli("predict", *names, "-o", tmp_path / "out", "--end", 0.1, "-q", "--model", tiny)[0] == 0
     assert len(list((tmp_path / "out").iterdir())) == 10 and read.count(tmp_path / "out") == 1  # this one
 
 
