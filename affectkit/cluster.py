@@ -57,10 +57,8 @@ def run_on_cluster(
         settings = ray.data.DataContext.get_current()
         settings.enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        facts: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        cores = int(facts.get("CPU", 1))
         tries = ray.remote(num_cpus=0)(_Tries).remote()
-        size = max(1, min(workers or cores, len(jobs)))
+        size = max(1, min(workers or _cores(), len(jobs)))
         rows = [{"number": k, "job": pickle.dumps(_anywhere(job))} for k, job in enumerate(jobs)]
         devices = 1.0 if work.predictor.device.startswith(("cuda", "tensorrt", "ort")) else None
         # Ray restarts workers that die, and gives them again what they had, without end: the tries are counted here.
@@ -106,6 +104,12 @@ def _connect(address: str) -> None:
         raise EngineError(
             f"--ray {address}: no cluster can be reached ({reason}); start one with: ray start"
         ) from error
+
+
+def _cores() -> int:
+    """Of the cluster."""
+    facts: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return int(facts.get("CPU", 1))
 
 
 def _everywhere(config: PredictorConfig) -> PredictorConfig:

@@ -60,9 +60,8 @@ class StreamKeywords(TypedDict, total=False):
 
 
 class PredictKeywords(StreamKeywords, total=False):
-    """Keyword arguments of ``Predictor.predict``: whatever ``Predictor.stream`` takes."""
+    """Keyword arguments that ``Predictor.predict`` passes on to ``Predictor.stream``."""
 
-    fps: float | None
     keep_images: bool
     resume: Mapping[str, Any] | None
     on_tracked: Callable[[TrackedFrame], None] | None

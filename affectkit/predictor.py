@@ -50,7 +50,19 @@ from affectkit.results import Finisher, ResultStream, Session, Waiting
 from affectkit.smooth import Smoother
 from affectkit.spec import FURTHER, ModelSpec, Precision
 from affectkit.temporal import TemporalBuffer, WindowConfig, run_sequence
-from affectkit.types import REGIONS, Affect, Array, Detection, Face, FrameResult, TrackedFrame, UInt8, check_image
+from affectkit.types import (
+    REGIONS,
+    Affect,
+    Array,
+    CroppedFrame,
+    Detection,
+    Face,
+    Frame,
+    FrameResult,
+    TrackedFrame,
+    UInt8,
+    check_image,
+)
 from affectkit.versions import deciding_versions
 from affectkit.video import ArraySource, LiveSource, Source, SourceInfo, VideoFile, open_source
 from affectkit.visible import inside
@@ -251,12 +263,7 @@ class Predictor:
                 :func:`affectkit.open_source` tells.
         """
         asked = StreamOptions(**options)
-        window, aligned = asked.window, asked.aligned
-        if self._temporal is None and (window == "paper" or (window == "live" and not asked.smooth_s)):
-            raise ValueError(
-                f"model {self.spec.name!r} looks at single frames, for which there is no window {window!r}; "
-                "take a temporal one (temporal=True)"
-            )
+        self._check_window(asked)
         if isinstance(source, LiveSource):
             raise TypeError("a live source does not wait for its reader: use Predictor.live")
         opened = source if isinstance(source, Source) else open_source(source, fps=fps)
@@ -274,28 +281,40 @@ class Predictor:
             if resume["tracker"] is not None:
                 tracker.restore(resume["tracker"])
         frames = opened.frames(start_s=asked.start_s, end_s=asked.end_s, every=asked.every, first=first)
+        batches = self._batches(opened, frames, tracker, asked, keep_pictures=keep_images or on_tracked is not None)
+        return ResultStream(batches, finisher, None if asked.aligned else tracker)
+
+    def _check_window(self, asked: StreamOptions) -> None:
+        """Refuse windows for what looks at single frames; live they mean something where values are smoothed."""
+        window = asked.window
+        if self._temporal is None and (window == "paper" or (window == "live" and not asked.smooth_s)):
+            raise ValueError(
+                f"model {self.spec.name!r} looks at single frames, for which there is no window {window!r}; "
+                "take a temporal one (temporal=True)"
+            )
+
+    def _batches(
+        self, source: Source, frames: Iterator[Frame], tracker: Tracker, asked: StreamOptions, *, keep_pictures: bool
+    ) -> Iterator[list[CroppedFrame]]:
+        """Frames -> their faces, followed and cut out; the stages work side by side where that helps."""
         # What a caller's own iterator does, it does in the thread that asked for it.
-        overlaps = self._threads > 1 and not isinstance(opened, ArraySource)
-        most = _frames_ahead(opened.info)
-        overlaps = overlaps and most > 0
+        most, alone = _frames_ahead(source.info), source.info.alone
+        overlaps = self._threads > 1 and not isinstance(source, ArraySource) and most > 0
         side_by_side: Callable[[Iterator[Any], int], Iterator[Any]] = ahead if overlaps else lambda items, _: items
-        keep_pictures = keep_images or on_tracked is not None
         # What may be silent for long is read in a thread in any case: Ctrl-C does not wait for it.
-        read_ahead = ahead if opened.info.paced and isinstance(opened, VideoFile) else side_by_side
+        read_ahead = ahead if source.info.paced and isinstance(source, VideoFile) else side_by_side
         frames = read_ahead(frames, max(1, most))
-        alone = opened.info.alone
-        faces = whole_pictures(frames, alone=alone) if aligned else track(frames, tracker, alone=alone)
+        faces = whole_pictures(frames, alone=alone) if asked.aligned else track(frames, tracker, alone=alone)
         tracked = side_by_side(faces, min(8, most))
-        cut = take_whole if aligned else align
+        cut = take_whole if asked.aligned else align
         batches = batched(
             cut(tracked, self.spec.input, keep_pictures=keep_pictures),
             max_faces=self._batch_size,
             max_frames=self._batch_size,
-            max_wait_s=self._max_wait_s if opened.info.paced else math.inf,
+            max_wait_s=self._max_wait_s if source.info.paced else math.inf,
         )
-        if not keep_pictures:  # a batch of pictures is too much to have another one waiting
-            batches = side_by_side(batches, 1)
-        return ResultStream(batches, finisher, None if aligned else tracker)
+        # A batch of pictures is too much to have another one waiting.
+        return batches if keep_pictures else side_by_side(batches, 1)
 
     def live(
         self,
@@ -413,9 +432,14 @@ class Predictor:
 
     @spelled_out(StreamOptions)
     def predict(
-        self, source: SourceLike, *, baseline: BaselineLike | None = None, **options: Unpack[PredictKeywords]
+        self,
+        source: SourceLike,
+        *,
+        baseline: BaselineLike | None = None,
+        fps: float | None = None,
+        **options: Unpack[PredictKeywords],
     ) -> Table:
-        """Everything at once, as columns; options as for :meth:`stream`, and ``fps``.
+        """Everything at once, as columns; options as for :meth:`stream`.
 
         Args:
             baseline: tell action units relative to each face's neutral, of ``"auto"``, its calmest seconds
@@ -427,11 +451,11 @@ class Predictor:
         """
         table = layout(labels=self.spec.labels)
         if baseline is None:
-            return table_of(self.stream(source, **options), table)
+            return table_of(self.stream(source, fps=fps, **options), table)
         rule, asked = parse_rule(baseline), StreamOptions(**stream_keywords(options))
         check_rule(rule, start_s=asked.start_s, end_s=asked.end_s)
         finder = finder_of(rule, self, asked)
-        return corrected_table(self.stream(source, **options), table, finder, self.spec.label_thresholds)
+        return corrected_table(self.stream(source, fps=fps, **options), table, finder, self.spec.label_thresholds)
 
     def predict_image(self, image: UInt8, *, landmarks: Array | None = None) -> list[Face]:
         """The faces of one picture.

@@ -46,10 +46,15 @@ _FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "DIB", "PPM", "AVIF", "
 _UNSAID_S = 0.1
 """What a frame of an animation lasts that says nothing, or nothing that a player would follow."""
 
+_MOST_BOXES = 1000
+"""Of an ISO base media file, that are looked at."""
+
 _PREVIEW, _MASK = 1, 4
 """Bits of TIFF's tag NewSubfileType."""
 
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"avif", b"avis", b"avio"})
+_SEQUENCE_BRANDS = frozenset({b"msf1", b"hevc", b"hevx", b"hevm", b"hevs"})
+"""Of files that say first that they hold a sequence; others may as well. Animated AVIF (avis) is read by Pillow."""
 _HEVC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis"})
 
 
@@ -66,7 +71,10 @@ class Still:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file is read as pictures, by its first bytes. GIFs are films, unless they lie among pictures."""
+    """Whether a file is read as pictures, by its first bytes. GIFs are films, unless they lie among pictures.
+
+    Of HEIF that is so unless :func:`is_sequence`.
+    """
     try:
         with path.open("rb") as file:
             head = file.read(32)
@@ -76,6 +84,32 @@ def is_picture(path: Path) -> bool:
         return path.suffix.lower() not in (".mjpeg", ".mjpg")  # a film of JPEGs begins like one of them
     known = (b"\x89PNG\r\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
     return head.startswith(known) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP") or _brand(head) in _HEIF_BRANDS
+
+
+def is_sequence(path: Path) -> bool:
+    """Whether a HEIF file holds a sequence of pictures with times, which is a film in all but its name.
+
+    The pictures that such a file may hold besides are its cover.
+    """
+    try:
+        with path.open("rb") as file:
+            brand = _brand(file.read(32))
+            if brand not in _HEIF_BRANDS | _SEQUENCE_BRANDS or brand == b"avis":
+                return False
+            start = 0
+            for _ in range(_MOST_BOXES):
+                file.seek(start)
+                head = file.read(16)
+                if head[4:8] == b"moov":
+                    return True
+                size = int.from_bytes(head[:4], "big")
+                size = int.from_bytes(head[8:], "big") if size == 1 else size
+                if len(head) < 8 or size < 8:  # the last box, or none
+                    return False
+                start += size
+    except (OSError, ValueError, OverflowError):  # of an offset beyond all files
+        pass
+    return False
 
 
 def is_gif(path: Path) -> bool:
@@ -341,10 +375,17 @@ def _rgb(path: Path, image: Image.Image, reduced: int = 1) -> UInt8:
     picture = np.empty((-(-height // reduced), -(-width // reduced), 3), np.uint8)
     for top, strip in _strips(image, reduced):
         rgb = _strip_in_rgb(path, strip, scale)
-        if reduced > 1:
-            rgb = np.asarray(Image.fromarray(rgb).reduce(reduced), np.uint8)
-        picture[top // reduced : top // reduced + len(rgb)] = rgb
+        rows = picture[top // reduced : -(-(top + len(rgb)) // reduced)]
+        rows[:] = rgb if reduced == 1 else np.asarray(Image.fromarray(rgb).reduce(reduced), np.uint8)
     return picture
+
+
+def shrink(image: UInt8, reduced: int) -> UInt8:
+    """RGB (H, W, 3) of whose pixels ``reduced`` x ``reduced`` are averaged to one, fewer at the last row and column."""
+    height, width = image.shape[:2]
+    rows = reduced * max(1, _STRIP_PIXELS // (width * reduced))
+    strips = (np.ascontiguousarray(image[top : top + rows]) for top in range(0, height, rows))
+    return np.concatenate([np.asarray(Image.fromarray(strip).reduce(reduced), np.uint8) for strip in strips])
 
 
 def _strips(image: Image.Image, whole: int = 1) -> Iterator[tuple[int, Image.Image]]:

@@ -437,9 +437,9 @@ def test_an_interrupted_run_is_gone_on_with(
     source = write_clip(tmp_path / "c.mp4", list(pictures(*[20] * 100, *[80] * 100)))
     whole, job = Job(str(source), tmp_path / f"whole{suffix}"), Job(str(source), tmp_path / f"out{suffix}")
     run_job(predictor, whole, outputs=OutputOptions(baseline="0-1"))
-    add, correct, calls = jobs._Counts.add, Corrector.correct, 0
+    add, correct, calls = jobs.Counts.add, Corrector.correct, 0
 
-    def interrupt_frames(self: jobs._Counts, result: Any) -> None:
+    def interrupt_frames(self: jobs.Counts, result: Any) -> None:
         add(self, result)
         if self.read == 150:
             raise KeyboardInterrupt
@@ -452,7 +452,7 @@ def test_an_interrupted_run_is_gone_on_with(
         correct(self, row, neutral)
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs._Counts, "add", interrupt_frames)
+        patch.setattr(jobs.Counts, "add", interrupt_frames)
         with pytest.raises(jobs.Interrupted):
             run_job(predictor, job, outputs=OutputOptions(baseline="0-1"))
     with monkeypatch.context() as patch:

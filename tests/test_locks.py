@@ -38,16 +38,16 @@ def interrupted(
     """A table whose run was interrupted after 60 of 100 frames, and the arguments of that run."""
     out = tmp_path / "out.csv"
     arguments = ["predict", astronaut, "-o", out, "--model", tiny]
-    add = jobs._Counts.add
+    add = jobs.Counts.add
 
-    def interrupt(self: jobs._Counts, result: Any) -> None:
+    def interrupt(self: jobs.Counts, result: Any) -> None:
         add(self, result)
         if self.read == 60:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(jobs, "CHECKPOINT_S", 0)
-        patch.setattr(jobs._Counts, "add", interrupt)
+        patch.setattr(jobs.Counts, "add", interrupt)
         assert run_cli(*arguments)[0] == 130
     return out, arguments
 
@@ -345,7 +345,8 @@ def test_many_inputs_do_not_read_their_folder(
     for method in ("iterdir", "glob"):
         real = getattr(Path, method)
         monkeypatch.setattr(Path, method, lambda self, *a, real=real, **k: (read.append(self), real(self, *a, **k))[1])
-    assert run_cli("predict", *names, "-o", f"{tmp_path / 'out'}/", "--end", 0.1, "-q", "--model", tiny)[0] == 0
+    (tmp_path / "out").mkdir()
+    assert run_cli("predict", *names, "-o", tmp_path / "out", "--end", 0.1, "-q", "--model", tiny)[0] == 0
     assert len(list((tmp_path / "out").iterdir())) == 10 and read.count(tmp_path / "out") == 1  # this one
 
 

@@ -72,7 +72,7 @@ LAYERS = {
     "errors": set(),
     "types": {"errors"},
     "spec": {"errors", "types"},
-    "models": {"errors", "types", "spec", "onnx_files"},
+    "models": {"errors", "models", "types", "spec", "onnx_files"},
     "picture": {"types", "warping"},
     "state": {"errors", "types", "picture", "npz"},
     "versions": set(),
@@ -81,6 +81,7 @@ LAYERS = {
     "cluster": {"*"},
     "results": {"*"},  # the second half of predictor
     "predictor": {"*"},
+    "checkpointer": {"*"},
     "jobs": {"*"},
     "workers": {"*"},
     "cli": {"*"},

@@ -167,6 +167,7 @@ def test_somebody_who_steps_in_front_is_somebody_else() -> None:
     """At the same place, from one frame to the next."""
     found = ids(lambda i: [Shown(100, 60, person(1) if i < 12 else person(2, other=1))], 40)
     assert found[11] == {100: 0} and found[-1] == {100: 1}
+    assert all(0 not in frame.values() for frame in found[12:]), "not even until faces are detected again"
 
 
 @pytest.mark.parametrize(
