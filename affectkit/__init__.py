@@ -11,7 +11,7 @@ Names are loaded when they are first used, so that importing this package costs 
 
 from __future__ import annotations
 
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from affectkit.errors import ModelError as ModelError
     from affectkit.errors import OutputError as OutputError
     from affectkit.errors import SourceError as SourceError
+    from affectkit.outputs.table import Table as Table
     from affectkit.predictor import Predictor as Predictor
-    from affectkit.sinks import Table as Table
     from affectkit.spec import ModelSpec as ModelSpec
     from affectkit.types import AU_NAMES as AU_NAMES
     from affectkit.types import EXPRESSION_NAMES as EXPRESSION_NAMES
@@ -53,7 +53,7 @@ _HOME = {
     "OutputError": "errors",
     "Predictor": "predictor",
     "SourceError": "errors",
-    "Table": "sinks",
+    "Table": "outputs.table",
     "open_source": "video",
 }
 
@@ -83,6 +83,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib import metadata  # late: it takes longer than the rest
+
         return metadata.version("affectkit")
     if name in _HOME:
         value = getattr(import_module(f"affectkit.{_HOME[name]}"), name)

@@ -14,6 +14,7 @@ import numpy as np
 from affectkit.picture import NO_PICTURE, RgbPicture, to_channels
 from affectkit.spec import InputSpec
 from affectkit.types import Array, CroppedFrame, Float32, Picture, TrackedFrame, UInt8
+from affectkit.visible import inside
 
 
 def similarity(source: Array, target: Array) -> Float32:
@@ -123,8 +124,11 @@ def without_picture(tracked: TrackedFrame) -> TrackedFrame:
 
 def crop_frame(tracked: TrackedFrame, spec: InputSpec) -> CroppedFrame:
     """One frame's aligned faces."""
-    crops = [crop_face(tracked.frame.picture, face.detection.landmarks, spec) for face in tracked.faces]
-    return CroppedFrame(tracked, _stacked(crops, spec))
+    picture, points = tracked.frame.picture, [face.detection.landmarks for face in tracked.faces]
+    crops = [crop_face(picture, five, spec) for five in points]
+    height, width = picture.shape
+    shares = np.array([inside(five, width, height) for five in points]).reshape(-1, 3)
+    return CroppedFrame(tracked, _stacked(crops, spec), shares)
 
 
 def take_whole(

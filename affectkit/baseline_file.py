@@ -16,6 +16,7 @@ from affectkit.calm import CalmestSeconds
 from affectkit.errors import MissingDependency, SourceError
 from affectkit.finders import FromFile, FromSeconds
 from affectkit.gate import printable
+from affectkit.options import StreamOptions
 from affectkit.types import Affect, LabelSet
 
 if TYPE_CHECKING:
@@ -23,15 +24,12 @@ if TYPE_CHECKING:
 
 Finder = FromSeconds | FromFile | CalmestSeconds
 
-OPTIONS = ("max_faces", "aligned", "window", "lookahead", "max_gap_s", "smooth_s")
-"""Options of a stream that a neutral video is read with too."""
 
-
-def finder_of(rule: Rule, predictor: Predictor, options: dict[str, Any]) -> Finder:
+def finder_of(rule: Rule, predictor: Predictor, options: StreamOptions) -> Finder:
     """What finds the neutral values of an input's faces; a file is read now.
 
     Args:
-        options: of :meth:`affectkit.Predictor.stream`, for the input.
+        options: those that the input is gone through with.
 
     Raises:
         ValueError: the model has no action units.
@@ -59,11 +57,10 @@ def values_of(affect: Affect) -> Float:
     return np.concatenate(parts).astype(np.float64)
 
 
-def _of_video(source: str, predictor: Predictor, options: dict[str, Any]) -> Neutral:
+def _of_video(source: str, predictor: Predictor, options: StreamOptions) -> Neutral:
     """Of all frames of a picture or video that shows one face at a time."""
     rows: list[Float] = []
-    given = {name: options[name] for name in OPTIONS if name in options}
-    with predictor.stream(source, **given) as results:
+    with predictor.stream(source, **options.for_neutral().keywords()) as results:
         for result in results:
             if len(result.faces) > 1:
                 raise SourceError(

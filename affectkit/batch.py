@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from affectkit.types import CroppedFrame
 
+MAX_PIXELS = 1 << 26
+"""Of the pictures of a batch, where they are kept: 32 of 1080p, two of 8K."""
+
 
 def batched(
     frames: Iterable[CroppedFrame], *, max_faces: int, max_frames: int, max_wait_s: float
@@ -16,24 +19,26 @@ def batched(
     Args:
         max_faces: a batch is handed on before a frame that would make it larger. A frame with more faces than that is a
             batch by itself: whole frames stay together.
-        max_frames: bounds the pictures held in memory, also where there are no faces.
+        max_frames: bounds the pictures held in memory, also where there are no faces. Large ones that are kept, since
+            they are drawn later, are fewer: :data:`MAX_PIXELS`.
         max_wait_s: longest time from a batch's first frame until it is handed on; looked at when a frame arrives.
             Infinite for what does not wait for anybody: then the batches of a file are the same in every run.
     """
     batch: list[CroppedFrame] = []
-    faces = 0
+    faces = pixels = 0
     begun = 0.0
     for frame in frames:
         count = len(frame.crops)
-        if batch and faces + count > max_faces:
+        height, width = frame.tracked.frame.picture.shape
+        if batch and (faces + count > max_faces or pixels + height * width > MAX_PIXELS):
             yield batch
-            batch, faces = [], 0
+            batch, faces, pixels = [], 0, 0
         if not batch:
             begun = time.monotonic()
         batch.append(frame)
-        faces += count
+        faces, pixels = faces + count, pixels + height * width
         if faces >= max_faces or len(batch) >= max_frames or time.monotonic() - begun >= max_wait_s:
             yield batch
-            batch, faces = [], 0
+            batch, faces, pixels = [], 0, 0
     if batch:
         yield batch

@@ -18,9 +18,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -29,13 +28,16 @@ from affectkit.align import align
 from affectkit.engines import Engine, open_engine, usable_cores
 from affectkit.errors import AffectKitError, OutputError, SourceError
 from affectkit.faces.tracking import Tracker, TrackingConfig, track
+from affectkit.options import PredictorConfig, StreamKeywords, StreamOptions, fields_of
+from affectkit.outputs.layouts import layout
+from affectkit.outputs.writers import open_table
 from affectkit.overlay import Overlay, VideoWriter
 from affectkit.picture import YuvPicture
 from affectkit.predictor import Predictor
 from affectkit.readout import read_out
-from affectkit.sinks import layout, open_table
 from affectkit.targets import check_target
 from affectkit.types import CroppedFrame, Frame, FrameResult, TrackedFrame
+from affectkit.versions import versions_of
 from affectkit.video import open_source
 
 STAGE_PIXELS = 150_000_000
@@ -75,11 +77,7 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "measured": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+    found |= versions_of(*PACKAGES)
     commit = _commit()
     return found | ({"commit": commit} if commit else {})
 
@@ -207,12 +205,13 @@ def _stages_once(clip: str, predictor: Predictor, most: int) -> dict[str, float]
 def whole_videos(
     clips: Sequence[str],
     make: Callable[[], Predictor],
+    asked: StreamOptions,
     *,
     repeats: int,
     render: bool = False,
-    **options: Any,
 ) -> list[Measurement]:
     """Frames a second from a video to a table on disk, of several clips in turns."""
+    options = asked.keywords()
     rates: dict[str, list[float]] = {clip: [] for clip in clips}
     drawn: dict[str, list[float]] = {clip: [] for clip in clips}
     with make() as predictor, tempfile.TemporaryDirectory() as scratch:
@@ -230,7 +229,7 @@ def whole_videos(
 
 
 def to_table(
-    predictor: Predictor, clip: str, folder: Path, *, render: bool = False, **options: Any
+    predictor: Predictor, clip: str, folder: Path, *, render: bool = False, **options: Unpack[StreamKeywords]
 ) -> tuple[int, float]:
     """Frames and seconds of one run, from opening the file to the finished table (and annotated video)."""
     begun, frames = time.perf_counter(), 0
@@ -295,7 +294,7 @@ def _last_words(run: subprocess.CompletedProcess[str]) -> str:
     return (run.stderr.strip().splitlines() or [f"its process ended with code {run.returncode}"])[-1]
 
 
-def memory(clip: str, **predictor: Any) -> list[Measurement]:
+def memory(clip: str, config: PredictorConfig) -> list[Measurement]:
     """The most resident memory of a fresh process that turns a clip into a table twice."""
     if os.name == "nt":  # it has no such counter in Python's library
         return []
@@ -313,7 +312,7 @@ def memory(clip: str, **predictor: Any) -> list[Measurement]:
         "print(peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
     )
     # Linux's counter for all systems begins with what the parent had; the other one with this process.
-    arguments = json.dumps([clip, predictor])
+    arguments = json.dumps([clip, fields_of(config)])
     run = subprocess.run([sys.executable, "-c", code, arguments], capture_output=True, text=True, check=False)
     if run.returncode:
         raise AffectKitError(f"{clip}: {_last_words(run)}")

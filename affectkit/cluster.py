@@ -23,6 +23,7 @@ from affectkit.errors import AffectKitError, EngineError
 from affectkit.gate import is_url
 from affectkit.job import finished
 from affectkit.jobs import Interrupted, Job, Outcome
+from affectkit.options import PredictorConfig
 from affectkit.predictor import Predictor, in_precision
 from affectkit.workers import TRIES, Work, attempt, deaths_in_words
 
@@ -56,12 +57,10 @@ def run_on_cluster(
         settings = ray.data.DataContext.get_current()
         settings.enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        facts: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        cores = int(facts.get("CPU", 1))
         tries = ray.remote(num_cpus=0)(_Tries).remote()
-        size = max(1, min(workers or cores, len(jobs)))
+        size = max(1, min(workers or _cores(), len(jobs)))
         rows = [{"number": k, "job": pickle.dumps(_anywhere(job))} for k, job in enumerate(jobs)]
-        devices = 1.0 if str(work.predictor.get("device", "auto")).startswith(("cuda", "tensorrt", "ort")) else None
+        devices = 1.0 if work.predictor.device.startswith(("cuda", "tensorrt", "ort")) else None
         # Ray restarts workers that die, and gives them again what they had, without end: the tries are counted here.
         answers = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             _Worker,  # type: ignore[arg-type]  # Ray makes one in each process
@@ -107,23 +106,29 @@ def _connect(address: str) -> None:
         ) from error
 
 
-def _everywhere(predictor: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of ``Predictor`` that mean the same on every machine: whole paths, and one precision for all.
+def _cores() -> int:
+    """Of the cluster."""
+    facts: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return int(facts.get("CPU", 1))
+
+
+def _everywhere(config: PredictorConfig) -> PredictorConfig:
+    """The same on every machine: whole paths, and one precision for all.
 
     The precision is what this machine would choose: tables of one run, and the halves of an input whose worker died,
     come from one network.
     """
-    chosen = dict(predictor)
-    if chosen["model"] not in models.embedded_names():
-        chosen["model"] = os.path.abspath(chosen["model"])
-    kind, _, where = str(chosen.get("detector", "mtcnn")).partition(":")
-    if where and Path(where).is_dir():
-        chosen["detector"] = f"{kind}:{os.path.abspath(where)}"
-    if chosen.get("precision", "auto") == "auto" and not chosen.get("temporal"):
-        named = in_precision(chosen["model"], "auto", chosen.get("device", "auto"))
-        chosen["model"] = os.fspath(named)
-        chosen["precision"] = models.read_spec(models.find(named)).precision
-    return {"threads": 1, **chosen}
+    model, detector, precision = os.fspath(config.model), config.detector, config.precision
+    if model not in models.embedded_names():
+        model = os.path.abspath(model)
+    if isinstance(detector, str):
+        kind, _, where = detector.partition(":")
+        if where and Path(where).is_dir():
+            detector = f"{kind}:{os.path.abspath(where)}"
+    if precision == "auto" and not config.temporal:
+        model = os.fspath(in_precision(model, "auto", config.device))
+        precision = models.read_spec(models.find(model)).precision
+    return dataclasses.replace(config, model=model, detector=detector, precision=precision, threads=config.threads or 1)
 
 
 def _anywhere(job: Job) -> Job:
@@ -150,7 +155,7 @@ class _Worker:
 
     def __init__(self, work: Work, tries: Any) -> None:
         self._work, self._tries = work, tries
-        cv2.setNumThreads(1)  # as in cli.predict
+        cv2.setNumThreads(1)  # as in the command predict
         self._predictor: Predictor | None = None
         self._lock = threading.Lock()
 
@@ -159,7 +164,7 @@ class _Worker:
         job: Job = pickle.loads(row["job"])
         with self._lock:
             try:
-                self._predictor = self._predictor or Predictor(**self._work.predictor)
+                self._predictor = self._predictor or Predictor.from_config(self._work.predictor)
             except (AffectKitError, ValueError) as error:
                 return {"number": row["number"], "answer": pickle.dumps((error, "", 0))}
             begun = int(ray.get(self._tries.begin.remote(row["number"])))
@@ -173,7 +178,7 @@ class _Worker:
 
     def _made(self, job: Job) -> Outcome | None:
         """What a worker that died after its table was complete came to; there was none before the run."""
-        if self._work.settings.get("overwrite") or not job.table.exists():
+        if self._work.outputs.overwrite or not job.table.exists():
             return None
         job.note.unlink(missing_ok=True)
         return finished(job)

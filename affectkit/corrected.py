@@ -19,18 +19,9 @@ import numpy as np
 from affectkit.baseline import Baselines, Float, Neutral, Seen, timed
 from affectkit.baseline_file import Finder
 from affectkit.finders import FromFile, all_of
-from affectkit.sinks import (
-    CsvWriter,
-    JsonLinesWriter,
-    Layout,
-    ParquetWriter,
-    Table,
-    Value,
-    _TableWriter,
-    check_suffix,
-    columns_of,
-    open_rows,
-)
+from affectkit.outputs.layouts import Layout, Value
+from affectkit.outputs.table import Table, columns_of
+from affectkit.outputs.writers import CsvWriter, JsonLinesWriter, ParquetWriter, _TableWriter, check_suffix, open_rows
 from affectkit.targets import explain_os_error
 from affectkit.types import Affect, Array, Face, FrameResult, published_au_name
 
@@ -145,7 +136,7 @@ class CorrectedTable(_TableWriter):
         pass  # the rows have no header
 
     def write(self, result: FrameResult) -> None:
-        """See :class:`affectkit.sinks.Sink`.
+        """See :class:`affectkit.outputs.writers.Sink`.
 
         Raises:
             SourceError: the input has no times, and its seconds were asked for.
@@ -226,7 +217,7 @@ def open_corrected(
     overwrite: bool = False,
     begun: tuple[Path, int] | None = None,
 ) -> CorrectedTable:
-    """The writer that the suffix asks for, as :func:`affectkit.sinks.open_table`.
+    """The writer that the suffix asks for, as :func:`affectkit.outputs.writers.open_table`.
 
     Args:
         table: the columns, without those of :func:`with_raw`, which are added.

@@ -7,10 +7,10 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from importlib import metadata
 
 from affectkit import models
 from affectkit.errors import AffectKitError
+from affectkit.versions import version_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +40,8 @@ def examine() -> list[Check]:
     return checks
 
 
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def _packages() -> list[Check]:
-    needed = [f"{name} {_version(name)}" for name in ("affectkit", "numpy", "av", "click", "rich")]
+    needed = [f"{name} {version_of(name)}" for name in ("affectkit", "numpy", "av", "click", "rich")]
     extras = {
         "pyarrow": "parquet",
         "pandas": "pandas",
@@ -57,11 +50,11 @@ def _packages() -> list[Check]:
         "tensorrt": "tensorrt",
         "insightface": "insightface",
     }
-    optional = [f"{name} {_version(name) or f'- ({extra})'}" for name, extra in extras.items()]
+    optional = [f"{name} {version_of(name) or f'- ({extra})'}" for name, extra in extras.items()]
     opencv = {
-        name: _version(name)
+        name: version_of(name)
         for name in ("opencv-python-headless", "opencv-python", "opencv-contrib-python")
-        if _version(name)
+        if version_of(name)
     }
     found = ", ".join(f"{name} {version}" for name, version in opencv.items())
     return [
@@ -89,9 +82,9 @@ def _devices() -> list[Check]:
     wanted = ["cpu"]
     if "CUDAExecutionProvider" in ort.providers():
         wanted.append("cuda")
-    if "TensorrtExecutionProvider" in ort.providers() and _version("tensorrt"):
+    if "TensorrtExecutionProvider" in ort.providers() and version_of("tensorrt"):
         wanted.append("ort-tensorrt")
-    if _version("tensorrt"):
+    if version_of("tensorrt"):
         wanted.append("tensorrt")
     elif gpus:
         checks.append(Check("tensorrt", "not installed (pip install 'affectkit[tensorrt]')"))

@@ -12,9 +12,10 @@ from typing import Any
 from affectkit.errors import MissingDependency, SourceError
 from affectkit.gate import printable
 from affectkit.picture import RgbPicture
-from affectkit.stills import SUFFIXES, Still, is_gif, is_picture, number_of_pictures, stills
+from affectkit.span import Span
+from affectkit.stills import SUFFIXES, Still, is_gif, is_picture, is_sequence, number_of_pictures, stills
 from affectkit.types import Frame
-from affectkit.video import Described, LeftOut, SourceInfo, SourceReport, nothing_there
+from affectkit.video import Described, LeftOut, SourceInfo, SourceReport
 
 _VIDEOS = frozenset(
     {".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp"}
@@ -89,6 +90,8 @@ class ImageFolder(Described):
                 self._left_out.append(LeftOut(printable(entry.name), "a folder; give it as an input of its own"))
             elif not entry.is_file():
                 self._left_out.append(LeftOut(printable(entry.name), "no file"))
+            elif is_sequence(entry):
+                self._left_out.append(LeftOut(printable(entry.name), "a sequence; give it as an input of its own"))
             elif suffix in SUFFIXES or suffix == ".gif" or is_picture(entry) or is_gif(entry):
                 files.append(entry)
             elif suffix in _VIDEOS:
@@ -106,29 +109,22 @@ class ImageFolder(Described):
             report.times = {"from": "made up", "made_up": 0, "rate": self._fps, "rate_from": "as given"}
         elif self._timed:
             report.times = {"from": "how long the file shows each", "made_up": 0, "rate": None, "rate_from": None}
-        handed_out = in_span = 0
-        time_s = math.nan
+        span = Span(start_s, end_s, every, first)
+        for (file, still), index, time_s in span.of(self._numbered(report)):
+            yield Frame(index, time_s, RgbPicture(still.image), printable(str(file)), still.reduced)
+        if not report.frames:
+            raise SourceError(f"{self._path}: none of its {len(self._files)} pictures can be read ({report.problem})")
+        span.check(printable(str(self._path)))
+
+    def _numbered(self, report: SourceReport) -> Iterator[tuple[tuple[Path, Still], int, float]]:
         for file, still in self._pictures(report):
             index = report.frames
             report.frames += 1
             report.reduced += still.reduced > 1
-            time_s = index / self._fps if self._fps else still.time_s if self._timed else math.nan
             if self._fps and report.times is not None:
                 report.times["made_up"] = report.frames
-            if time_s >= end_s:
-                break
-            if time_s < start_s:
-                continue
-            in_span += 1
-            if index % every:
-                continue
-            handed_out += 1
-            if index >= first:
-                yield Frame(index, time_s, RgbPicture(still.image), printable(str(file)), still.reduced)
-        if not report.frames:
-            raise SourceError(f"{self._path}: none of its {len(self._files)} pictures can be read ({report.problem})")
-        if not handed_out:
-            raise nothing_there(printable(str(self._path)), start_s, end_s, every, in_span, time_s)
+            time_s = index / self._fps if self._fps else still.time_s if self._timed else math.nan
+            yield (file, still), index, time_s
 
     def _pictures(self, report: SourceReport) -> Iterator[tuple[Path, Still]]:
         """All that can be read; what cannot is counted and left out."""

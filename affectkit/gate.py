@@ -8,12 +8,14 @@ after a few are forbidden.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
 
@@ -23,6 +25,7 @@ import av.stream
 from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.format import ContainerFormat
 from av.stream import Disposition
+from av.video.format import VideoFormat
 
 from affectkit.errors import DeviceUnavailable, SourceError
 
@@ -90,7 +93,7 @@ class Opening:
     input_format: str | None = None
     """FFmpeg's name of the format; None: it finds out, among those that are allowed."""
     max_pixels: int = MAX_PIXELS
-    """Most pixels of one frame; what has more is refused before it is decoded."""
+    """Most pixels of one frame (:func:`pixels_counted`); what has more is refused before it is decoded."""
     fps: float | None = None
     """Frames a second of what has no times of its own; None: as it says itself."""
     deinterlace: bool = True
@@ -356,16 +359,34 @@ def prepare(container: av.container.InputContainer, opening: Opening, name: str)
             f"{name}: its video is in a codec that this FFmpeg cannot decode; convert it, to H.264 for example"
         )
     codec = stream.codec_context
-    if codec.width * codec.height > opening.max_pixels:
+    counted = pixels_counted(codec.width, codec.height, codec.pix_fmt)
+    if counted > opening.max_pixels:
+        deep = f" ({codec.pix_fmt}, of which each counts for more)" if counted > codec.width * codec.height else ""
         raise SourceError(
-            f"{name}: its frames are {codec.width} x {codec.height}, more than {opening.max_pixels} pixels, "
+            f"{name}: its frames are {codec.width} x {codec.height}{deep}, more than {opening.max_pixels} pixels, "
             "which takes much memory; if you trust it, raise --max-pixels (max_pixels=)"
         )
     # Container options do not reach this context, and a stream may change its size later.
-    codec.options = {**codec.options, "max_pixels": _with_margin(opening.max_pixels)}
+    most = opening.max_pixels * 1000 // pixels_counted(1000, 1, codec.pix_fmt)
+    codec.options = {**codec.options, "max_pixels": _with_margin(most)}
     # Frame threads drop the frames in flight when a damaged packet comes, and how many depends on the machine.
     stream.thread_type = "SLICE"
     return stream
+
+
+def pixels_counted(width: int, height: int, pixel_format: str | None) -> int:
+    """Pixels of a frame, by which its memory is limited: those of more than four bytes count for as many as fit in."""
+    return math.ceil(width * height * max(1.0, _bytes_a_pixel(pixel_format or "rgba") / 4))
+
+
+@lru_cache(maxsize=256)
+def _bytes_a_pixel(pixel_format: str) -> float:
+    """Of all planes together, 16 bits for 10."""
+    try:
+        found = VideoFormat(pixel_format)
+    except ValueError:
+        return 4.0
+    return found.padded_bits_per_pixel / 8
 
 
 def _with_margin(pixels: int) -> str:

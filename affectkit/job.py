@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from affectkit.errors import AffectKitError
 from affectkit.targets import real_target, short_stem
 from affectkit.video import SourceReport
 
@@ -74,3 +75,17 @@ def finished(job: Job) -> Outcome | None:
         return Outcome(int(frames["in_table"]), int(meta["faces"]), int(frames["without_face"]), report)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def failure_line(job: Job, error: Exception) -> str:
+    """What became of an input that failed, in one line that names it.
+
+    What affectkit raises on purpose says what it is about. A ValueError is misuse: the input is named where the message
+    does not. Whatever else comes is no message for people, so that its kind is told too.
+    """
+    told = " ".join(str(error).split("\n"))
+    if isinstance(error, AffectKitError):
+        return told
+    if isinstance(error, ValueError):
+        return told if job.source in told or str(job.table) in told else f"{job.source}: {told}"
+    return f"{job.source}: {type(error).__name__}: {told}"

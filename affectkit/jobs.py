@@ -6,28 +6,32 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from affectkit.baseline import check_rule, parse_rule
-from affectkit.baseline_file import finder_of
+from affectkit.baseline_file import Finder, finder_of
+from affectkit.checkpointer import Checkpointer, Counts, still_kept
+from affectkit.checkpointer import Interrupted as Interrupted
 from affectkit.corrected import CorrectedTable, open_corrected
-from affectkit.errors import AffectKitError, OutputError
 from affectkit.folder import told_in_full
-from affectkit.gate import MAX_PIXELS, opens_by_itself, printable
+from affectkit.gate import Opening, opens_by_itself, printable
 from affectkit.job import Job as Job
 from affectkit.job import Outcome as Outcome
+from affectkit.kept import KeptPictures
 from affectkit.locks import OutputLocks
-from affectkit.notes import STRANGE, fingerprint, forget, read_note, refuse, rows_of, write_note
-from affectkit.overlay import Overlay, VideoWriter, check_video_suffix
+from affectkit.notes import STRANGE, fingerprint, forget, made_with, read_note, refuse, rows_of
+from affectkit.options import OutputOptions, StreamOptions, fields_of
+from affectkit.outputs.layouts import layout
+from affectkit.outputs.writers import TableSink, check_suffix, open_table
+from affectkit.overlay import MAX_SIZE, Overlay, VideoWriter, check_video_suffix
 from affectkit.people import ContactSheet, check_sheet_suffix
 from affectkit.predictor import Predictor
 from affectkit.results import ResultStream
-from affectkit.sinks import TableFormat, TableSink, check_suffix, json_text, layout, open_table
-from affectkit.targets import PartialFile, check_target, prepare_bytes
-from affectkit.types import FrameResult
+from affectkit.targets import check_target, explain_os_error, real_target
+from affectkit.types import FrameResult, TrackedFrame
 from affectkit.video import Source, open_source
 
 log = logging.getLogger(__name__)
@@ -37,30 +41,6 @@ CHECKPOINT_S = 10.0
 
 Watch = Callable[[Iterator[FrameResult], Source], Iterator[FrameResult]]
 """Passes results on, and shows how far they are."""
-
-
-@dataclasses.dataclass(slots=True)
-class _Counts:
-    read: int = 0
-    without_face: int = 0
-    rows: int = 0
-    tracks: set[int] = dataclasses.field(default_factory=set)
-
-    def add(self, result: FrameResult) -> None:
-        self.read += 1
-        self.rows += max(1, len(result.faces))
-        self.without_face += not result.faces
-        self.tracks.update(face.track_id for face in result.faces)
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, or the end of the process was asked for, with something left to go on with."""
-
-
-def _still_kept(kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-    """Ctrl-C before an interrupted run is under way again."""
-    if isinstance(error, KeyboardInterrupt) and not isinstance(error, Interrupted):
-        raise Interrupted from error
 
 
 def check_job(job: Job, *, overwrite: bool, resume: bool = False) -> None:
@@ -84,19 +64,11 @@ def check_job(job: Job, *, overwrite: bool, resume: bool = False) -> None:
 def run_job(
     predictor: Predictor,
     job: Job,
-    options: dict[str, Any],
+    asked: StreamOptions | None = None,
+    outputs: OutputOptions | None = None,
+    opening: Opening | None = None,
     *,
-    table_format: TableFormat = "native",
-    uncertainty: bool = False,
-    overwrite: bool = False,
-    resume: bool = False,
-    decode_on: str = "cpu",
-    input_format: str | None = None,
-    max_pixels: int = MAX_PIXELS,
-    deinterlace: bool = True,
-    fps: float | None = None,
     patience_s: float = 0.0,
-    baseline: str | None = None,
     watch: Watch = lambda results, _: results,
 ) -> Outcome:
     """Predict one input and write all of its outputs.
@@ -106,11 +78,10 @@ def run_job(
     with ``resume`` goes on to the same table as if nothing had happened.
 
     Args:
-        options: of :meth:`affectkit.Predictor.stream`.
-        resume: go on with an interrupted run, where there is one.
-        decode_on, input_format, max_pixels, deinterlace, fps: as for :func:`affectkit.open_source`.
+        asked: how the input is gone through; None: as :meth:`affectkit.Predictor.stream` does by itself.
+        outputs: what is written; None: the native table.
+        opening: how the input is opened; None: as :func:`affectkit.open_source` does by itself.
         patience_s: how long to wait for another run on the same outputs to end.
-        baseline: tell action units relative to each face's neutral (:func:`affectkit.baseline.parse_rule`).
 
     Raises:
         AffectKitError: as :meth:`affectkit.Predictor.stream` and the sinks raise.
@@ -118,210 +89,148 @@ def run_job(
         ValueError: the interrupted run was begun with another input, model or options.
         Interrupted: instead of KeyboardInterrupt, where the run can be gone on with.
     """
-    if resume and job.video is not None:
+    asked, outputs, opening = asked or StreamOptions(), outputs or OutputOptions(), opening or Opening()
+    if outputs.resume and job.video is not None:
         raise ValueError("an annotated video cannot be gone on with; leave out --render, or --resume")
-    finder, rule = None, None if baseline is None else parse_rule(baseline)
-    if rule is not None:
-        start_s, end_s = options.get("start_s", -math.inf), options.get("end_s", math.inf)
-        check_rule(rule, start_s=start_s, end_s=end_s, rendered=job.video is not None)
-        finder = finder_of(rule, predictor, options)
-    opening: dict[str, Any] = {
-        "decode_on": decode_on,
-        "input_format": input_format,
-        "max_pixels": max_pixels,
-        "deinterlace": deinterlace,
-        "fps": fps,
-    }
-    source = open_source(job.source, **opening)
-    told = {**options, **opening, "baseline": None if rule is None else str(rule)}
+    finder = _finder(predictor, job, asked, outputs)
+    source = open_source(job.source, **fields_of(opening))
     with ExitStack() as stack:
         locks = stack.enter_context(OutputLocks(job.table, job.video, job.sheet, patience_s=patience_s))
         described = predictor.describe()
-        mark = {**told, "baseline": None if rule is None else rule.mark()}
-        begun_by = fingerprint(described, job, mark, table_format, uncertainty)
-        stored = read_note(job, begun_by) if resume else None
-        counts, sheet = _Counts(), ContactSheet() if job.sheet is not None else None
-        begun = None
+        begun_by = fingerprint(described, job, asked, outputs, opening)
+        stored = read_note(job, begun_by) if outputs.resume else None
+        counts, sheet, begun = Counts(), ContactSheet() if job.sheet is not None else None, None
         if stored is not None:
-            stack.push(_still_kept)
+            stack.push(still_kept)
             begun = (rows_of(job, stored), stored["length"])
-            read, without_face, rows, tracks = stored["counts"]
-            counts = _Counts(read, without_face, rows, set(tracks))
+            counts = Counts.restored(stored["counts"])
         forget(job, locks, keep=stored)
-
-        def stream() -> ResultStream:
-            return predictor.stream(
-                source,
-                keep_images=job.video is not None,
-                resume=None if stored is None else stored["stream"],
-                on_tracked=None if sheet is None else sheet.add,
-                **options,
-            )
-
-        if stored is None:
-            results = stream()
-        else:
-            try:
-                if sheet is not None:
-                    sheet.restore(stored["sheet"])
-                results = stream()
-            except STRANGE as error:
-                raise refuse(job) from error
-        table = layout(table_format, uncertainty=uncertainty, labels=predictor.spec.labels)
-        sink: TableSink
-        if finder is None:
-            sink = open_table(job.table, table, overwrite=overwrite, begun=begun)
-        else:
-            thresholds = predictor.spec.label_thresholds
-            sink = open_corrected(job.table, table, finder, thresholds, overwrite=overwrite, begun=begun)
-        keeper = _Keeper(job, sink, begun_by, counts, sheet, noted=stored is not None)
+        pictures = None if job.video is None else KeptPictures(real_target(job.video).parent, MAX_SIZE)
+        if pictures is not None:
+            stack.callback(pictures.close)
+        results = _results(predictor, source, job, asked, sheet, pictures, stored)
+        sink = _sink(predictor, job, outputs, finder, begun)
+        keeper = Checkpointer(job, sink, begun_by, counts, sheet, every_s=CHECKPOINT_S, noted=stored is not None)
         stack.push(keeper)
-        drawing = _drawing(stack, predictor, source, job, options, overwrite=overwrite)
+        drawing = _drawing(stack, predictor, source, job, pictures, every=asked.every, overwrite=outputs.overwrite)
         for result in watch(results, source):
             sink.write(result)
             drawing(result)
             counts.add(result)
             if job.video is None:
                 keeper.maybe_note(results)
-        meta = _meta(described, source, job, told, counts, table_format, uncertainty)
-        remarks: list[str] = []
-        if isinstance(sink, CorrectedTable):
-            found = sink.baselines()
-            meta["baseline"] = found.described(predictor.spec.au_labels)
-            remarks = found.remarks()
-        keeper.prepare(meta, overwrite=overwrite or resume)
-    report = source.report
-    return Outcome(
-        counts.read,
-        len(counts.tracks),
-        counts.without_face,
-        report,
-        None if stored is None else stored["stream"]["last"] + 1,
-        tuple(remarks),
-    )
+        meta = _meta(described, source, job, counts, made_with(asked, outputs, opening))
+        told, remarks = _baseline_told(sink, predictor)
+        keeper.prepare(meta | told, overwrite=outputs.overwrite or outputs.resume)
+    resumed_at = None if stored is None else stored["stream"]["last"] + 1
+    return Outcome(counts.read, len(counts.tracks), counts.without_face, source.report, resumed_at, remarks)
 
 
-class _Keeper:
-    """Gives the outputs their names, or leaves what can be gone on with, or nothing."""
+def _finder(predictor: Predictor, job: Job, asked: StreamOptions, outputs: OutputOptions) -> Finder | None:
+    """What finds the neutral values, where action units are told relative to them."""
+    if outputs.baseline is None:
+        return None
+    rule = parse_rule(outputs.baseline)
+    check_rule(rule, start_s=asked.start_s, end_s=asked.end_s, rendered=job.video is not None)
+    return finder_of(rule, predictor, asked)
 
-    def __init__(
-        self,
-        job: Job,
-        sink: TableSink,
-        begun_by: dict[str, Any],
-        counts: _Counts,
-        sheet: ContactSheet | None,
-        *,
-        noted: bool,
-    ) -> None:
-        self._job, self._sink, self._begun_by, self._counts, self._sheet = job, sink, begun_by, counts, sheet
-        self._noted_at = time.monotonic()
-        self._noted = noted
-        self._prepared: list[PartialFile] = []
 
-    def maybe_note(self, results: ResultStream) -> None:
-        """Note how far the run is, if that is long ago and this is a place to go on from."""
-        if time.monotonic() - self._noted_at < CHECKPOINT_S:
-            return
-        state = results.checkpoint()
-        if state is not None:
-            self._note(state)
+def _results(
+    predictor: Predictor,
+    source: Source,
+    job: Job,
+    asked: StreamOptions,
+    sheet: ContactSheet | None,
+    pictures: KeptPictures | None,
+    stored: dict[str, Any] | None,
+) -> ResultStream:
+    """Of the whole input, or of what comes after a stored note."""
+    shown = [one.add for one in (sheet, pictures) if one is not None]
 
-    def _note(self, stream: dict[str, Any]) -> None:
-        rows_file, length = self._sink.position()
-        counts = self._counts
-        document = {
-            "begun_by": self._begun_by,
-            "rows_file": rows_file.name,
-            "length": length,
-            "counts": [counts.read, counts.without_face, counts.rows, sorted(counts.tracks)],
-            "sheet": None if self._sheet is None else self._sheet.state(),
-            "stream": stream,
-        }
-        write_note(self._job, document)
-        self._noted, self._noted_at = True, time.monotonic()
-
-    def prepare(self, meta: dict[str, Any], *, overwrite: bool) -> None:
-        """Write all outputs under their temporary names, so that only renaming is left, which needs no space.
-
-        Raises:
-            OutputError: the disk is full.
-        """
-        self._sink.prepare()
-        text = json_text(meta).encode("utf-8", "replace")
-        self._prepared.append(prepare_bytes(self._job.meta, text, overwrite=True))
-        if self._job.sheet is not None and self._sheet is not None and self._counts.tracks:
-            self._prepared.append(self._sheet.prepare(self._job.sheet, overwrite=overwrite))
-
-    def __enter__(self) -> _Keeper:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        if error is not None:
-            self._leave(error)
-            return
+    def show(tracked: TrackedFrame) -> None:
         try:
-            # The table last, so that where it has its name, everything is there.
-            for partial in self._prepared:
-                partial.commit(keep=True)
-            self._sink.commit()
-        except BaseException as failure:
-            self._leave(failure)
-            raise
-        if self._noted:
-            self._job.note.unlink(missing_ok=True)
+            for add in shown:
+                add(tracked)
+        except OSError as error:  # of pictures that wait on the disk
+            raise explain_os_error(job.video or job.table, error) from error
 
-    def _leave(self, error: BaseException) -> None:
-        """Leave what a note says how to go on with, and nothing where there is none."""
-        for partial in self._prepared:
-            partial.discard()
-        if not self._noted:
-            self._sink.abort()
-            told = "nothing unfinished was left behind" if isinstance(error, OutputError) else ""
-        else:
-            self._sink.suspend()
-            told = "what was done is kept: --resume goes on with it"
-            if isinstance(error, KeyboardInterrupt):
-                raise Interrupted from error
-        if told and isinstance(error, AffectKitError) and len(error.args) == 1:
-            error.args = (f"{error.args[0]}; {told}",)  # so that it is said in the same line
-        elif told and isinstance(error, Exception):
-            log.warning("%s: %s", self._job.table, told)
+    def stream() -> ResultStream:
+        return predictor.stream(
+            source,
+            resume=None if stored is None else stored["stream"],
+            on_tracked=show if shown else None,
+            **asked.keywords(),
+        )
+
+    if stored is None:
+        return stream()
+    try:
+        if sheet is not None:
+            sheet.restore(stored["sheet"])
+        return stream()
+    except STRANGE as error:
+        raise refuse(job) from error
+
+
+def _sink(
+    predictor: Predictor, job: Job, outputs: OutputOptions, finder: Finder | None, begun: tuple[Path, int] | None
+) -> TableSink:
+    """The table, after the rows that there are already."""
+    table = layout(outputs.table_format, uncertainty=outputs.uncertainty, labels=predictor.spec.labels)
+    if finder is None:
+        return open_table(job.table, table, overwrite=outputs.overwrite, begun=begun)
+    thresholds = predictor.spec.label_thresholds
+    return open_corrected(job.table, table, finder, thresholds, overwrite=outputs.overwrite, begun=begun)
+
+
+def _baseline_told(sink: TableSink, predictor: Predictor) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What the meta file says of the neutral values, and what the user should know of them."""
+    if not isinstance(sink, CorrectedTable):
+        return {}, ()
+    found = sink.baselines()
+    return {"baseline": found.described(predictor.spec.au_labels)}, tuple(found.remarks())
 
 
 def _drawing(
-    stack: ExitStack, predictor: Predictor, source: Source, job: Job, options: dict[str, Any], *, overwrite: bool
+    stack: ExitStack,
+    predictor: Predictor,
+    source: Source,
+    job: Job,
+    pictures: KeptPictures | None,
+    *,
+    every: int,
+    overwrite: bool,
 ) -> Callable[[FrameResult], None]:
     """Writes the annotated video of one input, or nothing."""
-    if job.video is None:
+    if job.video is None or pictures is None:
         return lambda _: None
-    fps = source.info.fps / options.get("every", 1) if source.info.fps else None
+    fps = source.info.fps / every if source.info.fps else None
     sound, film = (source.info.name if source.info.has_audio else None), source.info.film
     if sound is not None and film is not None and not opens_by_itself(sound, film.format):
         log.warning("%s: the sound of what needs --input-format is not taken along", job.video)
         sound = None
     writer = stack.enter_context(VideoWriter(job.video, fps=fps, sound_from=sound, overwrite=overwrite))
     overlay = Overlay(predictor.spec)
-    return lambda result: writer.write(overlay.draw(result), result.time_s)
+
+    def draw(result: FrameResult) -> None:
+        image, reduced = pictures.take(result.index)
+        drawn = overlay.draw(dataclasses.replace(result, image=image, reduced=result.reduced * reduced))
+        writer.write(drawn, result.time_s)
+
+    return draw
 
 
 def _meta(
-    described: dict[str, Any],
-    source: Source,
-    job: Job,
-    options: dict[str, Any],
-    counts: _Counts,
-    table_format: TableFormat,
-    uncertainty: bool,
+    described: dict[str, Any], source: Source, job: Job, counts: Counts, options: dict[str, Any]
 ) -> dict[str, Any]:
     report, made_by = source.report, dict(described)
-    if options.get("aligned"):
+    if options["aligned"]:
         made_by["detector"] = None
     given = {name: None if value in (math.inf, -math.inf) else value for name, value in options.items()}
     return {
         "input": printable(job.source),
         **made_by,
-        "options": {**given, "format": table_format, "uncertainty": uncertainty},
+        "options": given,
         "film": None if source.info.film is None else dataclasses.asdict(source.info.film),
         "rotation_deg": source.info.rotation_deg,
         "mirrored": source.info.mirrored,

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from affectkit import __version__
+from affectkit.baseline import parse_rule
 from affectkit.errors import SourceError
-from affectkit.gate import printable
+from affectkit.gate import Opening, printable
 from affectkit.job import Job
 from affectkit.locks import OutputLocks
-from affectkit.sinks import TableFormat
+from affectkit.options import OutputOptions, StreamOptions, fields_of
 from affectkit.state import pack, unpack
 from affectkit.targets import prepare_bytes, real_target, short_stem
 from affectkit.video import IMAGE_SUFFIXES
@@ -26,10 +27,30 @@ STRANGE = (KeyError, TypeError, ValueError, IndexError, AttributeError, Overflow
 """What a note raises that another program wrote."""
 
 
+def made_with(asked: StreamOptions, outputs: OutputOptions, opening: Opening) -> dict[str, Any]:
+    """All options that decide a table, as its meta file tells them; what becomes of older outputs is none."""
+    return {
+        **fields_of(asked),
+        "decode_on": opening.decode_on,
+        "input_format": opening.input_format,
+        "max_pixels": opening.max_pixels,
+        "deinterlace": opening.deinterlace,
+        "fps": opening.fps,
+        "baseline": None if outputs.baseline is None else str(parse_rule(outputs.baseline)),
+        "format": outputs.table_format,
+        "uncertainty": outputs.uncertainty,
+    }
+
+
 def fingerprint(
-    described: dict[str, Any], job: Job, options: dict[str, Any], table_format: TableFormat, uncertainty: bool
+    described: dict[str, Any], job: Job, asked: StreamOptions, outputs: OutputOptions, opening: Opening
 ) -> dict[str, Any]:
     """All that decides the rows of a table; ``described`` is what the predictor says of itself."""
+    options = made_with(asked, outputs, opening)
+    for name in ("format", "uncertainty"):  # entries of their own
+        del options[name]
+    if outputs.baseline is not None:
+        options["baseline"] = parse_rule(outputs.baseline).mark()
     path = Path(job.source)
     there = path.exists()
     return {
@@ -43,8 +64,8 @@ def fingerprint(
         "temporal": described["temporal"],
         "detector": described["detector"],
         "options": {name: str(value) for name, value in sorted(options.items())},
-        "format": table_format,
-        "uncertainty": uncertainty,
+        "format": outputs.table_format,
+        "uncertainty": outputs.uncertainty,
         "contact sheet": job.sheet is not None,
         "version": __version__,
     }

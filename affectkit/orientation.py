@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from fractions import Fraction
 from typing import Any, cast
 
@@ -17,12 +18,23 @@ _LEFT_OUT = ("ICC_PROFILE", "A53_CC", "SEI_UNREGISTERED", "DYNAMIC_HDR_PLUS", "D
 later on; of these only a colour profile has notes, its name."""
 
 
+_LARGE_PIXELS = 4_000_000
+"""Of frames whose memory is not left to the next round of Python's collector of what refers to itself."""
+
+
 def display_matrix(frame: av.VideoFrame) -> Array | None:
     """The matrix that a container, or the pictures themselves, attach to a frame; None: none.
 
     Returns:
         int64 (4,), a, b, c, d of which picture (x, y) is shown at (a x + c y, b x + d y); the scale says nothing.
     """
+    matrix = _attached(frame)
+    if frame.width * frame.height > _LARGE_PIXELS:
+        gc.collect()  # PyAV's frames and their side data refer to each other: it would stay for long
+    return matrix
+
+
+def _attached(frame: av.VideoFrame) -> Array | None:
     try:
         bare = _without_profiles(frame)
         data = None if bare is None else bare.side_data.get("DISPLAYMATRIX")

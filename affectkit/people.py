@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from affectkit.errors import OutputError
-from affectkit.sinks import check_suffix
+from affectkit.outputs.writers import check_suffix
 from affectkit.targets import PartialFile, prepare_bytes
 from affectkit.types import Detection, TrackedFrame, UInt8
 

@@ -7,14 +7,12 @@ import math
 import os
 import platform
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, get_args, overload
+from typing import Any, Self, Unpack, get_args, overload
 
 import numpy as np
 
@@ -25,7 +23,7 @@ from affectkit.baseline import check_rule, parse_rule
 from affectkit.baseline_file import finder_of
 from affectkit.batch import batched
 from affectkit.corrected import corrected_table
-from affectkit.engines import Engine, Profile, check_device, may_use_cuda, open_engine, usable_cores
+from affectkit.engines import Engine, Profile, may_use_cuda, open_engine, usable_cores
 from affectkit.engines.cpu import multiplies_bytes_fast
 from affectkit.errors import ModelError, SourceError
 from affectkit.faces.base import Detector
@@ -34,16 +32,40 @@ from affectkit.faces.own import OwnDetector
 from affectkit.faces.tracking import Tracker, TrackingConfig, track, whole_pictures
 from affectkit.gate import printable
 from affectkit.live_baseline import LiveBaseline, check_live
+from affectkit.options import (
+    PredictKeywords,
+    PredictorConfig,
+    PredictorKeywords,
+    StreamKeywords,
+    StreamOptions,
+    spelled_out,
+    stream_keywords,
+)
+from affectkit.outputs.layouts import layout
+from affectkit.outputs.table import Table, table_of
 from affectkit.picture import RgbPicture
 from affectkit.reading import FACTS, Reader, aligned_face
 from affectkit.readout import check_outputs
 from affectkit.results import Finisher, ResultStream, Session, Waiting
-from affectkit.sinks import Table, layout, table_of
 from affectkit.smooth import Smoother
-from affectkit.spec import FURTHER, ModelSpec, Precision, Prior
-from affectkit.temporal import TemporalBuffer, WindowConfig, WindowMode, run_sequence
-from affectkit.types import REGIONS, Affect, Array, Detection, Face, FrameResult, TrackedFrame, UInt8, check_image
+from affectkit.spec import FURTHER, ModelSpec, Precision
+from affectkit.temporal import TemporalBuffer, WindowConfig, run_sequence
+from affectkit.types import (
+    REGIONS,
+    Affect,
+    Array,
+    CroppedFrame,
+    Detection,
+    Face,
+    Frame,
+    FrameResult,
+    TrackedFrame,
+    UInt8,
+    check_image,
+)
+from affectkit.versions import deciding_versions
 from affectkit.video import ArraySource, LiveSource, Source, SourceInfo, VideoFile, open_source
+from affectkit.visible import inside
 
 BYTES_AHEAD = 12 << 20
 """Of decoded frames that may wait for the tracker, which is slower at some frames than at others."""
@@ -67,22 +89,13 @@ class Predictor:
     of its own. It is not meant to be shared between threads.
     """
 
+    @spelled_out(PredictorConfig)
     def __init__(
         self,
         model: str | os.PathLike[str] = models.DEFAULT_MODEL,
         *,
-        device: str = "auto",
-        detector: str | Detector = "mtcnn",
-        detect_every: int | None = None,
-        min_face_px: int = 20,
-        batch_size: int = 32,
-        max_wait_s: float = 0.5,
-        threads: int | None = None,
-        temporal: bool | None = None,
-        precision: str = "auto",
-        prior: Prior = "natural",
-        min_quality: float = 0.0,
         engine: Engine | None = None,
+        **options: Unpack[PredictorKeywords],
     ) -> None:
         """Load and verify the model.
 
@@ -120,38 +133,43 @@ class Predictor:
             MissingDependency: ONNX Runtime is not installed.
             DeviceUnavailable: the device is not there.
             ValueError: an argument is out of range.
-            TypeError: ``detector`` is neither a name nor a detector.
+            TypeError: it is of another type; ``detector`` is neither a name nor a detector.
         """
-        check_device(device)
+        self._set_up(PredictorConfig(model=model, **options), engine)
+
+    @classmethod
+    def from_config(cls, config: PredictorConfig, *, engine: Engine | None = None) -> Self:
+        """The same with the arguments as one value, which can be kept, compared and sent to another process."""
+        return cls(config.model, engine=engine, **config.keywords())
+
+    def _set_up(self, config: PredictorConfig, engine: Engine | None) -> None:
+        device, detector, detect_every, threads = config.device, config.detector, config.detect_every, config.threads
         own = None if isinstance(detector, str) else OwnDetector(detector)
         if own is not None and not own.follows and detect_every is None:
             detect_every = 1
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self._threads = threads or usable_cores()
         self._tracking = TrackingConfig()
         if detect_every is not None:
             self._tracking = TrackingConfig(detect_every=detect_every, settled_s=0)
+        model = _chosen(config.model, config.temporal)
         if engine is None:
-            model = in_precision(_chosen(model, temporal), precision, device)
-        else:
-            model = _chosen(model, temporal)
+            model = in_precision(model, config.precision, device)
         self._model = models.load(model)
-        self._reader = Reader(self.logits, self._model.spec, prior=prior, min_quality=min_quality)
-        self._prior, self._min_quality = prior, min_quality
-        self._batch_size = batch_size
+        self._reader = Reader(self.logits, self._model.spec, prior=config.prior, min_quality=config.min_quality)
+        self._prior, self._min_quality = config.prior, config.min_quality
+        self._batch_size = config.batch_size
         self._face_engines: list[Engine] = []
         with ExitStack() as opened:  # should a later part fail, what was opened before is let go
             self._engine = engine or self._open(self._model.frame_onnx, device, threads)
             opened.callback(self._engine.close)
-            recurrent = self._model.temporal_onnx if temporal is not False else None
+            recurrent = self._model.temporal_onnx if config.temporal is not False else None
             self._temporal = None if recurrent is None else self._open(recurrent, device, threads)
             if self._temporal is not None:
                 opened.callback(self._temporal.close)
             self._detector: Detector
             if isinstance(detector, str):
                 self._detector_name, self._given = detector, None
-                self._detector = self._open_detector(detector, min_face_px, threads)
+                self._detector = self._open_detector(detector, config.min_face_px)
             else:
                 assert own is not None
                 self._detector_name, self._detector, self._given = type(detector).__name__, own, detector
@@ -159,18 +177,16 @@ class Predictor:
         self._detecting = threading.Lock()
         self._looking = ThreadPoolExecutor(1, "affectkit look") if self._threads > 1 else None
         self._pushed: Session | None = None
-        self._min_face_px = min_face_px if isinstance(detector, str) else None
-        self._max_wait_s = max_wait_s
+        self._min_face_px = config.min_face_px if isinstance(detector, str) else None
+        self._max_wait_s = config.max_wait_s
 
-    def _open_detector(self, name: str, min_face_px: int, threads: int | None) -> Detector:
+    def _open_detector(self, name: str, min_face_px: int) -> Detector:
         kind, _, where = name.partition(":")
         if kind == "insightface":
             from affectkit.faces.insight import InsightDetector  # late: loads insightface
 
             device = self._engine.device if self._engine.device.startswith("cuda") else "cpu"
             return InsightDetector(where or None, device=device, min_face_px=min_face_px)
-        if name != "mtcnn":
-            raise ValueError(f"detector must be mtcnn, insightface[:PACK|:FOLDER] or a Detector object, got {name!r}")
         paths = [FACE_WEIGHTS / f"{stage}.onnx" for stage in ("pnet", "rnet", "onet")]
         # A thread a network and as many levels at once: such small networks gain nothing from more threads in each.
         self._face_engines = [open_engine(path, device="cpu", threads=1) for path in paths]
@@ -206,23 +222,16 @@ class Predictor:
         """Whether sequences of frames are looked at."""
         return self._temporal is not None
 
+    @spelled_out(StreamOptions)
     def stream(
         self,
         source: SourceLike,
         *,
-        start_s: float = -math.inf,
-        end_s: float = math.inf,
-        every: int = 1,
-        max_faces: int | None = None,
-        aligned: bool = False,
         keep_images: bool = False,
         fps: float | None = None,
-        window: WindowMode = "overlap",
-        lookahead: int = 0,
-        max_gap_s: float = 0.5,
-        smooth_s: float = 0.0,
-        resume: dict[str, Any] | None = None,
+        resume: Mapping[str, Any] | None = None,
         on_tracked: Callable[[TrackedFrame], None] | None = None,
+        **options: Unpack[StreamKeywords],
     ) -> ResultStream:
         """Yield one result per frame, in order, as soon as its batch has run.
 
@@ -253,17 +262,8 @@ class Predictor:
                 middle does not raise: what can be read is, and ``source.report`` of a source from
                 :func:`affectkit.open_source` tells.
         """
-        if every < 1:
-            raise ValueError(f"every must be at least 1, got {every}")
-        if not start_s < end_s:
-            raise ValueError(f"start_s must be before end_s, got {start_s} and {end_s}")
-        if window not in get_args(WindowMode):
-            raise ValueError(f"window must be one of {', '.join(get_args(WindowMode))}, got {window!r}")
-        if self._temporal is None and (window == "paper" or (window == "live" and not smooth_s)):
-            raise ValueError(
-                f"model {self.spec.name!r} looks at single frames, for which there is no window {window!r}; "
-                "take a temporal one (temporal=True)"
-            )
+        asked = StreamOptions(**options)
+        self._check_window(asked)
         if isinstance(source, LiveSource):
             raise TypeError("a live source does not wait for its reader: use Predictor.live")
         opened = source if isinstance(source, Source) else open_source(source, fps=fps)
@@ -272,37 +272,49 @@ class Predictor:
                 f"{printable(opened.info.name)}: its pictures have no times, and may have nothing to do with each "
                 "other; leave out --temporal (temporal=), or give --fps (fps=) if they are the frames of a video"
             )
-        finisher = self._finisher(window, lookahead, max_gap_s, smooth_s, keep_images, on_tracked, aligned=aligned)
-        tracker = self._tracker(max_faces)
+        finisher = self._finisher(asked, keep_images, on_tracked)
+        tracker = self._tracker(asked.max_faces)
         first = 0
         if resume is not None:
             first = resume["last"] + 1
             finisher.restore(resume["finisher"])
             if resume["tracker"] is not None:
                 tracker.restore(resume["tracker"])
-        frames = opened.frames(start_s=start_s, end_s=end_s, every=every, first=first)
+        frames = opened.frames(start_s=asked.start_s, end_s=asked.end_s, every=asked.every, first=first)
+        batches = self._batches(opened, frames, tracker, asked, keep_pictures=keep_images or on_tracked is not None)
+        return ResultStream(batches, finisher, None if asked.aligned else tracker)
+
+    def _check_window(self, asked: StreamOptions) -> None:
+        """Refuse windows for what looks at single frames; live they mean something where values are smoothed."""
+        window = asked.window
+        if self._temporal is None and (window == "paper" or (window == "live" and not asked.smooth_s)):
+            raise ValueError(
+                f"model {self.spec.name!r} looks at single frames, for which there is no window {window!r}; "
+                "take a temporal one (temporal=True)"
+            )
+
+    def _batches(
+        self, source: Source, frames: Iterator[Frame], tracker: Tracker, asked: StreamOptions, *, keep_pictures: bool
+    ) -> Iterator[list[CroppedFrame]]:
+        """Frames -> their faces, followed and cut out; the stages work side by side where that helps."""
         # What a caller's own iterator does, it does in the thread that asked for it.
-        overlaps = self._threads > 1 and not isinstance(opened, ArraySource)
-        most = _frames_ahead(opened.info)
-        overlaps = overlaps and most > 0
+        most, alone = _frames_ahead(source.info), source.info.alone
+        overlaps = self._threads > 1 and not isinstance(source, ArraySource) and most > 0
         side_by_side: Callable[[Iterator[Any], int], Iterator[Any]] = ahead if overlaps else lambda items, _: items
-        keep_pictures = keep_images or on_tracked is not None
         # What may be silent for long is read in a thread in any case: Ctrl-C does not wait for it.
-        read_ahead = ahead if opened.info.paced and isinstance(opened, VideoFile) else side_by_side
+        read_ahead = ahead if source.info.paced and isinstance(source, VideoFile) else side_by_side
         frames = read_ahead(frames, max(1, most))
-        alone = opened.info.alone
-        faces = whole_pictures(frames, alone=alone) if aligned else track(frames, tracker, alone=alone)
+        faces = whole_pictures(frames, alone=alone) if asked.aligned else track(frames, tracker, alone=alone)
         tracked = side_by_side(faces, min(8, most))
-        cut = take_whole if aligned else align
+        cut = take_whole if asked.aligned else align
         batches = batched(
             cut(tracked, self.spec.input, keep_pictures=keep_pictures),
             max_faces=self._batch_size,
             max_frames=self._batch_size,
-            max_wait_s=self._max_wait_s if opened.info.paced else math.inf,
+            max_wait_s=self._max_wait_s if source.info.paced else math.inf,
         )
-        if not keep_pictures:  # a batch of pictures is too much to have another one waiting
-            batches = side_by_side(batches, 1)
-        return ResultStream(batches, finisher, None if aligned else tracker)
+        # A batch of pictures is too much to have another one waiting.
+        return batches if keep_pictures else side_by_side(batches, 1)
 
     def live(
         self,
@@ -353,12 +365,15 @@ class Predictor:
                 were, and is None where they are not corrected.
             name: what ``FrameResult.name`` says.
         """
-        finisher = self._finisher("live", lookahead, max_gap_s, smooth_s, keep_images)
+        asked = StreamOptions(
+            window="live", lookahead=lookahead, max_faces=max_faces, max_gap_s=max_gap_s, smooth_s=smooth_s
+        )
+        finisher = self._finisher(asked, keep_images)
         relative = None
         if baseline is not None:
             rule = parse_rule(baseline)
             check_live(rule)
-            found = finder_of(rule, self, {"max_faces": max_faces})
+            found = finder_of(rule, self, StreamOptions(max_faces=max_faces))
             relative = LiveBaseline(found, self.spec.label_thresholds)
         return Session(self._tracker(max_faces), self.spec, finisher, name, relative)
 
@@ -384,21 +399,13 @@ class Predictor:
         )
 
     def _finisher(
-        self,
-        window: WindowMode,
-        lookahead: int,
-        max_gap_s: float,
-        smooth_s: float,
-        keep_images: bool,
-        on_tracked: Callable[[TrackedFrame], None] | None = None,
-        *,
-        aligned: bool = False,
+        self, asked: StreamOptions, keep_images: bool, on_tracked: Callable[[TrackedFrame], None] | None = None
     ) -> Finisher:
-        spec, buffer, live = self.spec, None, window == "live"
+        spec, buffer, live, smooth_s = self.spec, None, asked.window == "live", asked.smooth_s
         if self._temporal is not None and spec.temporal is not None:
-            config = WindowConfig(spec.temporal.sequence_length, window, lookahead, max_gap_s)
+            config = WindowConfig(spec.temporal.sequence_length, asked.window, asked.lookahead, asked.max_gap_s)
             buffer = TemporalBuffer[Waiting](self._temporal.run, config, spec.tasks)
-        elif lookahead:
+        elif asked.lookahead:
             raise ValueError(f"model {spec.name!r} looks at single frames, so there is nothing to look ahead for")
         smoother = Smoother(smooth_s, spec.label_thresholds, live=live, labels=spec.labels) if smooth_s else None
         return Finisher(
@@ -406,10 +413,10 @@ class Predictor:
             spec,
             buffer,
             smoother,
-            lookahead=lookahead if live else None,
+            lookahead=asked.lookahead if live else None,
             keep_images=keep_images,
             on_tracked=on_tracked,
-            aligned=aligned,
+            aligned=asked.aligned,
         )
 
     def logits(self, crops: UInt8) -> dict[str, Array]:
@@ -423,12 +430,14 @@ class Predictor:
         """
         return _joined([self._run(crops[i : i + self._batch_size]) for i in range(0, len(crops), self._batch_size)])
 
+    @spelled_out(StreamOptions)
     def predict(
         self,
         source: SourceLike,
         *,
-        baseline: str | os.PathLike[str] | tuple[float, float] | None = None,
-        **options: Any,
+        baseline: BaselineLike | None = None,
+        fps: float | None = None,
+        **options: Unpack[PredictKeywords],
     ) -> Table:
         """Everything at once, as columns; options as for :meth:`stream`.
 
@@ -442,11 +451,11 @@ class Predictor:
         """
         table = layout(labels=self.spec.labels)
         if baseline is None:
-            return table_of(self.stream(source, **options), table)
-        rule = parse_rule(baseline)
-        check_rule(rule, start_s=options.get("start_s", -math.inf), end_s=options.get("end_s", math.inf))
-        finder = finder_of(rule, self, options)
-        return corrected_table(self.stream(source, **options), table, finder, self.spec.label_thresholds)
+            return table_of(self.stream(source, fps=fps, **options), table)
+        rule, asked = parse_rule(baseline), StreamOptions(**stream_keywords(options))
+        check_rule(rule, start_s=asked.start_s, end_s=asked.end_s)
+        finder = finder_of(rule, self, asked)
+        return corrected_table(self.stream(source, fps=fps, **options), table, finder, self.spec.label_thresholds)
 
     def predict_image(self, image: UInt8, *, landmarks: Array | None = None) -> list[Face]:
         """The faces of one picture.
@@ -475,8 +484,9 @@ class Predictor:
         if not found:
             return []
         crops = np.stack([crop_face(image, face.landmarks, self.spec.input) for face in found])
+        shares = np.stack([inside(face.landmarks, image.shape[1], image.shape[0]) for face in found])
         # Known points say which way up a face is.
-        affects = self._reader.read(self._reader.ask(crops, found, turn=landmarks is None))
+        affects = self._reader.read(self._reader.ask(crops, found, inside=shares, turn=landmarks is None))
         return [
             Face(i, face.box, face.score, face.landmarks, affect)
             for i, (face, affect) in enumerate(zip(found, affects, strict=True))
@@ -608,7 +618,7 @@ class Predictor:
                 "settled_s": self._tracking.settled_s,
                 "min_face_px": self._min_face_px,
             },
-            "versions": {"python": platform.python_version(), **_versions()},
+            "versions": {"python": platform.python_version(), **deciding_versions()},
         }
 
     def close(self) -> None:
@@ -690,26 +700,3 @@ def _box_around(points: Array) -> tuple[float, float, float, float]:
         float(high[0] - low[0] + 2 * margin),
         float(high[1] - low[1] + 2.1 * margin),
     )
-
-
-@cache
-def _versions() -> dict[str, str]:
-    """Of what a result depends on; each is looked up in the file system."""
-    found = {}
-    for name in (
-        "affectkit",
-        "numpy",
-        "av",
-        "opencv-python-headless",
-        "opencv-python",
-        "pillow",
-        "pi-heif",
-        "pillow-heif",
-        "onnxruntime",
-        "onnxruntime-gpu",
-    ):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

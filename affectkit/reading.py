@@ -12,12 +12,12 @@ from affectkit.readout import read_out
 from affectkit.spec import FURTHER, InputSpec, ModelSpec, Prior
 from affectkit.turning import turned
 from affectkit.types import Affect, Array, Detection, UInt8
-from affectkit.visible import sharpness, withheld
+from affectkit.visible import sharpness, withheld, within
 
 FACTS = "facts"
-"""Name, among the outputs of a network, of what is known of the crops, (1, N, 3): size and sharpness as
-:func:`affectkit.visible.quality` takes them, and the turn from the crop to the picture in degrees, > 0
-counter-clockwise as seen."""
+"""Name, among the outputs of a network, of what is known of the crops, (1, N, 6): size and sharpness as
+:func:`affectkit.visible.quality` takes them, the turn from the crop to the picture in degrees, > 0 counter-clockwise as
+seen, and the shares of brows, eyes and mouth that lie in the picture."""
 
 
 class Reader:
@@ -59,13 +59,20 @@ class Reader:
         return (*names, FACTS) if names else ()
 
     def ask(
-        self, crops: UInt8, faces: Sequence[Detection], *, turn: bool = True, aligned: bool = False
+        self,
+        crops: UInt8,
+        faces: Sequence[Detection],
+        *,
+        inside: Array | None = None,
+        turn: bool = True,
+        aligned: bool = False,
     ) -> dict[str, Array]:
         """What the network says of crops, and what is known of them.
 
         Args:
             crops: (N, S, S, C) uint8, N over 0.
             faces: where they were cut out.
+            inside: (N, 3) shares of brows, eyes and mouth that lie in the picture; None: all of them.
             turn: whether faces may be turned that are not upright by their points.
             aligned: the crops are whole pictures, whose owner has turned them; points say nothing.
         """
@@ -77,11 +84,14 @@ class Reader:
         if spec.visibility_thresholds is not None and turn and not aligned:
             scores = np.array([face.score for face in faces])
             outputs, turns = turned(crops, outputs, scores, spec, self._run)
-        return outputs | {FACTS: self._facts(crops, faces, turns, aligned)[None]}
+        facts = self._facts(crops, faces, turns, aligned)
+        if inside is not None:
+            facts[:, 3:] = inside
+        return outputs | {FACTS: facts[None]}
 
     def _facts(self, crops: UInt8, faces: Sequence[Detection], turns: Array, aligned: bool) -> Array:
-        """(N, 3) size, sharpness and turn of each crop."""
-        facts = np.ones((len(crops), 3))
+        """(N, 6) size, sharpness and turn of each crop, and what of it lies in the picture: all."""
+        facts = np.ones((len(crops), 6))
         facts[:, [0, 2]] = [_placed(face, self._spec.input, aligned) for face in faces]
         if self._spec.visibility_thresholds is not None:
             facts[:, 1] = sharpness(crops)
@@ -98,6 +108,7 @@ class Reader:
             return read_out(outputs, self._spec, self._prior)
         (facts,) = outputs[FACTS]
         affects = read_out(outputs, self._spec, self._prior, facts[:, 2])
+        affects = [within(affect, share) for affect, share in zip(affects, facts[:, 3:], strict=True)]
         return withheld(affects, self._spec, facts[:, :2], self._min_quality)
 
 

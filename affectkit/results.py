@@ -59,7 +59,9 @@ class Finisher:
         counts = [len(frame.crops) for frame in batch]
         crops = np.concatenate([frame.crops for frame in batch])
         detections = [face.detection for frame in batch for face in frame.tracked.faces]
-        outputs = self._reader.ask(crops, detections, aligned=self._aligned) if len(crops) else None
+        shares = [np.ones((len(frame.crops), 3)) if frame.inside is None else frame.inside for frame in batch]
+        inside = np.concatenate(shares)
+        outputs = self._reader.ask(crops, detections, inside=inside, aligned=self._aligned) if len(crops) else None
         if self._buffer is None:
             affects = iter([] if outputs is None else self._reader.read(outputs))
             results = [self._result(frame.tracked, affects) for frame in batch]

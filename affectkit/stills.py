@@ -35,18 +35,26 @@ faces takes time and memory by the pixel."""
 MEMORY = 650_000_000
 """Bytes that decoding one picture may take, so that a run stays under a gigabyte."""
 
-_BYTES_A_PIXEL = {"HEIF": 12, "AVIF": 12, "WEBP": 24, "GIF": 9, "JPEG2000": 16}
+_BYTES_A_PIXEL = {"HEIF": 12, "AVIF": 12, "WEBP": 24, "GIF": 9, "JPEG2000": 16, "APNG": 16, "TIFF turned": 9}
 """While decoding, all copies that the libraries keep; 5 for the others."""
+
+_STRIP_PIXELS = 1 << 20
+"""Large pictures are turned into RGB by strips of about so many pixels: some conversions take 24 bytes for each."""
 
 _FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "DIB", "PPM", "AVIF", "GIF", "JPEG2000")
 
 _UNSAID_S = 0.1
 """What a frame of an animation lasts that says nothing, or nothing that a player would follow."""
 
+_MOST_BOXES = 1000
+"""Of an ISO base media file, that are looked at."""
+
 _PREVIEW, _MASK = 1, 4
 """Bits of TIFF's tag NewSubfileType."""
 
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"avif", b"avis", b"avio"})
+_SEQUENCE_BRANDS = frozenset({b"msf1", b"hevc", b"hevx", b"hevm", b"hevs"})
+"""Of files that say first that they hold a sequence; others may as well. Animated AVIF (avis) is read by Pillow."""
 _HEVC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis"})
 
 
@@ -63,7 +71,10 @@ class Still:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file is read as pictures, by its first bytes. GIFs are films, unless they lie among pictures."""
+    """Whether a file is read as pictures, by its first bytes. GIFs are films, unless they lie among pictures.
+
+    Of HEIF that is so unless :func:`is_sequence`.
+    """
     try:
         with path.open("rb") as file:
             head = file.read(32)
@@ -73,6 +84,32 @@ def is_picture(path: Path) -> bool:
         return path.suffix.lower() not in (".mjpeg", ".mjpg")  # a film of JPEGs begins like one of them
     known = (b"\x89PNG\r\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
     return head.startswith(known) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP") or _brand(head) in _HEIF_BRANDS
+
+
+def is_sequence(path: Path) -> bool:
+    """Whether a HEIF file holds a sequence of pictures with times, which is a film in all but its name.
+
+    The pictures that such a file may hold besides are its cover.
+    """
+    try:
+        with path.open("rb") as file:
+            brand = _brand(file.read(32))
+            if brand not in _HEIF_BRANDS | _SEQUENCE_BRANDS or brand == b"avis":
+                return False
+            start = 0
+            for _ in range(_MOST_BOXES):
+                file.seek(start)
+                head = file.read(16)
+                if head[4:8] == b"moov":
+                    return True
+                size = int.from_bytes(head[:4], "big")
+                size = int.from_bytes(head[8:], "big") if size == 1 else size
+                if len(head) < 8 or size < 8:  # the last box, or none
+                    return False
+                start += size
+    except (OSError, ValueError, OverflowError):  # of an offset beyond all files
+        pass
+    return False
 
 
 def is_gif(path: Path) -> bool:
@@ -171,7 +208,8 @@ def _pillow(path: Path, file: IO[bytes]) -> Iterator[Still]:
                     image.seek(page)
                 if image.format == "TIFF" and not _is_main(path, cast(Any, image)):
                     continue
-                still = _developed(path, image)
+                _check_size(path, image, pages)  # each page of a TIFF has a size of its own
+                still = _developed(path, image, last=page == pages - 1)
             except Exception as error:  # of every decoder its own
                 if isinstance(error, SourceError):
                     raise
@@ -209,12 +247,22 @@ def _opened(path: Path, file: IO[bytes]) -> Image.Image:
     except Exception as error:
         kind = " (a GIF, HEIC or AVIF by its name)" if path.suffix.lower() in (".gif", ".heic", ".avif") else ""
         raise SourceError(f"{path}: not a picture that can be read{kind}, or a damaged one") from error
-    width, height = image.size
-    if image.format == "JPEG":
-        _check_progressive(path, cast(Any, image))
-    elif width * height * _BYTES_A_PIXEL.get(image.format or "", 5) > MEMORY:
-        raise too_large(path, width, height, image.format or "")
+    _check_size(path, image)
     return image
+
+
+def _check_size(path: Path, image: Image.Image, pages: int = 1) -> None:
+    """Refuse the page that was sought before it is decoded, where that takes too much memory."""
+    width, height = image.size
+    kind = image.format or ""
+    if kind == "PNG" and pages > 1:
+        kind = "APNG"
+    elif kind == "TIFF" and cast(Any, image).tag_v2.get(0x0112, 1) != 1:
+        kind = "TIFF turned"
+    if kind == "JPEG":
+        _check_progressive(path, cast(Any, image))
+    elif width * height * _BYTES_A_PIXEL.get(kind, 5) > MEMORY:
+        raise too_large(path, width, height, kind)
 
 
 def _pages(path: Path, image: Image.Image) -> int:
@@ -271,8 +319,11 @@ def _lasts_s(image: Image.Image) -> float:
     return seconds if 0.01 < seconds < 86400 else _UNSAID_S
 
 
-def _developed(path: Path, image: Image.Image) -> Still:
-    """Decode the page that was sought, reduced where it is large, and bring it upright."""
+def _developed(path: Path, image: Image.Image, *, last: bool) -> Still:
+    """Decode the page that was sought, reduced where it is large, and bring it upright.
+
+    What was decoded of the last page is let go of: it takes more than all that is done with the picture.
+    """
     width, height = image.size
     reduced = 1
     if width * height > REDUCED_FROM and image.format == "JPEG":
@@ -281,13 +332,16 @@ def _developed(path: Path, image: Image.Image) -> Still:
         reduced = round(max(width, height) / max(image.size))
     orientation = _orientation(image)
     image.load()
-    rest = math.ceil(math.sqrt(image.width * image.height / REDUCED_FROM))
-    page: Image.Image = image
-    if rest > 1:
-        if page.mode in ("P", "1"):
-            page = page.convert("RGB")
-        page, reduced = page.reduce(rest), reduced * rest
-    return Still(turned(_rgb(path, page), orientation), reduced=reduced)
+    rest = reduction(image.width, image.height)
+    picture = _rgb(path, image, rest)
+    if last:
+        cast(Any, image).im = None
+    return Still(turned(picture, orientation), reduced=reduced * rest)
+
+
+def reduction(width: int, height: int) -> int:
+    """How many pixels one of a picture's sides has to be made of, so that it has no more than REDUCED_FROM."""
+    return max(1, math.ceil(math.sqrt(width * height / REDUCED_FROM)))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -314,22 +368,65 @@ def turned(image: UInt8, orientation: int) -> UInt8:
     return np.ascontiguousarray(image)
 
 
-def _rgb(path: Path, image: Image.Image) -> UInt8:
-    """Of every mode that Pillow has; alpha is left out, as it is."""
+def _rgb(path: Path, image: Image.Image, reduced: int = 1) -> UInt8:
+    """Of every mode that Pillow has, at a whole fraction of its size; alpha is left out, as it is."""
+    width, height = image.size
+    scale = _scale_of_numbers(path, image)
+    picture = np.empty((-(-height // reduced), -(-width // reduced), 3), np.uint8)
+    for top, strip in _strips(image, reduced):
+        rgb = _strip_in_rgb(path, strip, scale)
+        rows = picture[top // reduced : -(-(top + len(rgb)) // reduced)]
+        rows[:] = rgb if reduced == 1 else np.asarray(Image.fromarray(rgb).reduce(reduced), np.uint8)
+    return picture
+
+
+def shrink(image: UInt8, reduced: int) -> UInt8:
+    """RGB (H, W, 3) of whose pixels ``reduced`` x ``reduced`` are averaged to one, fewer at the last row and column."""
+    height, width = image.shape[:2]
+    rows = reduced * max(1, _STRIP_PIXELS // (width * reduced))
+    strips = (np.ascontiguousarray(image[top : top + rows]) for top in range(0, height, rows))
+    return np.concatenate([np.asarray(Image.fromarray(strip).reduce(reduced), np.uint8) for strip in strips])
+
+
+def _strips(image: Image.Image, whole: int = 1) -> Iterator[tuple[int, Image.Image]]:
+    """Strips of a picture, each with its first row, which is a multiple of ``whole``."""
+    width, height = image.size
+    rows = whole * max(1, _STRIP_PIXELS // (width * whole))
+    if rows >= height:
+        yield 0, image
+        return
+    for top in range(0, height, rows):
+        yield top, image.crop((0, top, width, min(height, top + rows)))
+
+
+def _scale_of_numbers(path: Path, image: Image.Image) -> float:
+    """What the numbers of a picture of 32 bits a channel are multiplied with to become brightness 0..255.
+
+    Raises:
+        SourceError: that is not known.
+    """
+    if image.mode not in ("I", "F"):
+        return 1.0
+    low, high = math.nan, math.nan
+    for _, strip in _strips(image):
+        numbers = np.asarray(strip)
+        low, high = np.fmin(low, np.fmin.reduce(numbers, axis=None)), np.fmax(high, np.fmax.reduce(numbers, axis=None))
+    if not (low >= 0 and high <= 65535) or (image.mode == "F" and high > 255):
+        raise SourceError(
+            f"{path}: its values, {low:g} to {high:g}, are no brightness that is known; save it with 8 or 16 bits"
+        )
+    return 1 / 256 if image.mode == "I" else 255.0 if high <= 1 else 1.0
+
+
+def _strip_in_rgb(path: Path, image: Image.Image, scale: float) -> UInt8:
     mode = image.mode
     if mode.startswith("I;16"):
         values = np.asarray(image).astype(np.uint16)
         return _grey((values >> 8).astype(np.uint8))
-    if mode in ("I", "F"):
-        numbers = np.asarray(image).astype(np.float64)
-        low, high = float(np.nanmin(numbers)), float(np.nanmax(numbers))
-        if not (low >= 0 and high <= 65535) or (mode == "F" and high > 255):
-            raise SourceError(
-                f"{path}: its values, {low:g} to {high:g}, are no brightness that is known; save it with 8 or 16 bits"
-            )
-        if mode == "I":
-            return _grey((numbers // 256).astype(np.uint8))
-        return _grey(np.round(numbers * (255 if high <= 1 else 1)).astype(np.uint8))
+    if mode == "I":
+        return _grey((np.asarray(image).astype(np.float64) * scale).astype(np.uint8))
+    if mode == "F":
+        return _grey(np.round(np.asarray(image).astype(np.float64) * scale).astype(np.uint8))
     if mode in ("RGBa", "La"):
         image = image.convert({"RGBa": "RGBA", "La": "LA"}[mode])
     if image.mode == "L":
@@ -359,11 +456,8 @@ def _heif(path: Path, file: IO[bytes]) -> Iterator[Still]:
             width, height = picture.size
             if width * height * _BYTES_A_PIXEL["HEIF"] > MEMORY:
                 raise too_large(path, width, height, "HEIF")
-            image = picture.to_pillow()
-            rest = math.ceil(math.sqrt(width * height / REDUCED_FROM))
-            if rest > 1:
-                image = image.reduce(rest)
-            yield Still(_rgb(path, image), reduced=rest)
+            rest = reduction(width, height)
+            yield Still(_rgb(path, picture.to_pillow(), rest), reduced=rest)
     except SourceError:
         raise
     except Exception as error:  # libheif's come as many kinds

@@ -293,6 +293,8 @@ class CroppedFrame:
     tracked: TrackedFrame
     crops: UInt8
     """(faces, S, S, C) uint8, C = 3 RGB or 1 luma as the model's spec says; same order as ``tracked.faces``."""
+    inside: Array | None = None
+    """(faces, 3) shares of brows, eyes and mouth that lie in the picture; None: all of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -31,6 +31,7 @@ from affectkit.gate import (
     is_url,
     length_s,
     open_container,
+    pixels_counted,
     prepare,
     printable,
     tagged_length_s,
@@ -39,7 +40,8 @@ from affectkit.gate import (
 from affectkit.orientation import display_matrix
 from affectkit.picture import SIDES_BT601, SIDES_BT709, SIDES_BT2020, Colours, RgbPicture, YuvPicture
 from affectkit.planes import planes_of
-from affectkit.stills import SUFFIXES, is_picture
+from affectkit.span import Span
+from affectkit.stills import SUFFIXES, is_picture, is_sequence, reduction, shrink
 from affectkit.stills import read_image as read_image
 from affectkit.timing import NOTHING_ODD, Clock, Survey, is_raw, missing_end, needs_survey, survey
 from affectkit.timing import rate as rate_of_film
@@ -114,7 +116,7 @@ class SourceReport:
     deinterlaced: int = 0
     """Frames that were made of two fields each."""
     reduced: int = 0
-    """Pictures of more than 40 megapixels, which were read at a whole fraction of their size."""
+    """Pictures of more than 40 megapixels, and such frames in RGB, that were read at a whole fraction of their size."""
     left_out: list[LeftOut] = field(default_factory=list)
     """Of a folder: what lies in it and was not read."""
 
@@ -187,6 +189,7 @@ def open_source(
         from affectkit.folder import ImageFolder  # late: it is a source itself
 
         picture = (path.suffix.lower() in IMAGE_SUFFIXES or is_picture(path)) and input_format is None
+        picture = picture and not is_sequence(path)
         return ImageFolder(path, fps=fps) if picture or path.is_dir() else VideoFile(path, opening)
     if isinstance(source, Iterable):
         return ArraySource(source, fps=fps)
@@ -326,6 +329,15 @@ class _Developer:
         return YuvPicture((y, cb, cr), self._colours[key], convert)
 
 
+def shrunk(picture: Picture) -> tuple[Picture, int]:
+    """A decoded picture that is in RGB already, at a whole fraction of its size where it is large; and which one.
+
+    Planes of brightness and colour take less than half of the memory, and the search for faces looks at few of them.
+    """
+    reduced = reduction(*picture.shape) if isinstance(picture, RgbPicture) else 1
+    return (RgbPicture(shrink(picture.rgb(), reduced)), reduced) if reduced > 1 else (picture, 1)
+
+
 class Described:
     """What the sources share: what is known of them beforehand, and what reading them came to."""
 
@@ -421,30 +433,23 @@ class VideoFile(Described):
     ) -> Iterator[Frame]:
         """See :class:`Source`."""
         self._report = report = SourceReport()
-        handed_out = in_span = 0
+        span = Span(start_s, end_s, every, first)
         with watched(self._open, self._name) as container:
             stream = prepare(container, self._opening, self._name)
             clock = Clock(container, stream, self._survey, self._opening.fps)
             developer = _Developer()
-            for frame, index, time_s in self._numbered(container, stream, clock):
-                if time_s >= end_s:
-                    break
-                if time_s < start_s:
-                    continue
-                in_span += 1
-                if index % every:
-                    continue
-                if index < first:
-                    handed_out += 1
-                    continue
+            for frame, index, time_s in span.of(self._numbered(container, stream, clock)):
                 try:
-                    picture = developer.picture(frame, self._geometry)
+                    picture, reduced = shrunk(developer.picture(frame, self._geometry))
                 except av.error.FFmpegError:  # of pixels in a format that FFmpeg itself does not convert
                     report.corrupt += 1
+                    span.handed_out -= 1
                     continue
-                handed_out += 1
-                yield Frame(index, time_s, picture, self._name)
-            else:
+                report.reduced += reduced > 1
+                yield Frame(index, time_s, picture, self._name, reduced)
+                # Decoders draw some films into one frame, and into a copy of it where somebody still holds that.
+                del frame, picture
+            if not span.past_end:
                 self._judge(container, stream, clock.reached_s)
         if not report.frames and self._opening.decode_on != "cpu":
             raise DeviceUnavailable(
@@ -456,10 +461,10 @@ class VideoFile(Described):
             raise SourceError(
                 f"{self._name}: no frame could be decoded; the file is damaged or its codec is unknown{large}"
             )
-        if not handed_out:
-            if report.corrupt and in_span:
-                raise SourceError(f"{self._name}: none of its {in_span} frames could be turned into a picture")
-            raise nothing_there(self._name, start_s, end_s, every, in_span, clock.last_s)
+        if not span.handed_out and report.corrupt and span.inside:
+            raise SourceError(f"{self._name}: none of its {span.inside} frames could be turned into a picture")
+        span.last_s = clock.last_s
+        span.check(self._name)
 
     def _numbered(
         self, container: av.container.InputContainer, stream: av.VideoStream, clock: Clock
@@ -473,8 +478,11 @@ class VideoFile(Described):
             report.times = clock.told()
             ready = fields.push(frame, tag) if self._opening.deinterlace else [(frame, tag)]
             report.deinterlaced = fields.count
-            for done, (index, time_s) in ready:
+            del frame
+            while ready:
+                done, (index, time_s) = ready.pop(0)
                 yield done, index, time_s
+                del done
         for done, (index, time_s) in fields.flush():
             yield done, index, time_s
 
@@ -507,13 +515,16 @@ class VideoFile(Described):
                 self._refused |= isinstance(error, av.error.ArgumentError)  # as FFmpeg calls a size over the limit
                 clock.lose()
                 continue
-            for frame in frames:
+            while frames:
+                frame = frames.pop(0)
                 if not isinstance(frame, av.VideoFrame):
                     continue
-                if frame.width * frame.height > self._opening.max_pixels:  # the decoder's own limit is a little wider
+                # The decoder's own limit is a little wider.
+                if pixels_counted(frame.width, frame.height, frame.format.name) > self._opening.max_pixels:
                     report.corrupt, self._refused = report.corrupt + 1, True
                     continue
                 yield frame
+                del frame
 
     def _judge(self, container: av.container.InputContainer, stream: av.VideoStream, reached_s: float) -> None:
         """Compare what came with what the container announced."""
@@ -531,17 +542,6 @@ class VideoFile(Described):
         )
         if missing:
             report.complete, report.problem = False, missing
-
-
-def nothing_there(name: str, start_s: float, end_s: float, every: int, in_span: int, last_s: float) -> SourceError:
-    """Why no frame was handed out, although there are some."""
-    span = f"between {start_s:g} s and {end_s:g} s"
-    if in_span:
-        return SourceError(
-            f"{name}: of the {in_span} frames {span} none has a number that is a multiple of every={every} "
-            "(frames are counted from the file's first one); take a smaller step"
-        )
-    return SourceError(f"{name}: no frame lies {span}; the last one read is at {last_s:.2f} s")
 
 
 def _start_s(container: av.container.InputContainer, stream: av.VideoStream) -> float:
@@ -591,25 +591,18 @@ class ArraySource(Described):
     ) -> Iterator[Frame]:
         """See :class:`Source`."""
         self._report = report = SourceReport()
-        handed_out, in_span, time_s = 0, 0, math.nan
-        for index, image in enumerate(self._arrays):
-            check_image(image, f"frame {index}")
-            report.frames += 1
-            time_s = index / self._fps if self._fps else math.nan
-            if time_s >= end_s:
-                break
-            if time_s < start_s:
-                continue
-            in_span += 1
-            if index % every:
-                continue
-            handed_out += 1
-            if index >= first:
-                yield Frame(index, time_s, RgbPicture(image), "array")
+        span = Span(start_s, end_s, every, first)
+        for image, index, time_s in span.of(self._numbered(report)):
+            yield Frame(index, time_s, RgbPicture(image), "array")
         if not report.frames:
             raise SourceError("array: no pictures; an iterator can be read once only, open a new one to read again")
-        if not handed_out:
-            raise nothing_there("array", start_s, end_s, every, in_span, time_s)
+        span.check("array")
+
+    def _numbered(self, report: SourceReport) -> Iterator[tuple[UInt8, int, float]]:
+        for index, image in enumerate(self._arrays):
+            checked = check_image(image, f"frame {index}")
+            report.frames += 1
+            yield checked, index, index / self._fps if self._fps else math.nan
 
 
 @dataclass(slots=True)
@@ -704,14 +697,14 @@ class LiveSource(Described):
             while (taken := self._take(run, reader)) is not None:
                 index, time_s, shown = taken
                 image = shown.image
-                picture: Picture
                 if isinstance(image, av.VideoFrame):
-                    picture = developer.picture(image, shown.geometry)
+                    picture, reduced = shrunk(developer.picture(image, shown.geometry))
                 else:
-                    picture = RgbPicture(image)
+                    picture, reduced = RgbPicture(image), 1
                 report.resized += size is not None and size != picture.shape
                 size = picture.shape
-                yield Frame(index, time_s, picture, self._name)
+                report.reduced += reduced > 1
+                yield Frame(index, time_s, picture, self._name, reduced)
         finally:
             self._end(run)
             reader.join(timeout=2.0)  # one that waits for a silent source ends with the process

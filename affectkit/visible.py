@@ -50,6 +50,46 @@ def regions_of(unit: str) -> tuple[str, ...]:
     return UNIT_REGIONS.get(unit, REGIONS)
 
 
+def _region_samples() -> Float:
+    """(45, 5) places in brows, eyes and mouth as sums of the five points: 18, 18 and 9 of them.
+
+    A brow lies about .3 of the way from the mouth to the eyes above its eye and is .56 eye distances wide, an eye is .4
+    wide; both, and the mouth, are taken with the skin over and under them that moves with them.
+    """
+    left, right, mouth = np.eye(5)[0], np.eye(5)[1], np.eye(5)[3:].mean(0)
+    across, down = right - left, mouth - (left + right) / 2
+
+    def band(middle: Float, reach: Float, half: float) -> list[Float]:
+        return [middle + along * reach + side * half * down for along in (-1, 0, 1) for side in (-1, 0, 1)]
+
+    brows = [place for eye in (left, right) for place in band(eye - 0.3 * down, 0.28 * across, 0.13)]
+    eyes = [place for eye in (left, right) for place in band(eye, 0.2 * across, 0.1)]
+    lips = (np.eye(5)[4] - np.eye(5)[3]) / 2
+    return np.stack(brows + eyes + band(mouth, lips, 0.2))
+
+
+_SAMPLES = _region_samples()
+_SAMPLES_OF = (slice(0, 18), slice(18, 36), slice(36, 45))
+WHOLE = np.ones(3)
+"""Shares of brows, eyes and mouth that lie in a picture that holds the whole face."""
+WHOLE.setflags(write=False)
+
+
+def inside(points: Array, width: int, height: int) -> Float:
+    """(3,) shares of brows, eyes and mouth that lie in the picture: of what its edge cuts off nothing can be seen.
+
+    What is cropped beyond the edge repeats its last pixels, in which a network may see anything.
+
+    Args:
+        points: (5, 2) px: eyes, nose tip, mouth corners; they may lie outside.
+    """
+    x, y = (_SAMPLES @ points).T
+    within = (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)
+    if within.all():
+        return WHOLE
+    return np.array([within[part].mean() for part in _SAMPLES_OF])
+
+
 @lru_cache(maxsize=64)
 def _needed(units: tuple[str, ...]) -> Bool:
     """(A, 3) whether each unit needs each region; shared, not to be written to."""
@@ -131,6 +171,17 @@ def withheld(
         _without(affect, units[i], found[i], everything=bool(lost[i] or poor[i]), pose=bool(lost[i]))
         for i, affect in enumerate(affects)
     ]
+
+
+def within(affect: Affect, share: Array) -> Affect:
+    """The answer with what lies outside of the picture counted as hidden; as it is of models that do not tell.
+
+    Args:
+        share: (3,) of :func:`inside`.
+    """
+    if affect.visibility is None or (share >= 1).all():
+        return affect
+    return dataclasses.replace(affect, visibility=(affect.visibility * share).astype(np.float32))
 
 
 def _stacked(rows: Sequence[Float32 | None]) -> Float32:

@@ -154,10 +154,10 @@ def _upright_places(firsts: Array, steps: Array, size: int) -> Places:
     """Of N squares below each other, (N * size, size)."""
     ahead = np.rint((firsts[:, :, None] + steps[:, :, None] * _steps(size)) * 32)
     in_32nds = np.minimum(np.maximum(ahead, -32 * _FARTHEST, out=ahead), 63 * _FARTHEST, out=ahead).astype(np.int32)
+    pixels, rest = (in_32nds >> 5).astype(np.int16), (in_32nds & 31).astype(np.uint16)
     whole = np.empty((len(firsts), size, size, 2), np.int16)
-    down, across = in_32nds[:, 1, :, None], in_32nds[:, 0, None]
-    whole[..., 0], whole[..., 1] = across >> 5, down >> 5
-    parts = (((down & 31) << 5) + (across & 31)).astype(np.uint16)
+    whole[..., 0], whole[..., 1] = pixels[:, 0, None], pixels[:, 1, :, None]
+    parts = (rest[:, 1, :, None] << 5) + rest[:, 0, None]
     return whole.reshape(-1, size, 2), parts.reshape(-1, size)
 
 

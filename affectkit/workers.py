@@ -9,17 +9,18 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
 
 import cv2
 
 from affectkit.engines import usable_cores
 from affectkit.errors import AffectKitError, EngineError
-from affectkit.job import Mark, finished, mark_of
+from affectkit.gate import Opening
+from affectkit.job import Mark, failure_line, finished, mark_of
 from affectkit.jobs import Interrupted, Job, Outcome, run_job
+from affectkit.options import OutputOptions, PredictorConfig, StreamOptions
 from affectkit.predictor import Predictor
 
 log = logging.getLogger(__name__)
@@ -38,12 +39,10 @@ LEAVES_IN_S = 5.0
 class Work:
     """What every process does; all of it can be sent to one."""
 
-    predictor: dict[str, Any]
-    """Arguments of ``Predictor``."""
-    options: dict[str, Any]
-    """Of ``Predictor.stream``."""
-    settings: dict[str, Any] = field(default_factory=dict)
-    """Of ``run_job``: format, uncertainty, overwrite, resume."""
+    predictor: PredictorConfig = field(default_factory=PredictorConfig)
+    asked: StreamOptions = field(default_factory=StreamOptions)
+    outputs: OutputOptions = field(default_factory=OutputOptions)
+    opening: Opening = field(default_factory=Opening)
 
 
 @dataclass(slots=True)
@@ -94,9 +93,8 @@ class _Pool:
     """The processes, and what each of them does."""
 
     def __init__(self, jobs: Sequence[Job], work: Work, processes: int) -> None:
-        self._work = Work(
-            {"threads": max(1, usable_cores() // processes), **work.predictor}, work.options, work.settings
-        )
+        threads = work.predictor.threads or max(1, usable_cores() // processes)
+        self._work = replace(work, predictor=replace(work.predictor, threads=threads))
         self._waiting = deque(jobs)
         self._tries: dict[Job, int] = {}
         self._context = multiprocessing.get_context("spawn")
@@ -233,14 +231,13 @@ def attempt(predictor: Predictor, job: Job, work: Work, *, again: bool) -> Outco
     Args:
         again: another process died over this job: what is there by now is its.
     """
-    settings = dict(work.settings)
+    outputs, patience_s = work.outputs, 0.0
     if again:
-        settings |= {"overwrite": True, "resume": job.video is None, "patience_s": PATIENCE_S}
+        outputs, patience_s = replace(outputs, overwrite=True, resume=job.video is None), PATIENCE_S
     try:
-        return run_job(predictor, job, work.options, **settings)
+        return run_job(predictor, job, work.asked, outputs, work.opening, patience_s=patience_s)
     except Exception as error:  # whatever one input does, the rest finish
-        named = isinstance(error, AffectKitError | ValueError)
-        return str(error) if named else f"{job.source}: {type(error).__name__}: {error}"
+        return failure_line(job, error)
 
 
 def _serve(connection: Connection, work: Work) -> None:
@@ -248,12 +245,12 @@ def _serve(connection: Connection, work: Work) -> None:
     logging.basicConfig(format="affectkit: %(message)s")
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _interrupt)
-    cv2.setNumThreads(1)  # as in cli.predict
+    cv2.setNumThreads(1)  # as in the command predict
     try:
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         try:
-            predictor = Predictor(**work.predictor)
+            predictor = Predictor.from_config(work.predictor)
         except (AffectKitError, ValueError) as error:
             connection.send((error, ""))
             return

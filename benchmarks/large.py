@@ -2,8 +2,9 @@
 
     python benchmarks/large.py -o benchmarks/results/large.json
 
-8K film (the sample clip enlarged, four frames), with and without an annotated video; GIFs that declare 16000 x 16000
-pixels in a few bytes, and one that has them; a playlist that names itself. Linux only.
+8K film (the sample clip enlarged), with and without an annotated video; GIFs that declare 16000 x 16000 pixels in a few
+bytes, and one that has them; pictures of the largest size that is read, of which some have several pages; a playlist
+that names itself. Linux only.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import av
 import cv2
+from PIL import Image
 
 from affectkit.benchmark import machine
 from affectkit.video import open_source
@@ -45,13 +47,21 @@ def film(path: Path, width: int, height: int, frames: int = 4) -> Path:
     return path
 
 
-def gif(path: Path, side: int, *, whole: bool) -> Path:
+def gif(path: Path, side: int, *, whole: bool, frames: int = 1) -> Path:
     """One colour: all of its pixels in the longest codes that LZW has, or none of them."""
     head = b"GIF89a" + struct.pack("<HHBBB", side, side, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
-    head += b"\x2c" + struct.pack("<HHHHB", 0, 0, side, side, 0) + b"\x02"
+    image = b"\x2c" + struct.pack("<HHHHB", 0, 0, side, side, 0) + b"\x02"
     data = _one_colour(side * side) if whole else b"\x4c\x01"
     blocks = b"".join(bytes([len(data[k : k + 255])]) + data[k : k + 255] for k in range(0, len(data), 255))
-    path.write_bytes(head + blocks + b"\0\x3b")
+    path.write_bytes(head + frames * (image + blocks + b"\0") + b"\x3b")
+    return path
+
+
+def picture(path: Path, mode: str, *sides: int, **options: object) -> Path:
+    """Pages of one colour each."""
+    pages = [Image.new("RGB", (side, side), (90 + 20 * k, 90, 90)).convert(mode) for k, side in enumerate(sides)]
+    several = {"save_all": True, "append_images": pages[1:]} if len(pages) > 1 else {}
+    pages[0].save(path, **several, **options)
     return path
 
 
@@ -99,15 +109,24 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        large = film(scratch / "8k.mp4", 7680, 4320)
+        four, many = (film(scratch / f"8k{count}.mp4", 7680, 4320, count) for count in (4, 24))
         playlist = scratch / "mself.m3u8"
         playlist.write_text("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nmself.m3u8\n")
         rows = [
-            measure("8K film, 4 frames", large, scratch),
-            measure("8K film with --render", large, scratch, ["--render", str(scratch / "r.mp4")]),
+            measure("8K film, 4 frames", four, scratch),
+            measure("8K film, 24 frames", many, scratch),
+            measure("8K film, 24 frames, --render", many, scratch, ["--render", str(scratch / "r.mp4")]),
+            measure("the same, --smooth 2", many, scratch, ["--smooth", "2", "--render", str(scratch / "r.mp4")]),
             measure("GIF that declares 16000 x 16000", gif(scratch / "a.gif", 16000, whole=False), scratch),
             measure("GIF that has 16000 x 16000", gif(scratch / "b.gif", 16000, whole=True), scratch),
-            measure("GIF at the limit, 8192 x 8192", gif(scratch / "c.gif", 8192, whole=True), scratch),
+            measure("GIF of 8192 x 8192, 3 frames", gif(scratch / "c.gif", 8192, whole=True, frames=3), scratch),
+            measure("PNG with alpha, 130 MP", picture(scratch / "a.png", "RGBA", 11400), scratch),
+            measure("APNG, 3 x 38 MP", picture(scratch / "b.png", "RGBA", *[6200] * 3, disposal=2, blend=1), scratch),
+            measure("animated WebP, 3 x 27 MP", picture(scratch / "a.webp", "RGBA", *[5200] * 3, method=0), scratch),
+            measure(
+                "TIFF, 2 x 130 MP", picture(scratch / "a.tif", "RGB", 11400, 11390, compression="tiff_lzw"), scratch
+            ),
+            measure("TIFF whose page 2 has 144 MP", picture(scratch / "b.tif", "L", 64, 12000), scratch),
             measure("playlist that names itself", playlist, scratch),
         ]
     if arguments.output is not None:

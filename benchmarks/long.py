@@ -18,7 +18,8 @@ import psutil
 
 from affectkit import Predictor, open_source
 from affectkit.benchmark import machine
-from affectkit.sinks import layout, open_table
+from affectkit.outputs.layouts import layout
+from affectkit.outputs.writers import open_table
 
 STEP = 1000
 

@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from affectkit import AU_NAMES, Predictor
+from affectkit import Predictor
 from affectkit.readout import read_out
 from affectkit.smooth import Smoother
-from affectkit.spec import TASKS, ModelSpec
+from affectkit.spec import FURTHER, TASKS, ModelSpec
 from affectkit.temporal import TemporalBuffer, WindowConfig
-from affectkit.train.data import FaceSet, read_set
+from affectkit.train.faces import FaceSet, relabelled
 from affectkit.train.metrics import ccc
+from affectkit.train.reading import read_set
 from affectkit.train.synthetic import MadeSequence, make_sequence
 from affectkit.types import Affect, Array, Face, FrameResult
 
@@ -40,18 +41,23 @@ def results_of(affects: list[Affect]) -> list[FrameResult]:
 
 def smoothed(affects: list[Affect], spec: ModelSpec, seconds: float, *, live: bool = False) -> list[Affect]:
     """What --smooth makes of them."""
-    smoother = Smoother(seconds, np.array(spec.au_thresholds), live=live)
+    smoother = Smoother(seconds, spec.label_thresholds, live=live, labels=spec.labels)
     return [r.faces[0].affect for r in smoother.push(results_of(affects)) + smoother.flush()]
 
 
-def over_time(predictor: Predictor, features: Array, config: WindowConfig) -> list[Affect]:
-    """What the temporal model says of the features (M, N, 3, F) of consecutive frames."""
+def over_time(predictor: Predictor, carried: dict[str, Array], config: WindowConfig) -> list[Affect]:
+    """What the temporal model says of consecutive frames.
+
+    Args:
+        carried: what the frame model says of them: ``features`` (M, N, K, F), and what is of the single frame.
+    """
+    features = carried["features"]
     assert predictor._temporal is not None
-    buffer = TemporalBuffer[int](predictor._temporal.run, config)
+    buffer = TemporalBuffer[int](predictor._temporal.run, config, predictor.spec.tasks)
     frames = ((i, i / FPS, False, [0], features[:, [i]]) for i in range(features.shape[1]))
     ready = buffer.push(frames) + buffer.flush()
     outputs = {name: np.stack([answers[0][name] for _, answers in ready], axis=1) for name in TASKS}
-    return read_out(outputs, predictor.spec)
+    return read_out(outputs | {name: carried[name] for name in FURTHER if name in carried}, predictor.spec)
 
 
 def scores(faces: FaceSet, made: list[MadeSequence], answers: list[list[Affect]]) -> dict[str, float]:
@@ -64,10 +70,12 @@ def scores(faces: FaceSet, made: list[MadeSequence], answers: list[list[Affect]]
     labelled = ~np.isnan(shown.expression)
     au = np.stack([said[i].au_probabilities for i in single])
     active = np.stack([said[i].au_active for i in single])
-    known = ~np.isnan(shown.au).any(1)
-    pearson = [np.corrcoef(au[known, k], shown.au[known, k])[0, 1] for k in range(8)]
-    f1 = []
-    for k in range(8):
+    pearson, f1 = [], []
+    for k in range(au.shape[1]):
+        known = ~np.isnan(shown.au[:, k])
+        if not known.any():  # a unit of the model that the set has no labels of
+            continue
+        pearson.append(np.corrcoef(au[known, k], shown.au[known, k])[0, 1])
         want, got = shown.au[known, k] >= 0.5, active[known, k]
         f1.append(2 * (want & got).sum() / max(1, want.sum() + got.sum()))
     va = np.array([[said[i].valence, said[i].arousal] for i in single])
@@ -83,13 +91,13 @@ def scores(faces: FaceSet, made: list[MadeSequence], answers: list[list[Affect]]
 
 
 def curves(affects: list[Affect]) -> Array:
-    """(N, 10) probabilities of the action units, valence, arousal."""
+    """(N, A + 2) probabilities of the action units, valence, arousal."""
     return np.array([[*a.au_probabilities, a.valence, a.arousal] for a in affects], float)
 
 
 def jitter(affects: list[Affect]) -> float:
     """Mean absolute difference from frame to frame."""
-    return float(np.abs(np.diff(curves(affects), axis=0)).mean())
+    return float(np.nanmean(np.abs(np.diff(curves(affects), axis=0))))
 
 
 def on_sequences(
@@ -99,10 +107,10 @@ def on_sequences(
     made, alone, features = [], [], []
     for k in range(count):
         one = make_sequence(faces, single.spec.input, length, severity=severity, rng=np.random.default_rng((7, k)))
-        affects, logits = single.predict_aligned(one.disturbed, return_logits=True)
+        _, logits = single.predict_aligned(one.disturbed, return_logits=True)
         made.append(one)
-        alone.append(affects)
-        features.append(logits["features"])
+        alone.append(read_out(logits, single.spec))  # also of what cannot be seen, as the labels know it
+        features.append({name: logits[name] for name in ("features", *FURTHER) if name in logits})
     table = {"frame by frame": scores(faces, made, alone)}
     for seconds in SMOOTH_S:
         table[f"smooth {seconds:g} s"] = scores(faces, made, [smoothed(a, single.spec, seconds) for a in alone])
@@ -138,14 +146,17 @@ def on_clip(clip: Path, single: Predictor, temporal: Predictor) -> dict[str, Any
     }
     report = {}
     before = curves(plain)
+    names = (*single.spec.labels.action_units, "valence", "arousal")
     for name, way in ways.items():
         affects = way()
         now = curves(affects)
-        each = [float(np.corrcoef(before[:, k], now[:, k])[0, 1]) for k in range(now.shape[1])]
+        seen = ~np.isnan(before) & ~np.isnan(now)
+        pairs = [(before[seen[:, k], k], now[seen[:, k], k]) for k in range(now.shape[1])]
+        each = [float(np.corrcoef(*pair)[0, 1]) for pair in pairs]
         report[name] = {
             "jitter": jitter(affects),
             "less": 1 - jitter(affects) / jitter(plain),
-            "correlation": dict(zip((*AU_NAMES, "valence", "arousal"), each, strict=True)),
+            "correlation": dict(zip(names, each, strict=True)),
             "mean_correlation": float(np.mean(each)),
         }
     return report
@@ -171,6 +182,7 @@ def main() -> None:
     )
     report: dict[str, Any] = {"sequences": arguments.sequences, "length": arguments.length}
     with Predictor(arguments.model) as single, Predictor(arguments.temporal, temporal=True) as temporal:
+        faces = relabelled(faces, single.spec.labels)
         for name, severity in (("clean", 0.0), ("disturbed", 1.0)):
             table = report[name] = on_sequences(
                 faces, single, temporal, count=arguments.sequences, length=arguments.length, severity=severity

@@ -13,7 +13,7 @@ from affectkit.errors import ModelError
 from affectkit.export.to_onnx import write_model_folder
 from affectkit.export.verify import Parity
 from affectkit.spec import EnsembleRule, ModelSpec, TemporalSpec
-from affectkit.train.loop import input_spec_of
+from affectkit.train.config import input_spec_of
 from affectkit.train.networks import FEATURE_WIDTH, MultitaskCNNRNN
 from affectkit.train.published import SIZE, read_checkpoint
 

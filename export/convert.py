@@ -29,10 +29,13 @@ from affectkit.faces.tracking import Tracker, TrackingConfig, track, whole_pictu
 from affectkit.models import FRAME_NAME, GOLDEN_NAME, SPEC_NAME, TEMPORAL_NAME, ModelFolder, sha256
 from affectkit.predictor import FACE_WEIGHTS
 from affectkit.spec import ModelSpec, Precision
-from affectkit.train.data import FaceSet, Split, cut_all, read_set, select_split
+from affectkit.train.checkpoints import load_checkpoint
+from affectkit.train.crops import cut_all
 from affectkit.train.evaluate import ask
-from affectkit.train.loop import load_checkpoint
+from affectkit.train.faces import FaceSet
+from affectkit.train.reading import read_set
 from affectkit.train.runs import checkpoints_of, spec_of
+from affectkit.train.splits import Split, select_split
 from affectkit.types import Array, CroppedFrame, UInt8
 from affectkit.video import open_source
 

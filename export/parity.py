@@ -12,8 +12,8 @@ import numpy as np
 from affectkit.export.verify import Parity, measure, problems
 from affectkit.readout import read_out, sigmoid, visibility_of
 from affectkit.spec import ModelSpec, Precision
-from affectkit.train.data import FaceSet
 from affectkit.train.evaluate import Answers
+from affectkit.train.faces import FaceSet
 from affectkit.types import Array
 from affectkit.visible import hidden_regions
 

@@ -12,7 +12,7 @@ from affectkit.export.to_onnx import write_model_folder
 from affectkit.export.verify import Parity
 from affectkit.models import frame_of, read_spec
 from affectkit.spec import ModelSpec
-from affectkit.train.loop import load_any
+from affectkit.train.checkpoints import load_any
 from affectkit.train.networks import MultitaskCNNRNN
 from affectkit.train.runs import checkpoint_of, spec_of
 

@@ -21,10 +21,14 @@ from typing import Any
 import numpy as np
 
 from affectkit.models import sha256
-from affectkit.train.data import FaceSet, fixed_share, join, only_tasks, read_set, select_split, without_derived_va
+from affectkit.train.checkpoints import load_network
+from affectkit.train.config import TrainConfig
 from affectkit.train.evaluate import ask
-from affectkit.train.loop import TrainConfig, load_network, train
+from affectkit.train.faces import FaceSet, fixed_share, join, only_tasks, without_derived_va
+from affectkit.train.loop import train
 from affectkit.train.networks import TASKS
+from affectkit.train.reading import read_set
+from affectkit.train.splits import select_split
 
 SHARE = 0.25
 STUDENTS = 5

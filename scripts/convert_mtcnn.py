@@ -67,6 +67,36 @@ class Graph:
         multiple = self.add("Mul", [x, self.constant(slope if dense else slope[:, None, None])])
         return self.add("Max", [x, multiple])
 
+    def in_sum(self, x: str) -> tuple[str, str, np.ndarray]:
+        """x, max(x, 0) and the slope a of a PReLU, which is a x + (1 - a) max(x, 0).
+
+        For large maps: the sum stays in the layout of ONNX Runtime's convolutions, which has no Max.
+        """
+        return x, self.add("Relu", [x]), self.take().reshape(-1)
+
+    def summed(self, x: str) -> str:
+        """PReLU as that sum."""
+        x, positive, slope = self.in_sum(x)
+        a = slope[:, None, None]
+        parts = self.add("Mul", [x, self.constant(a)]), self.add("Mul", [positive, self.constant(1 - a)])
+        return self.add("Add", list(parts))
+
+    def heads(self, x: str) -> None:
+        """PReLU and P-Net's two last convolutions in one, the slopes in its weights."""
+        x, positive, slope = self.in_sum(x)
+        offsets, probability = self.take_conv(), self.take_conv()
+        # Probability of the second class of two: the sigmoid of how much larger its logit is.
+        kernel = np.concatenate([offsets[0], probability[0][1:] - probability[0][:1]])
+        bias = self.constant(np.concatenate([offsets[1], probability[1][1:] - probability[1][:1]]))
+        a = slope[:, None, None]
+        whole = self.add("Conv", [x, self.constant(kernel * a), bias])
+        both = self.add("Add", [self.add("Conv", [positive, self.constant(kernel * (1 - a))]), whole])
+        self.nodes.append(
+            helper.make_node("Split", [both, self.constant(np.array([4, 1], np.int64))], ["offsets", "logit"], axis=1)
+        )
+        axis = self.constant(np.array([1], np.int64))
+        self.add("Squeeze", [self.add("Sigmoid", ["logit"]), axis], "probability")
+
     def first(self, x: str, size: int) -> str:
         """First convolution, PReLU and pooling, with the PReLU after the pooling, on a quarter of the values.
 
@@ -110,16 +140,11 @@ class Graph:
         """The original swaps height and width before its first dense layer: (N, W, H, C), flattened."""
         return self.add("Flatten", [self.add("Transpose", [x], perm=[0, 3, 2, 1])])
 
-    def probability(self, x: str, *, dense: bool = False) -> str:
+    def probability(self, x: str) -> str:
         """Probability of the second class of two: the sigmoid of how much larger its logit is."""
-        if dense:
-            kernel, bias = self.take(), self.take()
-            difference = self.constant(kernel[:, 1:] - kernel[:, :1]), self.constant(bias[1:] - bias[:1])
-            logit = self.add("Gemm", [x, *difference])
-        else:
-            kernel, bias = self.take_conv()
-            difference = self.constant(kernel[1:] - kernel[:1]), self.constant(bias[1:] - bias[:1])
-            logit = self.add("Conv", [x, *difference])
+        kernel, bias = self.take(), self.take()
+        difference = self.constant(kernel[:, 1:] - kernel[:, :1]), self.constant(bias[1:] - bias[:1])
+        logit = self.add("Gemm", [x, *difference])
         axis = self.constant(np.array([1], np.int64))
         return self.add("Squeeze", [self.add("Sigmoid", [logit]), axis], "probability")
 
@@ -141,11 +166,8 @@ class Graph:
 
 def pnet(weights: list[Any]) -> onnx.ModelProto:
     g = Graph(weights)
-    x = g.first(g.start(), 2)
-    x = g.prelu(g.conv(x))
-    x = g.prelu(g.conv(x))
-    g.conv(x, "offsets")
-    g.probability(x)
+    x = g.summed(g.conv(g.first(g.start(), 2)))
+    g.heads(g.conv(x))
     return g.model("pnet", None, {"probability": ["n", "rows", "columns"], "offsets": ["n", 4, "rows", "columns"]})
 
 
@@ -156,7 +178,7 @@ def rnet(weights: list[Any]) -> onnx.ModelProto:
     x = g.prelu(g.conv(x))
     x = g.prelu(g.dense(g.flatten(x)), dense=True)
     g.dense(x, "offsets")
-    g.probability(x, dense=True)
+    g.probability(x)
     return g.model("rnet", 24, {"probability": ["n"], "offsets": ["n", 4]})
 
 
@@ -169,7 +191,7 @@ def onet(weights: list[Any]) -> onnx.ModelProto:
     x = g.prelu(g.dense(g.flatten(x)), dense=True)
     g.dense(x, "offsets")
     g.dense(x, "points")
-    g.probability(x, dense=True)
+    g.probability(x)
     return g.model("onet", 48, {"probability": ["n"], "offsets": ["n", 4], "points": ["n", 10]})
 
 

@@ -18,10 +18,13 @@ from typing import Any
 from ablation import SETTINGS, SHARE, read
 
 from affectkit.models import sha256
-from affectkit.train.data import AUGMENTATIONS, FaceSet, fixed_share, join, select_split
+from affectkit.train.augmentation import AUGMENTATIONS
+from affectkit.train.checkpoints import load_network
 from affectkit.train.evaluate import ask
-from affectkit.train.loop import load_network, train
+from affectkit.train.faces import FaceSet, fixed_share, join
+from affectkit.train.loop import train
 from affectkit.train.networks import NetworkConfig
+from affectkit.train.splits import select_split
 
 LITE = NetworkConfig()
 PUBLISHED = dataclasses.replace(LITE, template="published", margin=112 / 134)

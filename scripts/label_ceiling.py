@@ -19,7 +19,9 @@ import pandas as pd
 import torch
 
 from affectkit.predictor import Predictor
-from affectkit.train.data import cut_all, read_set, select_split
+from affectkit.train.crops import cut_all
+from affectkit.train.reading import read_set
+from affectkit.train.splits import select_split
 from affectkit.types import EXPRESSION_NAMES, Array
 
 OTHERS = ("contempt", "unknown", "NF")

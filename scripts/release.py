@@ -20,11 +20,13 @@ import numpy as np
 from affectkit.export.runs import export_runs
 from affectkit.models import EMBEDDED, SPEC_NAME, load, read_spec, sha256
 from affectkit.train.calibrate import fit_temperature, fit_thresholds, write_calibration
-from affectkit.train.data import FaceSet, read_set, select_split
+from affectkit.train.checkpoints import load_network
 from affectkit.train.evaluate import Answers, ask
-from affectkit.train.loop import load_network
+from affectkit.train.faces import FaceSet
 from affectkit.train.networks import multiply_adds
+from affectkit.train.reading import read_set
 from affectkit.train.runs import checkpoints_of
+from affectkit.train.splits import select_split
 from affectkit.types import Array
 
 TRAINED_ON = (

@@ -22,10 +22,11 @@ from release import class_f1, common_f1, files, group_row, groups_of, held_out, 
 
 from affectkit.export.runs import export_runs
 from affectkit.models import load
-from affectkit.train.data import FaceSet, read_manifest_faces, read_set
+from affectkit.train.checkpoints import load_network
 from affectkit.train.evaluate import Answers, ask
-from affectkit.train.loop import load_network
+from affectkit.train.faces import FaceSet
 from affectkit.train.networks import multiply_adds
+from affectkit.train.reading import read_manifest_faces, read_set
 from affectkit.train.runs import checkpoints_of
 
 NAME = "lite"
@@ -193,7 +194,7 @@ def together(folder: Path, faces: FaceSet, answers: Answers, votes: pd.DataFrame
 def emptied(folder: Path, faces: FaceSet, rows: int = 2000) -> list[float]:
     """Share of faces of which brows, eyes and mouth are called hidden."""
     from affectkit import Predictor
-    from affectkit.train.data import cut_all
+    from affectkit.train.crops import cut_all
 
     spec = load(folder).spec
     with Predictor(folder, temporal=False, precision="fp32") as predictor:

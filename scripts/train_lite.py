@@ -19,8 +19,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from affectkit.train.data import AUGMENTATIONS, FaceSet, relabelled
-from affectkit.train.loop import TrainConfig, taught_clean, train
+from affectkit.train.answers import taught_clean
+from affectkit.train.augmentation import AUGMENTATIONS
+from affectkit.train.config import TrainConfig
+from affectkit.train.faces import FaceSet, relabelled
+from affectkit.train.loop import train
 from affectkit.train.networks import Outputs
 from affectkit.train.options import read_sets
 from affectkit.train.runs import cnns_of

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from affectkit.train.data import FaceSet
-from affectkit.train.loop import TrainConfig, load_checkpoint
+from affectkit.train.checkpoints import load_checkpoint
+from affectkit.train.config import TrainConfig
+from affectkit.train.faces import FaceSet
 from affectkit.train.networks import NetworkConfig
 
 NAN = math.nan

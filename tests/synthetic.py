@@ -23,6 +23,7 @@ def write_clip(
     sound: bool = False,
     codec: str = "libx264",
     gop: int = 12,
+    pixel_format: str = "yuv420p",
 ) -> Path:
     """Encode RGB frames; ``times`` in seconds make the rate variable, ``sound`` adds a tone."""
     coding = {"crf": "10", "g": str(gop), "bf": "0"} if codec == "libx264" else {}
@@ -30,7 +31,7 @@ def write_clip(
     with av.open(str(path), "w", options=options) as output:
         stream = output.add_stream(codec, rate=fps, options=coding)
         stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = pixel_format
         stream.codec_context.time_base = Fraction(1, 1000)
         tone = output.add_stream("aac", rate=44100, layout="mono") if sound else None
         for i, image in enumerate(frames):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from affectkit.align import crop_face, fit_aligned, similarity
+from affectkit.align import crop_face, face_matrix, fit_aligned, similarity
 from affectkit.picture import to_channels, warp
 from affectkit.spec import InputSpec
 
@@ -98,3 +98,27 @@ def test_fit_aligned_keeps_what_fits_already() -> None:
 def test_margin_widens_the_crop() -> None:
     narrow, wide = SPEC.template_px(), InputSpec(64, 1, "tight", margin=2.0).template_px()
     assert np.linalg.norm(narrow[1] - narrow[0]) == pytest.approx(2 * np.linalg.norm(wide[1] - wide[0]), rel=1e-5)
+
+
+def test_the_published_cut_by_hand() -> None:
+    """A square of twice the larger of eye distance and height, around the middle between eyes and mouth."""
+    spec = InputSpec(101, 1, "published")
+    wide = np.array([[80, 100], [120, 100], [100, 110], [90, 130], [110, 130]], float)  # 40 apart, 30 high
+    matrix = face_matrix(wide, spec)
+    # The middle (100, 115) comes to the crop's, (50, 50); 80 px to 101.
+    assert matrix[:, :2] == pytest.approx(np.eye(2) * 101 / 80)
+    assert matrix @ [100, 115, 1] == pytest.approx([50, 50], abs=1e-4)
+    high = np.add(wide, [[0, 0], [0, 0], [0, 0], [0, 30], [0, 30]])  # 60 high
+    assert face_matrix(high, spec)[0, 0] == pytest.approx(101 / 120)
+    assert face_matrix(high, InputSpec(101, 1, "published", margin=1.5))[0, 0] == pytest.approx(101 / 180)
+    tilted = face_matrix(turned(wide, 30, 1.0, (0, 0)), spec)
+    eyes = turned(wide, 30, 1.0, (0, 0))[:2] @ tilted[:, :2].T + tilted[:, 2]
+    assert eyes[0, 1] == pytest.approx(eyes[1, 1], abs=1e-3) and eyes[0, 0] < eyes[1, 0]
+
+
+def test_of_aligned_faces_the_centre_is_taken() -> None:
+    spec = InputSpec(8, 1, "published", aligned_size=12)
+    image = np.repeat(np.arange(144, dtype=np.uint8).reshape(12, 12, 1), 3, axis=2)
+    assert (fit_aligned(image, spec)[:, :, 0] == image[2:10, 2:10, 0]).all()
+    small = np.repeat(np.arange(64, dtype=np.uint8).reshape(8, 8, 1), 3, axis=2)
+    assert (fit_aligned(small, spec, as_it_is=True)[:, :, 0] == small[:, :, 0]).all()

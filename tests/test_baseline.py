@@ -21,6 +21,7 @@ from affectkit.corrected import Corrector
 from affectkit.errors import OutputError, SourceError
 from affectkit.finders import FromFile, FromSeconds
 from affectkit.jobs import Job, run_job
+from affectkit.options import OutputOptions
 from affectkit.types import Array, Detection, UInt8
 
 Run = Callable[..., tuple[int, str, str]]
@@ -200,7 +201,7 @@ def test_each_face_has_its_own(pair: Predictor) -> None:
 def test_a_face_that_is_not_there_in_these_seconds_stays_raw(tmp_path: Path, predictor: Predictor) -> None:
     source = write_clip(tmp_path / "c.mp4", list(pictures(*[20] * 10, *[80] * 5)), fps=10)
     job = Job(str(source), tmp_path / "c.csv")
-    outcome = run_job(predictor, job, {}, baseline="1.2-5")
+    outcome = run_job(predictor, job, outputs=OutputOptions(baseline="1.2-5"))
     assert "no baseline for 1 of 1 faces" in outcome.remarks[0] and "3 frames from 1.2 to 5 s" in outcome.remarks[0]
     rows = rows_of(job.table)
     assert {row["baseline"] for row in rows} == {"0"} and all(row["AU01"] == row["AU01_raw"] for row in rows)
@@ -230,8 +231,8 @@ def test_every_format_has_the_corrected_and_the_raw_values(
 ) -> None:
     source = write_clip(tmp_path / "c.mp4", list(pictures(*[20] * 10, *[80] * 3)), fps=10)
     out, plain = tmp_path / f"out{suffix}", tmp_path / f"plain{suffix}"
-    run_job(predictor, Job(str(source), out), {}, table_format=table_format, baseline="0-1")
-    run_job(predictor, Job(str(source), plain), {}, table_format=table_format)
+    run_job(predictor, Job(str(source), out), outputs=OutputOptions(table_format=table_format, baseline="0-1"))
+    run_job(predictor, Job(str(source), plain), outputs=OutputOptions(table_format=table_format))
     rows, raw = rows_of(out), rows_of(plain)
     assert list(rows[0]) == [*raw[0], "baseline", *(f"{unit}_raw" for unit in _UNITS)]
     decided = {"native": "AU01_c", "openface": "AU01_c", "paper": "AU1"}.get(table_format)
@@ -270,13 +271,13 @@ class _Sometimes(Faces):
 def test_a_table_of_the_neutral_face(suffix: str, tmp_path: Path, predictor: Predictor) -> None:
     source = write_clip(tmp_path / "neutral.mp4", list(pictures(*[20] * 5)))
     neutral = tmp_path / f"neutral{suffix}"
-    run_job(predictor, Job(str(source), neutral), {})
+    run_job(predictor, Job(str(source), neutral))
     frames = pictures(80, 140)
     table = predictor.predict(frames, baseline=neutral)  # no times are needed
     assert table["AU01"] == pytest.approx([relative(0.99, 0.9), 0], abs=1e-4)
     # One that was corrected itself counts by its raw values.
     again = tmp_path / f"again{suffix}"
-    run_job(predictor, Job(str(source), again), {}, baseline="0-1")
+    run_job(predictor, Job(str(source), again), outputs=OutputOptions(baseline="0-1"))
     assert predictor.predict(frames, baseline=again)["AU01"] == pytest.approx(table["AU01"], abs=1e-6)
 
 
@@ -318,9 +319,9 @@ def test_whose_a_file_of_one_face_is() -> None:
 
 def test_a_file_of_several_faces_goes_by_their_ids(tmp_path: Path, pair: Predictor) -> None:
     source = write_clip(tmp_path / "n.mp4", list(pictures(*[(20, 140)] * 3)))
-    run_job(pair, Job(str(source), tmp_path / "n.csv"), {})
+    run_job(pair, Job(str(source), tmp_path / "n.csv"))
     job = Job(str(write_clip(tmp_path / "c.mp4", list(pictures((80, 80))))), tmp_path / "c.csv")
-    run_job(pair, job, {}, baseline=str(tmp_path / "n.csv"))
+    run_job(pair, job, outputs=OutputOptions(baseline=str(tmp_path / "n.csv")))
     told = {row["face_id"]: float(row["AU01"]) for row in rows_of(job.table)}
     assert told["0"] == pytest.approx(relative(0.99, 0.9), abs=1e-3)
     assert told["1"] == pytest.approx(relative(0.99, 0.2), abs=1e-3)
@@ -363,7 +364,7 @@ def test_files_that_are_none(name: str, tmp_path: Path, predictor: Predictor) ->
 
 def test_a_table_of_another_model(tmp_path: Path, predictor: Predictor, tiny_ensemble: Path) -> None:
     source = write_clip(tmp_path / "n.mp4", list(pictures(*[20] * 2)))
-    run_job(predictor, Job(str(source), tmp_path / "n.csv"), {})
+    run_job(predictor, Job(str(source), tmp_path / "n.csv"))
     with Predictor(tiny_ensemble, detector=Faces()) as other, pytest.raises(SourceError, match="another model"):
         other.predict(pictures(80), baseline=tmp_path / "n.csv")
 
@@ -402,7 +403,12 @@ def test_pictures_without_times_have_no_seconds(tmp_path: Path, predictor: Predi
     read = []
     with pytest.raises(SourceError, match="no times"):  # at the first row, not at the end
         job = Job(str(tmp_path / "in"), tmp_path / "out.csv")
-        run_job(predictor, job, {}, baseline="auto", watch=lambda results, _: (read.append(r) or r for r in results))
+        run_job(
+            predictor,
+            job,
+            outputs=OutputOptions(baseline="auto"),
+            watch=lambda results, _: (read.append(r) or r for r in results),
+        )
     assert len(read) == 1 and not (tmp_path / "out.csv").exists()
 
 
@@ -430,10 +436,10 @@ def test_an_interrupted_run_is_gone_on_with(
     monkeypatch.setattr(jobs, "CHECKPOINT_S", 0)
     source = write_clip(tmp_path / "c.mp4", list(pictures(*[20] * 100, *[80] * 100)))
     whole, job = Job(str(source), tmp_path / f"whole{suffix}"), Job(str(source), tmp_path / f"out{suffix}")
-    run_job(predictor, whole, {}, baseline="0-1")
-    add, correct, calls = jobs._Counts.add, Corrector.correct, 0
+    run_job(predictor, whole, outputs=OutputOptions(baseline="0-1"))
+    add, correct, calls = jobs.Counts.add, Corrector.correct, 0
 
-    def interrupt_frames(self: jobs._Counts, result: Any) -> None:
+    def interrupt_frames(self: jobs.Counts, result: Any) -> None:
         add(self, result)
         if self.read == 150:
             raise KeyboardInterrupt
@@ -446,15 +452,15 @@ def test_an_interrupted_run_is_gone_on_with(
         correct(self, row, neutral)
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs._Counts, "add", interrupt_frames)
+        patch.setattr(jobs.Counts, "add", interrupt_frames)
         with pytest.raises(jobs.Interrupted):
-            run_job(predictor, job, {}, baseline="0-1")
+            run_job(predictor, job, outputs=OutputOptions(baseline="0-1"))
     with monkeypatch.context() as patch:
         patch.setattr(Corrector, "correct", interrupt_table)
         with pytest.raises(KeyboardInterrupt):
-            run_job(predictor, job, {}, baseline="0-1", resume=True)
+            run_job(predictor, job, outputs=OutputOptions(baseline="0-1", resume=True))
     assert not job.table.exists() and job.note.exists()
-    assert run_job(predictor, job, {}, baseline="0-1", resume=True).resumed_at is not None
+    assert run_job(predictor, job, outputs=OutputOptions(baseline="0-1", resume=True)).resumed_at is not None
     assert rows_of(job.table) == rows_of(whole.table)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
@@ -482,5 +488,5 @@ def test_on_a_full_disk_nothing_is_left(tmp_path: Path, predictor: Predictor, mo
     monkeypatch.setattr(corrected._Csv, "_write_table", full)
     source = write_clip(tmp_path / "c.mp4", list(pictures(*[20] * 10)), fps=10)
     with pytest.raises(OutputError, match="disk is full"):
-        run_job(predictor, Job(str(source), tmp_path / "c.csv"), {}, baseline="0-1")
+        run_job(predictor, Job(str(source), tmp_path / "c.csv"), outputs=OutputOptions(baseline="0-1"))
     assert not (tmp_path / "c.csv").exists() and not [p for p in tmp_path.iterdir() if "partial" in p.name]

@@ -18,7 +18,7 @@ from affectkit.export.checkpoints import find_checkpoints
 from affectkit.models import load
 from affectkit.predictor import Predictor
 from affectkit.spec import InputSpec
-from affectkit.train.data import crop_matrix
+from affectkit.train.crops import crop_matrix
 from affectkit.train.networks import MultitaskCNN, MultitaskCNNRNN, resnet50_config
 from affectkit.train.published import published_names, read_checkpoint
 

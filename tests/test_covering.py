@@ -14,17 +14,10 @@ from click.testing import CliRunner
 from affectkit.errors import SourceError
 from affectkit.spec import InputSpec
 from affectkit.train import covering, losses
+from affectkit.train.augmentation import AUGMENTATIONS, Augmentation, disturb
+from affectkit.train.batches import labels_as_seen
 from affectkit.train.cli import COMMANDS
-from affectkit.train.data import (
-    AUGMENTATIONS,
-    Augmentation,
-    FaceSet,
-    disturb,
-    join,
-    labels_as_seen,
-    read_manifest_faces,
-    relabelled,
-)
+from affectkit.train.faces import FaceSet, join, relabelled
 from affectkit.train.further import (
     balanced_temperature,
     covered_examples,
@@ -35,6 +28,7 @@ from affectkit.train.further import (
 from affectkit.train.initial import adapted, like
 from affectkit.train.networks import MultitaskCNN, NetworkConfig
 from affectkit.train.options import names_to_leave_out
+from affectkit.train.reading import read_manifest_faces
 from affectkit.types import LabelSet
 
 SPEC = InputSpec(64, 1, "tight")

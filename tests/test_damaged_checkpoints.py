@@ -13,7 +13,8 @@ import torch
 from patterns import config, faces_with_a_pattern
 
 from affectkit.errors import ModelError
-from affectkit.train.loop import load_any, load_network, train
+from affectkit.train.checkpoints import load_any, load_network
+from affectkit.train.loop import train
 from affectkit.train.networks import MultitaskCNN
 
 Cli = Callable[..., tuple[int, str, str]]

@@ -19,9 +19,10 @@ from affectkit.predictor import Predictor
 from affectkit.train import metrics
 from affectkit.train.calibrate import fit_temperature
 from affectkit.train.challenge import faces_of_crops, read_lengths
-from affectkit.train.data import fixed_share, join, only_tasks
+from affectkit.train.checkpoints import load_network
 from affectkit.train.evaluate import ask, evaluate_model
-from affectkit.train.loop import load_network, train
+from affectkit.train.faces import fixed_share, join, only_tasks
+from affectkit.train.loop import train
 from affectkit.train.runs import checkpoints_of
 
 Cli = Callable[..., tuple[int, str, str]]

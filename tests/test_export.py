@@ -217,7 +217,7 @@ def test_problems_by_hand() -> None:
 
 
 def test_agreement_counts_decisions(run: Path) -> None:
-    from affectkit.train.loop import load_checkpoint
+    from affectkit.train.checkpoints import load_checkpoint
 
     spec = spec_of([load_checkpoint(run / "best.pt")], name="x")
     logits = {"expression": np.zeros((1, 4, 7)), "au": np.full((1, 4, 8), -9.0), "va": np.zeros((1, 4, 40))}

@@ -23,7 +23,7 @@ from affectkit.export.triton import write_triton
 from affectkit.export.verify import problems, verify
 from affectkit.readout import check_outputs
 from affectkit.spec import InputSpec, ModelSpec
-from affectkit.train.loop import TrainConfig
+from affectkit.train.config import TrainConfig
 from affectkit.train.networks import FEATURE_WIDTH, MultitaskCNN
 from affectkit.train.runs import spec_of
 from affectkit.types import EXPRESSION_NAMES, LabelSet

@@ -14,8 +14,8 @@ from test_options import SMALL_RUN, manifest
 
 from affectkit.errors import ModelError
 from affectkit.export.checkpoints import import_checkpoints
+from affectkit.train.checkpoints import load_checkpoint
 from affectkit.train.initial import adapted, origins
-from affectkit.train.loop import load_checkpoint
 from affectkit.train.networks import MultitaskCNN, NetworkConfig
 from affectkit.train.published import backbone_names, published_config, published_names
 from affectkit.types import LabelSet

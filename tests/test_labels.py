@@ -20,10 +20,12 @@ from affectkit import benchmark, jobs, models
 from affectkit.engines import FakeEngine
 from affectkit.errors import EngineError, ModelError
 from affectkit.export.triton import write_triton
+from affectkit.outputs.layouts import Layout, layout
+from affectkit.outputs.table import table_of
+from affectkit.outputs.writers import open_table
 from affectkit.overlay import _ALONE, _CROWD, _TWO, VALENCE, Overlay, _bars
 from affectkit.predictor import Predictor
 from affectkit.readout import sigmoid, softmax
-from affectkit.sinks import Layout, layout, open_table, table_of
 from affectkit.spec import ModelSpec
 from affectkit.types import AU_TITLES, EXPRESSION_NAMES, Affect, Face, FrameResult, LabelSet
 
@@ -333,15 +335,15 @@ def test_over_time_and_smoothed_a_run_is_gone_on_with(
 ) -> None:
     monkeypatch.setattr(jobs, "CHECKPOINT_S", 0)
     options = ("--model", folders[name], "--temporal", "--smooth", "0.2", "-q", "--device", "cpu")
-    out, add = tmp_path / "out.csv", jobs._Counts.add
+    out, add = tmp_path / "out.csv", jobs.Counts.add
 
-    def interrupt(self: jobs._Counts, result: FrameResult) -> None:
+    def interrupt(self: jobs.Counts, result: FrameResult) -> None:
         add(self, result)
         if self.read == 60:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs._Counts, "add", interrupt)
+        patch.setattr(jobs.Counts, "add", interrupt)
         assert run_cli("predict", astronaut, "-o", out, *options)[0] == 130
     assert (tmp_path / ".out.csv.resume").exists()
     assert run_cli("predict", astronaut, "-o", out, "--resume", *options)[0] == 0
@@ -356,15 +358,15 @@ def test_a_run_is_not_gone_on_with_under_other_labels(
     """The names stand in model.json alone, whose checksum no file has."""
     monkeypatch.setattr(jobs, "CHECKPOINT_S", 0)
     write(tmp_path / "m", 1, UNITS_ONLY)
-    add = jobs._Counts.add
+    add = jobs.Counts.add
 
-    def interrupt(self: jobs._Counts, result: FrameResult) -> None:
+    def interrupt(self: jobs.Counts, result: FrameResult) -> None:
         add(self, result)
         if self.read == 60:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs._Counts, "add", interrupt)
+        patch.setattr(jobs.Counts, "add", interrupt)
         assert run_cli("predict", astronaut, "-o", tmp_path / "o.csv", "-q", "--model", tmp_path / "m")[0] == 130
     labels = ["AU01", "AU05", "AU09", "AU26"]
     edit_spec(tmp_path / "m", lambda document: document["tasks"]["au"].update(labels=labels))

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from affectkit import Predictor, models, open_source
-from affectkit.train.data import cut_all, read_set
+from affectkit.train.crops import cut_all
+from affectkit.train.reading import read_set
 
 ROOT = Path(__file__).parents[1]
 LOWER = ("AU10", "AU12", "AU14", "AU15", "AU17", "AU18", "AU20", "AU23", "AU24", "AU25", "AU26")

@@ -250,6 +250,23 @@ def test_a_clock_that_jumps_goes_on_from_now(monkeypatch: pytest.MonkeyPatch, tm
     assert (steps > 0.01).all() and times[-1] < 5
 
 
+def test_a_clock_that_stands_still_is_no_jump(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two pictures of one time: the second is hardly later, however long it took to come."""
+    (tmp_path / "pipe").touch()
+    source = LiveSource(tmp_path / "pipe")
+    source._paces = False
+
+    def pictures(_: object) -> Iterator[_Shown]:
+        for time_s in (10.0, 10.04, 10.04, 10.08):
+            yield _Shown(time_s, np.zeros((4, 4, 3), np.uint8))
+            time.sleep(0.2)
+
+    monkeypatch.setattr(source, "_stream_pictures", pictures)
+    times = [frame.time_s for frame in source.frames()]
+    assert np.subtract(times, times[0]) == pytest.approx([0, 0.04, 0.04, 0.08], abs=1e-3)
+    assert times[2] > times[1]
+
+
 def test_an_ended_run_does_not_come_back(clip: Path) -> None:
     source = LiveSource(clip)
     first = source.frames()

@@ -15,7 +15,8 @@ from affectkit import FakeEngine, Predictor, models
 from affectkit.baseline import Neutral
 from affectkit.corrected import Corrector, relative_affect, with_raw
 from affectkit.jobs import Job, run_job
-from affectkit.sinks import layout
+from affectkit.options import OutputOptions
+from affectkit.outputs.layouts import layout
 from affectkit.types import Affect, Face, FrameResult
 
 Run = Callable[..., tuple[int, str, str]]
@@ -50,14 +51,14 @@ def test_seconds_count_from_the_first_frame_and_correct_what_follows(tiny: Path)
 def test_a_file_corrects_from_the_first_frame(tiny: Path, tmp_path: Path) -> None:
     with Predictor(tiny, detector=Faces(), engine=brightness_engine()) as predictor:
         source = write_clip(tmp_path / "n.mp4", list(pictures(20, 20)))
-        run_job(predictor, Job(str(source), tmp_path / "n.csv"), {})
+        run_job(predictor, Job(str(source), tmp_path / "n.csv"))
         assert first_units(pushed(predictor, 80, baseline=tmp_path / "n.csv")) == pytest.approx([0.9], abs=1e-3)
         assert first_units(pushed(predictor, 80, baseline=source)) == pytest.approx([0.9], abs=1e-3)
     with Predictor(tiny, detector=Faces(2), engine=brightness_engine()) as pair:
         (both,) = pushed(pair, (80, 80), baseline=tmp_path / "n.csv")
         assert [face.affect.au_raw is None for face in both.faces] == [False, True]
         two = write_clip(tmp_path / "two.mp4", list(pictures((20, 140))))
-        run_job(pair, Job(str(two), tmp_path / "two.csv"), {})
+        run_job(pair, Job(str(two), tmp_path / "two.csv"))
         (both,) = pushed(pair, (80, 80), baseline=tmp_path / "two.csv")
         told = [face.affect.action_units["AU01"] for face in both.faces]
         assert told == pytest.approx([relative(0.99, 0.9), relative(0.99, 0.2)], abs=1e-3)
@@ -83,7 +84,7 @@ def test_intensities_and_what_is_hidden(tiny_seen: Path, tmp_path: Path) -> None
     source = write_clip(tmp_path / "c.mp4", list(pictures(*[60] * 10)), fps=10)
     job = Job(str(source), tmp_path / "c.csv")
     with Predictor(tiny_seen, detector=Faces(), engine=FakeEngine.of(spec, said)) as predictor:
-        run_job(predictor, job, {}, baseline="0-1")
+        run_job(predictor, job, outputs=OutputOptions(baseline="0-1"))
     rows = rows_of(job.table)
     assert [name for name in rows[0] if name.endswith("_raw")] == [
         *(f"{name}_raw" for name in spec.au_labels),

@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
-from affectkit import jobs, sinks
+from affectkit import jobs
 from affectkit.errors import OutputError
 from affectkit.job import Job
 from affectkit.locks import OutputLock
+from affectkit.outputs import writers
 from affectkit.state import pack, unpack
 from affectkit.targets import check_target, short_stem
 
@@ -37,16 +38,16 @@ def interrupted(
     """A table whose run was interrupted after 60 of 100 frames, and the arguments of that run."""
     out = tmp_path / "out.csv"
     arguments = ["predict", astronaut, "-o", out, "--model", tiny]
-    add = jobs._Counts.add
+    add = jobs.Counts.add
 
-    def interrupt(self: jobs._Counts, result: Any) -> None:
+    def interrupt(self: jobs.Counts, result: Any) -> None:
         add(self, result)
         if self.read == 60:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(jobs, "CHECKPOINT_S", 0)
-        patch.setattr(jobs._Counts, "add", interrupt)
+        patch.setattr(jobs.Counts, "add", interrupt)
         assert run_cli(*arguments)[0] == 130
     return out, arguments
 
@@ -61,9 +62,8 @@ def whole(astronaut: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
     def table(suffix: str, tiny: Path) -> bytes:
         if suffix not in made:
             path = tmp_path_factory.mktemp("whole") / f"whole{suffix}"
-            options = {"aligned": False, "window": "overlap", "smooth_s": 0.0}
             with Predictor(tiny) as predictor:
-                jobs.run_job(predictor, Job(str(astronaut), path), options)
+                jobs.run_job(predictor, Job(str(astronaut), path))
             made[suffix] = path.read_bytes()
         return made[suffix]
 
@@ -197,7 +197,7 @@ def test_a_full_disk_keeps_what_can_be_gone_on_with(
     arguments = ["predict", astronaut, "-o", out, "--model", tiny]
     size = len(whole(".csv" if suffix == ".parquet" else suffix, tiny))  # notes are written after 32, 64, 96 frames
     with monkeypatch.context() as patch:
-        patch.setattr(sinks, "open_rows", small_buffer)
+        patch.setattr(writers, "open_rows", small_buffer)
         for part, more in ((dice.uniform(0.4, 0.6), []), (dice.uniform(0.7, 0.9), ["--resume"])):
             _Full.room = int(part * size)
             code, _, err = run_cli(*arguments, *more)
@@ -218,7 +218,7 @@ def test_a_full_disk_keeps_what_can_be_gone_on_with(
 def test_a_disk_that_is_full_at_the_start_is_left_as_it_was(
     astronaut: Path, tmp_path: Path, tiny: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sinks, "open_rows", small_buffer)
+    monkeypatch.setattr(writers, "open_rows", small_buffer)
     _Full.room = 3000
     code, _, err = run_cli("predict", astronaut, "-o", tmp_path / "out.csv", "--model", tiny)
     assert code == 1 and "the disk is full" in err and "nothing unfinished was left behind" in err
@@ -345,7 +345,8 @@ def test_many_inputs_do_not_read_their_folder(
     for method in ("iterdir", "glob"):
         real = getattr(Path, method)
         monkeypatch.setattr(Path, method, lambda self, *a, real=real, **k: (read.append(self), real(self, *a, **k))[1])
-    assert run_cli("predict", *names, "-o", f"{tmp_path / 'out'}/", "--end", 0.1, "-q", "--model", tiny)[0] == 0
+    (tmp_path / "out").mkdir()
+    assert run_cli("predict", *names, "-o", tmp_path / "out", "--end", 0.1, "-q", "--model", tiny)[0] == 0
     assert len(list((tmp_path / "out").iterdir())) == 10 and read.count(tmp_path / "out") == 1  # this one
 
 

@@ -36,10 +36,12 @@ from trees import Tree, Written
 from affectkit.align import crop_face, crop_frame
 from affectkit.predictor import Predictor
 from affectkit.spec import TEMPLATES, InputSpec
-from affectkit.train.data import FaceSet, cut_all, read_set
+from affectkit.train.checkpoints import load_checkpoint
+from affectkit.train.crops import cut_all
 from affectkit.train.evaluate import ask
-from affectkit.train.loop import load_checkpoint
+from affectkit.train.faces import FaceSet
 from affectkit.train.networks import CONFIGS
+from affectkit.train.reading import read_set
 from affectkit.train.splits import read_manifest_part
 from affectkit.types import Affect, Detection, TrackedFrame, UInt8
 

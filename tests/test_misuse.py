@@ -242,7 +242,8 @@ def test_ctrl_c_again_and_again_is_never_a_traceback(after_s: float, tmp_path: P
 def test_ctrl_c_with_several_processes(tmp_path: Path, tiny: Path) -> None:
     """All of them are pressed, as by a terminal, while they load."""
     clips = [str(write_clip(tmp_path / f"c{k}.mp4", grey_frames(2000))) for k in range(2)]
-    command = [*COMMAND, "predict", *clips, "-o", "t/", "-j", "2", "--model", str(tiny)]
+    Path("t").mkdir()
+    command = [*COMMAND, "predict", *clips, "-o", "t", "-j", "2", "--model", str(tiny)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     time.sleep(1.5)
     for _ in range(2):

@@ -20,23 +20,17 @@ from patterns import NAN, config, faces_with_a_pattern
 from affectkit.align import crop_face
 from affectkit.errors import ModelError, SourceError, TrainingError
 from affectkit.train import loop
-from affectkit.train.data import (
-    AUGMENTATIONS,
-    Augmentation,
-    FaceSet,
-    answerable,
-    augment,
-    common,
-    crop_matrix,
-    join,
-    plan_epoch,
-    read_manifest_faces,
-    relabelled,
-    without_derived_va,
-)
-from affectkit.train.loop import check_related, load_checkpoint, train
+from affectkit.train.augmentation import AUGMENTATIONS, Augmentation, augment
+from affectkit.train.averaging import check_related
+from affectkit.train.batches import plan_epoch
+from affectkit.train.checkpoints import load_checkpoint
+from affectkit.train.config import input_spec_of
+from affectkit.train.crops import crop_matrix
+from affectkit.train.faces import FaceSet, answerable, common, join, relabelled, without_derived_va
+from affectkit.train.loop import train
 from affectkit.train.networks import MultitaskCNN, NetworkConfig
 from affectkit.train.published import published_config
+from affectkit.train.reading import read_manifest_faces
 from affectkit.train.splits import with_dev
 from affectkit.types import LabelSet
 
@@ -280,7 +274,7 @@ def test_every_template_is_cut_alike_for_training_and_inference() -> None:
     image = np.random.default_rng(0).integers(0, 256, (110, 100, 3)).astype(np.uint8)
     still = Augmentation(**{f.name: False if f.name == "whole_px" else 0.0 for f in dataclasses.fields(Augmentation)})
     for network in (NetworkConfig(), published_config(), NetworkConfig(template="arcface", size=112, channels=3)):
-        spec = loop.input_spec_of(network)
+        spec = input_spec_of(network)
         whole = crop_matrix(image, points, spec)
         shaken = crop_matrix(image, points, spec, wobble=np.zeros((5, 2)))
         np.testing.assert_allclose(shaken, whole, atol=1e-4)
@@ -295,7 +289,7 @@ def test_every_template_is_cut_alike_for_training_and_inference() -> None:
 
 
 def test_the_papers_augmentation_is_a_random_crop_and_a_flip() -> None:
-    spec = loop.input_spec_of(published_config())
+    spec = input_spec_of(published_config())
     ramp = np.tile(np.arange(134, dtype=np.uint8), (134, 1))  # column c has the value c
     nan = np.full((5, 2), NAN, np.float32)
     rng = np.random.default_rng(0)

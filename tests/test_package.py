@@ -72,13 +72,16 @@ LAYERS = {
     "errors": set(),
     "types": {"errors"},
     "spec": {"errors", "types"},
-    "models": {"errors", "types", "spec", "onnx_files"},
+    "models": {"errors", "models", "types", "spec", "onnx_files"},
     "picture": {"types", "warping"},
     "state": {"errors", "types", "picture", "npz"},
+    "versions": set(),
+    "options": {"baseline", "engines", "faces", "outputs", "spec", "temporal", "types"},
     "benchmark": {"*"},
     "cluster": {"*"},
     "results": {"*"},  # the second half of predictor
     "predictor": {"*"},
+    "checkpointer": {"*"},
     "jobs": {"*"},
     "workers": {"*"},
     "cli": {"*"},
@@ -88,20 +91,21 @@ LAYERS = {
 }
 """What a file of the SDK may import of it; a stage (any other file) may import what STAGE says."""
 
-STAGE = {"errors", "types", "spec", "state", "picture", "gate"}  # of the gate only how names are printed
+STAGE = {"errors", "types", "spec", "state", "picture", "gate", "versions"}  # of the gate only how names are printed
 SOURCES = STAGE | {"fields", "folder", "orientation", "planes", "stills", "timing", "video"}
-OUTPUTS = STAGE | {"sinks", "soundtrack", "targets"}
-BASELINE = OUTPUTS | {"baseline", "baseline_file", "calm", "corrected", "finders", "predictor"}
-RUNS = SOURCES | OUTPUTS | {"__version__", "job", "locks"}
+OUTPUTS = STAGE | {"outputs", "soundtrack", "targets"}
+BASELINE = OUTPUTS | {"baseline", "baseline_file", "calm", "corrected", "finders", "options", "predictor"}
+RUNS = SOURCES | OUTPUTS | {"__version__", "baseline", "job", "locks", "options"}
 EXCEPTIONS = {
     # a package is one stage, its files may import each other
     "engines": STAGE | {"engines"},
     "faces": STAGE | {"faces"},
     # so are those that open what is read, and those that keep what is written
     **dict.fromkeys(("fields", "folder", "orientation", "planes", "stills", "timing", "video"), SOURCES),
-    **dict.fromkeys(("people", "sinks", "soundtrack"), OUTPUTS),
+    **dict.fromkeys(("outputs", "people", "soundtrack"), OUTPUTS),
     **dict.fromkeys(("baseline", "baseline_file", "calm", "corrected", "finders", "live_baseline"), BASELINE),
     **dict.fromkeys(("job", "locks", "notes", "places"), RUNS),
+    "align": STAGE | {"visible"},  # how much of a face lies in the picture
     "turning": STAGE | {"readout", "visible"},
     "reading": STAGE | {"align", "readout", "turning", "visible"},  # what comes between crops and answers
     "overlay": OUTPUTS | {"video"},  # writes files by the rule of the one, opens sources as the other

@@ -92,3 +92,28 @@ def test_predict_writes_a_contact_sheet(astronaut: Path, tiny: Path, tmp_path: P
     nobody = tmp_path / "nobody.jpg"
     code, _, err = run_cli("predict", empty, "-o", tmp_path / "c.csv", "--contact-sheet", nobody, "--model", tiny)
     assert code == 0 and "no contact sheet" in err and not nobody.exists()
+
+
+LEFT = np.array([[10, 12], [30, 12], [14, 22], [12, 30], [26, 30]], np.float32)
+FRONT = np.array([[10, 12], [30, 12], [20, 22], [13, 30], [27, 30]], np.float32)
+"""Five points of a face that looks aside, and at the camera, in a box of 40 px."""
+
+
+def kept(*looks: tuple[int, float, float, np.ndarray]) -> int:
+    """The brightness of the picture that is kept, of these: brightness, size, score and points of each."""
+    sheet = ContactSheet()
+    for i, (brightness, size, score, points) in enumerate(looks):
+        frame = seen(i, {0: brightness}, size=size).frame
+        face = Detection((20.0, 20.0, size, size), score, 20 + points * np.float32(size / 40))
+        sheet.add(TrackedFrame(frame, (TrackedFace(0, face),)))
+    return centre(sheet.draw(), 0)
+
+
+def test_the_best_picture_is_large_sure_and_frontal() -> None:
+    assert kept((50, 40, 0.95, FRONT), (90, 60, 0.95, FRONT), (130, 50, 0.95, FRONT)) == 90
+    assert kept((50, 40, 0.95, FRONT), (90, 44, 0.95, LEFT), (130, 36, 0.95, FRONT)) == 50
+    assert kept((50, 40, 0.70, FRONT), (90, 38, 0.99, FRONT), (130, 40, 0.90, FRONT)) == 90
+    # Of two that are as good it is the first: a still face is not drawn anew in every frame.
+    assert kept((50, 40, 0.95, FRONT), (90, 40, 0.95, FRONT)) == 50
+    # What has no points is taken for frontal.
+    assert kept((50, 40, 0.95, FRONT), (90, 41, 0.95, np.full((5, 2), np.nan, np.float32))) == 90

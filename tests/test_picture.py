@@ -145,3 +145,18 @@ def test_nothing_is_converted_that_is_not_asked_for() -> None:
     picture.sampled(4, 4)
     assert not asked
     assert picture.rgb() is picture.rgb() and asked == [1]
+
+
+@pytest.mark.parametrize("across", [False, True])
+def test_a_pixel_of_colour_lies_in_the_middle_of_those_it_covers(across: bool) -> None:
+    """Its number j at 2 j + 1/2: a ramp of 8 levels a colour pixel rises by 4 a pixel, from 2 less on."""
+    ramp = 60 + 8 * np.arange(16)
+    cr = np.broadcast_to(ramp if across else ramp[:, None], (16, 16)).astype(np.uint8)
+    planes = np.full((32, 32), 128, np.uint8), np.full((16, 16), 128, np.uint8), np.ascontiguousarray(cr)
+    picture = YuvPicture(planes, Colours(SIDES_BT601, full_range=True), lambda: np.zeros((32, 32, 3), np.uint8))
+    red = np.clip(128 + 1.402 * (60 + 4 * np.arange(6, 22) - 2 - 128), 0, 255)
+    crop = picture.crop(np.array([[1.0, 0, -6], [0, 1, -6]]), 16, 3)
+    (patch,) = picture.patches(np.array([[6.0, 6.0]]), np.array([[1.0, 1.0]]), 16, 128)
+    for image in (crop, patch):
+        line = image[8, :, 0] if across else image[:, 8, 0]
+        np.testing.assert_allclose(line, red, atol=1.5)

@@ -19,11 +19,12 @@ import pytest
 
 from affectkit.errors import SourceError
 from affectkit.predictor import Predictor
-from affectkit.train.data import read_set, split_of
 from affectkit.train.datasets import crops, open_sets, three_files
 from affectkit.train.datasets.manifest import Prepared, Row, read_manifest
 from affectkit.train.datasets.units import Journal, Unit, chunks, run_units
 from affectkit.train.datasets.values import POINT_COLUMNS
+from affectkit.train.reading import read_set
+from affectkit.train.splits import split_of
 from affectkit.types import Array, UInt8
 from affectkit.video import open_source, read_image
 

@@ -13,10 +13,11 @@ import pytest
 
 from affectkit.train import cli
 from affectkit.train.balance import BAG, CLONE_LIMIT, ml_ros
-from affectkit.train.loop import TrainConfig, selection_score
+from affectkit.train.config import TrainConfig
 from affectkit.train.networks import MultitaskCNN
 from affectkit.train.options import config_of
 from affectkit.train.presets import PRESETS
+from affectkit.train.validation import selection_score
 
 README = Path(__file__).parent.parent / "train" / "README.md"
 

@@ -13,8 +13,11 @@ from patterns import config, faces_with_a_pattern
 from torch.nn import functional as F
 
 from affectkit.errors import ModelError
+from affectkit.train.answers import taught_clean
+from affectkit.train.checkpoints import load_network
 from affectkit.train.cli import COMMANDS
-from affectkit.train.loop import input_spec_of, load_network, taught_clean, train
+from affectkit.train.config import input_spec_of
+from affectkit.train.loop import train
 from affectkit.train.networks import MultitaskCNN, multiply_adds, resnet29_config, standardised
 from affectkit.train.pretrained import begin_with, pretrained
 from affectkit.types import Array

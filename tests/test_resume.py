@@ -83,15 +83,15 @@ def test_ctrl_c_keeps_what_can_be_gone_on_with(
 ) -> None:
     monkeypatch.setattr(jobs, "CHECKPOINT_S", 0)
     out = tmp_path / "out.csv"
-    add = jobs._Counts.add
+    add = jobs.Counts.add
 
-    def interrupt(self: jobs._Counts, result: object) -> None:
+    def interrupt(self: jobs.Counts, result: object) -> None:
         add(self, result)  # type: ignore[arg-type]
         if self.read == 150:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs._Counts, "add", interrupt)
+        patch.setattr(jobs.Counts, "add", interrupt)
         code, _, err = run_cli("predict", clip, "-o", out, "-q", "--model", tiny)
     assert code == 130 and "--resume goes on" in err and not out.exists()
     assert (tmp_path / ".out.csv.resume").exists()
@@ -128,15 +128,15 @@ def test_an_error_keeps_what_can_be_gone_on_with(
     clip: Path, tmp_path: Path, tiny: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "CHECKPOINT_S", 0)
-    add = jobs._Counts.add
+    add = jobs.Counts.add
 
-    def fail(self: jobs._Counts, result: object) -> None:
+    def fail(self: jobs.Counts, result: object) -> None:
         add(self, result)  # type: ignore[arg-type]
         if self.read == 150:
             raise SourceError("the network share has gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs._Counts, "add", fail)
+        patch.setattr(jobs.Counts, "add", fail)
         assert run_cli("predict", clip, "-o", tmp_path / "out.csv", "-q", "--model", tiny)[0] == 1
     assert (tmp_path / ".out.csv.resume").exists()
     code, _, err = run_cli("predict", clip, "-o", tmp_path / "out.csv", "--resume", "--model", tiny)

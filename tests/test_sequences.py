@@ -16,9 +16,12 @@ from patterns import NAN, SMALL, config, faces_with_a_pattern, states_are_equal
 from affectkit.errors import ModelError, SourceError
 from affectkit.spec import InputSpec
 from affectkit.temporal import paper_windows
-from affectkit.train.data import Augmentation, FaceSet, in_videos, join
+from affectkit.train.augmentation import Augmentation
+from affectkit.train.checkpoints import load_network, load_temporal
+from affectkit.train.config import TrainConfig
 from affectkit.train.datasets.manifest import Row, write_manifest
-from affectkit.train.loop import TrainConfig, load_network, load_temporal, train
+from affectkit.train.faces import FaceSet, in_videos, join
+from affectkit.train.loop import train
 from affectkit.train.networks import MultitaskCNN, MultitaskCNNRNN
 from affectkit.train.sequences import plan_sequences, sequence_batches, sequence_logits, videos
 

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 from affectkit.errors import OutputError
-from affectkit.sinks import SUFFIXES, CsvWriter, Table, json_text, layout, open_table, table_of, write_json
+from affectkit.outputs.documents import json_text, write_json
+from affectkit.outputs.layouts import layout
+from affectkit.outputs.table import Table, table_of
+from affectkit.outputs.writers import SUFFIXES, CsvWriter, open_table
 from affectkit.types import AU_NAMES, EXPRESSION_NAMES, Affect, Face, FrameResult
 
 NATIVE = [
@@ -227,3 +230,28 @@ def test_json_text_is_that_of_the_standard_library() -> None:
     inner = {"a": 1, "b": [1.5, None, True, '\u00fc\n"x'], "c": {}, "d": [], "e": {"f": (1, [2, {"g": math.nan}])}}
     document = {"x": inner, "y": [inner, []], "z": "text", "": -0.0, "n": 1e300}
     assert json_text(document) == json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_rows_go_on_where_the_note_says(tmp_path: Path, suffix: str) -> None:
+    """What was written after the note is written again."""
+    whole = write(tmp_path / f"whole{suffix}")
+    path = tmp_path / f"t{suffix}"
+    sink = open_table(path, layout())
+    for result in RESULTS[:2]:
+        sink.write(result)
+    begun = sink.position()
+    sink.write(RESULTS[3])
+    sink.suspend()
+    assert not path.exists()
+    with open_table(path, layout(), begun=begun) as again:
+        for result in RESULTS[2:]:
+            again.write(result)
+    assert path.read_bytes() == whole.read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([path.name, whole.name])
+
+
+def test_clocks_of_pyfeat_and_frame_numbers_of_openface(tmp_path: Path) -> None:
+    late = [FrameResult(9000, 3725.9, (face(),), "clip.mp4"), FrameResult(9001, 61.0, (), "clip.mp4")]
+    assert [str(row[2]) for r in late for row in layout("pyfeat").rows(r)] == ["62:05", "01:01"]
+    assert [row[0] for r in late for row in layout("openface").rows(r)] == [9001, 9002]

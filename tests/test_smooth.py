@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -141,3 +143,36 @@ def test_live_hidden_from_the_first_frame_on() -> None:
     affects = [r.faces[0].affect for r in run(Smoother(0.3, np.full(8, 0.5), live=True), frames)]
     assert [bool(a.au_hidden[0]) for a in affects] == [True, True, False, False]
     assert affects[3].au_probabilities[0] == pytest.approx(0.4)
+
+
+def test_live_forgets_who_is_gone() -> None:
+    """A camera in a corridor sees a new face every second, for weeks."""
+    smoother = Smoother(0.5, np.full(8, 0.5), live=True)
+    for i in range(1000):
+        smoother.push([result(i, float(i), {i: 0.5})])
+        assert len(smoother.state()["last"]) <= 6
+    assert smoother.push([result(1000, 999.5, {999: 1.0})])[0].faces[0].affect.valence > 0.5  # not yet
+
+
+def test_frames_of_one_time_are_averaged() -> None:
+    """Clocks of milliseconds give two frames of a fast camera the same time."""
+    frames = [result(i, t, {0: v}) for i, (t, v) in enumerate([(0.0, 0.0), (0.1, 0.2), (0.1, 0.4), (0.2, 1.0)])]
+    assert valences(run(Smoother(0.2, np.full(8, 0.5)), frames)) == pytest.approx([0.2, 0.4, 0.4, 1.6 / 3])
+    live = valences(run(Smoother(0.2, np.full(8, 0.5), live=True), frames))
+    assert live[2] == pytest.approx(live[1]) and live[3] > live[2]  # no time has passed between them
+
+
+def test_what_waits_for_its_means_keeps_no_pictures() -> None:
+    """Pictures are large; those that were given back are nobody's but who has them."""
+    smoother, alive = Smoother(0.4, np.full(8, 0.5)), []
+    given = 0
+    for i in range(50):
+        image = np.zeros((4, 4, 3), np.uint8)
+        alive.append(weakref.ref(image))
+        done = smoother.push([dataclasses.replace(result(i, i / 25, {0: 0.5}), image=image)])
+        del image
+        assert all(r.image is not None for r in done)
+        given += len(done)
+        del done
+    gc.collect()
+    assert given > 40 and sum(ref() is not None for ref in alive) == 50 - given

@@ -223,3 +223,14 @@ def test_impossible_windows_are_refused() -> None:
     for wrong in ({"mode": "other"}, {"lookahead": 1}, {"mode": "live", "lookahead": 8}, {"max_gap_s": -1}):
         with pytest.raises(ValueError):
             WindowConfig(LENGTH, **wrong)  # type: ignore[arg-type]
+
+
+def test_the_taper_by_hand() -> None:
+    assert taper(8).tolist() == [1, 2, 3, 4, 4, 3, 2, 1]
+    assert taper(5).tolist() == [1, 2, 3, 2, 1] and taper(1).tolist() == [1]
+
+
+def test_a_frame_of_two_windows_by_hand() -> None:
+    """Frame 5 is the sixth of the window 0 .. 7, weight 3, and the second of 4 .. 11, weight 2."""
+    answer = go(one_face(12), WindowConfig(LENGTH))[5][0]
+    assert answer.tolist() == pytest.approx([5, (3 * 0 + 2 * 4) / 5, (3 * 7 + 2 * 11) / 5])

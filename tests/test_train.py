@@ -30,23 +30,15 @@ from affectkit.export.verify import verify
 from affectkit.predictor import Predictor
 from affectkit.spec import InputSpec
 from affectkit.train import loop, losses, metrics
+from affectkit.train.answers import taught_clean
+from affectkit.train.augmentation import Augmentation, augment
+from affectkit.train.batches import batches, plan_epoch
 from affectkit.train.calibrate import fit_thresholds, precision_equals_recall_threshold
-from affectkit.train.data import (
-    Augmentation,
-    FaceSet,
-    augment,
-    batches,
-    crop_matrix,
-    cut,
-    join,
-    plan_epoch,
-    read_set,
-    select_split,
-    split_of,
-    without_derived_va,
-)
+from affectkit.train.checkpoints import load_checkpoint, load_network
+from affectkit.train.crops import crop_matrix, cut
 from affectkit.train.distill import kl, student_loss, teach
-from affectkit.train.loop import load_checkpoint, load_network, taught_clean, train
+from affectkit.train.faces import FaceSet, join, without_derived_va
+from affectkit.train.loop import train
 from affectkit.train.losses import Labels
 from affectkit.train.networks import (
     LiteBackbone,
@@ -57,6 +49,8 @@ from affectkit.train.networks import (
     multiply_adds,
     resnet50_config,
 )
+from affectkit.train.reading import read_set
+from affectkit.train.splits import select_split, split_of
 from affectkit.types import LabelSet
 
 Cli = Callable[..., tuple[int, str, str]]

@@ -17,11 +17,13 @@ from make_tiny_model import BANDS, MARK, SEEN, SIZE
 
 from affectkit import FakeEngine, ModelSpec, Predictor, models, open_source
 from affectkit.align import crop_face
+from affectkit.outputs.layouts import layout
+from affectkit.outputs.table import table_of
+from affectkit.outputs.writers import SUFFIXES, open_table
 from affectkit.readout import read_out
-from affectkit.sinks import SUFFIXES, layout, open_table, table_of
 from affectkit.spec import InputSpec
 from affectkit.types import AU_TITLES, REGIONS, Affect, Array, Detection, Face, FrameResult, LabelSet, UInt8
-from affectkit.visible import UNIT_REGIONS, hidden_regions, quality, regions_of, sharpness, withheld
+from affectkit.visible import UNIT_REGIONS, hidden_regions, inside, quality, regions_of, sharpness, withheld
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -427,15 +429,17 @@ def test_misuse(
 
 
 def test_another_prior_is_another_run(tiny_seen: Path, tmp_path: Path) -> None:
+    from affectkit.gate import Opening
     from affectkit.job import Job
     from affectkit.notes import fingerprint
+    from affectkit.options import OutputOptions, StreamOptions
 
     path = tmp_path / "p.png"
     cv2.imwrite(str(path), crop())
-    made = []
+    made, options_of_a_run = [], (StreamOptions(), OutputOptions(), Opening())
     for options in ({}, {"prior": "balanced"}, {"min_quality": 0.5}):
         with Predictor(tiny_seen, **options) as predictor:  # type: ignore[arg-type]
-            made.append(fingerprint(predictor.describe(), Job(str(path), tmp_path / "t.csv"), {}, "native", False))
+            made.append(fingerprint(predictor.describe(), Job(str(path), tmp_path / "t.csv"), *options_of_a_run))
     assert made[0]["prior"] != made[1]["prior"] and made[0]["min_quality"] != made[2]["min_quality"]
 
 
@@ -561,3 +565,48 @@ def test_an_affect_holds_arrays_of_its_lengths() -> None:
     with pytest.raises(ValueError, match="intensities are those of action units"):
         LabelSet.of(("a", "b"), intensity=True)
     assert Face(0, (0, 0, 1, 1), 1.0, np.zeros((5, 2), np.float32), good).affect.quality is None
+
+
+FIVE = np.array([[30.0, 40], [70, 40], [50, 60], [35, 80], [65, 80]])
+"""Eyes 40 px apart at height 40, the mouth 40 px below them: brows at 28, give or take 5; lips 72 to 88."""
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "shares"),
+    [
+        (100, 100, (1, 1, 1)),
+        (100, 88, (1, 1, 2 / 3)),  # rows 72 and 80 of the lips, not 88
+        (100, 70, (1, 1, 0)),
+        (100, 34, (1, 0, 0)),  # eyes begin at 36
+        (100, 33, (2 / 3, 0, 0)),  # 22.8, 28, not 33.2
+        (52, 100, (0.5, 0.5, 2 / 3)),  # the right half is missing; of the lips 35 and 50 are there
+    ],
+)
+def test_shares_that_lie_in_the_picture(width: int, height: int, shares: tuple[float, ...]) -> None:
+    assert inside(FIVE, width, height) == pytest.approx(shares)
+
+
+def test_points_before_the_first_row_are_outside() -> None:
+    assert inside(FIVE - [0, 30], 100, 100) == pytest.approx([1 / 3, 1, 1])  # rows -7.2, -2 and 3.2 of the brows
+    turned = FIVE[:, ::-1]  # a face on its side
+    assert inside(turned, 100, 100) == pytest.approx([1, 1, 1])
+    assert inside(turned, 70, 100) == pytest.approx([1, 1, 0])
+
+
+def test_what_the_edge_cuts_off_is_hidden(tiny_seen: Path, tmp_path: Path) -> None:
+    """The network sees a mouth in what is beyond the edge: the crop repeats the last row, and that is white."""
+    spec = models.read_spec(tiny_seen)
+    points = spec.input.template_px()
+    face = crop(*REGIONS)
+    mouth = int(points[3:, 1].min()) - 6
+    with Predictor(tiny_seen, detector=Where(points)) as predictor:
+        (whole,) = predictor.predict_image(face)
+        cut = np.ascontiguousarray(face[:mouth])
+        cut[-1] = 255
+        (short,) = predictor.predict_image(cut)
+        (known,) = predictor.predict_image(cut, landmarks=points[None])
+        (result,) = predictor.stream([cut])
+    assert not empty_units(whole.affect) and whole.affect.visible_lower == pytest.approx(1, abs=0.1)
+    for found in (short, known, result.faces[0]):
+        assert found.affect.visible_lower == 0 and {"AU12", "AU25"} <= empty_units(found.affect)
+        assert "AU01" not in empty_units(found.affect)

@@ -17,6 +17,7 @@ from synthetic import grey_frames, write_clip
 from affectkit import workers
 from affectkit.errors import EngineError
 from affectkit.job import Job, finished, mark_of
+from affectkit.options import PredictorConfig, StreamOptions
 from affectkit.workers import Work, run_jobs
 
 Run = Callable[..., tuple[int, str, str]]
@@ -101,7 +102,7 @@ def test_a_worker_that_is_killed_between_two_inputs_is_replaced(
         return mark_of(path)
 
     monkeypatch.setattr(workers, "mark_of", kill_first)
-    work = Work({"model": str(tiny), "device": "cpu"}, {"end_s": 0.2})
+    work = Work(PredictorConfig(model=tiny, device="cpu"), StreamOptions(end_s=0.2))
     ended = {job: outcome for job, outcome, _ in run_jobs(jobs, work, 2)}
     assert all(not isinstance(ended[job], str) and ended[job].read == 5 for job in jobs), ended  # type: ignore[union-attr]
     assert "a process died between two inputs" in caplog.text and "2 processes died and were replaced" in caplog.text
@@ -125,7 +126,7 @@ def test_a_worker_that_dies_after_its_table_is_answered_from_the_meta_file(
         def close(self) -> None:
             """Of its pipe."""
 
-    pool = workers._Pool([], Work({}, {}), 2)
+    pool = workers._Pool([], Work(), 2)
     dead = workers._Worker(Dead(), Dead(), ready=True, job=job)  # type: ignore[arg-type]
     pool._workers.append(dead)
     ((_, outcome, _),) = pool._died(dead)
@@ -144,4 +145,4 @@ def test_processes_that_cannot_begin_are_not_begun_for_ever(
     monkeypatch.setattr(workers, "_serve", print)  # ends at once
     jobs = [Job(str(clip), tmp_path / f"{clip.stem}.csv") for clip in clips]
     with pytest.raises(EngineError, match="before it has loaded the model"):
-        list(run_jobs(jobs, Work({}, {}), 2))
+        list(run_jobs(jobs, Work(), 2))

@@ -12,8 +12,8 @@ import numpy as np
 
 from affectkit import models
 from affectkit.errors import ModelError
+from affectkit.outputs.documents import write_text
 from affectkit.readout import softmax
-from affectkit.sinks import write_text
 from affectkit.train.metrics import best_f1_threshold
 from affectkit.types import Array
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from affectkit.errors import SourceError
-from affectkit.sinks import write_text
+from affectkit.outputs.documents import write_text
 from affectkit.train.balance import Index
-from affectkit.train.data import FaceSet
 from affectkit.train.datasets.manifest import lines_of
 from affectkit.train.datasets.points import FindPoints, in_crop
 from affectkit.train.evaluate import Answers
+from affectkit.train.faces import FaceSet
 from affectkit.train.sequences import videos
 from affectkit.types import Float32, LabelSet, published_au_name
 from affectkit.video import read_image

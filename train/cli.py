@@ -18,19 +18,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from affectkit.models import sha256
-from affectkit.train.data import (
-    AUGMENTATIONS,
-    FaceSet,
-    answerable,
-    common,
-    in_videos,
-    read_manifest_faces,
-    relabelled,
-    union,
-)
+from affectkit.train.answers import taught_clean
+from affectkit.train.augmentation import AUGMENTATIONS
+from affectkit.train.averaging import check_related, write_average
+from affectkit.train.checkpoints import load_temporal
+from affectkit.train.config import TrainConfig
 from affectkit.train.evaluate_cli import calibrate, distribution, evaluate, predict
+from affectkit.train.faces import FaceSet, answerable, common, in_videos, relabelled, union
 from affectkit.train.initial import adapted, like, origins
-from affectkit.train.loop import TrainConfig, check_related, load_temporal, taught_clean, train, write_average
+from affectkit.train.loop import train
 from affectkit.train.networks import (
     MultitaskCNN,
     MultitaskCNNRNN,
@@ -52,6 +48,7 @@ from affectkit.train.options import (
 from affectkit.train.prepare_cli import prepare
 from affectkit.train.presets import PRESETS
 from affectkit.train.pretrained import begin_with
+from affectkit.train.reading import read_manifest_faces
 from affectkit.train.render.cli import render
 from affectkit.train.report import report
 from affectkit.train.runs import BEST_NAME, checkpoint_of, cnns_of

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from affectkit.train.balance import VA_GRID, Float, Index, va_cells
-from affectkit.train.data import FaceSet, task_samplers
+from affectkit.train.batches import task_samplers
+from affectkit.train.faces import FaceSet
 from affectkit.train.plots import pyplot
 
 

@@ -15,8 +15,11 @@ from affectkit.errors import SourceError
 from affectkit.predictor import Predictor
 from affectkit.readout import read_out
 from affectkit.spec import EnsembleRule, ModelSpec
-from affectkit.train.data import FaceSet, cut_all, relabelled
-from affectkit.train.loop import config_from_dict, load_any, load_checkpoint, run_logits, score
+from affectkit.train.answers import run_logits, score
+from affectkit.train.checkpoints import load_any, load_checkpoint
+from affectkit.train.config import config_from_dict
+from affectkit.train.crops import cut_all
+from affectkit.train.faces import FaceSet, relabelled
 from affectkit.train.runs import checkpoints_of, spec_of
 from affectkit.train.sequences import distinct_frames, videos
 from affectkit.types import Array, LabelSet

@@ -14,10 +14,10 @@ from affectkit import models
 from affectkit.errors import OutputError, SourceError
 from affectkit.train.calibrate import RULES, Rule, check_writable, fit_temperature, fit_thresholds, write_calibration
 from affectkit.train.challenge import faces_of_crops, read_lengths, write_predictions
-from affectkit.train.data import FaceSet, answerable, in_videos, relabelled
 from affectkit.train.datasets.points import mtcnn
 from affectkit.train.distribution import distributions, plot
 from affectkit.train.evaluate import ask, evaluate_model, labels_of_model
+from affectkit.train.faces import FaceSet, answerable, in_videos, relabelled
 from affectkit.train.options import FILE, data_options, part_options, read_part, read_sets
 from affectkit.train.splits import read_manifest_part
 from affectkit.types import LabelSet

@@ -10,15 +10,16 @@ import numpy as np
 
 from affectkit.readout import sigmoid, softmax
 from affectkit.spec import InputSpec
+from affectkit.train.augmentation import AUGMENTATIONS, disturb
 from affectkit.train.covering import HIDDEN
-from affectkit.train.data import AUGMENTATIONS, FaceSet, disturb
 from affectkit.train.datasets.values import POSE_COLUMNS, VISIBLE_COLUMNS
+from affectkit.train.faces import FaceSet
 from affectkit.types import Array, UInt8
 
 CLEAR = 0.8
 """Visible share of a region from which on it counts as clear; between that and ``HIDDEN`` it is neither."""
 
-EMPTIED = 0.015
+EMPTIED = 0.025
 """Share of clear regions that thresholds of visibility may call hidden."""
 
 MEASURED_ON = 3000

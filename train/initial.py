@@ -14,7 +14,7 @@ from torch import Tensor
 from affectkit import models
 from affectkit.errors import ModelError
 from affectkit.train import published
-from affectkit.train.data import FaceSet
+from affectkit.train.faces import FaceSet
 from affectkit.train.networks import MultitaskCNN, NetworkConfig
 from affectkit.train.runs import checkpoints_of, cnns_of
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from affectkit.predictor import Predictor
 from affectkit.spec import InputSpec
-from affectkit.train.data import FaceSet, crop_matrix, cropped
+from affectkit.train.crops import crop_matrix, cropped
+from affectkit.train.faces import FaceSet
 from affectkit.train.sequences import videos
 from affectkit.train.synthetic import DISTURBANCE, Disturbance, Trouble
 from affectkit.train.synthetic_run import MadeFeatures, ask_teachers

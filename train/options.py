@@ -12,26 +12,15 @@ import numpy as np
 
 from affectkit.errors import SourceError
 from affectkit.spec import TEMPLATES
-from affectkit.train.data import (
-    AUGMENTATIONS,
-    EpochLength,
-    FaceSet,
-    Split,
-    answerable,
-    fixed_share,
-    join,
-    only_tasks,
-    read_manifest_faces,
-    read_set,
-    relabelled,
-    splits_of,
-    without_derived_va,
-)
+from affectkit.train.augmentation import AUGMENTATIONS
+from affectkit.train.batches import EpochLength
+from affectkit.train.config import Selection, TrainConfig
 from affectkit.train.datasets.labels import read_csv
-from affectkit.train.loop import Selection, TrainConfig
+from affectkit.train.faces import FaceSet, answerable, fixed_share, join, only_tasks, relabelled, without_derived_va
 from affectkit.train.networks import CONFIGS, TASKS, NetworkConfig
 from affectkit.train.presets import PRESETS, apply_preset
-from affectkit.train.splits import read_manifest_part, with_dev
+from affectkit.train.reading import read_manifest_faces, read_set
+from affectkit.train.splits import Split, read_manifest_part, splits_of, with_dev
 from affectkit.types import Array
 
 Command = Callable[..., None]
@@ -252,7 +241,7 @@ def about_data(options: dict[str, Any]) -> dict[str, Any]:
 def read_sets(options: dict[str, Any]) -> tuple[FaceSet, FaceSet]:
     """The faces to train on, and those to choose checkpoints by; takes :data:`data_options` out of ``options``.
 
-    Both have the label set that the faces to train on teach (:func:`affectkit.train.data.answerable`).
+    Both have the label set that the faces to train on teach (:func:`affectkit.train.faces.answerable`).
 
     Raises:
         SourceError: a file is missing or damaged, a label is impossible, a part is empty, or nothing is labelled.

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from affectkit.errors import ModelError
-from affectkit.train.data import FaceSet, cut_all
-from affectkit.train.loop import TrainConfig
+from affectkit.train.config import TrainConfig
+from affectkit.train.crops import cut_all
+from affectkit.train.faces import FaceSet
 from affectkit.train.networks import MultitaskCNN, NetworkConfig, ResNet29Backbone
 from affectkit.train.restore import MEASURED_ON, answer_alike
 from affectkit.types import Float32, UInt8

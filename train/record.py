@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 import affectkit
-from affectkit.sinks import write_text
-from affectkit.train.data import FaceSet
+from affectkit.outputs.documents import write_text
+from affectkit.train.faces import FaceSet
 from affectkit.types import Array
 
 if TYPE_CHECKING:
-    from affectkit.train.loop import TrainConfig
+    from affectkit.train.config import TrainConfig
 
 RUN_NAME = "run.json"
 PROGRESS_NAME = "progress.json"

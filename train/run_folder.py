@@ -172,7 +172,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _checkpoint(path: Path) -> dict[str, Any]:
-    from affectkit.train.loop import load_checkpoint  # torch: only for runs that do not describe themselves
+    from affectkit.train.checkpoints import load_checkpoint
 
     try:
         return load_checkpoint(path)

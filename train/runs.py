@@ -13,8 +13,10 @@ from affectkit import models
 from affectkit.errors import ModelError
 from affectkit.models import embedded_names
 from affectkit.spec import EnsembleRule, ModelSpec, TemporalSpec
-from affectkit.train.data import FaceSet, cut_all
-from affectkit.train.loop import config_from_dict, load_network
+from affectkit.train.checkpoints import load_network
+from affectkit.train.config import config_from_dict
+from affectkit.train.crops import cut_all
+from affectkit.train.faces import FaceSet
 from affectkit.train.networks import FEATURE_WIDTH, MultitaskCNN
 from affectkit.train.restore import MEASURED_ON, restore
 from affectkit.types import Array

@@ -13,8 +13,11 @@ import torch
 from affectkit.errors import SourceError
 from affectkit.spec import InputSpec
 from affectkit.temporal import paper_windows
+from affectkit.train.augmentation import Augmentation, augment
 from affectkit.train.balance import Index
-from affectkit.train.data import Augmentation, Batch, Drawing, EpochLength, FaceSet, augment, cut_all, labels_of
+from affectkit.train.batches import Batch, Drawing, EpochLength, labels_of
+from affectkit.train.crops import cut_all
+from affectkit.train.faces import FaceSet
 from affectkit.train.losses import Labels
 from affectkit.train.networks import MultitaskCNNRNN
 from affectkit.types import Array

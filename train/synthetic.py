@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from affectkit.spec import InputSpec
-from affectkit.train.data import FaceSet, crop_matrix, cropped
+from affectkit.train.crops import crop_matrix, cropped
+from affectkit.train.faces import FaceSet
 from affectkit.types import Array, UInt8
 
 

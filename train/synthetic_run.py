@@ -22,13 +22,17 @@ from torch.nn import functional as F
 from affectkit.predictor import Predictor
 from affectkit.readout import sigmoid, softmax
 from affectkit.spec import VA_BINS
+from affectkit.train.answers import score
+from affectkit.train.averaging import update_ema
 from affectkit.train.calibrate import fit_temperature, fit_thresholds
-from affectkit.train.data import FaceSet
+from affectkit.train.checkpoints import save_atomically
+from affectkit.train.config import TrainConfig
+from affectkit.train.faces import FaceSet
 from affectkit.train.journal import Journal
-from affectkit.train.loop import TrainConfig, follow, save_atomically, score, selection_score
 from affectkit.train.losses import decode_va
 from affectkit.train.networks import MultitaskCNN, MultitaskCNNRNN, TemporalHeads
 from affectkit.train.synthetic import make_sequence
+from affectkit.train.validation import selection_score
 from affectkit.types import Array, Float32
 
 log = logging.getLogger(__name__)
@@ -151,7 +155,7 @@ def train_on_features(
                 nn.utils.clip_grad_norm_(heads.parameters(), 1.0)
                 optimizer.step()
                 schedule.step()
-                follow(average, heads, config.ema, epoch * steps + step + 1)
+                update_ema(average, heads, config.ema, epoch * steps + step + 1)
                 total += float(loss.detach())
             line, chosen = _measure(config, cnn, average, dev, dev_faces, epoch + 1)
             line |= {"epoch": epoch + 1, "step": (epoch + 1) * steps, "loss": {"total": total / steps}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 import threading
 import weakref
@@ -16,6 +15,7 @@ from affectkit.engines.base import usable_cores
 from affectkit.engines.plans import cache_folder
 from affectkit.errors import DeviceUnavailable, EngineError, MissingDependency
 from affectkit.types import Array
+from affectkit.versions import versions_of
 
 try:
     import onnxruntime
@@ -43,13 +43,7 @@ _DTYPES = {
 
 def installed() -> dict[str, str]:
     """Version by name of the ONNX Runtime distributions that are installed; more than one overwrite each other."""
-    found = {}
-    for name in ("onnxruntime", "onnxruntime-gpu"):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    return versions_of("onnxruntime", "onnxruntime-gpu")
 
 
 def check_installation() -> None:

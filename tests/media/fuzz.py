@@ -39,6 +39,8 @@ TINY = HERE.parent / "data" / "tiny"
 KINDS = ("videos", "pictures", "models", "notes")
 HANGS_S = 20.0
 MOST_MB = 1024
+TELLS_EVERY = 250
+"""Files from one line of how far it is to the next."""
 EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 
@@ -96,7 +98,6 @@ def _pictures(folder: Path) -> list[Path]:
         ("a.tif", {"compression": "tiff_lzw"}),
         ("a.ppm", {}),
         ("a.avif", {}),
-        ("a.heic", {}),
         ("a.jp2", {}),
     ):
         try:
@@ -108,10 +109,26 @@ def _pictures(folder: Path) -> list[Path]:
         others = [Image.fromarray(np.roll(pixels, 5 * k, 1)) for k in (1, 2)]
         picture.save(folder / name, save_all=True, append_images=others)
         made.append(folder / name)
+    made += _heif(folder, picture)
     grey = Image.fromarray((pixels[:, :, 0].astype(np.uint16) << 8) + 7)
     grey.save(folder / "deep.png")
     Image.fromarray(pixels).convert("CMYK").save(folder / "cmyk.jpg")
     return [*made, folder / "deep.png", folder / "cmyk.jpg"]
+
+
+def _heif(folder: Path, picture: Any) -> list[Path]:
+    """One picture and several, where pillow-heif, which writes them, is installed."""
+    try:
+        import pillow_heif
+    except ModuleNotFoundError:
+        return []
+    one, several = pillow_heif.HeifFile(), pillow_heif.HeifFile()
+    one.add_from_pillow(picture)
+    for turn in range(3):
+        several.add_from_pillow(picture.rotate(90 * turn))
+    for file, name in ((one, "a.heic"), (several, "m.heic")):
+        file.save(folder / name)
+    return [folder / "a.heic", folder / "m.heic"]
 
 
 def _models(folder: Path) -> list[Path]:
@@ -144,7 +161,7 @@ def _notes(folder: Path) -> list[Path]:
     usual, jobs.CHECKPOINT_S = jobs.CHECKPOINT_S, 0.0
     try:
         with suppress(KeyboardInterrupt):
-            run_job(Predictor(TINY, batch_size=2, threads=1, min_face_px=96), job, {}, watch=stop)
+            run_job(Predictor(TINY, batch_size=2, threads=1, min_face_px=96), job, watch=stop)
     finally:
         jobs.CHECKPOINT_S = usual
     (folder / "source.txt").write_text(str(clip))  # a note goes with the very file
@@ -187,13 +204,14 @@ def attempt(predictor: Any, kind: str, path: Path, scratch: Path) -> str:
     from affectkit import Predictor
     from affectkit.errors import AffectKitError
     from affectkit.jobs import Job, run_job
+    from affectkit.options import OutputOptions
 
     out = scratch / "out"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
     try:
         if kind in ("videos", "pictures"):
-            run_job(predictor, Job(str(path), out / "t.csv"), {})
+            run_job(predictor, Job(str(path), out / "t.csv"))
         elif kind == "models":
             with Predictor(path, threads=1, detector=predictor.detector) as other:
                 other.predict_aligned(_faces(other))
@@ -201,7 +219,7 @@ def attempt(predictor: Any, kind: str, path: Path, scratch: Path) -> str:
             for file in path.iterdir():
                 shutil.copy(file, out / file.name)
             source = (path / "source.txt").read_text()
-            run_job(predictor, Job(source, out / "t.csv"), {}, resume=True)
+            run_job(predictor, Job(source, out / "t.csv"), outputs=OutputOptions(resume=True))
     except (AffectKitError, ValueError) as error:
         said = str(error)
         left = sorted(file.name for file in out.iterdir())
@@ -334,6 +352,8 @@ def run(kind: str, count: int, seconds: float, seed: int, workers: int, faults: 
                 tried = mine if kind in ("models", "notes") else path
                 result, peak, took_s = worker.attempt(kind, tried)
                 outcomes[result.partition(":")[0]] += 1
+                if sum(outcomes.values()) % TELLS_EVERY == 0:
+                    print(f"{kind}: {dict(outcomes)}, {worst}", file=sys.stderr, flush=True)
                 worst["peak_mb"], worst["seconds"] = max(worst["peak_mb"], peak), max(worst["seconds"], took_s)
                 if result.startswith("fault"):
                     faults.mkdir(parents=True, exist_ok=True)

@@ -40,14 +40,21 @@ def raw_stream(path: Path, count: int = 12, *, fps: int = 30, codec: str = "libx
     return path
 
 
-def avi_with_sound(path: Path, count: int = 50, *, left_out: Sequence[int] = (), bf: int = 0) -> Path:
+def avi_with_sound(
+    path: Path,
+    count: int = 50,
+    *,
+    left_out: Sequence[int] = (),
+    bf: int = 0,
+    layout: str = "mono",
+) -> Path:
     """25 frames a second of MPEG-4 and a tone in MP3; ``left_out`` of them were never recorded."""
     rate = 44100
     with av.open(str(path), "w") as output:
         video = output.add_stream("mpeg4", rate=25, options={"bf": str(bf), "qmin": "1", "qmax": "2"})
         assert isinstance(video, av.VideoStream)
         video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
-        sound = output.add_stream("libmp3lame", rate=rate, layout="mono")
+        sound = output.add_stream("libmp3lame", rate=rate, layout=layout)
         written = 0
         for i, image in enumerate(numbered(count)):
             if i not in left_out:
@@ -55,7 +62,7 @@ def avi_with_sound(path: Path, count: int = 50, *, left_out: Sequence[int] = (),
                 frame.pts, frame.time_base = i, Fraction(1, 25)
                 output.mux(video.encode(frame))
             while written < (i + 1) * rate / 25:
-                output.mux(sound.encode(tone(written, 1152, rate)))
+                output.mux(sound.encode(tone(written, 1152, rate, layout)))
                 written += 1152
         output.mux(video.encode(None))
         output.mux(sound.encode(None))
@@ -65,7 +72,8 @@ def avi_with_sound(path: Path, count: int = 50, *, left_out: Sequence[int] = (),
 def tone(start: int, samples: int, rate: int, layout: str = "mono") -> av.AudioFrame:
     """A piece of a steady tone that begins at sample ``start``."""
     wave = (np.sin((np.arange(samples) + start) * 0.06) * 0.2).astype(np.float32)
-    frame = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout=layout)
+    channels = np.repeat(wave[None], 2 if layout == "stereo" else 1, axis=0)
+    frame = av.AudioFrame.from_ndarray(channels, format="fltp", layout=layout)
     frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
     return frame
 

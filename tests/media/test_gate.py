@@ -74,7 +74,7 @@ def test_a_local_playlist_without_an_end(tmp_path: Path) -> None:
 def test_a_video_that_names_other_files(tmp_path: Path, kind: str) -> None:
     """Whatever it is called: what it names is not read."""
     secret = tmp_path / "secret.txt"
-    secret.write_text("root:x:0:0\n" * 20)
+    secret.write_text("root:x:0:0:root:/root:/bin/bash\n" * 40)  # long enough for FFmpeg to draw it
     segment = write_clip(tmp_path / "seg.ts", grey_frames(25))
     path = tmp_path / "innocent.mp4"
     if kind == "concat":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from media.odd_files import odd_avi
 from media.odd_pictures import avi_with_sound, joined, number_of, transport_stream
 
 from affectkit.overlay import VideoWriter
@@ -40,9 +42,11 @@ def loudness(path: Path) -> np.ndarray:
     return np.array([float(np.mean(levels[k])) if k in levels else 0.0 for k in range(max(levels) + 1)])
 
 
+@pytest.mark.parametrize("layout", ["mono", "stereo"])
 @pytest.mark.parametrize("name", ["o.mp4", "o.mov", "o.mkv"])
-def test_the_mp3_of_an_avi_comes_along_whole(tmp_path: Path, name: str) -> None:
-    render(avi_with_sound(tmp_path / "s.avi"), tmp_path / name)
+def test_the_mp3_of_an_avi_comes_along_whole(tmp_path: Path, name: str, layout: str) -> None:
+    """Of stereo the times ran backwards, which MP4 refuses: the sound ended after .2 s."""
+    render(avi_with_sound(tmp_path / "s.avi", layout=layout), tmp_path / name)
     heard = loudness(tmp_path / name)
     assert 19 <= len(heard) <= 22 and heard[1:19].min() > 0.05
 
@@ -82,6 +86,24 @@ def test_a_pause_of_a_day_does_not_end_the_run(tmp_path: Path) -> None:
             writer.write(np.full((64, 96, 3), 99, np.uint8), time_s)
     shown, _ = pictures(tmp_path / "o.mp4")
     assert shown == pytest.approx([0, 0.04, 0.08, 0.12], abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["back", "slow"])
+def test_an_odd_clock_ends_no_run_with_an_annotated_video(
+    tmp_path: Path, kind: str, run_cli: Callable[..., tuple[int, str, str]], tiny: Path
+) -> None:
+    """One that goes back, and one of a frame in three years; both were exit code 1, and no table."""
+    path = tmp_path / "j.ts"
+    if kind == "back":
+        parts = transport_stream(tmp_path / "a.ts", start_s=200), transport_stream(tmp_path / "b.ts", start_s=10)
+        joined(path, *parts)
+    else:
+        path = odd_avi(tmp_path / "s.avi", scale=2**31 - 1)
+    outputs = ["-o", tmp_path / "t.csv", "--render", tmp_path / "r.mp4"]
+    code, _, err = run_cli("predict", path, *outputs, "--model", tiny, "-q")
+    assert code == 0, err
+    rows = (tmp_path / "t.csv").read_text().splitlines()
+    assert len(rows) - 1 == len(pictures(tmp_path / "r.mp4")[0]) >= 5
 
 
 def test_a_frame_that_is_late_by_a_little_is_no_piece(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def _picture(
     target: Path,
     prepared: Prepared,
 ) -> None:
-    from affectkit.train.data import split_of  # late: it reads manifests, and loads torch
+    from affectkit.train.splits import split_of
 
     name = str(cells["image"])
     try:

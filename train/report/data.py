@@ -13,7 +13,8 @@ import numpy as np
 
 from affectkit.errors import AffectKitError
 from affectkit.spec import InputSpec
-from affectkit.train.data import FaceSet, cut
+from affectkit.train.crops import cut
+from affectkit.train.faces import FaceSet
 from affectkit.train.options import read_sets
 from affectkit.train.report.html import data_url
 from affectkit.train.run_folder import RunFolder

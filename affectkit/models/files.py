@@ -1,4 +1,4 @@
-"""A name or a path -> a verified model folder."""
+"""Model folders whose files are what their model.json says."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from affectkit.errors import ModelError, UnknownModel
+from affectkit.errors import ModelError
+from affectkit.models.names import (
+    DEFAULT_MODEL,
+    FRAME_NAME,
+    GOLDEN_NAME,
+    SPEC_NAME,
+    TEMPORAL_NAME,
+    find,
+    place,
+    read_spec,
+)
 from affectkit.onnx_files import external_files
 from affectkit.spec import ModelSpec
-
-DEFAULT_MODEL = "lite"
-EMBEDDED = Path(__file__).parent / "models"
-SPEC_NAME = "model.json"
-FRAME_NAME = "frame.onnx"
-TEMPORAL_NAME = "temporal.onnx"
-GOLDEN_NAME = "golden.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class ModelFolder:
     @property
     def frame_onnx(self) -> Path:
         """The network that looks at single faces; it may belong to another model."""
-        return _place(self.path, FRAME_NAME, self.spec)
+        return place(self.path, FRAME_NAME, self.spec)
 
     @property
     def temporal_onnx(self) -> Path | None:
@@ -48,95 +51,16 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def embedded_names() -> list[str]:
-    """Names of the models that come with the package."""
-    return sorted(p.parent.name for p in EMBEDDED.glob(f"*/{SPEC_NAME}"))
-
-
-def find(model: str | os.PathLike[str]) -> Path:
-    """The folder of an embedded model's name, or of a path.
-
-    Raises:
-        UnknownModel: neither; the message lists the names there are.
-        ModelError: a folder without a model in it.
-    """
-    name = os.fspath(model)
-    if name in embedded_names():
-        return EMBEDDED / name
-    path = Path(name)
-    if (path / SPEC_NAME).is_file():
-        return path
-    what = f"the folder has no {SPEC_NAME}" if path.is_dir() else "no such model"
-    kind = ModelError if path.is_dir() else UnknownModel
-    raise kind(f"{name}: {what}; embedded are {', '.join(embedded_names())}, or give the path of a model folder")
-
-
-def read_spec(folder: Path) -> ModelSpec:
-    """Parse a folder's model.json without looking at the other files."""
-    path = folder / SPEC_NAME
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: cannot be read ({error}); reinstall the model") from error
-    return ModelSpec.from_json(text, path)
-
-
-def _place(folder: Path, name: str, spec: ModelSpec) -> Path:
-    """Where a file of a model lies: in its folder, or, a shared frame.onnx, in that of the model it belongs to.
-
-    That one lies beside the folder, or is embedded.
-    """
-    if name != FRAME_NAME or spec.frame_model is None:
-        return folder / name
-    beside = folder.parent / spec.frame_model
-    return (beside if (beside / SPEC_NAME).is_file() else EMBEDDED / spec.frame_model) / name
-
-
-def temporal_sibling(model: str | os.PathLike[str]) -> str | None:
-    """The model that looks at sequences where ``model`` looks at single frames; itself if it does already.
-
-    Of ``lite`` it is ``lite-temporal``, of a folder the one beside it with that ending; None where there is none.
-    """
-    folder = find(model)
-    if read_spec(folder).temporal is not None:
-        return os.fspath(model)
-    name = f"{folder.name}-temporal"
-    if os.fspath(model) in embedded_names():
-        return name if name in embedded_names() else None
-    beside = folder.parent / name
-    return str(beside) if (beside / SPEC_NAME).is_file() else None
-
-
-def precision_sibling(model: str | os.PathLike[str], precision: str) -> str | None:
-    """The model that computes in ``precision`` what ``model`` does; itself where it does so, None where there is none.
-
-    Only embedded models have such copies, named with the precision at the end (``lite-int8``): a folder is what its
-    owner named.
-    """
-    name = os.fspath(model)
-    if read_spec(find(model)).precision == precision:
-        return name
-    copy = f"{name}-{precision}"
-    return copy if name in embedded_names() and copy in embedded_names() else None
-
-
 def frame_of(folder: Path, spec: ModelSpec) -> Path:
     """The frame.onnx that a model in ``folder`` runs on, its own or another's.
 
     Raises:
         ModelError: it is not there.
     """
-    path = _place(folder, FRAME_NAME, spec)
+    path = place(folder, FRAME_NAME, spec)
     if not path.is_file():
         raise ModelError(f"{folder}: needs the model {spec.frame_model!r} beside it, or embedded; there is none")
     return path
-
-
-def frame_sibling(model: str | os.PathLike[str]) -> str:
-    """The model whose frame.onnx a temporal model runs on, by itself."""
-    folder = find(model)
-    found = _place(folder, FRAME_NAME, read_spec(folder)).parent
-    return found.name if found.parent == EMBEDDED else str(found)
 
 
 def check_files(folder: Path, spec: ModelSpec) -> list[str]:
@@ -150,7 +74,7 @@ def check_files(folder: Path, spec: ModelSpec) -> list[str]:
         if name not in spec.files:
             problems.append(f"{folder / SPEC_NAME}: lists no checksum for {name}")
     for name, digest in sorted(spec.files.items()):
-        path = _place(folder, name, spec)
+        path = place(folder, name, spec)
         if Path(name).name != name or "\0" in name:
             problems.append(f"{folder / SPEC_NAME}: {name!r} is not the name of a file in the folder")
         elif not path.is_file():
@@ -159,7 +83,7 @@ def check_files(folder: Path, spec: ModelSpec) -> list[str]:
             problems.append(f"{path}: damaged or changed, its sha256 is not the one in {folder.name}/{SPEC_NAME}")
     if not problems:
         for name in networks:
-            problems += _unchecked(_place(folder, name, spec), spec)
+            problems += _unchecked(place(folder, name, spec), spec)
     return problems
 
 

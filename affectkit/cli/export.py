@@ -1,0 +1,82 @@
+"""``affectkit export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from affectkit.cli.common import late, show_parity
+
+
+@click.command()
+@click.argument("model")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Model folder to write.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True)
+@click.option(
+    "--format",
+    "target",
+    type=click.Choice(["onnx", "tensorrt", "triton"]),
+    default="onnx",
+    show_default=True,
+    help="tensorrt: also build its plan on this machine's GPU and verify it. triton: a model repository of its server.",
+)
+@click.option("--name", help="Name of the new model.  [default: MODEL's, with the precision]")
+@click.option("--faces", help="int8: a video, picture or folder; the faces found in it decide the ranges.")
+@click.option("--aligned", is_flag=True, help="The pictures of --faces are aligned faces already.")
+@click.option("--labels", type=click.Path(path_type=Path), help="CSV of a labelled set to compare decisions on.")
+@click.option("--images", type=click.Path(path_type=Path), help="Zip with its pictures.")
+@click.option("--landmarks", type=click.Path(path_type=Path), help="npz with its points.")
+@click.option(
+    "--split",
+    type=click.Choice(["dev", "valid"]),
+    default="valid",
+    show_default=True,
+    help="Its part to compare on; int8 without --faces takes faces of its training part for the ranges.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace the folder if it exists.")
+def export(
+    model: str,
+    output: Path,
+    precision: Any,
+    target: str,
+    name: str | None,
+    faces: str | None,
+    aligned: bool,
+    labels: Path | None,
+    images: Path | None,
+    landmarks: Path | None,
+    split: str,
+    overwrite: bool,
+) -> None:
+    """Write MODEL (a training run, a model folder or its name) in another precision, with proof (extra: export).
+
+    Every export ends in a parity report against the float32 original, also as parity.json in the folder. Over the
+    tolerance of its precision it fails and leaves nothing behind.
+    """
+    convert = late("affectkit.export.convert", "export", "exporting a model")
+    if (labels is None) != (images is None) or (landmarks is not None and labels is None):
+        raise click.UsageError("a labelled set needs --labels and --images")
+    labelled = calibration = None
+    if labels is not None and images is not None:
+        labelled, calibration = convert.labelled_part(model, labels, images, landmarks, split, precision=precision)
+    if faces is not None and precision == "int8":
+        calibration = convert.faces_of(model, faces, aligned=aligned)
+    if target == "tensorrt":
+        convert.check_tensorrt()
+    report = convert.export_model(
+        model,
+        output,
+        precision=precision,
+        target=target,
+        calibration=calibration,
+        labelled=labelled,
+        name=name,
+        overwrite=overwrite,
+    )
+    show_parity(report.golden)
+    for where, one in (("golden inputs", report.golden_agreement), (report.labelled, report.labelled_agreement)):
+        if one is not None:
+            click.echo(f"{where} ({one.count}): {one}")
+    click.echo(f"{model} in {precision} for {target} -> {output}", err=True)

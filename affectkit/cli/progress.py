@@ -1,0 +1,66 @@
+"""How far a run is, shown on a terminal while it goes on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from affectkit.types import FrameResult
+    from affectkit.video import Source
+
+
+class Watch:
+    """Shows frames, fps and time left of one input on a terminal; nothing in a pipe."""
+
+    def __init__(self, *, quiet: bool, end_s: float) -> None:
+        self._shows = not quiet and sys.stderr.isatty()
+        self._end_s = end_s
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def __call__(self, results: Iterator[FrameResult], source: Source) -> Iterator[FrameResult]:
+        if not self._shows:
+            yield from results
+            return
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            ProgressColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+        from rich.text import Text
+
+        class Rate(ProgressColumn):
+            """Frames a second."""
+
+            def render(self, task: Any) -> Text:
+                return Text(f"{task.finished_speed or task.speed or 0:.0f} fps")
+
+        total = source.info.frames
+        if total and source.info.fps:
+            total = max(1, round(min(total, self._end_s * source.info.fps)))
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            Rate(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+        )
+        progress = self._stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+        task = progress.add_task(Path(source.info.name).name, total=total)
+        for result in results:
+            progress.update(task, completed=result.index + 1)
+            yield result
+        progress.update(task, total=source.report.frames, completed=source.report.frames)

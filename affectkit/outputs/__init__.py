@@ -1,0 +1,1 @@
+"""What is written: tables in all formats, documents; each whole or not at all."""

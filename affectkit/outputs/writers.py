@@ -1,0 +1,295 @@
+"""Tables as files: CSV, JSON lines and Parquet, each written beside its name and renamed when it is complete."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Protocol, Self, TextIO
+
+from affectkit.errors import MissingDependency, UnknownSuffix
+from affectkit.outputs.layouts import Layout, Value
+from affectkit.targets import PartialFile, explain_os_error
+from affectkit.types import FrameResult
+
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+
+class Sink(Protocol):
+    """Where results go. Used as a context manager: completed on success, undone when an exception passes."""
+
+    def write(self, result: FrameResult) -> None:
+        """Take the next frame's result."""
+        ...
+
+    def close(self) -> None:
+        """Complete the output and give it its final name."""
+        ...
+
+    def abort(self) -> None:
+        """Remove what was written; whatever stood under the final name stays."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class TableSink(Sink, Protocol):
+    """A sink whose output can be gone on with when the run was interrupted."""
+
+    def position(self) -> tuple[Path, int]:
+        """The file that rows are appended to, and its length so far, all of which is on the disk by then."""
+        ...
+
+    def suspend(self) -> None:
+        """Let go of the file and leave it, to be gone on with."""
+        ...
+
+    def prepare(self) -> None:
+        """Write all that is missing, so that nothing but the final name is. Where that fails the rows are left."""
+        ...
+
+    def commit(self) -> None:
+        """Give what was prepared its final name. Where that fails the rows are left."""
+        ...
+
+
+class Completed:
+    """A context that completes an output on success, and undoes it when an exception passes."""
+
+    def close(self) -> None:
+        """Complete the output and give it its final name."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """Remove what was written; whatever stood under the final name stays."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+
+class _TableWriter(Completed):
+    """What the three writers share: rows are appended to a file, which becomes the table at the end.
+
+    The file is one that an interrupted run can be gone on with: see :meth:`position` and ``begun``.
+    """
+
+    def __init__(
+        self, path: Path, table: Layout, *, overwrite: bool = False, begun: tuple[Path, int] | None = None
+    ) -> None:
+        self._layout = table
+        if begun is None:
+            self._partial = PartialFile(path, overwrite=overwrite)
+            self._rows_path = self._rows_file(self._partial.path)
+            length = None
+        else:  # the rows stay where they are: the note of the interrupted run is true until the next one is written
+            self._rows_path, length = begun
+            self._partial = PartialFile(path, overwrite=overwrite, path=self._partial_of(self._rows_path))
+        try:
+            if length is None:
+                self._file = open_rows(self._rows_path, "w")
+                self._begin()
+            else:
+                os.truncate(self._rows_path, length)
+                self._file = open_rows(self._rows_path, "a")
+        except OSError as error:
+            if begun is None:
+                self._discard()
+            raise explain_os_error(path, error) from error
+
+    def _rows_file(self, partial: Path) -> Path:
+        """Where rows are appended to."""
+        return partial
+
+    def _partial_of(self, rows: Path) -> Path:
+        """Undo :meth:`_rows_file`."""
+        return rows
+
+    def _begin(self) -> None:
+        """Write what comes before the first row."""
+
+    def _write_rows(self, rows: list[list[Value]]) -> None:
+        raise NotImplementedError
+
+    def _finish(self) -> None:
+        """Close the file, and make the table of it."""
+        self._file.close()
+
+    def write(self, result: FrameResult) -> None:
+        """See :class:`Sink`."""
+        try:
+            self._write_rows(self._layout.rows(result))
+        except OSError as error:
+            raise explain_os_error(self._partial.target, error) from error
+
+    def position(self) -> tuple[Path, int]:
+        """The file that rows are appended to, and its length so far, all of which is on the disk by then."""
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise explain_os_error(self._partial.target, error) from error
+        return self._rows_path, self._rows_path.stat().st_size
+
+    def prepare(self) -> None:
+        """See :class:`TableSink`."""
+        try:
+            self._finish()
+        except OSError as error:
+            raise explain_os_error(self._partial.target, error) from error
+
+    def commit(self) -> None:
+        """See :class:`TableSink`."""
+        self._partial.commit(keep=True)
+        if self._rows_path != self._partial.path:
+            with suppress(OSError):
+                self._rows_path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """See :class:`Sink`."""
+        try:
+            self.prepare()
+            self.commit()
+        except BaseException:
+            self.abort()
+            raise
+
+    def abort(self) -> None:
+        """See :class:`Sink`."""
+        self.suspend()
+        self._discard()
+
+    def suspend(self) -> None:
+        """See :class:`TableSink`."""
+        with suppress(OSError):  # a full disk cannot even be flushed to
+            self._file.close()
+        if self._rows_path != self._partial.path:
+            self._partial.discard()  # of the table itself, which is made again from all rows
+
+    def _discard(self) -> None:
+        self._partial.discard()
+        with suppress(OSError):
+            self._rows_path.unlink(missing_ok=True)
+
+
+def open_rows(path: Path, mode: Literal["w", "a"]) -> TextIO:
+    """The file of a table's rows."""
+    return path.open(mode, encoding="utf-8", newline="")
+
+
+class CsvWriter(_TableWriter):
+    """Comma separated, one header line, empty where there is no value."""
+
+    def _begin(self) -> None:
+        csv.writer(self._file, lineterminator="\n").writerow(self._layout.columns)
+
+    def _write_rows(self, rows: list[list[Value]]) -> None:
+        csv.writer(self._file, lineterminator="\n").writerows(rows)
+
+
+class JsonLinesWriter(_TableWriter):
+    """One flat JSON object a line, null where there is no value."""
+
+    def _write_rows(self, rows: list[list[Value]]) -> None:
+        for row in rows:
+            document = dict(zip(self._layout.columns, row, strict=True))
+            self._file.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+class ParquetWriter(_TableWriter):
+    """Apache Parquet, typed columns, null where there is no value; needs the extra ``parquet``.
+
+    A Parquet file cannot be read, nor gone on with, before it is complete. So the rows are kept as lines of JSON beside
+    it, and become the table at the end.
+    """
+
+    ROWS_A_GROUP = 8192
+
+    def __init__(
+        self, path: Path, table: Layout, *, overwrite: bool = False, begun: tuple[Path, int] | None = None
+    ) -> None:
+        try:
+            import pyarrow.parquet  # noqa: F401  (before anything is computed)
+        except ModuleNotFoundError as error:
+            if error.name != "pyarrow":
+                raise
+            raise MissingDependency("pyarrow", "parquet", "writing Parquet") from error
+        super().__init__(path, table, overwrite=overwrite, begun=begun)
+
+    def _rows_file(self, partial: Path) -> Path:
+        return partial.with_name(partial.name + ".rows")
+
+    def _partial_of(self, rows: Path) -> Path:
+        return rows.with_name(rows.name.removesuffix(".rows"))
+
+    def _write_rows(self, rows: list[list[Value]]) -> None:
+        for row in rows:
+            self._file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def _finish(self) -> None:
+        super()._finish()
+        with self._rows_path.open(encoding="utf-8", newline="\n") as lines:
+            self._write_table(map(json.loads, lines))
+
+    def _write_table(self, rows: Iterator[list[Value]]) -> None:
+        import pyarrow
+        import pyarrow.parquet
+
+        kinds = {
+            name: pyarrow.string()
+            if name in self._layout.texts
+            else pyarrow.int32()
+            if name in self._layout.integers
+            else pyarrow.float64()
+            for name in self._layout.columns
+        }
+        schema = pyarrow.schema(list(kinds.items()))
+        with pyarrow.parquet.ParquetWriter(self._partial.path, schema) as writer:
+            while group := list(islice(rows, self.ROWS_A_GROUP)):
+                columns = zip(*group, strict=True)
+                arrays = [pyarrow.array(column, kind) for column, kind in zip(columns, kinds.values(), strict=True)]
+                writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+
+
+def check_suffix(path: Path, allowed: tuple[str, ...] = SUFFIXES, *, what: str = "") -> None:
+    """Refuse a suffix that names no format we write; tables' unless ``allowed`` says otherwise.
+
+    Raises:
+        UnknownSuffix: the message lists the known ones.
+    """
+    if path.suffix.lower() not in allowed:
+        raise UnknownSuffix(f"{path}: unknown suffix {path.suffix!r}{what}; allowed: {', '.join(allowed)}")
+
+
+def open_table(
+    path: Path, table: Layout, *, overwrite: bool = False, begun: tuple[Path, int] | None = None
+) -> TableSink:
+    """The writer that the suffix asks for: ``.csv``, ``.jsonl`` or ``.parquet``.
+
+    Args:
+        begun: what :meth:`TableSink.position` of an interrupted run gave: its rows are taken over.
+
+    Raises:
+        OutputError: unknown suffix, or the target cannot be written.
+        MissingDependency: Parquet without pyarrow.
+    """
+    check_suffix(path)
+    writer = {".csv": CsvWriter, ".jsonl": JsonLinesWriter, ".parquet": ParquetWriter}[path.suffix.lower()]
+    return writer(path, table, overwrite=overwrite, begun=begun)

@@ -1,0 +1,163 @@
+"""A user's script that uses every public name; never run, but checked by mypy and pyright (tests/test_typed_user.py).
+
+What must be refused carries a comment that type checkers complain about where there is nothing to be refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+import affectkit
+from affectkit import (
+    AU_NAMES,
+    EXPRESSION_NAMES,
+    Affect,
+    AffectKitError,
+    DeviceUnavailable,
+    Engine,
+    EngineError,
+    Face,
+    FakeEngine,
+    FrameResult,
+    LabelSet,
+    MissingDependency,
+    ModelError,
+    ModelSpec,
+    OutputError,
+    Predictor,
+    SourceError,
+    Table,
+    __version__,
+    open_source,
+)
+
+Picture = npt.NDArray[np.uint8]
+
+
+def make(model: str | Path, spec: ModelSpec) -> Predictor:
+    """Every argument of a predictor."""
+    engine: Engine = FakeEngine.of(spec, {"happiness": 3.0})
+    with Predictor(model, engine=engine) as tested:
+        tested.warm_up(1)
+    Predictor(model, detect_evry=2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Predictor(model, threads="two")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Predictor(model, prior="flat")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    return Predictor(
+        model,
+        device="cpu",
+        detector="mtcnn",
+        detect_every=None,
+        min_face_px=20,
+        batch_size=32,
+        max_wait_s=0.5,
+        threads=1,
+        temporal=False,
+        precision="fp32",
+        prior="natural",
+        min_quality=0.0,
+    )
+
+
+def results(predictor: Predictor, path: Path) -> Iterator[tuple[int, float, str]]:
+    """Every option of a stream."""
+    source = open_source(path, fps=None, decode_on="cpu", input_format=None, max_pixels=10**6, deinterlace=True)
+    stream = predictor.stream(
+        source,
+        start_s=0.0,
+        end_s=10.0,
+        every=2,
+        max_faces=1,
+        aligned=False,
+        window="overlap",
+        lookahead=0,
+        max_gap_s=0.5,
+        smooth_s=0.2,
+        keep_images=True,
+        fps=None,
+        resume=None,
+        on_tracked=lambda tracked: print(tracked.frame.index),
+    )
+    with stream:
+        for result in stream:
+            yield from values(result)
+    state = stream.checkpoint()
+    predictor.stream(path, resume=state)
+    predictor.stream(path, windw="live")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    predictor.stream(path, window="bogus")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    predictor.stream(path, smooth_s=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def values(result: FrameResult) -> Iterator[tuple[int, float, str]]:
+    """What there is of a frame."""
+    face: Face
+    for face in result.faces:
+        affect: Affect = face.affect
+        labels: LabelSet = affect.labels
+        probabilities = dict(zip(labels.action_units, affect.au_probabilities.tolist(), strict=True))
+        assert isinstance(probabilities, dict)
+        yield face.track_id, affect.valence, affect.expression
+
+
+def tables(predictor: Predictor, path: Path, picture: Picture) -> Sequence[Table]:
+    """Everything at once."""
+    faces: list[Face] = predictor.predict_image(picture)
+    aligned: list[Affect] = predictor.predict_aligned(np.stack([picture]))
+    also, logits = predictor.predict_aligned(np.stack([picture]), return_logits=True)
+    sequence: list[Affect] = predictor.predict_sequence(np.stack([picture]))
+    print(len(faces), len(aligned), len(also), sorted(logits), len(sequence))
+    predictor.predict("x.mp4", evry=2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    predictor.predict("x.mp4", every="2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    return [
+        predictor.predict(path),
+        predictor.predict(str(path), every=2, smooth_s=0.5, window="live", max_faces=1, aligned=True),
+        predictor.predict(path, baseline="auto", start_s=1.0),
+        predictor.predict(path, baseline=(0.0, 2.5)),
+        predictor.predict(picture, fps=25.0),
+        predictor.predict([picture, picture], fps=25.0),
+    ]
+
+
+def as_it_happens(predictor: Predictor, picture: Picture) -> int:
+    """Cameras."""
+    shown = sum(
+        len(result.faces)
+        for result in predictor.live(
+            0, lookahead=0, max_faces=2, max_gap_s=0.5, smooth_s=0.1, keep_images=False, baseline=(0, 3)
+        )
+    )
+    session = predictor.session(lookahead=0, max_faces=1, smooth_s=0.1, baseline="0-3", name="front")
+    found = [*session.push(picture, 0.0), *session.flush(), *predictor.push(picture, 0.04)]
+    session.reset()
+    predictor.session(lookahed=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    predictor.live(0, window="live")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    return shown + len(found)
+
+
+def facts(predictor: Predictor) -> Mapping[str, object]:
+    """What a predictor says of itself."""
+    spec: ModelSpec = predictor.spec
+    said: dict[str, object] = dict(predictor.describe())
+    said |= {"device": predictor.device, "temporal": predictor.temporal, "labels": spec.labels}
+    said |= {"names": [*AU_NAMES, *EXPRESSION_NAMES], "version": __version__, "all": affectkit.__all__}
+    return said
+
+
+def main(path: Path) -> int:
+    """Errors, of which one is of the others' kind."""
+    try:
+        with Predictor() as predictor:
+            return len(list(results(predictor, path)))
+    except (SourceError, OutputError, ModelError) as error:
+        print(error)
+    except DeviceUnavailable as error:
+        kind: EngineError = error
+        print(kind)
+    except MissingDependency as error:
+        print(error.package, error.extra, error.purpose)
+    except AffectKitError as error:
+        print(error)
+    return 1
