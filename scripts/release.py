@@ -1,7 +1,8 @@
 """Turn training runs into an embedded model: export, calibrate on the dev part, measure on held-out data, write a card.
 
-    python scripts/release.py lite RUN ../shared/data
     python scripts/release.py lite-ensemble STUDENTS ../shared/data
+
+`lite` has a script of its own, release_lite.py.
 
 The held-out parts are looked at here and nowhere before. Needs what `pip install -e '.[dev]'` installs.
 """
@@ -39,11 +40,6 @@ COMMON = 20
 """Pictures of a class from which on its F1 counts in "macro F1, classes with 20 pictures or more"."""
 
 WHAT = {
-    "lite": (
-        "One compact convolutional network",
-        "a network distilled, in two rounds, from the five students of `lite-ensemble` and their teachers, on the same "
-        "pictures; it began with the weights of the first teacher",
-    ),
     "lite-ensemble": (
         "Five compact convolutional networks in one graph, whose answers are averaged,",
         "five students, each from a fresh initialisation, which learned from the labels and from a teacher for 12 "

@@ -310,7 +310,7 @@ def test_models(run_cli: Cli) -> None:
     assert code == 0 and json.loads(out)["name"] == "lite"
     assert run_cli("models", "verify") == (
         0,
-        "lite: ok\nlite-au: ok\nlite-ensemble: ok\nlite-int8: ok\nlite-temporal: ok\n",
+        "lite: ok\nlite-ensemble: ok\nlite-int8: ok\nlite-temporal: ok\n",
         "",
     )
 

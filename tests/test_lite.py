@@ -1,4 +1,4 @@
-"""The embedded model for action units: what it says of a real face, of what hides it, and of faces judged by eye."""
+"""The embedded default: what it says of a real face, of what hides it, and of faces judged by eye."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOWER = ("AU10", "AU12", "AU14", "AU15", "AU17", "AU18", "AU20", "AU23", "AU24",
 
 @pytest.fixture(scope="module")
 def predictor() -> Iterator[Predictor]:
-    with Predictor("lite-au") as opened:
+    with Predictor("lite") as opened:
         yield opened
 
 
@@ -64,9 +64,9 @@ def test_a_face_on_its_head_is_turned_or_left_empty(predictor: Predictor, face: 
 
 
 def test_balanced_answers_need_a_prior_which_it_states() -> None:
-    spec = models.read_spec(models.find("lite-au"))
+    spec = models.read_spec(models.find("lite"))
     assert spec.expression_prior is not None and sum(spec.expression_prior) == pytest.approx(1, abs=0.01)
-    with Predictor("lite-au", prior="balanced") as balanced:
+    with Predictor("lite", prior="balanced") as balanced:
         affects = balanced.predict_aligned(np.full((1, 64, 64, 1), 127, np.uint8))
     assert len(affects) == 1
 
