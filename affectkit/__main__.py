@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
+import threading
 
 
 def main() -> None:
@@ -18,6 +20,26 @@ def main() -> None:
         run_command()
     except KeyboardInterrupt:  # once more, while the first one was answered
         os._exit(130)
+    except SystemExit as ended:
+        _leave(ended.code)
+        raise
+    _leave(0)
+
+
+def _leave(code: object) -> None:
+    """End at once where a thread of ours is still at work, for a source that is silent, or on a busy machine.
+
+    Python would end it wherever it is. ONNX Runtime, in the middle of a network, ends the whole process then, with
+    another exit code and a line of its own.
+    """
+    if not any(thread.name.startswith("affectkit") for thread in threading.enumerate()):
+        return
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
 
 def _open_standard_streams() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections import deque
 from collections.abc import Generator, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -70,6 +71,23 @@ class _Belt(Generic[T]):
             self._changed.notify_all()
 
 
+_running: dict[threading.Thread, _Belt[Any]] = {}
+"""Those that were not closed yet."""
+
+
+@atexit.register
+def _end_all() -> None:
+    """An iterator that is held until the end of the process, as the traceback of an error does, is never closed.
+
+    Python ends such threads wherever they are, and some libraries the whole process then.
+    """
+    running = dict(_running)
+    for belt in running.values():
+        belt.stop()
+    for thread in running:
+        thread.join(LEAVES_IN_S)
+
+
 def ahead(items: Iterator[T], most: int) -> Iterator[T]:
     """The same items in the same order, computed in a thread of their own.
 
@@ -80,10 +98,12 @@ def ahead(items: Iterator[T], most: int) -> Iterator[T]:
     """
     belt = _Belt(items, most)
     thread = threading.Thread(target=belt.produce, name="affectkit ahead", daemon=True)
+    _running[thread] = belt
     thread.start()
     try:
         yield from belt.take()
     finally:
         belt.stop()
+        _running.pop(thread, None)
         if thread is not threading.current_thread():
             thread.join(LEAVES_IN_S)

@@ -113,6 +113,7 @@ def run_job(
         keeper = Checkpointer(job, sink, begun_by, counts, sheet, every_s=CHECKPOINT_S, noted=stored is not None)
         stack.push(keeper)
         drawing = _drawing(stack, predictor, source, job, pictures, every=asked.every, overwrite=outputs.overwrite)
+        stack.callback(results.close)  # first of all: nothing works on while the outputs are put away
         for result in watch(results, source):
             sink.write(result)
             drawing(result)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from affectkit.types import Array, Float32, UInt8, check_image
-from affectkit.warping import inverted, square, upright_patches
+from affectkit.warping import Square, inverted, square, upright_patches
 from affectkit.warping import warp as warp
 
 LUMA_BT601 = np.array([0.299, 0.587, 0.114])
@@ -116,11 +116,7 @@ class Colours:
         """BT.601's, but for its range."""
         self._of_colour: list[tuple[float, float]] = self.rgb[:, 1:3].tolist()
         # What is brighter than white, or darker than black, of R, G and B, and of brightness by itself.
-        self._beyond = _beyond(self.rgb)
-        # The same of brightness whose range has been widened.
-        black = 0 if full_range else 255 / 219 * 16
-        widened = np.column_stack([np.ones(3), self.rgb[:, 1:3], self.rgb[:, 3:] + np.float32(black)])
-        self._beyond_widened = _beyond(widened.astype(np.float32))
+        self._beyond = self.rgb - np.array([0, 0, 0, 255], np.float32), -self.rgb
         bright = np.arange(256) * float(self.rgb[0, 0]) + (0.0 if full_range else -16 * 255 / 219)
         self._y_beyond = tuple(np.clip(np.rint(y), 0, 255).astype(np.uint8) for y in (bright - 255, -bright))
 
@@ -136,7 +132,7 @@ class Colours:
             most, least = max(most, max(from_cb) + max(from_cr)), min(least, min(from_cb) + min(from_cr))
         return high + most > 255.5, low + least < -0.5
 
-    def as_shown(self, luma: UInt8, colour: UInt8, leaves: tuple[bool, bool], narrow: UInt8 | None = None) -> UInt8:
+    def as_shown(self, luma: UInt8, yuv: UInt8, leaves: tuple[bool, bool]) -> UInt8:
         """Luma (H, W) of what RGB can show of a picture whose brightness is luma: R, G and B end at 0 and 255.
 
         Very bright or colourful skin leaves that range. The same picture in a file that holds RGB, or on a screen, is
@@ -144,26 +140,18 @@ class Colours:
 
         Args:
             luma: (H, W) 0..255.
-            colour: (H, W, 2) Cb and Cr of the same pixels.
+            yuv: (h, w, 3) Y, Cb and Cr of the same part of the picture, of any size.
             leaves: see :meth:`leaves_rgb`.
-            narrow: (H, W) Y of the same pixels, where some of it is brighter than the 255 that ``luma`` ends at.
         """
-        yuv = cv2.merge((luma if narrow is None else narrow, colour))
         for side, change in enumerate((cv2.subtract, cv2.add)):
-            if not leaves[side]:
-                continue
-            beyond = (self._beyond_widened if narrow is None else self._beyond)[side]
-            cut_off = cv2.cvtColor(cv2.transform(yuv, beyond), cv2.COLOR_RGB2GRAY)
-            if narrow is not None:
+            if leaves[side]:
                 # What ends at 0 or 255 of brightness by itself is no part of ``luma`` any more.
-                cut_off = cv2.subtract(cut_off, cv2.LUT(narrow, self._y_beyond[side]))
-            luma = np.asarray(change(luma, cut_off), np.uint8)
+                cut_off = cv2.cvtColor(cv2.transform(yuv, self._beyond[side]), cv2.COLOR_RGB2GRAY)
+                cut_off = cv2.subtract(cut_off, cv2.LUT(cv2.extractChannel(yuv, 0), self._y_beyond[side]))
+                if cv2.countNonZero(cut_off):
+                    cut_off = cv2.resize(cut_off, luma.shape[::-1], interpolation=cv2.INTER_LINEAR)
+                    luma = np.asarray(change(luma, cut_off), np.uint8)
         return luma
-
-
-def _beyond(matrix: Float32) -> tuple[Float32, Float32]:
-    """Matrices of how far R, G and B lie over 255, and under 0."""
-    return matrix - np.array([0, 0, 0, 255], np.float32), -matrix
 
 
 class YuvPicture:
@@ -202,48 +190,40 @@ class YuvPicture:
     def crop(self, matrix: Array, size: int, channels: int) -> UInt8:
         """See :meth:`RgbPicture.crop`."""
         to_picture = inverted(matrix)
-        if channels == 1 and self._colours.brightness_is_luma:
-            return self._luma(to_picture, size)[:, :, None]
         cut = square(self.shape, to_picture, size)
-        of_colour = square(self._planes[1].shape, self._to_colour(to_picture), size)
+        if channels == 1 and self._colours.brightness_is_luma:
+            return self._luma(cut)[:, :, None]
+        # A pixel of colour covers several of the picture's: its x lies at ((x + 1/2) / fx) - 1/2 there.
+        fx, fy = self._factors()
+        to_colour = to_picture * np.array([[fx], [fy]])
+        to_colour[:, 2] += (fx - 1) / 2, (fy - 1) / 2
+        of_colour = square(self._planes[1].shape, to_colour, size)
         cuts = zip((cut, of_colour, of_colour), self._planes, strict=True)
         yuv = np.asarray(cv2.merge([part.of(plane) for part, plane in cuts]), np.uint8)
         return to_channels(np.asarray(cv2.transform(yuv, self._colours.rgb), np.uint8), channels)
 
-    def _luma(self, to_picture: Array, size: int) -> UInt8:
+    def _luma(self, cut: Square) -> UInt8:
         """A square (size, size) of luma, where brightness is that."""
-        colours, cut = self._colours, square(self.shape, to_picture, size)
-        y = self._planes[0][cut.rows, cut.columns]
+        colours, y = self._colours, self._planes[0][cut.rows, cut.columns]
         # The range is widened before anything is averaged: a video that has the wide one is the same then.
-        luma = cut.of_region(y if colours.full_range else np.asarray(cv2.LUT(y, _WIDENED), np.uint8))
+        luma = y if colours.full_range else np.asarray(cv2.LUT(y, _WIDENED), np.uint8)
         fx, fy = self._factors()
         down, across = (
             slice(int(s.start * f), max(int(s.start * f) + 1, round(s.stop * f)))
             for s, f in ((cut.rows, fy), (cut.columns, fx))
         )
-        leaves = colours.leaves_rgb(luma, self._planes[1][down, across], self._planes[2][down, across])
-        if not any(leaves):
-            return luma
-        # Colour has half of the detail in video: a pixel for each two by two of the square is enough for what is cut
-        # off, and costs a quarter.
-        coarse = max(1, size // 2)
-        step = size / coarse
-        offset = (step - 1) / 2
-        (a, b, x), (c, d, z) = to_picture.tolist()
-        to_coarse = np.array([[a * step, b * step, x + (a + b) * offset], [c * step, d * step, z + (c + d) * offset]])
-        of_colour = square(self._planes[1].shape, self._to_colour(to_coarse), coarse)
-        small = cv2.merge([of_colour.of(plane) for plane in self._planes[1:]])
-        colour = np.asarray(cv2.resize(small, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
-        whiter = leaves[0] and not colours.full_range and cv2.minMaxLoc(luma)[1] == 255
-        return colours.as_shown(luma, colour, leaves, cut.of_region(y) if whiter else None)
-
-    def _to_colour(self, to_picture: Array) -> Array:
-        """A map (2, 3) square -> picture as one of square -> planes of colour."""
-        # A pixel of colour covers several of the picture's: its x lies at ((x + 1/2) / fx) - 1/2 there.
-        fx, fy = self._factors()
-        to_colour = to_picture * np.array([[fx], [fy]])
-        to_colour[:, 2] += (fx - 1) / 2, (fy - 1) / 2
-        return to_colour
+        cb, cr = self._planes[1][down, across], self._planes[2][down, across]
+        leaves = colours.leaves_rgb(luma, cb, cr)
+        if any(leaves):
+            # As fine as colour mostly is, and as what the square shows: in the picture, where no places have to be
+            # found for it.
+            cell = 2 * cut.levels[0][0]
+            shape = -(-y.shape[1] // cell), -(-y.shape[0] // cell)
+            parts = (
+                p if p.shape == shape[::-1] else cv2.resize(p, shape, interpolation=cv2.INTER_AREA) for p in (y, cb, cr)
+            )
+            luma = colours.as_shown(luma, np.asarray(cv2.merge(tuple(parts)), np.uint8), leaves)
+        return cut.of_region(luma)
 
     def patches(self, firsts: Array, steps: Array, size: int, outside: int, *, average: bool = False) -> UInt8:
         """See :meth:`RgbPicture.patches`."""

@@ -25,6 +25,9 @@ from affectkit.types import Array, UInt8
 Places = tuple[npt.NDArray[np.int16], npt.NDArray[np.uint16]]
 """Whole pixels, (n, n, 2), and 32nds: 32 times those of y and those of x, (n, n)."""
 
+WHOLE_PX = 4
+"""What a square looks at begins and ends at multiples of it, where pixels of colour do, which cover 1, 2 or 4."""
+
 SHARP_STEP = 2
 """Pixels of the picture for one of the square, up to which bilinear sampling sees every one of them."""
 
@@ -35,7 +38,8 @@ class Square:
 
     rows: slice
     columns: slice
-    """What is looked at, at least one pixel; whole cells of the coarsest level, but at the far border."""
+    """What is looked at, at least one pixel; whole cells of the coarsest level, and of ``WHOLE_PX``, but at the far
+    border."""
     levels: tuple[tuple[int, Places], ...]
     """One or two: side of the cells that are averaged, px, and the places in cells."""
     share: int
@@ -100,8 +104,9 @@ def _bounds(first: float, across: float, down: float, cell: int, length: int) ->
     low = first + min(0.0, across) + min(0.0, down) - 2 * cell
     high = first + max(0.0, across) + max(0.0, down) + 2 * cell
     # Cells lie where they lie in the picture, not in the square: as it moves they stay.
-    start = int(min(max(low, 0.0), length - 1.0)) // cell * cell
-    end = -(-int(min(max(high + 1, 1.0), float(length))) // cell) * cell
+    whole = max(cell, WHOLE_PX)
+    start = int(min(max(low, 0.0), length - 1.0)) // whole * whole
+    end = -(-int(min(max(high + 1, 1.0), float(length))) // whole) * whole
     return start, min(max(end, start + 1), length)
 
 

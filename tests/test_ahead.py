@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -87,3 +89,45 @@ def test_letting_go_ends_the_thread_and_closes_what_it_reads(how: str) -> None:
     del items
     gc.collect()
     assert gone() and closed_in == ["affectkit ahead"]
+
+
+HELD = """
+import itertools, sys, time
+from affectkit.ahead import ahead
+def endless():
+    try:
+        while True:
+            time.sleep(0.001)
+            yield 0
+    finally:
+        print("ended", flush=True)
+items = ahead(endless(), 2)
+next(items)
+sys.exit(3)
+"""
+
+BUSY = """
+import sys, threading, time
+import affectkit.cli
+from affectkit.__main__ import main
+def run():
+    threading.Thread(target=time.sleep, args=(100,), name="affectkit ahead").start()
+    print("said")
+    {ending}
+affectkit.cli.main = run
+main()
+"""
+
+
+def test_the_end_of_the_process_ends_the_thread() -> None:
+    """Python ends it in the middle of a network otherwise, and ONNX Runtime the process, with a line of its own."""
+    done = subprocess.run([sys.executable, "-P", "-c", HELD], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "ended\n", "")
+
+
+@pytest.mark.parametrize(("ending", "code"), [("sys.exit(2)", 2), ("sys.exit()", 0), ("sys.exit('no')", 1), ("", 0)])
+def test_the_command_ends_beside_a_thread_that_does_not(ending: str, code: int) -> None:
+    program = [sys.executable, "-P", "-c", BUSY.format(ending=ending)]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=90)
+    assert (done.returncode, done.stdout) == (code, "said\n")
+    assert done.stderr == ("no\n" if "no" in ending else "")

@@ -92,7 +92,7 @@ LAYERS = {
 """What a file of the SDK may import of it; a stage (any other file) may import what STAGE says."""
 
 STAGE = {"errors", "types", "spec", "state", "picture", "gate", "versions"}  # of the gate only how names are printed
-SOURCES = STAGE | {"fields", "folder", "orientation", "planes", "stills", "timing", "video"}
+SOURCES = STAGE | {"fields", "folder", "orientation", "planes", "span", "stills", "timing", "video"}
 OUTPUTS = STAGE | {"outputs", "soundtrack", "targets"}
 BASELINE = OUTPUTS | {"baseline", "baseline_file", "calm", "corrected", "finders", "options", "predictor"}
 RUNS = SOURCES | OUTPUTS | {"__version__", "baseline", "job", "locks", "options"}
@@ -101,13 +101,14 @@ EXCEPTIONS = {
     "engines": STAGE | {"engines"},
     "faces": STAGE | {"faces"},
     # so are those that open what is read, and those that keep what is written
-    **dict.fromkeys(("fields", "folder", "orientation", "planes", "stills", "timing", "video"), SOURCES),
+    **dict.fromkeys(("fields", "folder", "orientation", "planes", "span", "stills", "timing", "video"), SOURCES),
     **dict.fromkeys(("outputs", "people", "soundtrack"), OUTPUTS),
     **dict.fromkeys(("baseline", "baseline_file", "calm", "corrected", "finders", "live_baseline"), BASELINE),
     **dict.fromkeys(("job", "locks", "notes", "places"), RUNS),
     "align": STAGE | {"visible"},  # how much of a face lies in the picture
     "turning": STAGE | {"readout", "visible"},
     "reading": STAGE | {"align", "readout", "turning", "visible"},  # what comes between crops and answers
+    "kept": STAGE | {"batch"},  # as many pictures wait as a batch has
     "overlay": OUTPUTS | {"video"},  # writes files by the rule of the one, opens sources as the other
 }
 
