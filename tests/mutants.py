@@ -42,7 +42,7 @@ class Mutant:
 
 
 MTCNN = "test_mtcnn.py"
-TRACKING = "test_tracking.py test_faces.py"
+TRACKING = "test_tracking.py"
 
 MUTANTS = [
     # P-Net
@@ -96,7 +96,12 @@ MUTANTS = [
     Mutant("faces/tracking.py", "return self._drop_doubles(picture) or lost", "return lost", TRACKING),
     Mutant("faces/tracking.py", "elif away < 1 + 2 * gone_s:", "elif away < 100 + 2 * gone_s:", TRACKING),
     Mutant("faces/tracking.py", "if 0.5 < other / size < 2 else None", "", TRACKING),
-    Mutant("faces/tracking.py", "return len(active) == len(self._tracks) and apart", "return apart", TRACKING),
+    Mutant(
+        "faces/tracking.py",
+        "return len(active) == len(self._tracks) and apart",
+        "return apart",
+        "test_faces.py::test_detects_seldom_while_nothing_happens_and_often_when_something_does",
+    ),
     Mutant(
         "faces/tracking.py", "return product if product or (a.any() and b.any()) else 1.0", "return product", TRACKING
     ),
@@ -269,7 +274,7 @@ def run_tests(names: list[str], path: Path, limit_s: float = LIMIT_S) -> tuple[b
         )
     except subprocess.TimeoutExpired:
         return False, "took too long"
-    if done.returncode not in (0, 1):
+    if done.returncode not in (0, 1, 2):  # 2: a fault that does not even let itself be imported
         raise SystemExit(f"error: pytest itself failed:\n{done.stdout}\n{done.stderr}")
     failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
     return done.returncode == 0, failed[0].split(" - ")[0].removeprefix("FAILED tests/") if failed else ""
