@@ -259,7 +259,8 @@ def test_two_tracks_on_one_face_are_one() -> None:
     detector = Seeing(scene)
     tracker = Tracker(detector)
     counts = [len(tracker.update(detector.frame(i)).faces) for i in range(40)]
-    assert counts == [len(scene(i)) for i in range(40)]
+    assert all(count == 1 for i, count in enumerate(counts) if len(scene(i)) == 1)
+    assert counts[0] == counts[-1] == 2
 
 
 def test_what_changed_where_a_known_face_was_is_no_news() -> None:
