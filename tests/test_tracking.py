@@ -254,7 +254,7 @@ def test_two_tracks_on_one_face_are_one() -> None:
 
     def scene(i: int) -> list[Shown]:
         x = 60 + 6 * i
-        return [Shown(160, 60)] if abs(x - 160) < 26 else [Shown(160, 60), Shown(x, 60)]
+        return [Shown(160, 60)] if abs(x - 160) < 14 else [Shown(160, 60), Shown(x, 60)]
 
     detector = Seeing(scene)
     tracker = Tracker(detector)
