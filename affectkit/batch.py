@@ -25,20 +25,23 @@ def batched(
             Infinite for what does not wait for anybody: then the batches of a file are the same in every run.
     """
     batch: list[CroppedFrame] = []
+    full: list[list[CroppedFrame]] = []
     faces = pixels = 0
     begun = 0.0
     for frame in frames:
         count = len(frame.crops)
         height, width = frame.tracked.frame.picture.shape
         if batch and (faces + count > max_faces or pixels + height * width > MAX_PIXELS):
-            yield batch
+            full.append(batch)
             batch, faces, pixels = [], 0, 0
+            yield full.pop()  # it is not held here meanwhile: its pictures may be large
         if not batch:
             begun = time.monotonic()
         batch.append(frame)
         faces, pixels = faces + count, pixels + height * width
         if faces >= max_faces or len(batch) >= max_frames or time.monotonic() - begun >= max_wait_s:
-            yield batch
+            full.append(batch)
             batch, faces, pixels = [], 0, 0
+            yield full.pop()
     if batch:
         yield batch

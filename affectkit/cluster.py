@@ -99,11 +99,10 @@ def _connect(address: str) -> None:
             ray.init(address="local", include_dashboard=False, **options)
         else:
             ray.init(address=address, **options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise EngineError(
-            f"--ray {address}: no cluster can be reached ({reason}); start one with: ray start"
-        ) from error
+    except Exception as error:  # plain ones too, as where its processes do not start in time on a busy machine
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        mend = "try again, or leave out --ray: -j needs no Ray" if address == "local" else "start one with: ray start"
+        raise EngineError(f"--ray {address}: no cluster can be reached ({reason}); {mend}") from error
 
 
 def _cores() -> int:

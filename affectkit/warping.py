@@ -162,7 +162,7 @@ def _upright_places(firsts: Array, steps: Array, size: int) -> Places:
     pixels, rest = (in_32nds >> 5).astype(np.int16), (in_32nds & 31).astype(np.uint16)
     whole = np.empty((len(firsts), size, size, 2), np.int16)
     whole[..., 0], whole[..., 1] = pixels[:, 0, None], pixels[:, 1, :, None]
-    parts = (rest[:, 1, :, None] << 5) + rest[:, 0, None]
+    parts = ((rest[:, 1, :, None] << 5) + rest[:, 0, None]).astype(np.uint16, copy=False)
     return whole.reshape(-1, size, 2), parts.reshape(-1, size)
 
 

@@ -42,7 +42,9 @@ class Mutant:
 
 
 MTCNN = "test_mtcnn.py"
-TRACKING = "test_tracking.py test_faces.py"
+TRACKING = "test_tracking.py"
+TIMES = "media/test_times.py"
+LIVE = "video.py"
 
 MUTANTS = [
     # P-Net
@@ -96,7 +98,12 @@ MUTANTS = [
     Mutant("faces/tracking.py", "return self._drop_doubles(picture) or lost", "return lost", TRACKING),
     Mutant("faces/tracking.py", "elif away < 1 + 2 * gone_s:", "elif away < 100 + 2 * gone_s:", TRACKING),
     Mutant("faces/tracking.py", "if 0.5 < other / size < 2 else None", "", TRACKING),
-    Mutant("faces/tracking.py", "return len(active) == len(self._tracks) and apart", "return apart", TRACKING),
+    Mutant(
+        "faces/tracking.py",
+        "return len(active) == len(self._tracks) and apart",
+        "return apart",
+        "test_faces.py::test_detects_seldom_while_nothing_happens_and_often_when_something_does",
+    ),
     Mutant(
         "faces/tracking.py", "return product if product or (a.any() and b.any()) else 1.0", "return product", TRACKING
     ),
@@ -197,42 +204,19 @@ MUTANTS = [
     Mutant("people.py", "* math.sqrt(max(0.0, width * height))", "", "test_people.py"),
     Mutant("people.py", "if quality > person.quality:", "if quality >= person.quality:", "test_people.py"),
     # sources
+    Mutant("span.py", "if time_s >= self.end_s:", "if time_s > self.end_s:", "test_sources.py"),
+    Mutant("span.py", "not time_s < self.start_s", "not time_s <= self.start_s", "test_sources.py"),
+    Mutant("span.py", "if index % self.every == 0:", "if self.inside % self.every == 0:", "test_sources.py"),
+    Mutant("span.py", "if index >= self.first:", "if index > self.first:", "test_sources.py"),
+    Mutant("span.py", "self.inside += 1", "self.inside += 0", "test_sources.py"),
     Mutant(
-        "video.py",
-        "if time_s >= end_s:\n                    break",
-        "if time_s > end_s:\n                    break",
-        "test_sources.py",
-    ),
-    Mutant(
-        "video.py",
-        "if index < first:\n                    handed_out += 1",
-        "if index <= first:\n                    handed_out += 1",
-        "test_sources.py",
-    ),
-    Mutant(
-        "video.py",
-        'if index >= first:\n                yield Frame(index, time_s, RgbPicture(image), "array")',
-        'if index > first:\n                yield Frame(index, time_s, RgbPicture(image), "array")',
-        "test_sources.py",
-    ),
-    Mutant(
-        "video.py",
-        "start_s:\n                continue\n            in_span",
-        "start_s + 1e-9:\n                continue\n            in_span",
-        "test_sources.py",
-    ),
-    Mutant(
-        "video.py",
+        LIVE,
         "not 0 <= clock_s - before_s <= LARGEST_STEP_S",
         "not 0 < clock_s - before_s <= LARGEST_STEP_S",
         "test_live.py::test_a_clock_that_stands_still_is_no_jump",
     ),
-    Mutant("folder.py", "if index >= first:", "if index > first:", "test_sources.py"),
-    Mutant("folder.py", "if index % every:", "if index % every == 0:", "test_sources.py"),
-    Mutant(
-        "timing.py", "backwards += frame.pts <= last", "backwards += frame.pts < last - 99999", "media/test_times.py"
-    ),
-    Mutant("timing.py", "if time_s > self.last_s - self._step_s:", "if time_s > self.last_s:", "media/test_times.py"),
+    Mutant("timing.py", "backwards += frame.pts <= last", "backwards += frame.pts < last - 99999", TIMES),
+    Mutant("timing.py", "if time_s > self.last_s - self._step_s:", "if time_s > self.last_s:", TIMES),
 ]
 
 
@@ -269,7 +253,7 @@ def run_tests(names: list[str], path: Path, limit_s: float = LIMIT_S) -> tuple[b
         )
     except subprocess.TimeoutExpired:
         return False, "took too long"
-    if done.returncode not in (0, 1):
+    if done.returncode not in (0, 1, 2):  # 2: a fault that does not even let itself be imported
         raise SystemExit(f"error: pytest itself failed:\n{done.stdout}\n{done.stderr}")
     failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
     return done.returncode == 0, failed[0].split(" - ")[0].removeprefix("FAILED tests/") if failed else ""

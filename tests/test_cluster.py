@@ -75,3 +75,19 @@ def test_a_cluster_that_is_not_there(tmp_path: Path, tiny: Path) -> None:
     environment = {**os.environ, "RAY_CLIENT_MAX_CONNECTION_RETRIES": "1"}
     run = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
     assert run.returncode == 1 and "no cluster can be reached" in run.stderr and "Traceback" not in run.stderr
+
+
+def test_a_cluster_that_does_not_start_in_time(tmp_path: Path, tiny: Path) -> None:
+    clip = write_clip(tmp_path / "c.mp4", grey_frames(5))
+    _, _, _, *arguments = predict([clip], tmp_path / "out", tiny, "--ray", "local")
+    code = (
+        "import sys, ray\n"
+        "def init(**_): raise Exception('The current node timed out during startup.')\n"
+        f"ray.init, sys.argv = init, ['affectkit', *{arguments}]\n"
+        "from affectkit.cli import main\n"
+        "main()"
+    )
+    run = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=300)
+    assert run.returncode == 1 and run.stderr.count("\n") == 1, run.stderr
+    assert "no cluster can be reached (The current node timed out during startup.)" in run.stderr
+    assert not list((tmp_path / "out").iterdir())

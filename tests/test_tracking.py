@@ -249,6 +249,20 @@ def test_two_on_one_face_are_told_apart() -> None:
     assert found[-1] == {160: own, 60 + 6 * 39: other}
 
 
+def test_two_tracks_on_one_face_are_one() -> None:
+    """Even where they look alike: the older one stays, and the other is lost until its face shows again."""
+
+    def scene(i: int) -> list[Shown]:
+        x = 60 + 6 * i
+        return [Shown(160, 60)] if abs(x - 160) < 14 else [Shown(160, 60), Shown(x, 60)]
+
+    detector = Seeing(scene)
+    tracker = Tracker(detector)
+    counts = [len(tracker.update(detector.frame(i)).faces) for i in range(40)]
+    assert all(count == 1 for i, count in enumerate(counts) if len(scene(i)) == 1)
+    assert counts[0] == counts[-1] == 2
+
+
 def test_what_changed_where_a_known_face_was_is_no_news() -> None:
     """The picture is searched against what it was when the face was known to be there."""
     searched = Searched()

@@ -42,6 +42,10 @@ LOOK_MARGIN = 1.0
 
 SHOTS_REMEMBERED = 12
 
+RESTING = 0.002
+"""Share of a face's side by which its points have to move, or they stay where they were: looked for again in the same
+picture they come out by half of that elsewhere, and so would a decision that is close to its threshold."""
+
 LEFT_OUT = 2
 """Frames from one to the next up to which faces may be followed without being detected anew."""
 
@@ -421,8 +425,10 @@ class Tracker:
         """Where the faces of some tracks are in this picture; the detector is locked by the caller."""
         faces = [t.last for t in tracks]
         if self._follow_picture is not None:
-            return list(self._follow_picture(picture, faces))
-        return list(self._detector.follow(picture.rgb(), faces))
+            found = self._follow_picture(picture, faces)
+        else:
+            found = self._detector.follow(picture.rgb(), faces)
+        return [None if now is None else _at_rest(face, now) for face, now in zip(faces, found, strict=True)]
 
     def _match(self, track: _Track, face: Detection, look: Float32) -> float | None:
         """How likely a detection continues a track, higher is likelier; None: it does not."""
@@ -605,6 +611,12 @@ def _stayed(before: Detection, now: Detection) -> bool:
     (x, y, width, height), (u, v, *sides) = before.box, now.box
     moved = math.hypot(u + sides[0] / 2 - x - width / 2, v + sides[1] / 2 - y - height / 2)
     return moved <= STAYED * max(width, height) and abs(sides[1] - height) <= STAYED * max(width, height)
+
+
+def _at_rest(before: Detection, now: Detection) -> Detection:
+    """A face that is followed: as it was, if its points moved by less than following can tell."""
+    away = float(np.abs(now.landmarks - before.landmarks).max())
+    return before if away <= RESTING * max(before.box[2:]) else now
 
 
 def whole_pictures(frames: Iterable[Frame], *, alone: bool = False) -> Iterator[TrackedFrame]:
