@@ -73,11 +73,14 @@ class Still:
 def is_picture(path: Path) -> bool:
     """Whether a file is read as pictures, by its first bytes. GIFs are films, unless they lie among pictures.
 
-    Of HEIF that is so unless :func:`is_sequence`.
+    A GIF whose pictures have no times is none, though: FFmpeg takes them for one. Of HEIF it is so unless
+    :func:`is_sequence`.
     """
     try:
         with path.open("rb") as file:
             head = file.read(32)
+            if head.startswith(b"GIF8"):
+                return _lacks_times(file)
     except OSError:
         return False
     if head.startswith(b"\xff\xd8\xff"):
@@ -109,6 +112,36 @@ def is_sequence(path: Path) -> bool:
                 start += size
     except (OSError, ValueError, OverflowError):  # of an offset beyond all files
         pass
+    return False
+
+
+def _lacks_times(file: IO[bytes]) -> bool:
+    """Whether a GIF has several pictures, of which one is not preceded by a graphic control extension.
+
+    Blocks as in the GIF89a specification (CompuServe, 1990), sections 18 to 27; of a damaged file the part before.
+    """
+    file.seek(10)
+    tables = file.read(3)
+    if len(tables) < 3:
+        return False
+    file.seek(13 + (3 << (tables[0] & 7) + 1 if tables[0] & 0x80 else 0))
+    images, timed = 0, False
+    bare = False
+    while (kind := file.read(1)) in (b"!", b","):
+        if kind == b"!":
+            timed = file.read(1) == b"\xf9" or timed
+        else:
+            images, bare, timed = images + 1, bare or not timed, False
+            place = file.read(9)
+            if len(place) < 9:
+                break
+            file.seek((3 << (place[8] & 7) + 1 if place[8] & 0x80 else 0) + 1, 1)  # its colours, and a code size
+        while size := file.read(1):  # blocks of the extension, or of the picture's pixels
+            if size == b"\0":
+                break
+            file.seek(size[0], 1)
+        if bare and images > 1:
+            return True
     return False
 
 

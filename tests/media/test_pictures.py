@@ -306,3 +306,24 @@ def test_values_that_are_no_brightness(tmp_path: Path) -> None:
         open_source(tmp_path / "p.tif")
     Image.fromarray(np.full((8, 8), 0.5, np.float32)).save(tmp_path / "q.tif")
     assert read_image(tmp_path / "q.tif")[0, 0].tolist() == [128, 128, 128]
+
+
+@pytest.mark.parametrize("duration", [None, 0, [100, 0, 100], 100], ids=str)
+def test_every_picture_of_a_gif_with_and_without_times(duration: int | list[int] | None, tmp_path: Path) -> None:
+    """FFmpeg takes pictures without a graphic control extension for one."""
+    first, *rest = [Image.new("RGB", (40, 30), (80 * k, 0, 0)) for k in range(3)]
+    options = {} if duration is None else {"duration": duration}
+    first.save(tmp_path / "a.gif", save_all=True, append_images=rest, **options)
+    source = open_source(tmp_path / "a.gif")
+    frames = list(source.frames())
+    assert [int(frame.image[15, 20, 0]) // 40 for frame in frames] == [0, 2, 4]
+    times = [frame.time_s for frame in frames]
+    assert times == sorted(times) and source.report.complete
+    if duration == 100:
+        assert times == pytest.approx([0, 0.1, 0.2])
+
+
+def test_a_single_picture_is_a_gif_as_before(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30), (200, 0, 0)).save(tmp_path / "a.gif")
+    (frame,) = open_source(tmp_path / "a.gif").frames()
+    assert frame.image.shape == (30, 40, 3) and frame.image[15, 20, 0] == pytest.approx(200, abs=4)
