@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
+from collections.abc import Callable
 from typing import Any, Self
 
 from affectkit.errors import AffectKitError, OutputError
@@ -64,7 +65,7 @@ class Checkpointer:
         self,
         job: Job,
         sink: TableSink,
-        begun_by: dict[str, Any],
+        begun_by: Callable[[], dict[str, Any]],
         counts: Counts,
         sheet: ContactSheet | None,
         *,
@@ -74,7 +75,7 @@ class Checkpointer:
         """Set up.
 
         Args:
-            begun_by: what the run was started with (:func:`affectkit.notes.fingerprint`).
+            begun_by: tells what the run was started with (:func:`affectkit.notes.fingerprint`).
             every_s: time from one note to the next.
             noted: whether there is a note already, of the run that this one continues.
         """
@@ -93,7 +94,7 @@ class Checkpointer:
     def _note(self, stream: dict[str, Any]) -> None:
         rows_file, length = self._sink.position()
         document = {
-            "begun_by": self._begun_by,
+            "begun_by": self._begun_by(),
             "rows_file": rows_file.name,
             "length": length,
             "counts": self._counts.stored(),

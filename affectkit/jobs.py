@@ -8,6 +8,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from affectkit.job import Job as Job
 from affectkit.job import Outcome as Outcome
 from affectkit.kept import KeptPictures
 from affectkit.locks import OutputLocks
-from affectkit.notes import STRANGE, fingerprint, forget, made_with, read_note, refuse, rows_of
+from affectkit.notes import STRANGE, contents_of, fingerprint, forget, made_with, read_note, refuse, rows_of
 from affectkit.options import OutputOptions, StreamOptions, fields_of
 from affectkit.outputs.layouts import layout
 from affectkit.outputs.writers import TableSink, check_suffix, open_table
@@ -97,8 +98,9 @@ def run_job(
     with ExitStack() as stack:
         locks = stack.enter_context(OutputLocks(job.table, job.video, job.sheet, patience_s=patience_s))
         described = predictor.describe()
-        begun_by = fingerprint(described, job, asked, outputs, opening)
-        stored = read_note(job, begun_by) if outputs.resume else None
+        # Not worked out until there is something to note: most inputs are short.
+        begun_by = cache(partial(fingerprint, described, job, contents_of(job.source), asked, outputs, opening))
+        stored = read_note(job, begun_by()) if outputs.resume else None
         counts, sheet, begun = Counts(), ContactSheet() if job.sheet is not None else None, None
         if stored is not None:
             stack.push(still_kept)

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import re
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,19 @@ def made_with(asked: StreamOptions, outputs: OutputOptions, opening: Opening) ->
 
 
 def fingerprint(
-    described: dict[str, Any], job: Job, asked: StreamOptions, outputs: OutputOptions, opening: Opening
+    described: dict[str, Any],
+    job: Job,
+    contents: Any,
+    asked: StreamOptions,
+    outputs: OutputOptions,
+    opening: Opening,
 ) -> dict[str, Any]:
-    """All that decides the rows of a table; ``described`` is what the predictor says of itself."""
+    """All that decides the rows of a table.
+
+    Args:
+        described: what the predictor says of itself.
+        contents: what :func:`contents_of` said of the input when the run began.
+    """
     options = made_with(asked, outputs, opening)
     for name in ("format", "uncertainty"):  # entries of their own
         del options[name]
@@ -55,7 +66,7 @@ def fingerprint(
     there = path.exists()
     return {
         "input": printable(str(path.resolve()) if there else job.source),
-        "contents of the input": _contents(job.source),
+        "contents of the input": contents,
         "model": described["model"]["sha256"],
         "labels": described["labels"],
         "prior": described["prior"],
@@ -71,12 +82,16 @@ def fingerprint(
     }
 
 
-def _contents(source: str) -> Any:
+def contents_of(source: str) -> Any:
     """What tells one input from another of the same name."""
     path = Path(source)
-    if path.is_file():
-        return [path.stat().st_size, path.stat().st_mtime_ns]
-    if path.is_dir():  # its own time changes with everything that is written there
+    try:
+        info = path.stat()
+    except (OSError, ValueError):  # a URL, for one
+        info = None
+    if info is not None and stat.S_ISREG(info.st_mode):
+        return [info.st_size, info.st_mtime_ns]
+    if info is not None and stat.S_ISDIR(info.st_mode):  # its own time changes with everything that is written there
         pictures = sorted(p for p in path.iterdir() if p.suffix.lower() in {*IMAGE_SUFFIXES, ".gif"})
         facts = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in pictures]
         return hashlib.sha256(repr(facts).encode()).hexdigest()

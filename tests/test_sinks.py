@@ -255,3 +255,17 @@ def test_clocks_of_pyfeat_and_frame_numbers_of_openface(tmp_path: Path) -> None:
     late = [FrameResult(9000, 3725.9, (face(),), "clip.mp4"), FrameResult(9001, 61.0, (), "clip.mp4")]
     assert [str(row[2]) for r in late for row in layout("pyfeat").rows(r)] == ["62:05", "01:01"]
     assert [row[0] for r in late for row in layout("openface").rows(r)] == [9001, 9002]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"a": [], "b": {}, "c": None, "d": "\u00e4\n", "e": [1, [2.5, {"f": True}]]},
+        {"long": {f"name {k}": [k, k / 3, None, "x" * 20] for k in range(40)}, "short": 1},
+    ],
+    ids=("nothing", "small", "long"),
+)
+def test_documents_are_laid_out_as_json_does(document: dict[str, Any]) -> None:
+    for _ in range(2):  # the second time what is long is remembered
+        assert json_text(document) == json.dumps(document, indent=2, ensure_ascii=False) + "\n"

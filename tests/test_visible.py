@@ -439,7 +439,7 @@ def test_another_prior_is_another_run(tiny_seen: Path, tmp_path: Path) -> None:
     made, options_of_a_run = [], (StreamOptions(), OutputOptions(), Opening())
     for options in ({}, {"prior": "balanced"}, {"min_quality": 0.5}):
         with Predictor(tiny_seen, **options) as predictor:  # type: ignore[arg-type]
-            made.append(fingerprint(predictor.describe(), Job(str(path), tmp_path / "t.csv"), *options_of_a_run))
+            made.append(fingerprint(predictor.describe(), Job(str(path), tmp_path / "t.csv"), None, *options_of_a_run))
     assert made[0]["prior"] != made[1]["prior"] and made[0]["min_quality"] != made[2]["min_quality"]
 
 
