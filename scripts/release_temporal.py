@@ -36,8 +36,8 @@ steadily than `lite` frame by frame, and better where frames are blurred, noisy,
 |---|---|
 | input | features of `lite`, whose frame.onnx is used as it is (named in model.json by its sha256, not copied) |
 | network | 3 GRUs of 64 units in each direction; {parameters:.2f} M parameters, float32 |
-| outputs | logits of expression (7) and AU presence (19), 20 bins each of valence and arousal; intensity, visibility and \
-pose are those of `lite`, of the single frame |
+| outputs | logits of expression (7) and AU presence (19), 20 bins each of valence and arousal; intensity, visibility \
+and pose are those of `lite`, of the single frame |
 | licence | {licence} |
 
 ## What it was trained on: no videos of people
