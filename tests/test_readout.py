@@ -11,6 +11,7 @@ import pytest
 from affectkit import models
 from affectkit.batch import batched
 from affectkit.errors import EngineError
+from affectkit.picture import RgbPicture
 from affectkit.readout import check_outputs, decode_va, read_out, sigmoid, softmax
 from affectkit.spec import ModelSpec
 from affectkit.types import CroppedFrame, Frame, TrackedFrame
@@ -94,8 +95,8 @@ def test_answers_that_do_not_fit_the_spec(spec: ModelSpec) -> None:
 
 
 def frame(index: int, faces: int) -> CroppedFrame:
-    image = np.zeros((4, 4, 3), np.uint8)
-    return CroppedFrame(TrackedFrame(Frame(index, 0.0, image, ""), ()), np.zeros((faces, 2, 2, 1), np.uint8))
+    picture = RgbPicture(np.zeros((4, 4, 3), np.uint8))
+    return CroppedFrame(TrackedFrame(Frame(index, 0.0, picture, ""), ()), np.zeros((faces, 2, 2, 1), np.uint8))
 
 
 @pytest.mark.parametrize(
