@@ -49,7 +49,7 @@ class Counts:
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, or the end of the process was asked for, with something left to go on with."""
+    """Ctrl-C, or the end of the process was asked for, and a later run can continue this one."""
 
 
 def still_kept(kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
@@ -59,7 +59,7 @@ def still_kept(kind: type[BaseException] | None, error: BaseException | None, tr
 
 
 class Checkpointer:
-    """Gives the outputs their names, or leaves what can be gone on with, or nothing."""
+    """Gives the outputs their names, or leaves what a later run can continue, or nothing."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Checkpointer:
         self._prepared: list[PartialFile] = []
 
     def maybe_note(self, results: ResultStream) -> None:
-        """Note how far the run is, if that is long ago and this is a place to go on from."""
+        """Note how far the run is, if that is long ago and the run can be continued from here."""
         if time.monotonic() - self._noted_at < self._every_s:
             return
         state = results.checkpoint()
@@ -135,7 +135,7 @@ class Checkpointer:
             self._job.note.unlink(missing_ok=True)
 
     def _leave(self, error: BaseException) -> None:
-        """Leave what a note says how to go on with, and nothing where there is none."""
+        """Leave what a note says how to continue, and nothing where there is none."""
         for partial in self._prepared:
             partial.discard()
         if not self._noted:

@@ -447,7 +447,7 @@ class VideoFile(Described):
                     continue
                 report.reduced += reduced > 1
                 yield Frame(index, time_s, picture, self._name, reduced)
-                # Decoders draw some films into one frame, and into a copy of it where somebody still holds that.
+                # Decoders draw some films into one frame, and into a copy of it while the frame is still held.
                 del frame, picture
             if not span.past_end:
                 self._judge(container, stream, clock.reached_s)

@@ -50,22 +50,40 @@ def regions_of(unit: str) -> tuple[str, ...]:
     return UNIT_REGIONS.get(unit, REGIONS)
 
 
-def _region_samples() -> Float:
-    """(45, 5) places in brows, eyes and mouth as sums of the five points: 18, 18 and 9 of them.
+Band = tuple[Array, Array, Array]
+"""A strip of a face: where it starts and ends, and from its middle line to its lower edge."""
+
+
+def region_bands(points: Array) -> tuple[tuple[Band, ...], ...]:
+    """Where brows, eyes and mouth are, with the skin over and under them that moves with them: a strip or two each.
 
     A brow lies about .3 of the way from the mouth to the eyes above its eye and is .56 eye distances wide, an eye is .4
-    wide; both, and the mouth, are taken with the skin over and under them that moves with them.
+    wide.
+
+    Args:
+        points: (5, D) eyes, nose tip, mouth corners; the strips are sums of them.
     """
-    left, right, mouth = np.eye(5)[0], np.eye(5)[1], np.eye(5)[3:].mean(0)
-    across, down = right - left, mouth - (left + right) / 2
+    eyes, mouth = points[:2], points[3:]
+    across, down = eyes[1] - eyes[0], mouth.mean(0) - eyes.mean(0)
+    up = -0.3 * down
+    return (
+        tuple((eye + up - 0.28 * across, eye + up + 0.28 * across, 0.13 * down) for eye in eyes),
+        tuple((eye - 0.2 * across, eye + 0.2 * across, 0.1 * down) for eye in eyes),
+        ((mouth[0], mouth[1], 0.2 * down),),
+    )
 
-    def band(middle: Float, reach: Float, half: float) -> list[Float]:
-        return [middle + along * reach + side * half * down for along in (-1, 0, 1) for side in (-1, 0, 1)]
 
-    brows = [place for eye in (left, right) for place in band(eye - 0.3 * down, 0.28 * across, 0.13)]
-    eyes = [place for eye in (left, right) for place in band(eye, 0.2 * across, 0.1)]
-    lips = (np.eye(5)[4] - np.eye(5)[3]) / 2
-    return np.stack(brows + eyes + band(mouth, lips, 0.2))
+def _region_samples() -> Float:
+    """(45, 5) places in brows, eyes and mouth as sums of the five points: 18, 18 and 9 of them, nine a strip."""
+    return np.stack(
+        [
+            (1 - along) * start + along * end + side * half
+            for bands in region_bands(np.eye(5))
+            for start, end, half in bands
+            for along in (0, 0.5, 1)
+            for side in (-1, 0, 1)
+        ]
+    )
 
 
 _SAMPLES = _region_samples()
@@ -95,6 +113,11 @@ def _needed(units: tuple[str, ...]) -> Bool:
     """(A, 3) whether each unit needs each region; shared, not to be written to."""
     needed = np.array([[region in regions_of(unit) for region in REGIONS] for unit in units], np.bool_)
     return needed.reshape(len(units), len(REGIONS))
+
+
+def hidden_units(hidden: Array, units: Sequence[str]) -> Bool:
+    """(N, A) whether a region that each action unit is seen in is hidden; ``hidden`` (N, 3): brows, eyes, mouth."""
+    return np.asarray((hidden[:, None] & _needed(tuple(units))).any(2))
 
 
 def hidden_regions(visibility: Array, spec: ModelSpec) -> Bool:
@@ -165,8 +188,7 @@ def withheld(
         values = quality(detail[:, 0], detail[:, 1], visibility, pose)
         found, poor = values.tolist(), values < min_quality
     lost = np.asarray(hidden.all(1))
-    needed: Bool = np.asarray((hidden[:, None] & _needed(spec.labels.action_units)).any(2))  # (N, A)
-    units = np.asarray(needed | (lost | poor)[:, None])
+    units = np.asarray(hidden_units(hidden, spec.labels.action_units) | (lost | poor)[:, None])
     return [
         _without(affect, units[i], found[i], everything=bool(lost[i] or poor[i]), pose=bool(lost[i]))
         for i, affect in enumerate(affects)

@@ -27,8 +27,7 @@ from affectkit.train.further import balanced_temperature, covered_examples, expr
 from affectkit.train.reading import read_manifest_faces, read_set
 from affectkit.train.runs import checkpoint_of
 from affectkit.train.splits import select_split
-from affectkit.types import REGIONS
-from affectkit.visible import regions_of
+from affectkit.visible import hidden_units
 
 SEEN = 0.5
 """Visible share of a region from which on its units' labels count."""
@@ -49,9 +48,7 @@ def thresholds_of(labels: np.ndarray, probabilities: np.ndarray, neutral: np.nda
 
 def without_hidden(faces: FaceSet) -> np.ndarray:
     """(N, A) the labels of the units, NaN where what shows them is hidden."""
-    needed = np.array([[region in regions_of(unit) for region in REGIONS] for unit in faces.label_set.action_units])
-    hidden = ((faces.visible < SEEN)[:, None] & needed[None]).any(2)  # (N, 1, 3) and (1, A, 3)
-    return np.where(hidden, np.nan, faces.au)
+    return np.where(hidden_units(faces.visible < SEEN, faces.label_set.action_units), np.nan, faces.au)
 
 
 def main() -> None:

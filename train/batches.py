@@ -17,8 +17,8 @@ from affectkit.train.balance import ClassUniformSampler, EpochSampler, Index, Ml
 from affectkit.train.covering import HIDDEN
 from affectkit.train.faces import FaceSet
 from affectkit.train.losses import Labels
-from affectkit.types import REGIONS, Array, Float32
-from affectkit.visible import regions_of
+from affectkit.types import Array, Float32
+from affectkit.visible import hidden_units
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +190,8 @@ def labels_as_seen(
     if taught_visible:
         visible = np.where(np.isnan(visible), 1.0, visible)
         visible = visible * np.stack([np.ones(3) if one.seen is None else one.seen for one in shown])
-    needed = [[region in regions_of(name) for region in REGIONS] for name in faces.label_set.action_units]  # (A, 3)
-    # (N, 3) and (A, 3) -> (N, A); nothing is hidden where nothing is known.
-    hidden = torch.from_numpy(((visible < HIDDEN)[:, None] & np.array(needed, bool).reshape(-1, 3)[None]).any(2))
+    # (N, A); nothing is hidden where nothing is known.
+    hidden = torch.from_numpy(hidden_units(visible < HIDDEN, faces.label_set.action_units))
     for k, one in enumerate(shown):
         pose[k] = _pose_in_crop(pose[k], one.linear)
         if not one.face:

@@ -12,6 +12,7 @@ import numpy as np
 
 from affectkit.train.render.occluders import Place, occluder
 from affectkit.types import Array, UInt8
+from affectkit.visible import region_bands
 
 HIDDEN = 0.35
 """Visible share of a region under which its action units are not taught: nothing of them can be seen."""
@@ -57,21 +58,14 @@ def cover(crop: UInt8, points: Array, rng: np.random.Generator) -> Covered:
 
 def regions(size: int, points: Array) -> list[Array]:
     """(S, S) masks of brows, eyes and mouth, by the five points of a face that looks at the camera more or less."""
-    eyes, mouth = points[:2], points[3:]
-    across = eyes[1] - eyes[0]
-    down = mouth.mean(0) - eyes.mean(0)
-    up = -0.3 * down  # a brow lies about so far over its eye
-    brows, lids, lips = (np.zeros((size, size), np.uint8) for _ in range(3))
-    for eye in eyes:
-        _band(brows, eye + up - 0.28 * across, eye + up + 0.28 * across, 0.13 * down)
-        _band(lids, eye - 0.2 * across, eye + 0.2 * across, 0.1 * down)
-    _band(lips, mouth[0], mouth[1], 0.2 * down)
-    return [mask > 0 for mask in (brows, lids, lips)]
-
-
-def _band(mask: UInt8, start: Array, end: Array, half: Array) -> None:
-    corners = np.stack([start - half, end - half, end + half, start + half])
-    cv2.fillConvexPoly(mask, np.round(corners * 16).astype(np.int32), 1, cv2.LINE_8, shift=4)
+    masks = []
+    for bands in region_bands(points):
+        mask = np.zeros((size, size), np.uint8)
+        for start, end, half in bands:
+            corners = np.stack([start - half, end - half, end + half, start + half])
+            cv2.fillConvexPoly(mask, np.round(corners * 16).astype(np.int32), 1, cv2.LINE_8, shift=4)
+        masks.append(mask > 0)
+    return masks
 
 
 def lower_face(points: Array) -> Array:

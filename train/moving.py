@@ -13,13 +13,13 @@ import numpy as np
 
 from affectkit.predictor import Predictor
 from affectkit.spec import InputSpec
-from affectkit.train.crops import crop_matrix, cropped
+from affectkit.train.crops import crop_matrix, cropped, cut_all
 from affectkit.train.faces import FaceSet
 from affectkit.train.sequences import videos
 from affectkit.train.synthetic import DISTURBANCE, Disturbance, Trouble
 from affectkit.train.synthetic_run import MadeFeatures, ask_teachers
-from affectkit.types import REGIONS, Array, Float32, UInt8
-from affectkit.visible import regions_of
+from affectkit.types import Array, Float32, UInt8
+from affectkit.visible import hidden_units
 
 NAMED = 0.9
 """Probability of the expression that a frame is labelled with, the rest goes to all of them alike: no label is sure."""
@@ -67,16 +67,15 @@ def crops_of(
     """Clean and disturbed crops of consecutive frames, each (N, S, S, C); equal at severity 0."""
     size, channels = spec.size, spec.channels
     trouble = Trouble(len(shown), size, severity, how, rng)
-    clean = np.empty((len(shown), size, size, channels), np.uint8)
+    clean = cut_all(shown, range(len(shown)), spec)
+    if severity == 0:
+        return clean, clean.copy()
     disturbed = np.empty_like(clean)
     for i in range(len(shown)):
-        image, points = shown.image(i), shown.landmarks[i]
-        clean[i] = cropped(image, crop_matrix(image, points, spec, wobble=np.zeros((5, 2))), size, channels)
-        if severity == 0:
-            disturbed[i] = clean[i]
-            continue
+        image = shown.image(i)
         wobble = rng.normal(0, how.jitter * severity * size, (5, 2))
-        disturbed[i] = trouble.apply(cropped(image, crop_matrix(image, points, spec, wobble=wobble), size, channels), i)
+        matrix = crop_matrix(image, shown.landmarks[i], spec, wobble=wobble)
+        disturbed[i] = trouble.apply(cropped(image, matrix, size, channels), i)
     return clean, disturbed
 
 
@@ -99,9 +98,8 @@ def targets_of(shown: FaceSet, taught: dict[str, Array]) -> dict[str, Float32]:
             expression[named] = (1 - NAMED) / classes
             expression[named, k] += NAMED
             va[named] = va[named].mean(0)
-    needed = np.array([[region in regions_of(unit) for region in REGIONS] for unit in shown.label_set.action_units])
-    hidden = ((shown.visible < SEEN)[:, None] & needed[None]).any(2)  # (N, 1, 3) and (1, A, 3); unknown: seen
-    known = ~np.isnan(shown.au) & ~hidden
+    # A region of which nothing is known counts as seen.
+    known = ~np.isnan(shown.au) & ~hidden_units(shown.visible < SEEN, shown.label_set.action_units)
     return {"expression": expression, "au": np.where(known, shown.au, taught["au"]).astype(np.float32), "va": va}
 
 

@@ -43,14 +43,14 @@ class Sink(Protocol):
 
 
 class TableSink(Sink, Protocol):
-    """A sink whose output can be gone on with when the run was interrupted."""
+    """A sink whose output a later run can continue when this one was interrupted."""
 
     def position(self) -> tuple[Path, int]:
         """The file that rows are appended to, and its length so far, all of which is on the disk by then."""
         ...
 
     def suspend(self) -> None:
-        """Let go of the file and leave it, to be gone on with."""
+        """Let go of the file and leave it, for a later run to continue."""
         ...
 
     def prepare(self) -> None:
@@ -88,7 +88,7 @@ class Completed:
 class _TableWriter(Completed):
     """What the three writers share: rows are appended to a file, which becomes the table at the end.
 
-    The file is one that an interrupted run can be gone on with: see :meth:`position` and ``begun``.
+    A later run can continue the file of an interrupted one: see :meth:`position` and ``begun``.
     """
 
     def __init__(
@@ -216,7 +216,7 @@ class JsonLinesWriter(_TableWriter):
 class ParquetWriter(_TableWriter):
     """Apache Parquet, typed columns, null where there is no value; needs the extra ``parquet``.
 
-    A Parquet file cannot be read, nor gone on with, before it is complete. So the rows are kept as lines of JSON beside
+    A Parquet file cannot be read, nor continued, before it is complete. So the rows are kept as lines of JSON beside
     it, and become the table at the end.
     """
 
