@@ -23,8 +23,8 @@ from affectkit.train.render.plan import Plan, Sample
 from affectkit.train.render.scene import Model, Studio, Take
 from affectkit.types import Array
 
-DRAWN_PX = 160
-"""Faces are drawn this large and then made smaller, which smooths their edges."""
+DRAWN_SHARE = 1.25
+"""Faces are drawn this much larger than they are kept, which smooths their edges."""
 ATTEMPTS = 12
 """Persons drawn for one number until one has a neutral face that is neutral."""
 Folds = Mapping[str, Array]
@@ -41,7 +41,8 @@ class Producer:
         self.plan = plan
         self._library = library
         self._assets = assets
-        self._studio = Studio(library, assets, DRAWN_PX)
+        self._drawn_px = round(plan.size * DRAWN_SHARE)
+        self._studio = Studio(library, assets, self._drawn_px)
         self._names = tuple(library.shapes.local)
         self._cast: tuple[int, Rig, Folds, int] | None = None
 
@@ -116,7 +117,7 @@ class Producer:
         )
         look = looks.look(seed, who, variant, given, dress_up=not plain)
         setting = looks.setting(rng, given)
-        picture = background(rng, DRAWN_PX)
+        picture = background(rng, self._drawn_px)
         how = lens.flaws(rng, setting.whiteness, clean=plain)
         return Scene(self._studio.invite(rig, look, folds), setting, picture, how, attempt)
 
@@ -131,12 +132,12 @@ class Producer:
         layers: list[occluders.Layer],
     ) -> Sample:
         drawn = np.where((take.shot.parts > 0)[..., None], take.shot.picture, scene.background)
-        hidden = np.zeros((DRAWN_PX, DRAWN_PX), np.float32)
+        hidden = np.zeros((self._drawn_px, self._drawn_px), np.float32)
         for layer in layers:
             drawn = drawn * (1 - layer.alpha[..., None]) + layer.colour * layer.alpha[..., None]
             hidden = 1 - (1 - hidden) * (1 - layer.alpha)
         picture = lens.develop(rng, drawn, self.plan.size, scene.flaws)
-        scale = self.plan.size / DRAWN_PX
+        scale = self.plan.size / self._drawn_px
         points = (take.landmark5 + 0.5) * scale - 0.5
         row = {
             "set": "rendered",
@@ -200,7 +201,7 @@ class Scene:
         """Where the face is, for what hides it."""
         inside = take.shot.bare_parts == PARTS["head"]
         skin = take.shot.picture[inside].mean(0) if inside.any() else np.full(3, 128.0)
-        return occluders.Place(DRAWN_PX, take.landmark5, take.outline, skin)
+        return occluders.Place(len(take.shot.picture), take.landmark5, take.outline, skin)
 
     def columns(self) -> dict[str, Any]:
         """What a benchmark may slice by."""
