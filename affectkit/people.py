@@ -105,7 +105,7 @@ class ContactSheet:
         return prepare_bytes(path, data.tobytes(), overwrite=overwrite)
 
     def state(self) -> list[Any]:
-        """Everything to go on from, for :mod:`affectkit.state`."""
+        """Everything to go on from, for :mod:`affectkit.runs.state`."""
         return [[t, p.frames, p.first, p.last, p.quality, p.thumbnail] for t, p in self._people.items()]
 
     def restore(self, state: list[Any]) -> None:

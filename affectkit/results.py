@@ -12,10 +12,10 @@ from affectkit.align import crop_frame, without_picture
 from affectkit.faces.tracking import Tracker
 from affectkit.live_baseline import LiveBaseline
 from affectkit.picture import RgbPicture
+from affectkit.plain import of_tracked, to_tracked
 from affectkit.reading import Reader
 from affectkit.smooth import Smoother
 from affectkit.spec import ModelSpec
-from affectkit.state import of_tracked, to_tracked
 from affectkit.temporal import Logits, TemporalBuffer
 from affectkit.types import Affect, Array, CroppedFrame, Detection, Face, Frame, FrameResult, TrackedFrame, UInt8
 
@@ -115,7 +115,7 @@ class Finisher:
         )
 
     def state(self) -> dict[str, Any]:
-        """Everything to go on from, for :mod:`affectkit.state`."""
+        """Everything to go on from, for :mod:`affectkit.runs.state`."""
         buffer = None
         if self._buffer is not None:
             buffer = self._buffer.state()

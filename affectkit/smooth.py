@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affectkit.errors import SourceError
-from affectkit.state import of_result, to_result
+from affectkit.plain import of_result, to_result
 from affectkit.types import Affect, Array, Face, FrameResult, LabelSet
 
 Float = npt.NDArray[np.float64]
@@ -148,7 +148,7 @@ class Smoother:
         return dataclasses.replace(face, affect=affect)
 
     def state(self) -> dict[str, Any]:
-        """Everything to go on from, for :mod:`affectkit.state`."""
+        """Everything to go on from, for :mod:`affectkit.runs.state`."""
         last = [[track, time_s, values] for track, (time_s, values) in self._last.items()]
         return {"held": [of_result(result) for result in self._held], "open": self._open, "last": last}
 

@@ -332,7 +332,7 @@ class TemporalBuffer(Generic[Item]):
         return ready
 
     def state(self) -> dict[str, Any]:
-        """Everything to go on from, for :mod:`affectkit.state`; the items are the caller's to make storable."""
+        """Everything to go on from, for :mod:`affectkit.runs.state`; the items are the caller's to make storable."""
         numbers = {frame.number: i for i, frame in enumerate(self._pending)}
         past = {e.frame.number for s in self._sequences.values() for e in s.entries} - numbers.keys()
         return {

@@ -21,8 +21,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from affectkit import cli, jobs
+from affectkit import cli
 from affectkit.predictor import Predictor
+from affectkit.runs import run as jobs
 from affectkit.video import open_source
 
 

@@ -19,7 +19,7 @@ from affectkit.faces.mtcnn import GREY, Mtcnn, cut_patches, nms, pyramid
 from affectkit.faces.tracking import Tracker, TrackingConfig, iou
 from affectkit.picture import RgbPicture
 from affectkit.predictor import FACE_WEIGHTS
-from affectkit.state import pack, unpack
+from affectkit.runs.state import pack, unpack
 from affectkit.types import Detection, Frame, UInt8
 from affectkit.video import open_source, read_image
 

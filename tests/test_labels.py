@@ -16,7 +16,7 @@ import pytest
 from make_tiny_model import EXPRESSIONS_ONLY, SHIPPED, TWELVE, expected, expected_sequence, write, write_temporal
 from synthetic import edit_spec, write_clip
 
-from affectkit import benchmark, jobs, models
+from affectkit import benchmark, models
 from affectkit.engines import FakeEngine
 from affectkit.errors import EngineError, ModelError
 from affectkit.export.triton import write_triton
@@ -26,6 +26,7 @@ from affectkit.outputs.writers import open_table
 from affectkit.overlay import _ALONE, _CROWD, _TWO, VALENCE, Overlay, _bars
 from affectkit.predictor import Predictor
 from affectkit.readout import sigmoid, softmax
+from affectkit.runs import run as jobs
 from affectkit.spec import ModelSpec
 from affectkit.types import AU_TITLES, EXPRESSION_NAMES, Affect, Face, FrameResult, LabelSet
 

@@ -14,9 +14,9 @@ from test_baseline import Faces, brightness_engine, pictures, relative, rows_of
 from affectkit import FakeEngine, Predictor, models
 from affectkit.baseline import Neutral
 from affectkit.corrected import Corrector, relative_affect, with_raw
-from affectkit.jobs import Job, run_job
 from affectkit.options import OutputOptions
 from affectkit.outputs.layouts import layout
+from affectkit.runs.run import Job, run_job
 from affectkit.types import Affect, Face, FrameResult
 
 Run = Callable[..., tuple[int, str, str]]

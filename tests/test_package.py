@@ -74,16 +74,13 @@ LAYERS = {
     "spec": {"errors", "types"},
     "models": {"errors", "models", "types", "spec", "onnx_files"},
     "picture": {"types", "warping"},
-    "state": {"errors", "types", "picture", "npz"},
+    "plain": {"types", "picture"},
     "versions": set(),
     "options": {"baseline", "engines", "faces", "outputs", "spec", "temporal", "types"},
     "benchmark": {"*"},
-    "cluster": {"*"},
     "results": {"*"},  # the second half of predictor
     "predictor": {"*"},
-    "checkpointer": {"*"},
-    "jobs": {"*"},
-    "workers": {"*"},
+    "runs": {"*"},
     "cli": {"*"},
     "doctor": {"*"},
     "__init__": {"*"},
@@ -91,11 +88,10 @@ LAYERS = {
 }
 """What a file of the SDK may import of it; a stage (any other file) may import what STAGE says."""
 
-STAGE = {"errors", "types", "spec", "state", "picture", "gate", "versions"}  # of the gate only how names are printed
+STAGE = {"errors", "types", "spec", "plain", "picture", "gate", "versions"}  # of the gate only how names are printed
 SOURCES = STAGE | {"fields", "folder", "orientation", "planes", "span", "stills", "timing", "video"}
 OUTPUTS = STAGE | {"outputs", "soundtrack", "targets"}
 BASELINE = OUTPUTS | {"baseline", "baseline_file", "calm", "corrected", "finders", "options", "predictor"}
-RUNS = SOURCES | OUTPUTS | {"__version__", "baseline", "job", "locks", "options"}
 EXCEPTIONS = {
     # a package is one stage, its files may import each other
     "engines": STAGE | {"engines"},
@@ -104,7 +100,6 @@ EXCEPTIONS = {
     **dict.fromkeys(("fields", "folder", "orientation", "planes", "span", "stills", "timing", "video"), SOURCES),
     **dict.fromkeys(("outputs", "people", "soundtrack"), OUTPUTS),
     **dict.fromkeys(("baseline", "baseline_file", "calm", "corrected", "finders", "live_baseline"), BASELINE),
-    **dict.fromkeys(("job", "locks", "notes", "places"), RUNS),
     "align": STAGE | {"visible"},  # how much of a face lies in the picture
     "turning": STAGE | {"readout", "visible"},
     "reading": STAGE | {"align", "readout", "turning", "visible"},  # what comes between crops and answers

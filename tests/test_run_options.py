@@ -19,7 +19,6 @@ from affectkit.cli.predict import predict
 from affectkit.cli.table import SHARED
 from affectkit.errors import OutputError
 from affectkit.gate import Opening
-from affectkit.job import Job, failure_line
 from affectkit.options import (
     OutputOptions,
     PredictKeywords,
@@ -28,6 +27,7 @@ from affectkit.options import (
     StreamKeywords,
     StreamOptions,
 )
+from affectkit.runs.job import Job, failure_line
 
 Cli = Callable[..., tuple[int, str, str]]
 

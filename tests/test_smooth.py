@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from affectkit.errors import SourceError
+from affectkit.runs.state import pack, unpack
 from affectkit.smooth import Smoother
-from affectkit.state import pack, unpack
 from affectkit.types import Affect, Face, FrameResult
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from affectkit.state import pack, unpack
+from affectkit.runs.state import pack, unpack
 from affectkit.temporal import TemporalBuffer, WindowConfig, paper_windows, run_sequence, taper
 from affectkit.types import Array
 

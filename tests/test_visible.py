@@ -370,7 +370,7 @@ def test_a_sequence_of_aligned_faces(tiny_seen_temporal: Path, tiny_seen: Path) 
 def test_an_interrupted_stream_goes_on_to_the_same_rows(
     temporal: bool, smooth_s: float, tiny_seen: Path, tiny_seen_temporal: Path
 ) -> None:
-    from affectkit.state import pack, unpack
+    from affectkit.runs.state import pack, unpack
 
     folder = tiny_seen_temporal if temporal else tiny_seen
     frames = np.stack(hidden_mouths(PATTERN * 2))
@@ -430,9 +430,9 @@ def test_misuse(
 
 def test_another_prior_is_another_run(tiny_seen: Path, tmp_path: Path) -> None:
     from affectkit.gate import Opening
-    from affectkit.job import Job
-    from affectkit.notes import fingerprint
     from affectkit.options import OutputOptions, StreamOptions
+    from affectkit.runs.job import Job
+    from affectkit.runs.notes import fingerprint
 
     path = tmp_path / "p.png"
     cv2.imwrite(str(path), crop())

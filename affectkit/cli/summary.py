@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from affectkit.cli.common import say
 
 if TYPE_CHECKING:
-    from affectkit.job import Job, Outcome
+    from affectkit.runs.job import Job, Outcome
 
 
 def summary(job: Job, outcome: Outcome, device: str) -> str:

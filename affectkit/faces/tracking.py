@@ -26,7 +26,7 @@ import numpy as np
 from affectkit.faces.base import Detector
 from affectkit.faces.changes import Searched
 from affectkit.picture import RgbPicture
-from affectkit.state import of_detection, to_detection
+from affectkit.plain import of_detection, to_detection
 from affectkit.types import Array, Detection, Float32, Frame, Picture, TrackedFace, TrackedFrame
 
 Box = tuple[float, float, float, float]
@@ -457,7 +457,7 @@ class Tracker:
         return False
 
     def state_at(self, index: int) -> dict[str, Any] | None:
-        """What was known after the frame of this index, for :mod:`affectkit.state`; None if that is long ago."""
+        """What was known after the frame of this index, for :mod:`affectkit.runs.state`; None if that is long ago."""
         with self._keeping:
             state = next((state for at, state in self._states if at == index), None)
         return None if state is None else state()

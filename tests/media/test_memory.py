@@ -18,10 +18,10 @@ from affectkit import Predictor, kept, stills
 from affectkit.batch import MAX_PIXELS, batched
 from affectkit.errors import OutputError, SourceError
 from affectkit.gate import pixels_counted
-from affectkit.jobs import Job, run_job
 from affectkit.kept import KeptPictures
 from affectkit.options import OutputOptions, StreamOptions
 from affectkit.picture import RgbPicture
+from affectkit.runs.run import Job, run_job
 from affectkit.types import CroppedFrame, Frame, TrackedFrame
 from affectkit.video import open_source
 
@@ -205,7 +205,7 @@ RENDERED = """
 import resource, sys
 from pathlib import Path
 from affectkit import Predictor
-from affectkit.jobs import Job, run_job
+from affectkit.runs.run import Job, run_job
 predictor = Predictor(sys.argv[2], min_face_px=400, threads=2)
 out = Path(sys.argv[3])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

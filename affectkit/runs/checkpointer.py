@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from affectkit.errors import AffectKitError, OutputError
-from affectkit.job import Job
-from affectkit.notes import write_note
 from affectkit.outputs.documents import json_text
 from affectkit.outputs.writers import TableSink
 from affectkit.people import ContactSheet
 from affectkit.results import ResultStream
+from affectkit.runs.job import Job
+from affectkit.runs.notes import write_note
 from affectkit.targets import PartialFile, prepare_bytes
 from affectkit.types import FrameResult
 
@@ -75,7 +75,7 @@ class Checkpointer:
         """Set up.
 
         Args:
-            begun_by: tells what the run was started with (:func:`affectkit.notes.fingerprint`).
+            begun_by: tells what the run was started with (:func:`affectkit.runs.notes.fingerprint`).
             every_s: time from one note to the next.
             noted: whether there is a note already, of the run that this one continues.
         """

@@ -13,8 +13,8 @@ import click
 
 from affectkit.errors import OutputError
 from affectkit.gate import is_url
-from affectkit.job import Job
-from affectkit.locks import OutputLock
+from affectkit.runs.job import Job
+from affectkit.runs.locks import OutputLock
 from affectkit.targets import explain_os_error
 
 

@@ -14,16 +14,10 @@ from typing import Any
 
 from affectkit.baseline import check_rule, parse_rule
 from affectkit.baseline_file import Finder, finder_of
-from affectkit.checkpointer import Checkpointer, Counts, still_kept
-from affectkit.checkpointer import Interrupted as Interrupted
 from affectkit.corrected import CorrectedTable, open_corrected
 from affectkit.folder import told_in_full
 from affectkit.gate import Opening, opens_by_itself, printable
-from affectkit.job import Job as Job
-from affectkit.job import Outcome as Outcome
 from affectkit.kept import KeptPictures
-from affectkit.locks import OutputLocks
-from affectkit.notes import STRANGE, contents_of, fingerprint, forget, made_with, read_note, refuse, rows_of
 from affectkit.options import OutputOptions, StreamOptions, fields_of
 from affectkit.outputs.layouts import layout
 from affectkit.outputs.writers import TableSink, check_suffix, open_table
@@ -31,6 +25,12 @@ from affectkit.overlay import MAX_SIZE, Overlay, VideoWriter, check_video_suffix
 from affectkit.people import ContactSheet, check_sheet_suffix
 from affectkit.predictor import Predictor
 from affectkit.results import ResultStream
+from affectkit.runs.checkpointer import Checkpointer, Counts, still_kept
+from affectkit.runs.checkpointer import Interrupted as Interrupted
+from affectkit.runs.job import Job as Job
+from affectkit.runs.job import Outcome as Outcome
+from affectkit.runs.locks import OutputLocks
+from affectkit.runs.notes import STRANGE, contents_of, fingerprint, forget, made_with, read_note, refuse, rows_of
 from affectkit.targets import check_target, explain_os_error, real_target
 from affectkit.types import FrameResult, TrackedFrame
 from affectkit.video import Source, open_source

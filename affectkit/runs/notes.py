@@ -15,10 +15,10 @@ from affectkit import __version__
 from affectkit.baseline import parse_rule
 from affectkit.errors import SourceError
 from affectkit.gate import Opening, printable
-from affectkit.job import Job
-from affectkit.locks import OutputLocks
 from affectkit.options import OutputOptions, StreamOptions, fields_of
-from affectkit.state import pack, unpack
+from affectkit.runs.job import Job
+from affectkit.runs.locks import OutputLocks
+from affectkit.runs.state import pack, unpack
 from affectkit.targets import prepare_bytes, real_target, short_stem
 from affectkit.video import IMAGE_SUFFIXES
 

@@ -21,11 +21,11 @@ import ray.data
 from affectkit import models
 from affectkit.errors import AffectKitError, EngineError
 from affectkit.gate import is_url
-from affectkit.job import finished
-from affectkit.jobs import Interrupted, Job, Outcome
 from affectkit.options import PredictorConfig
 from affectkit.predictor import Predictor, in_precision
-from affectkit.workers import TRIES, Work, attempt, deaths_in_words
+from affectkit.runs.job import finished
+from affectkit.runs.pool import TRIES, Work, attempt, deaths_in_words
+from affectkit.runs.run import Interrupted, Job, Outcome
 
 log = logging.getLogger(__name__)
 
