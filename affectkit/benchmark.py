@@ -29,13 +29,14 @@ from affectkit.engines import Engine, open_engine, usable_cores
 from affectkit.errors import AffectKitError, OutputError, SourceError
 from affectkit.faces.tracking import Tracker, TrackingConfig, track
 from affectkit.options import PredictorConfig, StreamKeywords, StreamOptions, fields_of
+from affectkit.outputs.files import check_target
 from affectkit.outputs.layouts import layout
+from affectkit.outputs.overlay import Overlay
+from affectkit.outputs.video import VideoWriter
 from affectkit.outputs.writers import open_table
-from affectkit.overlay import Overlay, VideoWriter
 from affectkit.picture import YuvPicture
 from affectkit.predictor import Predictor
 from affectkit.readout import read_out
-from affectkit.targets import check_target
 from affectkit.types import CroppedFrame, Frame, FrameResult, TrackedFrame
 from affectkit.versions import versions_of
 from affectkit.video import open_source

@@ -19,10 +19,10 @@ import numpy as np
 from affectkit.baseline import Baselines, Float, Neutral, Seen, timed
 from affectkit.baseline_file import Finder
 from affectkit.finders import FromFile, all_of
+from affectkit.outputs.files import explain_os_error
 from affectkit.outputs.layouts import Layout, Value
 from affectkit.outputs.table import Table, columns_of
 from affectkit.outputs.writers import CsvWriter, JsonLinesWriter, ParquetWriter, _TableWriter, check_suffix, open_rows
-from affectkit.targets import explain_os_error
 from affectkit.types import Affect, Array, Face, FrameResult, published_au_name
 
 ROWS_AT_ONCE = 1024

@@ -200,9 +200,11 @@ MUTANTS = [
         "return name if",
         "test_misuse.py::test_file_names_are_no_formulas",
     ),
-    Mutant("people.py", "face.score * frontal * math", "math", "test_people.py"),
-    Mutant("people.py", "* math.sqrt(max(0.0, width * height))", "", "test_people.py"),
-    Mutant("people.py", "if quality > person.quality:", "if quality >= person.quality:", "test_people.py"),
+    Mutant("outputs/contact_sheet.py", "face.score * frontal * math", "math", "test_people.py"),
+    Mutant("outputs/contact_sheet.py", "* math.sqrt(max(0.0, width * height))", "", "test_people.py"),
+    Mutant(
+        "outputs/contact_sheet.py", "if quality > person.quality:", "if quality >= person.quality:", "test_people.py"
+    ),
     # sources
     Mutant("span.py", "if time_s >= self.end_s:", "if time_s > self.end_s:", "test_sources.py"),
     Mutant("span.py", "not time_s < self.start_s", "not time_s <= self.start_s", "test_sources.py"),

@@ -18,11 +18,11 @@ import pytest
 
 from affectkit.errors import OutputError
 from affectkit.outputs import writers
+from affectkit.outputs.files import check_target, short_stem
 from affectkit.runs import run as jobs
 from affectkit.runs.job import Job
 from affectkit.runs.locks import OutputLock
 from affectkit.runs.state import pack, unpack
-from affectkit.targets import check_target, short_stem
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -12,7 +12,9 @@ from test_sinks import face
 
 from affectkit import models
 from affectkit.errors import OutputError
-from affectkit.overlay import ACTIVE, IDENTITIES, INACTIVE, Overlay, VideoWriter
+from affectkit.outputs.drawing import ACTIVE, IDENTITIES, INACTIVE
+from affectkit.outputs.overlay import Overlay
+from affectkit.outputs.video import VideoWriter
 from affectkit.types import Face, FrameResult
 
 

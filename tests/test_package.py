@@ -63,7 +63,7 @@ def test_importing_loads_nothing_heavy_and_starts_nothing() -> None:
 
 def test_the_sdk_never_needs_torch() -> None:
     loaded = loaded_by(
-        "import affectkit; affectkit.Predictor(); import affectkit.cli, affectkit.doctor, affectkit.overlay"
+        "import affectkit; affectkit.Predictor(); import affectkit.cli, affectkit.doctor, affectkit.outputs.overlay"
     )
     assert not {"torch", "onnx", "pandas", "pyarrow"} & loaded
 
@@ -90,7 +90,7 @@ LAYERS = {
 
 STAGE = {"errors", "types", "spec", "plain", "picture", "gate", "versions"}  # of the gate only how names are printed
 SOURCES = STAGE | {"fields", "folder", "orientation", "planes", "span", "stills", "timing", "video"}
-OUTPUTS = STAGE | {"outputs", "soundtrack", "targets"}
+OUTPUTS = STAGE | {"batch", "outputs"}  # as many pictures wait as a batch has
 BASELINE = OUTPUTS | {"baseline", "baseline_file", "calm", "corrected", "finders", "options", "predictor"}
 EXCEPTIONS = {
     # a package is one stage, its files may import each other
@@ -98,13 +98,11 @@ EXCEPTIONS = {
     "faces": STAGE | {"faces"},
     # so are those that open what is read, and those that keep what is written
     **dict.fromkeys(("fields", "folder", "orientation", "planes", "span", "stills", "timing", "video"), SOURCES),
-    **dict.fromkeys(("outputs", "people", "soundtrack"), OUTPUTS),
+    "outputs": OUTPUTS,
     **dict.fromkeys(("baseline", "baseline_file", "calm", "corrected", "finders", "live_baseline"), BASELINE),
     "align": STAGE | {"visible"},  # how much of a face lies in the picture
     "turning": STAGE | {"readout", "visible"},
     "reading": STAGE | {"align", "readout", "turning", "visible"},  # what comes between crops and answers
-    "kept": STAGE | {"batch"},  # as many pictures wait as a batch has
-    "overlay": OUTPUTS | {"video"},  # writes files by the rule of the one, opens sources as the other
 }
 
 
@@ -134,7 +132,7 @@ def test_import_rules(path: Path) -> None:
 
 def test_each_heavy_package_is_imported_in_one_place() -> None:
     homes = {
-        "av": {"doctor", "fields", "gate", "orientation", "overlay", "planes", "soundtrack", "timing", "video"},
+        "av": {"doctor", "fields", "gate", "orientation", "planes", "soundtrack", "timing", "video"},
         "PIL": {"stills"},
         "onnxruntime": {"ort"},
         "tensorrt": {"trt"},

@@ -12,7 +12,7 @@ import pytest
 from synthetic import grey_frames, write_clip
 
 from affectkit.errors import OutputError
-from affectkit.people import CAPTION_PX, MOST_PEOPLE, THUMB_PX, ContactSheet
+from affectkit.outputs.contact_sheet import CAPTION_PX, MOST_PEOPLE, THUMB_PX, ContactSheet
 from affectkit.picture import RgbPicture
 from affectkit.runs.state import pack, unpack
 from affectkit.types import Detection, Frame, TrackedFace, TrackedFrame

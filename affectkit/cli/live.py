@@ -126,7 +126,7 @@ def _window() -> Show:
     import cv2
 
     from affectkit.errors import MissingDependency
-    from affectkit.overlay import Overlay
+    from affectkit.outputs.overlay import Overlay
 
     title = "affectkit live"
     try:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from affectkit.targets import prepare_bytes
+from affectkit.outputs.files import prepare_bytes
 
 REPEATED = 200
 """Length of a value from which on it is worth remembering how it is laid out: thousands of files hold the same ones."""

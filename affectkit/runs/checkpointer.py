@@ -9,13 +9,13 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from affectkit.errors import AffectKitError, OutputError
+from affectkit.outputs.contact_sheet import ContactSheet
 from affectkit.outputs.documents import json_text
+from affectkit.outputs.files import PartialFile, prepare_bytes
 from affectkit.outputs.writers import TableSink
-from affectkit.people import ContactSheet
 from affectkit.results import ResultStream
 from affectkit.runs.job import Job
 from affectkit.runs.notes import write_note
-from affectkit.targets import PartialFile, prepare_bytes
 from affectkit.types import FrameResult
 
 log = logging.getLogger(__name__)

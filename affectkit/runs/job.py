@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from affectkit.errors import AffectKitError
-from affectkit.targets import real_target, short_stem
+from affectkit.outputs.files import real_target, short_stem
 from affectkit.video import SourceReport
 
 

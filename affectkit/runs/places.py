@@ -13,9 +13,9 @@ import click
 
 from affectkit.errors import OutputError
 from affectkit.gate import is_url
+from affectkit.outputs.files import explain_os_error
 from affectkit.runs.job import Job
 from affectkit.runs.locks import OutputLock
-from affectkit.targets import explain_os_error
 
 
 def plan(inputs: Sequence[str], output: str | None, render: str | None, contact_sheet: str | None) -> list[Job]:

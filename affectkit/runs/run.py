@@ -17,12 +17,14 @@ from affectkit.baseline_file import Finder, finder_of
 from affectkit.corrected import CorrectedTable, open_corrected
 from affectkit.folder import told_in_full
 from affectkit.gate import Opening, opens_by_itself, printable
-from affectkit.kept import KeptPictures
 from affectkit.options import OutputOptions, StreamOptions, fields_of
+from affectkit.outputs.contact_sheet import ContactSheet, check_sheet_suffix
+from affectkit.outputs.files import check_target, explain_os_error, real_target
+from affectkit.outputs.kept import KeptPictures
 from affectkit.outputs.layouts import layout
+from affectkit.outputs.overlay import MAX_SIZE, Overlay
+from affectkit.outputs.video import VideoWriter, check_video_suffix
 from affectkit.outputs.writers import TableSink, check_suffix, open_table
-from affectkit.overlay import MAX_SIZE, Overlay, VideoWriter, check_video_suffix
-from affectkit.people import ContactSheet, check_sheet_suffix
 from affectkit.predictor import Predictor
 from affectkit.results import ResultStream
 from affectkit.runs.checkpointer import Checkpointer, Counts, still_kept
@@ -31,7 +33,6 @@ from affectkit.runs.job import Job as Job
 from affectkit.runs.job import Outcome as Outcome
 from affectkit.runs.locks import OutputLocks
 from affectkit.runs.notes import STRANGE, contents_of, fingerprint, forget, made_with, read_note, refuse, rows_of
-from affectkit.targets import check_target, explain_os_error, real_target
 from affectkit.types import FrameResult, TrackedFrame
 from affectkit.video import Source, open_source
 

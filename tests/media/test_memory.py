@@ -14,12 +14,13 @@ from media.odd_files import huge_gif
 from PIL import Image
 from synthetic import grey_frames, write_clip
 
-from affectkit import Predictor, kept, stills
+from affectkit import Predictor, stills
 from affectkit.batch import MAX_PIXELS, batched
 from affectkit.errors import OutputError, SourceError
 from affectkit.gate import pixels_counted
-from affectkit.kept import KeptPictures
 from affectkit.options import OutputOptions, StreamOptions
+from affectkit.outputs import kept
+from affectkit.outputs.kept import KeptPictures
 from affectkit.picture import RgbPicture
 from affectkit.runs.run import Job, run_job
 from affectkit.types import CroppedFrame, Frame, TrackedFrame

@@ -12,7 +12,7 @@ import pytest
 from media.odd_files import odd_avi
 from media.odd_pictures import avi_with_sound, joined, number_of, transport_stream
 
-from affectkit.overlay import VideoWriter
+from affectkit.outputs.video import VideoWriter
 from affectkit.video import open_source
 
 

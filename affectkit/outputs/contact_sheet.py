@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from affectkit.errors import OutputError
+from affectkit.outputs.files import PartialFile, prepare_bytes
 from affectkit.outputs.writers import check_suffix
-from affectkit.targets import PartialFile, prepare_bytes
 from affectkit.types import Detection, TrackedFrame, UInt8
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
