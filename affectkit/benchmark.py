@@ -27,7 +27,8 @@ from affectkit import models
 from affectkit.align import align
 from affectkit.engines import Engine, open_engine, usable_cores
 from affectkit.errors import AffectKitError, OutputError, SourceError
-from affectkit.faces.tracking import Tracker, TrackingConfig, track
+from affectkit.faces.tracking import Tracker, track
+from affectkit.faces.tracks import TrackingConfig
 from affectkit.options import PredictorConfig, StreamKeywords, StreamOptions, fields_of
 from affectkit.outputs.files import check_target
 from affectkit.outputs.layouts import layout

@@ -75,7 +75,7 @@ def _runtime() -> list[Check]:
 def _devices() -> list[Check]:
     """Every device that this installation could have, tried for real with a small network."""
     from affectkit.engines import open_engine, ort
-    from affectkit.predictor import FACE_WEIGHTS
+    from affectkit.faces.opening import WEIGHTS
 
     gpus = _gpus()
     checks = [Check("gpu", gpus or "none that nvidia-smi knows")]
@@ -93,7 +93,7 @@ def _devices() -> list[Check]:
         checks.append(Check("device cuda", "a GPU is there, but this ONNX Runtime has no CUDA provider", mend))
     for device in wanted:
         try:
-            engine = open_engine(FACE_WEIGHTS / "rnet.onnx", device=device)
+            engine = open_engine(WEIGHTS / "rnet.onnx", device=device)
             checks.append(Check(f"device {device}", f"runs on {engine.device}"))
             engine.close()
         except AffectKitError as error:

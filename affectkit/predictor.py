@@ -26,10 +26,11 @@ from affectkit.corrected import corrected_table
 from affectkit.engines import Engine, Profile, may_use_cuda, open_engine, usable_cores
 from affectkit.engines.cpu import multiplies_bytes_fast
 from affectkit.errors import ModelError, SourceError
-from affectkit.faces.base import Detector
-from affectkit.faces.mtcnn import Mtcnn
+from affectkit.faces.base import Detector, HasMinScore, LooksInRegions, SettlesPoints
+from affectkit.faces.opening import open_detector
 from affectkit.faces.own import OwnDetector
-from affectkit.faces.tracking import Tracker, TrackingConfig, track, whole_pictures
+from affectkit.faces.tracking import Tracker, track, whole_pictures
+from affectkit.faces.tracks import TrackingConfig
 from affectkit.gate import printable
 from affectkit.live_baseline import LiveBaseline, check_live
 from affectkit.options import (
@@ -69,8 +70,6 @@ from affectkit.visible import inside
 
 BYTES_AHEAD = 12 << 20
 """Of decoded frames that may wait for the tracker, which is slower at some frames than at others."""
-
-FACE_WEIGHTS = Path(__file__).parent / "faces" / "weights"
 
 BaselineLike = str | os.PathLike[str] | tuple[float, float]
 SourceLike = str | os.PathLike[str] | Array | Iterable[Array] | Source
@@ -158,7 +157,6 @@ class Predictor:
         self._reader = Reader(self.logits, self._model.spec, prior=config.prior, min_quality=config.min_quality)
         self._prior, self._min_quality = config.prior, config.min_quality
         self._batch_size = config.batch_size
-        self._face_engines: list[Engine] = []
         with ExitStack() as opened:  # should a later part fail, what was opened before is let go
             self._engine = engine or self._open(self._model.frame_onnx, device, threads)
             opened.callback(self._engine.close)
@@ -169,7 +167,9 @@ class Predictor:
             self._detector: Detector
             if isinstance(detector, str):
                 self._detector_name, self._given = detector, None
-                self._detector = self._open_detector(detector, config.min_face_px)
+                self._detector = open_detector(
+                    detector, device=self._engine.device, min_face_px=config.min_face_px, threads=self._threads
+                )
             else:
                 assert own is not None
                 self._detector_name, self._detector, self._given = type(detector).__name__, own, detector
@@ -179,19 +179,6 @@ class Predictor:
         self._pushed: Session | None = None
         self._min_face_px = config.min_face_px if isinstance(detector, str) else None
         self._max_wait_s = config.max_wait_s
-
-    def _open_detector(self, name: str, min_face_px: int) -> Detector:
-        kind, _, where = name.partition(":")
-        if kind == "insightface":
-            from affectkit.faces.insight import InsightDetector  # late: loads insightface
-
-            device = self._engine.device if self._engine.device.startswith("cuda") else "cpu"
-            return InsightDetector(where or None, device=device, min_face_px=min_face_px)
-        paths = [FACE_WEIGHTS / f"{stage}.onnx" for stage in ("pnet", "rnet", "onet")]
-        # A thread a network and as many levels at once: such small networks gain nothing from more threads in each.
-        self._face_engines = [open_engine(path, device="cpu", threads=1) for path in paths]
-        runs = (engine.run for engine in self._face_engines)
-        return Mtcnn(*runs, min_face_px=min_face_px, threads=self._threads)
 
     def _open(self, path: Path, device: str, threads: int | None) -> Engine:
         spec = self._model.spec
@@ -387,9 +374,9 @@ class Predictor:
         return self._pushed.push(image, time_s)
 
     def _tracker(self, max_faces: int | None) -> Tracker:
-        min_score = float(getattr(self._detector, "min_score", self._tracking.min_score))
-        config = dataclasses.replace(self._tracking, min_score=min_score, max_faces=max_faces)
-        safe = hasattr(self._detector, "look")  # such a detector may be asked in several threads at once
+        told = self._detector.min_score if isinstance(self._detector, HasMinScore) else self._tracking.min_score
+        config = dataclasses.replace(self._tracking, min_score=float(told), max_faces=max_faces)
+        safe = isinstance(self._detector, LooksInRegions)  # such a detector may be asked in several threads at once
         return Tracker(
             self._detector,
             config,
@@ -472,8 +459,8 @@ class Predictor:
         if landmarks is None:
             with self._detecting:
                 found = self._detector.detect(image)
-                settle = getattr(self._detector, "settle", None)
-                found = found if settle is None else settle(RgbPicture(image), found)
+                if isinstance(self._detector, SettlesPoints):
+                    found = self._detector.settle(RgbPicture(image), found)
         else:
             points = np.asarray(landmarks, np.float32)
             if points.ndim != 3 or points.shape[1:] != (5, 2):
@@ -625,7 +612,7 @@ class Predictor:
         """Free the networks, and the detector unless it was given; the predictor cannot be used after."""
         if self._looking is not None:
             self._looking.shutdown(cancel_futures=True)
-        for engine in (self._engine, self._temporal, *self._face_engines, self._detector):
+        for engine in (self._engine, self._temporal, self._detector):
             if engine is not None:
                 engine.close()
 

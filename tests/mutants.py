@@ -85,7 +85,7 @@ MUTANTS = [
     # tracker
     Mutant("faces/tracking.py", "iou(t.last.box, face.box) < 0.05", "iou(t.last.box, face.box) < 2", TRACKING),
     Mutant("faces/tracking.py", "if step_s > 0:", "if step_s > 1e9:", TRACKING),
-    Mutant("faces/tracking.py", "SLOWS_S = 1.5", "SLOWS_S = 1500.0", TRACKING),
+    Mutant("faces/tracks.py", "SLOWS_S = 1.5", "SLOWS_S = 1500.0", TRACKING),
     Mutant("faces/tracking.py", "overlap + 2 * like -", "overlap -", TRACKING),
     Mutant("faces/tracking.py", "- 0.2 * away - 0.05 * gone_s", "", TRACKING),
     Mutant("faces/tracking.py", "return None if like < needed else", "return", TRACKING),
@@ -97,15 +97,15 @@ MUTANTS = [
     Mutant("faces/tracking.py", "config.hidden_s if crowded else", "config.moment_s if crowded else", TRACKING),
     Mutant("faces/tracking.py", "return self._drop_doubles(picture) or lost", "return lost", TRACKING),
     Mutant("faces/tracking.py", "elif away < 1 + 2 * gone_s:", "elif away < 100 + 2 * gone_s:", TRACKING),
-    Mutant("faces/tracking.py", "if 0.5 < other / size < 2 else None", "", TRACKING),
+    Mutant("faces/boxes.py", "if 0.5 < other / size < 2 else None", "", TRACKING),
     Mutant(
         "faces/tracking.py",
-        "return len(active) == len(self._tracks) and apart",
-        "return apart",
+        "calm = calm and len(active) == len(self._tracks)",
+        "calm = calm",
         "test_faces.py::test_detects_seldom_while_nothing_happens_and_often_when_something_does",
     ),
     Mutant(
-        "faces/tracking.py", "return product if product or (a.any() and b.any()) else 1.0", "return product", TRACKING
+        "faces/appearance.py", "return product if product or (a.any() and b.any()) else 1.0", "return product", TRACKING
     ),
     Mutant("faces/tracking.py", "share = min(1.0, step_s / 0.2)", "share = 1.0", TRACKING),
     Mutant("faces/changes.py", "before[down, across] = now[down, across]", "pass", TRACKING),

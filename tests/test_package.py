@@ -95,7 +95,7 @@ BASELINE = OUTPUTS | {"baseline", "baseline_file", "calm", "corrected", "finders
 EXCEPTIONS = {
     # a package is one stage, its files may import each other
     "engines": STAGE | {"engines"},
-    "faces": STAGE | {"faces"},
+    "faces": STAGE | {"engines", "faces"},  # opening.py opens the networks of detectors
     # so are those that open what is read, and those that keep what is written
     **dict.fromkeys(("fields", "folder", "orientation", "planes", "span", "stills", "timing", "video"), SOURCES),
     "outputs": OUTPUTS,

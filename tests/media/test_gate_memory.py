@@ -14,7 +14,8 @@ from synthetic import write_clip
 from affectkit.engines import open_engine
 from affectkit.faces import strips
 from affectkit.faces.mtcnn import nms
-from affectkit.predictor import FACE_WEIGHTS, _frames_ahead
+from affectkit.faces.opening import WEIGHTS as FACE_WEIGHTS
+from affectkit.predictor import _frames_ahead
 from affectkit.types import RunNetwork
 from affectkit.video import SourceInfo
 
