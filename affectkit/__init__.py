@@ -15,6 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from affectkit.answers import Affect as Affect
+    from affectkit.answers import Face as Face
+    from affectkit.answers import FrameResult as FrameResult
     from affectkit.engines import Engine as Engine
     from affectkit.engines import FakeEngine as FakeEngine
     from affectkit.errors import AffectKitError as AffectKitError
@@ -29,23 +32,20 @@ if TYPE_CHECKING:
     from affectkit.spec import ModelSpec as ModelSpec
     from affectkit.types import AU_NAMES as AU_NAMES
     from affectkit.types import EXPRESSION_NAMES as EXPRESSION_NAMES
-    from affectkit.types import Affect as Affect
-    from affectkit.types import Face as Face
-    from affectkit.types import FrameResult as FrameResult
     from affectkit.types import LabelSet as LabelSet
     from affectkit.video import open_source as open_source
 
 _HOME = {
     "AU_NAMES": "types",
-    "Affect": "types",
+    "Affect": "answers",
     "AffectKitError": "errors",
     "DeviceUnavailable": "errors",
     "EXPRESSION_NAMES": "types",
     "Engine": "engines",
     "EngineError": "errors",
-    "Face": "types",
+    "Face": "answers",
     "FakeEngine": "engines",
-    "FrameResult": "types",
+    "FrameResult": "answers",
     "LabelSet": "types",
     "MissingDependency": "errors",
     "ModelError": "errors",

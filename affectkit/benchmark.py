@@ -25,6 +25,7 @@ import numpy as np
 
 from affectkit import models
 from affectkit.align import align
+from affectkit.answers import FrameResult
 from affectkit.engines import Engine, open_engine, usable_cores
 from affectkit.errors import AffectKitError, OutputError, SourceError
 from affectkit.faces.tracking import Tracker, track
@@ -38,7 +39,7 @@ from affectkit.outputs.writers import open_table
 from affectkit.picture import YuvPicture
 from affectkit.predictor import Predictor
 from affectkit.readout import read_out
-from affectkit.types import CroppedFrame, Frame, FrameResult, TrackedFrame
+from affectkit.types import CroppedFrame, Frame, TrackedFrame
 from affectkit.versions import versions_of
 from affectkit.video import open_source
 
@@ -130,9 +131,9 @@ def networks(
     model: str, *, device: str, batches: Sequence[int], threads: Sequence[int], repeats: int
 ) -> list[Measurement]:
     """Faces a second of a model and of its copies in other precisions, by batch size and threads."""
-    names = [model]
-    if model in models.embedded_names():
-        names += [copy for p in ("int8", "fp16") if (copy := models.precision_sibling(model, p)) not in (None, model)]
+    choice = models.resolve(model)
+    copies = [models.precision_relative(choice, p) for p in ("int8", "fp16")] if choice.embedded else []
+    names = [model, *(copy.name for copy in copies if copy not in (None, choice))]
     rows = []
     rng = np.random.default_rng(0)
     for count_threads in threads:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from affectkit.answers import Affect, Face, FrameResult
 from affectkit.picture import NO_PICTURE
-from affectkit.types import Affect, Detection, Face, Frame, FrameResult, LabelSet, TrackedFace, TrackedFrame
+from affectkit.types import Detection, Frame, LabelSet, TrackedFace, TrackedFrame
 
 _AFFECT = tuple(name for name in Affect.__dataclass_fields__ if name != "labels")
 """What is stored of each; the labels are the model's, and the same for all."""

@@ -12,19 +12,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, Unpack, get_args, overload
+from typing import Any, Self, Unpack, overload
 
 import numpy as np
 
 from affectkit import models
 from affectkit.ahead import ahead
 from affectkit.align import align, crop_face, fit_aligned, take_whole
+from affectkit.answers import Affect, Face, FrameResult
 from affectkit.baseline import check_rule, parse_rule
 from affectkit.baseline_file import finder_of
 from affectkit.batch import batched
 from affectkit.corrected import corrected_table
-from affectkit.engines import Engine, Profile, may_use_cuda, open_engine, usable_cores
-from affectkit.engines.cpu import multiplies_bytes_fast
+from affectkit.engines import Engine, Profile, open_engine, usable_cores
 from affectkit.errors import ModelError, SourceError
 from affectkit.faces.base import Detector, HasMinScore, LooksInRegions, SettlesPoints
 from affectkit.faces.opening import open_detector
@@ -49,21 +49,9 @@ from affectkit.reading import FACTS, Reader, aligned_face
 from affectkit.readout import check_outputs
 from affectkit.results import Finisher, ResultStream, Session, Waiting
 from affectkit.smooth import Smoother
-from affectkit.spec import FURTHER, ModelSpec, Precision
+from affectkit.spec import FURTHER, ModelSpec
 from affectkit.temporal import TemporalBuffer, WindowConfig, run_sequence
-from affectkit.types import (
-    REGIONS,
-    Affect,
-    Array,
-    CroppedFrame,
-    Detection,
-    Face,
-    Frame,
-    FrameResult,
-    TrackedFrame,
-    UInt8,
-    check_image,
-)
+from affectkit.types import REGIONS, Array, CroppedFrame, Detection, Frame, TrackedFrame, UInt8, check_image
 from affectkit.versions import deciding_versions
 from affectkit.video import ArraySource, LiveSource, Source, SourceInfo, VideoFile, open_source
 from affectkit.visible import inside
@@ -150,10 +138,9 @@ class Predictor:
         self._tracking = TrackingConfig()
         if detect_every is not None:
             self._tracking = TrackingConfig(detect_every=detect_every, settled_s=0)
-        model = _chosen(config.model, config.temporal)
-        if engine is None:
-            model = in_precision(model, config.precision, device)
-        self._model = models.load(model)
+        precision = config.precision if engine is None else None
+        choice = models.resolve(config.model, temporal=config.temporal, precision=precision, device=device)
+        self._model = models.load_choice(choice)
         self._reader = Reader(self.logits, self._model.spec, prior=config.prior, min_quality=config.min_quality)
         self._prior, self._min_quality = config.prior, config.min_quality
         self._batch_size = config.batch_size
@@ -631,45 +618,6 @@ def _frames_ahead(info: SourceInfo) -> int:
         return 2
     frame_bytes = 1.5 * info.width * info.height
     return 0 if frame_bytes > 2 * BYTES_AHEAD else int(min(32, max(2, BYTES_AHEAD / frame_bytes)))
-
-
-def _chosen(model: str | os.PathLike[str], temporal: bool | None) -> str | os.PathLike[str]:
-    """The model itself, or its relative that looks at what ``temporal`` says."""
-    if temporal is None:
-        return model
-    if temporal:
-        sibling = models.temporal_sibling(model)
-        if sibling is None:
-            raise ModelError(f"{os.fspath(model)}: has no temporal part, and there is no {os.fspath(model)}-temporal")
-        return sibling
-    single = models.read_spec(models.find(model)).frame_model
-    return model if single is None else models.frame_sibling(model)
-
-
-def in_precision(model: str | os.PathLike[str], precision: str, device: str) -> str | os.PathLike[str]:
-    """The copy of a model that computes in ``precision``.
-
-    Raises:
-        ModelError: there is none.
-        ValueError: there is no such precision.
-    """
-    if precision != "auto":
-        if precision not in get_args(Precision):
-            raise ValueError(f"precision must be auto, {', '.join(get_args(Precision))}, got {precision!r}")
-        found = models.precision_sibling(model, precision)
-        if found is None:
-            name, has = os.fspath(model), models.read_spec(models.find(model)).precision
-            raise ModelError(
-                f"{name}: computes in {has}, and has no {precision} copy; make one of the float32 model with: "
-                f"affectkit export {name} --precision {precision} -o FOLDER"
-            )
-        return found
-    if device not in ("auto", "cpu") or os.fspath(model) not in models.embedded_names():
-        return model
-    copy = models.precision_sibling(model, "int8")
-    if copy is None or not multiplies_bytes_fast() or (device == "auto" and may_use_cuda()):
-        return model
-    return copy
 
 
 def _joined(parts: list[dict[str, Array]]) -> dict[str, Array]:

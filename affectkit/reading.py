@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from affectkit.align import face_matrix
+from affectkit.answers import Affect
 from affectkit.readout import read_out
 from affectkit.spec import FURTHER, InputSpec, ModelSpec, Prior
 from affectkit.turning import turned
-from affectkit.types import Affect, Array, Detection, UInt8
+from affectkit.types import Array, Detection, UInt8
 from affectkit.visible import sharpness, withheld, within
 
 FACTS = "facts"

@@ -8,9 +8,10 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from affectkit.answers import Affect
 from affectkit.errors import EngineError
 from affectkit.spec import FURTHER, TASKS, ModelSpec, Prior
-from affectkit.types import Affect, Array
+from affectkit.types import Array
 
 Float = npt.NDArray[np.float64]
 

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 
 from affectkit.align import crop_frame, without_picture
+from affectkit.answers import Affect, Face, FrameResult
 from affectkit.faces.tracking import Tracker
 from affectkit.live_baseline import LiveBaseline
 from affectkit.picture import RgbPicture
@@ -17,7 +18,7 @@ from affectkit.reading import Reader
 from affectkit.smooth import Smoother
 from affectkit.spec import ModelSpec
 from affectkit.temporal import Logits, TemporalBuffer
-from affectkit.types import Affect, Array, CroppedFrame, Detection, Face, Frame, FrameResult, TrackedFrame, UInt8
+from affectkit.types import Array, CroppedFrame, Detection, Frame, TrackedFrame, UInt8
 
 Waiting: TypeAlias = tuple[TrackedFrame, dict[str, Array]]
 """A frame whose sequence is not over, and what was said of its N faces singly, arrays (M, N, ...) by output."""

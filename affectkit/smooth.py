@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affectkit.answers import Affect, Face, FrameResult
 from affectkit.errors import SourceError
 from affectkit.plain import of_result, to_result
-from affectkit.types import Affect, Array, Face, FrameResult, LabelSet
+from affectkit.types import Array, LabelSet
 
 Float = npt.NDArray[np.float64]
 

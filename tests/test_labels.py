@@ -17,6 +17,7 @@ from make_tiny_model import EXPRESSIONS_ONLY, SHIPPED, TWELVE, expected, expecte
 from synthetic import edit_spec, write_clip
 
 from affectkit import benchmark, models
+from affectkit.answers import Affect, Face, FrameResult
 from affectkit.engines import FakeEngine
 from affectkit.errors import EngineError, ModelError
 from affectkit.export.triton import write_triton
@@ -33,7 +34,7 @@ from affectkit.predictor import Predictor
 from affectkit.readout import sigmoid, softmax
 from affectkit.runs import run as jobs
 from affectkit.spec import ModelSpec
-from affectkit.types import AU_TITLES, EXPRESSION_NAMES, Affect, Face, FrameResult, LabelSet
+from affectkit.types import AU_TITLES, EXPRESSION_NAMES, LabelSet
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -19,8 +19,8 @@ import pytest
 from synthetic import grey_frames, write_clip
 
 from affectkit import Predictor
+from affectkit.answers import FrameResult
 from affectkit.errors import SourceError
-from affectkit.types import FrameResult
 from affectkit.video import LiveSource, _Shown, open_source
 
 Run = Callable[..., tuple[int, str, str]]

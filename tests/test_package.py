@@ -71,10 +71,12 @@ def test_the_sdk_never_needs_torch() -> None:
 LAYERS = {
     "errors": set(),
     "types": {"errors"},
-    "spec": {"errors", "types"},
-    "models": {"errors", "models", "types", "spec", "onnx_files"},
+    "answers": {"types"},
+    "spec": {"errors", "spec_file", "types"},  # which it hands texts to
+    "spec_file": {"errors", "spec", "types"},
+    "models": {"engines", "errors", "models", "types", "spec", "onnx_files"},  # whether one may be fast decides
     "picture": {"types", "warping"},
-    "plain": {"types", "picture"},
+    "plain": {"answers", "types", "picture"},
     "versions": set(),
     "options": {"baseline", "engines", "faces", "outputs", "spec", "temporal", "types"},
     "benchmark": {"*"},
@@ -88,7 +90,16 @@ LAYERS = {
 }
 """What a file of the SDK may import of it; a stage (any other file) may import what STAGE says."""
 
-STAGE = {"errors", "types", "spec", "plain", "picture", "gate", "versions"}  # of the gate only how names are printed
+STAGE = {
+    "answers",
+    "errors",
+    "types",
+    "spec",
+    "plain",
+    "picture",
+    "gate",
+    "versions",
+}  # of the gate only how names are printed
 SOURCES = STAGE | {"fields", "folder", "orientation", "planes", "span", "stills", "timing", "video"}
 OUTPUTS = STAGE | {"batch", "outputs"}  # as many pictures wait as a batch has
 BASELINE = OUTPUTS | {"baseline", "baseline_file", "calm", "corrected", "finders", "options", "predictor"}

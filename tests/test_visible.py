@@ -17,12 +17,13 @@ from make_tiny_model import BANDS, MARK, SEEN, SIZE
 
 from affectkit import FakeEngine, ModelSpec, Predictor, models, open_source
 from affectkit.align import crop_face
+from affectkit.answers import Affect, Face, FrameResult
 from affectkit.outputs.layouts import layout
 from affectkit.outputs.table import table_of
 from affectkit.outputs.writers import SUFFIXES, open_table
 from affectkit.readout import read_out
 from affectkit.spec import InputSpec
-from affectkit.types import AU_TITLES, REGIONS, Affect, Array, Detection, Face, FrameResult, LabelSet, UInt8
+from affectkit.types import AU_TITLES, REGIONS, Array, Detection, LabelSet, UInt8
 from affectkit.visible import UNIT_REGIONS, hidden_regions, inside, quality, regions_of, sharpness, withheld
 
 Cli = Callable[..., tuple[int, str, str]]

@@ -15,8 +15,8 @@ from affectkit.cli.options import debug_option, predictor_config, shared, stream
 from affectkit.cli.table import NETWORK
 
 if TYPE_CHECKING:
+    from affectkit.answers import FrameResult
     from affectkit.predictor import Predictor
-    from affectkit.types import FrameResult
     from affectkit.video import LiveSource
 
 

@@ -95,7 +95,7 @@ def over_time(given: Mapping[str, Any]) -> bool | None:
     model, temporal, frame_by_frame = (given.get(name) for name in ("model", "temporal", "frame_by_frame"))
     if temporal and frame_by_frame:
         raise click.UsageError("--temporal looks at sequences, --frame-by-frame does not; leave out one of them")
-    if temporal and models.temporal_sibling(str(model)) is None:
+    if temporal and models.temporal_relative(models.resolve(str(model))) is None:
         raise click.UsageError(f"--temporal: model {model} has no temporal part, and there is no {model}-temporal")
     return True if temporal else False if frame_by_frame else None
 

@@ -181,7 +181,7 @@ def _check_window(given: Mapping[str, Any]) -> None:
     from affectkit import models
 
     model, window, temporal = given["model"], given["window"], over_time(given)
-    looks_back = models.read_spec(models.find(model)).temporal is not None if temporal is None else temporal
+    looks_back = models.resolve(model).spec.temporal is not None if temporal is None else temporal
     if looks_back or (window == "live" and given["smooth_s"]):
         return
     context = click.get_current_context()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from affectkit.answers import Face, FrameResult
 from affectkit.outputs.drawing import (
     ACTIVE,
     BACKGROUND,
@@ -26,7 +27,7 @@ from affectkit.outputs.drawing import (
 from affectkit.outputs.panels import ALONE, CROWD, TWO, PanelLayout, bars
 from affectkit.outputs.traces import TRACE_S, Points, draw_circle, draw_trace
 from affectkit.spec import ModelSpec
-from affectkit.types import AU_TITLES, Face, FrameResult, UInt8, published_au_name
+from affectkit.types import AU_TITLES, UInt8, published_au_name
 
 MIN_HEIGHT = 720
 """Smaller videos are enlarged by a whole number until they are about this high, or the text could not be read."""

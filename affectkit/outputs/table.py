@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from affectkit.answers import FrameResult
 from affectkit.errors import MissingDependency
 from affectkit.outputs.layouts import Layout, Value, layout
-from affectkit.types import Array, FrameResult
+from affectkit.types import Array
 
 if TYPE_CHECKING:
     import pandas

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Self
 
+from affectkit.answers import FrameResult
 from affectkit.errors import AffectKitError, OutputError
 from affectkit.outputs.contact_sheet import ContactSheet
 from affectkit.outputs.documents import json_text
@@ -16,7 +17,6 @@ from affectkit.outputs.writers import TableSink
 from affectkit.results import ResultStream
 from affectkit.runs.job import Job
 from affectkit.runs.notes import write_note
-from affectkit.types import FrameResult
 
 log = logging.getLogger(__name__)
 

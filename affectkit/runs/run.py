@@ -12,6 +12,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from affectkit.answers import FrameResult
 from affectkit.baseline import check_rule, parse_rule
 from affectkit.baseline_file import Finder, finder_of
 from affectkit.corrected import CorrectedTable, open_corrected
@@ -33,7 +34,7 @@ from affectkit.runs.job import Job as Job
 from affectkit.runs.job import Outcome as Outcome
 from affectkit.runs.locks import OutputLocks
 from affectkit.runs.notes import STRANGE, contents_of, fingerprint, forget, made_with, read_note, refuse, rows_of
-from affectkit.types import FrameResult, TrackedFrame
+from affectkit.types import TrackedFrame
 from affectkit.video import Source, open_source
 
 log = logging.getLogger(__name__)
