@@ -1,6 +1,6 @@
 """What multitask learning, distillation and balancing each bring, at the same budget and seed: train/README.md's table.
 
-    python scripts/ablation.py ../shared/data OUT            # goes on where it was stopped
+    python scripts/ablation.py ../shared/data OUT            # continues where it was stopped
     python scripts/ablation.py ../shared/data OUT --one-label
 
 Trains, without and with balancing, three single-task networks, the multitask teacher and five students on a fixed

@@ -32,7 +32,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "our defaults": {},
     "cut of the face": {"network": PUBLISHED},
     "augmentation": {"augmentation": AUGMENTATIONS["paper"]},
-    "batch": {"drawing": "per-task", "batch_size": 63},
+    "batch": {"sampling": "per-task", "batch_size": 63},
     "balancing, mean": {"balance": True},
     "balancing, target 2": {"balance": True, "ml_ros_target": 2.0},
     "selection": {"select_by": "paper"},

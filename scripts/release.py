@@ -115,9 +115,9 @@ labels nor points, and the whole picture was the crop. Face size is the inter-oc
 ## Limits
 
 - Disgust and fear are rare in both sets and poorly recognised; contempt is not among the classes.
-- Both sets lean towards frontal faces of adults, many of them public figures, and nobody recorded age, gender or skin
-  tone; how scores differ between groups of people was not measured. Profiles, hands over the face and strong side light
-  cost accuracy.
+- Both sets lean towards frontal faces of adults, many of them public figures. Age, gender and skin
+  tone were not recorded, and how scores differ between groups of people was not measured. Profiles, hands over the face
+  and strong side light cost accuracy.
 - Single pictures: the network has no memory. Talking moves the mouth, and a frame in the middle of a word may read as
   an expression.
 - Probabilities of AUs are probabilities of presence, never intensities.

@@ -22,7 +22,7 @@ from affectkit.errors import ModelError, SourceError, TrainingError
 from affectkit.train import loop
 from affectkit.train.augmentation import AUGMENTATIONS, Augmentation, augment
 from affectkit.train.averaging import check_related
-from affectkit.train.batches import plan_epoch
+from affectkit.train.batches import Batching, plan_epoch
 from affectkit.train.checkpoints import load_checkpoint
 from affectkit.train.config import input_spec_of
 from affectkit.train.crops import crop_matrix
@@ -159,18 +159,18 @@ def test_nothing_to_learn_is_an_error(tmp_path: Path, run_cli: Cli, tasks: tuple
 def test_a_batch_too_small_for_its_tasks_is_an_error() -> None:
     faces = faces_with_a_pattern(60)
     with pytest.raises(SourceError, match="--batch-size 6"):
-        plan_epoch(faces, batch_size=5, seed=0, epoch=0, drawing="per-task")
+        plan_epoch(faces, Batching(5, 0, sampling="per-task"), 0)
     for values in (faces.au, faces.va, faces.expression, faces.expression_target):
         values[:] = NAN
     with pytest.raises(SourceError, match="no face is labelled"):
-        plan_epoch(faces, batch_size=60, seed=0, epoch=0, drawing="per-task", balance=True)
+        plan_epoch(faces, Batching(60, 0, sampling="per-task", balance=True), 0)
 
 
 def test_an_epoch_may_be_as_long_as_the_shortest_task() -> None:
     faces = faces_with_a_pattern(90)
     faces.va[20:] = NAN
     lengths = [
-        len(plan_epoch(faces, batch_size=30, seed=0, epoch=0, drawing="per-task", epoch_length=which))
+        len(plan_epoch(faces, Batching(30, 0, sampling="per-task", epoch_length=which), 0))
         for which in ("longest", "shortest")
     ]
     assert lengths == [9, 2]

@@ -118,7 +118,7 @@ _OPTIMISATION: tuple[Option, ...] = (
         help="How much the pictures are disturbed.",
     ),
     click.option(
-        "--drawing",
+        "--sampling",
         type=click.Choice(["mixed", "per-task"]),
         default="mixed",
         show_default=True,
@@ -143,7 +143,7 @@ _OPTIMISATION: tuple[Option, ...] = (
     click.option("--device", default="cpu", show_default=True, help="A torch device."),
     click.option("--compile", is_flag=True, help="Through torch.compile: faster steps after a minute of compilation."),
     click.option("--checkpoint-minutes", type=float, default=5.0, show_default=True),
-    click.option("--resume", is_flag=True, help="Go on with the run in the output folder."),
+    click.option("--resume", is_flag=True, help="Continue the run in the output folder."),
     click.option(
         "-o",
         "--output",
