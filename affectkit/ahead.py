@@ -28,7 +28,7 @@ class _Belt(Generic[T]):
         self._changed = threading.Condition()
 
     def produce(self) -> None:
-        """In the thread: fill the belt until there are no more items, or nobody wants them."""
+        """In the thread: fill the belt until there are no more items, or no more are wanted."""
         try:
             for item in self._items:
                 with self._changed:
@@ -64,7 +64,7 @@ class _Belt(Generic[T]):
             raise self._failure
 
     def stop(self) -> None:
-        """Nobody takes items any more."""
+        """No more items are taken."""
         with self._changed:
             self._stopped = True
             self._ready.clear()
@@ -91,7 +91,7 @@ def _end_all() -> None:
 def ahead(items: Iterator[T], most: int) -> Iterator[T]:
     """The same items in the same order, computed in a thread of their own.
 
-    Of those that nobody has asked for yet there are never more than twice ``most``, and one that waits for its place.
+    Of those that were not asked for yet there are never more than twice ``most``, and one that waits for its place.
 
     The thread begins when the first item is asked for, and ends with the last one, with an error, which is raised here,
     or when this iterator is closed or let go.

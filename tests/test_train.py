@@ -842,7 +842,7 @@ def test_teachers_may_see_the_faces_without_disturbance(tmp_path: Path, monkeypa
     train(settings, labelled, dev, tmp_path / "shared", teachers=[teacher], teacher_outputs=answers)
     assert states_are_equal(tmp_path / "student" / "last.pt", tmp_path / "shared" / "last.pt")
     with pytest.raises(ValueError, match="only students"):
-        train(settings, labelled, dev, tmp_path / "nobody")
+        train(settings, labelled, dev, tmp_path / "elsewhere")
 
 
 def test_resnet50_is_the_papers() -> None:

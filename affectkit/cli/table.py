@@ -137,7 +137,7 @@ _TABLE = (
         default=0.5,
         show_default=True,
         metavar="SECONDS",
-        help="Temporal: longest time a face may be missing without its sequence beginning anew.",
+        help="Temporal: longest time a face may be missing before its sequence is started again.",
     ),
     Shared(
         "--aligned",
@@ -231,7 +231,7 @@ _TABLE = (
         "resume",
         "OutputOptions",
         is_flag=True,
-        help="Go on with an interrupted run; leave finished tables as they are.",
+        help="Continue an interrupted run; leave finished tables as they are.",
     ),
     Shared("--overwrite", "overwrite", "OutputOptions", is_flag=True, help="Replace outputs that exist."),
 )

@@ -134,7 +134,7 @@ def build_plan(onnx_file: Path, profile: Profile, timing: bytes) -> tuple[bytes,
     config.clear_flag(trt.BuilderFlag.TF32)  # ten bits, which no golden output of a float32 network survives
     cache = config.create_timing_cache(timing)
     if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
-        log.info("TensorRT does not take the timing cache; it measures anew")
+        log.info("TensorRT does not take the timing cache; it measures again")
         config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
     config.progress_monitor = _Progress()
     plan = builder.build_serialized_network(network, config)
@@ -251,7 +251,7 @@ class TrtEngine:
         repeated = shapes == self._shape_before
         if not repeated:
             self._forget_graph()
-            self._shape_before = {}  # should this run fail, the next one sets its shapes anew
+            self._shape_before = {}  # should this run fail, the next one sets its shapes again
             self._set_shapes(shapes)
         for name in self._inputs:
             buffer = self._buffers[name]

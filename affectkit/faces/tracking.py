@@ -5,7 +5,7 @@ follows the faces it knows, which costs a fraction. While nothing happens it is 
 
 Who is who: a face is first the one that was there before and moved like that (overlap and motion); where that leaves a
 choice, as when faces cross, it is the one that looks like it: a small picture of each face is kept and compared. A face
-that is gone is remembered for ``keep_lost_s``. After a cut everybody is somebody else, unless the shot is one that was
+that is gone is remembered for ``keep_lost_s``. After a cut every face is a new one, unless the shot is one that was
 shown before: then those who were in it are expected where they were.
 """
 
@@ -47,7 +47,7 @@ RESTING = 0.002
 picture they come out by half of that elsewhere, and so would a decision that is close to its threshold."""
 
 LEFT_OUT = 2
-"""Frames from one to the next up to which faces may be followed without being detected anew."""
+"""Frames from one to the next up to which faces may be followed without another detection."""
 
 SLOWS_S = 1.5
 """Time constant with which a face that is gone is thought to slow down."""
@@ -69,7 +69,7 @@ class TrackingConfig:
     whole_s: float = 2.0
     """Seconds from one search of the whole picture to the next, while only what has changed is searched in between."""
     enough_s: float = 2.0
-    """``settled_s`` where there are ``max_faces`` already: only a larger one would take somebody's place."""
+    """``settled_s`` where there are ``max_faces`` already: only a larger one would take the place of one."""
     min_score: float = 0.9
     """Score a face needs to begin a track; what is being followed may score less."""
     match_iou: float = 0.3
@@ -79,7 +79,7 @@ class TrackingConfig:
     same_look: float = 0.5
     """Likeness (correlation of the small pictures) under which a face is not the one that was followed."""
     stayed_look: float = 0.1
-    """Likeness that a face needs to be the one that was there a moment ago: half hidden it looks like nobody."""
+    """Likeness that a face needs to be the one that was there a moment ago: half hidden it looks like no known face."""
     moment_s: float = 0.3
     returned_look: float = 0.4
     """Likeness that a face needs to be taken for one that was lost about there."""
@@ -88,7 +88,7 @@ class TrackingConfig:
     doubtful_look: float = 0.25
     """Likeness at which a face may still turn out to be one that was lost: it gets no id for ``moment_s``."""
     hidden_s: float = 0.8
-    """The same for one with somebody close to it, who may hide a part of it."""
+    """The same for one with another close to it, which may hide a part of it."""
     cut_difference: float = 0.25
     """Mean change of a thumbnail's pixels, as a fraction of the range, that counts as a cut."""
     same_shot: float = 0.08
@@ -146,7 +146,7 @@ class Tracker:
         lock: threading.Lock | None = None,
         pool: Executor | None = None,
     ) -> None:
-        """Begin with nobody.
+        """Begin without tracks.
 
         Args:
             states_kept: frames that the tracker may be ahead of whoever asks for its state.
@@ -194,7 +194,7 @@ class Tracker:
         before, self._index = self._index, frame.index
         time_s = frame.time_s if math.isfinite(frame.time_s) else frame.index / PICTURES_A_SECOND
         backwards, self._time_s = time_s < self._time_s, time_s
-        # The pictures of a folder may show anybody: nobody is followed there without looking for others, or doubted.
+        # The pictures of a folder may show anyone: no face is followed there without looking for others, or doubted.
         another = self._name is not None and frame.name != self._name
         self._name = frame.name
         cut = self._begin_shot(frame.picture, backwards)
@@ -208,7 +208,7 @@ class Tracker:
         if settled and self._may_wait(active):
             due = False
         looks = due and settled and self._look is not None
-        must = another or bool(self._doubts) or not active or (due and not looks) or self._somebody_came(cut)
+        must = another or bool(self._doubts) or not active or (due and not looks) or self._new_face_came(cut)
         if must or self._follow(frame.picture, active):
             must = True
             eventful = self._detect(frame.picture, active, before, doubts=not another)
@@ -232,7 +232,7 @@ class Tracker:
         if not self._uneventful or self._doubts or not active or not self._config.settled_s:
             return False
         apart = all(not _touch(a.last.box, b.last.box) for a, b in combinations(active, 2))
-        return len(active) == len(self._tracks) and apart  # nobody is lost, who may come back
+        return len(active) == len(self._tracks) and apart  # none is lost that may come back
 
     def _may_wait(self, active: list[_Track]) -> bool:
         """Whether it is not long ago that other faces were looked for, in a picture in which nothing happens."""
@@ -256,16 +256,16 @@ class Tracker:
         if self._pool is not None and isinstance(picture, RgbPicture):
             picture = RgbPicture(picture.rgb().copy())  # its owner may use the memory again before the look is over
 
-        def somebody() -> bool:
+        def appeared() -> bool:
             return any(all(iou(face.box, box) < limit for box in known) for face in look(picture.rgb(), region))
 
         if self._pool is None:
-            seen = somebody()
+            seen = appeared()
             return _Look(self._index, lambda: seen)
-        return _Look(self._index, self._pool.submit(somebody).result)
+        return _Look(self._index, self._pool.submit(appeared).result)
 
-    def _somebody_came(self, cut: bool) -> bool:
-        """What the look that was begun ``detect_every`` frames ago saw; until then nobody asks.
+    def _new_face_came(self, cut: bool) -> bool:
+        """What the search that was started ``detect_every`` frames ago saw; until then it is not asked.
 
         Always so many frames, however fast it was: the results are the same in every run.
         """
@@ -447,7 +447,7 @@ class Tracker:
         return None if like < needed else overlap + 2 * like - 0.2 * away - 0.05 * gone_s
 
     def _may_be_lost(self, face: Detection, look: Float32, crowded: bool) -> bool:
-        """Whether a face that nobody was found to be may be a lost one that is still half hidden."""
+        """Whether a face that matches no track may be a lost one that is still half hidden."""
         for track in self._tracks:
             away = _away(track.expected(self._time_s), face.box)
             near = away is not None and away < 1 + 2 * (self._time_s - track.seen_s)
@@ -464,7 +464,7 @@ class Tracker:
 
     def _state(self) -> Callable[[], dict[str, Any]]:
         """The state as it is now, spelled out when it is asked for: every frame has one, and few are."""
-        # Tracks never change, and the lists that shots hold are nobody else's.
+        # Tracks never change, and the lists that shots hold are not shared.
         tracks, shots, doubts = tuple(self._tracks), tuple(self._shots), tuple(self._doubts)
         looking = self._looking
         plain = {
@@ -504,8 +504,8 @@ class Tracker:
         self._whole_s = state["whole_s"]
         self._searched.restore(state["searched"])
         if state["looking"] is not None:
-            begun, seen = state["looking"]
-            self._looking = _Look(begun, lambda: bool(seen))
+            began, seen = state["looking"]
+            self._looking = _Look(began, lambda: bool(seen))
         self._time_s, self._name = state["time_s"], state["name"]
         self._size = None if state["size"] is None else tuple(state["size"])
 
