@@ -173,7 +173,7 @@ class Middle:
     def detect(self, image: Pixels) -> list[Detection]:
         """See :class:`affectkit.Detector`."""
         height, width = image.shape[:2]
-        return [Detection((0.25 * width, 0.25 * height, 0.75 * width, 0.75 * height), 1.0, None)]
+        return [Detection((0.25 * width, 0.25 * height, 0.75 * width, 0.75 * height), 1.0)]
 
     def follow(self, image: Pixels, faces: Sequence[Detection]) -> list[Detection | None]:
         """See :class:`affectkit.Detector`."""
