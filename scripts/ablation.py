@@ -125,7 +125,7 @@ def main() -> None:
     if arguments.one_label:
         train_set = one_label(train_set)
     dev_set = select_split(sets[0], "dev")
-    held_out = {"FER+": select_split(sets[0], "valid"), "facial_expressions": select_split(sets[1], "valid")}
+    held_out = {"FER+": select_split(sets[0], "test"), "facial_expressions": select_split(sets[1], "test")}
     steps = len(train_set) // SETTINGS.batch_size
     print(f"{len(train_set)} pictures, {steps} steps an epoch", file=sys.stderr)
 

@@ -60,7 +60,7 @@ def main() -> None:
     arguments = parser.parse_args()
     sets = [read(arguments.data, name) for name in ("ferplus", "facial_expressions")]
     train_set = fixed_share(join([select_split(faces, "train") for faces in sets]), SHARE)
-    dev_set, valid = (select_split(sets[0], split) for split in ("dev", "valid"))  # type: ignore[arg-type]
+    dev_set, test_set = (select_split(sets[0], split) for split in ("dev", "test"))  # type: ignore[arg-type]
     settings = dataclasses.replace(SETTINGS, epoch_steps=len(train_set) // SETTINGS.batch_size)
     rows = {}
     for name, changes in {**CHOICES, **STUDENTS}.items():
@@ -71,7 +71,7 @@ def main() -> None:
             teachers = [load_network(teacher)[0]]
             config = dataclasses.replace(config, teachers=(sha256(teacher),), seed=1)
         train(config, train_set, dev_set, run, teachers=teachers, resume=True)
-        rows[name] = headline(run, valid)
+        rows[name] = headline(run, test_set)
         print(name, json.dumps(rows[name]), file=sys.stderr, flush=True)
     (arguments.out / "table.json").write_text(json.dumps(rows, indent=2) + "\n")
     for name, row in rows.items():

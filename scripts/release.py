@@ -87,13 +87,13 @@ Checkpoints, AU thresholds and the temperature of the expression probabilities (
 fixed tenth of FER2013Train that was not trained on. The parts below were looked at after that. One crop a picture, no
 flips, through the exported ONNX file.
 
-| | FER+ valid | facial_expressions, valid persons |
+| | FER+ valid | facial_expressions, held-out persons |
 |---|---|---|
 {table}
 
 Expression F1 by class (number of pictures):
 
-| | FER+ valid | facial_expressions, valid persons |
+| | FER+ valid | facial_expressions, held-out persons |
 |---|---|---|
 {classes}
 
@@ -146,8 +146,8 @@ def files(data: Path, name: str) -> tuple[Path, Path, Path]:
 
 
 def held_out(data: Path, name: str) -> HeldOut:
-    """The valid part of a set."""
-    faces = select_split(read_set(*files(data, name)), "valid")
+    """The held-out part of a set."""
+    faces = select_split(read_set(*files(data, name)), "test")
     with np.load(files(data, name)[2]) as archive:
         yaw = dict(zip(map(str, archive["image"]), archive["pose_deg"][:, 1].astype(float), strict=True))
     distance = np.linalg.norm(faces.landmarks[:, 1] - faces.landmarks[:, 0], axis=1)

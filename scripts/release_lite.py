@@ -106,13 +106,13 @@ FER+ and facial_expressions are **at home**: other pictures (people) of the sour
 prototypes (EMFACS) of all strengths from .3 on people of the test part. `--prior balanced` takes all expressions to
 be equally common.
 
-| | FER+ valid | facial_expressions, valid persons | renderings, test people |
+| | FER+ valid | facial_expressions, held-out persons | renderings, test people |
 |---|---|---|---|
 {table}
 
 Expression F1 by class (number of pictures):
 
-| | FER+ valid | facial_expressions, valid persons | renderings, test people |
+| | FER+ valid | facial_expressions, held-out persons | renderings, test people |
 |---|---|---|---|
 {classes}
 

@@ -31,7 +31,7 @@ from affectkit.train.loop import train
 from affectkit.train.networks import MultitaskCNN, NetworkConfig
 from affectkit.train.published import published_config
 from affectkit.train.reading import read_manifest_faces
-from affectkit.train.splits import with_dev
+from affectkit.train.splits import as_named, with_dev
 from affectkit.types import LabelSet
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -249,6 +249,12 @@ def test_few_videos_give_a_dev_part_too() -> None:
         dev = {faces.video[i] for i in np.flatnonzero(found == "dev")}
         assert len(dev) == 1 and (found == "valid").sum() == 2
         assert {faces.video[i] for i in np.flatnonzero(found == "train")}.isdisjoint(dev)
+
+
+def test_the_held_out_part_is_called_test_whatever_a_set_calls_it() -> None:
+    assert as_named(np.array(["train", "valid"], object), "test") == "valid"
+    assert as_named(np.array(["train", "valid", "test"], object), "test") == "test"
+    assert as_named(np.array(["train", "valid", "test"], object), "valid") == "valid"
 
 
 def test_the_dev_part_can_be_named() -> None:

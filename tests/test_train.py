@@ -235,6 +235,7 @@ def test_splits_are_fixed(files: tuple[Path, Path, Path]) -> None:
     assert set(select_split(faces, "valid").names) >= {"FER2013Valid/c.png", "FER2013Valid/d.png"}
     parts = [select_split(faces, split) for split in ("train", "dev", "valid")]
     assert sorted(name for part in parts for name in part.names) == sorted(faces.names)
+    assert select_split(faces, "test").names == select_split(faces, "valid").names, "the held-out part, by either name"
     images = [np.full((4, 4), i, np.uint8) for i in range(200)]
     dev = [i for i, image in enumerate(images) if split_of("FER2013Train/x.png", "", image) == "dev"]
     assert 8 <= len(dev) <= 35
