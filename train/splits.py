@@ -15,7 +15,7 @@ from affectkit.train.reading import read_manifest_faces
 from affectkit.types import Array, UInt8
 
 Split = Literal["train", "dev", "test", "valid"]
-"""``test`` is the held-out part, looked at once; sets and manifests whose publishers call theirs ``valid`` keep that."""
+"""``test`` is the held-out part, looked at once; sets whose publishers call theirs ``valid`` keep that."""
 
 SHARE = 0.1
 """Of the groups of ``train`` that become ``dev`` where nothing else is said."""
