@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from affectkit.faces.names import HELP as DETECTOR_HELP
+
 POSITIVE = click.IntRange(min=1)
 SECONDS = click.FloatRange(min=0)
 
@@ -83,7 +85,7 @@ _TABLE = (
         "PredictorConfig",
         default="mtcnn",
         show_default=True,
-        help="Face detector: mtcnn, or insightface[:PACK|:FOLDER] (non-commercial weights).",
+        help=DETECTOR_HELP,
     ),
     Shared(
         "--detect-every",
