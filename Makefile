@@ -1,4 +1,4 @@
-# The README's two commands: `make demo` and `make test`. Both make .venv by themselves.
+# The README's two commands: `make demo` and `make test`. Both make .venv by themselves; so does `make quick`.
 
 PYTHON ?= python3
 # Choose another build of torch with `make test TORCH=torch` (plain `torch` brings CUDA on Linux).
@@ -7,12 +7,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-# All that decides what is installed.
-SOURCES := pyproject.toml $(shell find affectkit export train -type f -not -name '*.pyc')
+# What the installed package is made of, as one number: names, sizes and checksums, whatever the times of the files say.
+CONTENT = find pyproject.toml affectkit export train -type f ! -name '*.pyc' | LC_ALL=C sort | xargs cksum | cksum
 
-.PHONY: demo test fuzz clean
+.PHONY: demo test quick fuzz wheel editable clean
 
-demo: $(VENV)/.installed
+demo: wheel
 	mkdir -p $(DEMO)
 	$(BIN)/affectkit predict samples/astronaut.mp4 -o $(DEMO)/astronaut.csv --render $(DEMO)/astronaut.mp4 --overwrite
 	@echo
@@ -22,39 +22,63 @@ demo: $(VENV)/.installed
 	@echo "How it was made:     $(DEMO)/astronaut.csv.meta.json"
 	@echo "The annotated video: $(DEMO)/astronaut.mp4  <- look at this one"
 
-test: $(VENV)/.tested-with
+test: $(VENV)/.dev wheel
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	# The installed package is checked, not the source tree: it is what users get, export and train included.
 	cd tests && ../$(BIN)/mypy --config-file ../pyproject.toml -p affectkit
 	$(BIN)/pytest
 
+# While you edit: format, lint, types, and the tests that are not marked slow, on the source tree itself.
+quick: editable
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	cd tests && ../$(BIN)/mypy --config-file ../pyproject.toml -p affectkit
+	$(BIN)/python -P -m pytest -q -n 2 -m "not slow"
+
 # Two minutes of mutated videos, pictures, model folders and notes; what did harm is kept in fuzz-faults/.
-fuzz: $(VENV)/.tested-with
+fuzz: $(VENV)/.dev wheel
 	$(BIN)/python -P tests/media/fuzz.py --seconds 120
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
-# build/ may hold modules that are gone from the tree; setuptools would pack them again.
-$(VENV)/.installed: $(BIN)/python $(SOURCES)
-	rm -rf build *.egg-info
+$(VENV)/.cpu: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --upgrade ".[cpu]"
-	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps --no-cache-dir .
+	rm -f $(VENV)/.package
 	touch $@
 
-$(VENV)/.torch: $(BIN)/python
+$(VENV)/.torch: | $(BIN)/python
 	$(BIN)/python -m pip install --quiet "$(TORCH)"
 	touch $@
 
-$(VENV)/.tested-with: $(VENV)/.torch $(VENV)/.installed
-	rm -rf build *.egg-info
+$(VENV)/.dev: pyproject.toml $(VENV)/.torch
 	$(BIN)/python -m pip install --quiet ".[dev]"
 	# Without its dependencies: they bring opencv-python, whose windows need libraries that servers lack.
 	$(BIN)/python -m pip install --quiet --no-deps insightface
-	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps --no-cache-dir .
-	touch $@
+	rm -f $(VENV)/.package
+	touch $@ $(VENV)/.cpu
+
+# The package as users get it, unless just this content is installed so already.
+# build/ may hold modules that are gone from the tree; setuptools would pack them again.
+wheel: $(VENV)/.cpu
+	@content="wheel $$($(CONTENT))"; \
+	if [ "$$content" != "$$(cat $(VENV)/.package 2>/dev/null)" ]; then \
+		rm -rf build *.egg-info && \
+		$(BIN)/python -m pip install --quiet --force-reinstall --no-deps --no-cache-dir . && \
+		echo "$$content" > $(VENV)/.package; \
+	fi
+
+# Links to the tree's files in place of the package, which type checkers can follow too: an edit counts at once, and only
+# where files come or go the links are made again.
+editable: $(VENV)/.dev
+	@content="editable $$(find affectkit export train -type f ! -name '*.pyc' | LC_ALL=C sort | cat - pyproject.toml | cksum)"; \
+	if [ "$$content" != "$$(cat $(VENV)/.package 2>/dev/null)" ]; then \
+		rm -rf build *.egg-info && \
+		$(BIN)/python -m pip install --quiet --no-deps --config-settings editable_mode=strict --editable . && \
+		echo "$$content" > $(VENV)/.package; \
+	fi
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info $(DEMO)

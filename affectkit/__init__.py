@@ -27,18 +27,40 @@ if TYPE_CHECKING:
     from affectkit.errors import ModelError as ModelError
     from affectkit.errors import OutputError as OutputError
     from affectkit.errors import SourceError as SourceError
+    from affectkit.faces.base import Detector as Detector
+    from affectkit.gate import Film as Film
+    from affectkit.options import PredictKeywords as PredictKeywords
+    from affectkit.options import PredictorConfig as PredictorConfig
+    from affectkit.options import PredictorKeywords as PredictorKeywords
+    from affectkit.options import StreamKeywords as StreamKeywords
     from affectkit.outputs.table import Table as Table
     from affectkit.predictor import Predictor as Predictor
+    from affectkit.results import ResultStream as ResultStream
+    from affectkit.results import Session as Session
+    from affectkit.spec import InputSpec as InputSpec
     from affectkit.spec import ModelSpec as ModelSpec
+    from affectkit.spec import TemporalSpec as TemporalSpec
     from affectkit.types import AU_NAMES as AU_NAMES
     from affectkit.types import EXPRESSION_NAMES as EXPRESSION_NAMES
+    from affectkit.types import Detection as Detection
+    from affectkit.types import Frame as Frame
     from affectkit.types import LabelSet as LabelSet
+    from affectkit.types import Picture as Picture
+    from affectkit.types import TrackedFace as TrackedFace
+    from affectkit.types import TrackedFrame as TrackedFrame
+    from affectkit.video import LeftOut as LeftOut
+    from affectkit.video import LiveSource as LiveSource
+    from affectkit.video import Source as Source
+    from affectkit.video import SourceInfo as SourceInfo
+    from affectkit.video import SourceReport as SourceReport
     from affectkit.video import open_source as open_source
 
 _HOME = {
     "AU_NAMES": "types",
     "Affect": "answers",
     "AffectKitError": "errors",
+    "Detection": "types",
+    "Detector": "faces.base",
     "DeviceUnavailable": "errors",
     "EXPRESSION_NAMES": "types",
     "Engine": "engines",
@@ -46,14 +68,32 @@ _HOME = {
     "Face": "answers",
     "FakeEngine": "engines",
     "FrameResult": "answers",
+    "Film": "gate",
+    "Frame": "types",
+    "InputSpec": "spec",
     "LabelSet": "types",
+    "LeftOut": "video",
+    "LiveSource": "video",
     "MissingDependency": "errors",
     "ModelError": "errors",
     "ModelSpec": "spec",
     "OutputError": "errors",
+    "Picture": "types",
+    "PredictKeywords": "options",
     "Predictor": "predictor",
+    "PredictorConfig": "options",
+    "PredictorKeywords": "options",
+    "ResultStream": "results",
+    "Session": "results",
+    "Source": "video",
     "SourceError": "errors",
+    "SourceInfo": "video",
+    "SourceReport": "video",
+    "StreamKeywords": "options",
     "Table": "outputs.table",
+    "TemporalSpec": "spec",
+    "TrackedFace": "types",
+    "TrackedFrame": "types",
     "open_source": "video",
 }
 
@@ -62,20 +102,40 @@ __all__ = [
     "EXPRESSION_NAMES",
     "Affect",
     "AffectKitError",
+    "Detection",
+    "Detector",
     "DeviceUnavailable",
     "Engine",
     "EngineError",
     "Face",
     "FakeEngine",
+    "Film",
+    "Frame",
     "FrameResult",
+    "InputSpec",
     "LabelSet",
+    "LeftOut",
+    "LiveSource",
     "MissingDependency",
     "ModelError",
     "ModelSpec",
     "OutputError",
+    "Picture",
+    "PredictKeywords",
     "Predictor",
+    "PredictorConfig",
+    "PredictorKeywords",
+    "ResultStream",
+    "Session",
+    "Source",
     "SourceError",
+    "SourceInfo",
+    "SourceReport",
+    "StreamKeywords",
     "Table",
+    "TemporalSpec",
+    "TrackedFace",
+    "TrackedFrame",
     "__version__",
     "open_source",
 ]

@@ -17,7 +17,7 @@ LEAVES_IN_S = 2.0
 """Time that a thread is given to end; one that waits for a silent source ends with the process."""
 
 
-class _Belt(Generic[T]):
+class _Queue(Generic[T]):
     """What the two threads share."""
 
     def __init__(self, items: Iterator[T], most: int) -> None:
@@ -28,7 +28,7 @@ class _Belt(Generic[T]):
         self._changed = threading.Condition()
 
     def produce(self) -> None:
-        """In the thread: fill the belt until there are no more items, or nobody wants them."""
+        """In the thread: fill the queue until there are no more items, or no more are wanted."""
         try:
             for item in self._items:
                 with self._changed:
@@ -64,14 +64,14 @@ class _Belt(Generic[T]):
             raise self._failure
 
     def stop(self) -> None:
-        """Nobody takes items any more."""
+        """No more items are taken."""
         with self._changed:
             self._stopped = True
             self._ready.clear()
             self._changed.notify_all()
 
 
-_running: dict[threading.Thread, _Belt[Any]] = {}
+_running: dict[threading.Thread, _Queue[Any]] = {}
 """Those that were not closed yet."""
 
 
@@ -82,8 +82,8 @@ def _end_all() -> None:
     Python ends such threads wherever they are, and some libraries the whole process then.
     """
     running = dict(_running)
-    for belt in running.values():
-        belt.stop()
+    for queue in running.values():
+        queue.stop()
     for thread in running:
         thread.join(LEAVES_IN_S)
 
@@ -91,19 +91,19 @@ def _end_all() -> None:
 def ahead(items: Iterator[T], most: int) -> Iterator[T]:
     """The same items in the same order, computed in a thread of their own.
 
-    Of those that nobody has asked for yet there are never more than twice ``most``, and one that waits for its place.
+    Of those that were not asked for yet there are never more than twice ``most``, and one that waits for its place.
 
     The thread begins when the first item is asked for, and ends with the last one, with an error, which is raised here,
     or when this iterator is closed or let go.
     """
-    belt = _Belt(items, most)
-    thread = threading.Thread(target=belt.produce, name="affectkit ahead", daemon=True)
-    _running[thread] = belt
+    queue = _Queue(items, most)
+    thread = threading.Thread(target=queue.produce, name="affectkit ahead", daemon=True)
+    _running[thread] = queue
     thread.start()
     try:
-        yield from belt.take()
+        yield from queue.take()
     finally:
-        belt.stop()
+        queue.stop()
         _running.pop(thread, None)
         if thread is not threading.current_thread():
             thread.join(LEAVES_IN_S)

@@ -70,7 +70,7 @@ def face_matrix(landmarks: Array, spec: InputSpec) -> Float32:
 
 
 def _published_matrix(points: Array, spec: InputSpec) -> Float32:
-    """The cut of the published network (reference: its authors' code for videos of one's own).
+    """The crop of the published network (reference: its authors' code for videos of one's own).
 
     Rotated so that the eyes are level; a square around the middle between eye centre and mouth centre, with the side
     2 * max(distance of the eyes, height from eyes to mouth), of which ``margin`` is shown.

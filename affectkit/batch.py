@@ -27,7 +27,7 @@ def batched(
     batch: list[CroppedFrame] = []
     full: list[list[CroppedFrame]] = []
     faces = pixels = 0
-    begun = 0.0
+    began = 0.0
     for frame in frames:
         count = len(frame.crops)
         height, width = frame.tracked.frame.picture.shape
@@ -36,10 +36,10 @@ def batched(
             batch, faces, pixels = [], 0, 0
             yield full.pop()  # it is not held here meanwhile: its pictures may be large
         if not batch:
-            begun = time.monotonic()
+            began = time.monotonic()
         batch.append(frame)
         faces, pixels = faces + count, pixels + height * width
-        if faces >= max_faces or len(batch) >= max_frames or time.monotonic() - begun >= max_wait_s:
+        if faces >= max_faces or len(batch) >= max_frames or time.monotonic() - began >= max_wait_s:
             full.append(batch)
             batch, faces, pixels = [], 0, 0
             yield full.pop()

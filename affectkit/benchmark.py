@@ -106,9 +106,9 @@ def summary(name: str, values: Sequence[float], unit: str) -> Measurement:
 
 def timed(work: Callable[[], object]) -> float:
     """Seconds that something takes."""
-    begun = time.perf_counter()
+    began = time.perf_counter()
     work()
-    return time.perf_counter() - begun
+    return time.perf_counter() - began
 
 
 def start_up(repeats: int, *, model: str = models.DEFAULT_MODEL) -> list[Measurement]:
@@ -177,7 +177,7 @@ def stages(clip: str, predictor: Predictor, *, most: int = 300, repeats: int = 3
 
 def _stages_once(clip: str, predictor: Predictor, most: int) -> dict[str, float]:
     frames: list[Frame] = []
-    begun = time.perf_counter()
+    began = time.perf_counter()
     source = open_source(clip)
     pixels = (source.info.width or 1920) * (source.info.height or 1080)
     most = min(most, max(20, STAGE_PIXELS // pixels))
@@ -185,7 +185,7 @@ def _stages_once(clip: str, predictor: Predictor, most: int) -> dict[str, float]
         frames.append(frame)
         if len(frames) == most:
             break
-    found = {"decode": time.perf_counter() - begun}
+    found = {"decode": time.perf_counter() - began}
     tracker = Tracker(predictor.detector, TrackingConfig())
     tracked: list[TrackedFrame] = []
     found["find and follow faces"] = timed(lambda: tracked.extend(track(iter(frames), tracker)))
@@ -235,7 +235,7 @@ def to_table(
     predictor: Predictor, clip: str, folder: Path, *, render: bool = False, **options: Unpack[StreamKeywords]
 ) -> tuple[int, float]:
     """Frames and seconds of one run, from opening the file to the finished table (and annotated video)."""
-    begun, frames = time.perf_counter(), 0
+    began, frames = time.perf_counter(), 0
     source = open_source(clip)
     results: Iterator[FrameResult] = predictor.stream(source, keep_images=render, **options)
     with open_table(folder / "table.csv", layout(labels=predictor.spec.labels), overwrite=True) as sink:
@@ -250,7 +250,7 @@ def to_table(
                     sink.write(result)
                     writer.write(overlay.draw(result), result.time_s)
                     frames += 1
-    return frames, time.perf_counter() - begun
+    return frames, time.perf_counter() - began
 
 
 def many_streams(clip: str, make: Callable[[], Predictor], counts: Sequence[int], *, repeats: int) -> list[Measurement]:
@@ -273,11 +273,11 @@ def many_streams(clip: str, make: Callable[[], Predictor], counts: Sequence[int]
                 try:
                     for _ in predictors[k].stream(clip):
                         frames[k] += 1
-                except Exception as error:  # raised below: a thread has nobody to raise it to
+                except Exception as error:  # raised below: a thread has no caller to raise it to
                     failed.append(error)
 
             threads = [threading.Thread(target=run, args=(k,)) for k in range(count)]
-            begun = time.perf_counter()
+            began = time.perf_counter()
             for thread in threads:
                 thread.start()
             for thread in threads:
@@ -285,7 +285,7 @@ def many_streams(clip: str, make: Callable[[], Predictor], counts: Sequence[int]
             if failed:
                 raise failed[0]
             if repeat:
-                rates.append(sum(frames) / (time.perf_counter() - begun))
+                rates.append(sum(frames) / (time.perf_counter() - began))
         for predictor in predictors:
             predictor.close()
         rows.append(summary(f"streams: {count} of {Path(clip).name} at once, all together", rates, "fps"))

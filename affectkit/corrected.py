@@ -216,7 +216,7 @@ def open_corrected(
     thresholds: Array,
     *,
     overwrite: bool = False,
-    begun: tuple[Path, int] | None = None,
+    resume_from: tuple[Path, int] | None = None,
 ) -> CorrectedTable:
     """The writer that the suffix asks for, as :func:`affectkit.outputs.writers.open_table`.
 
@@ -230,7 +230,7 @@ def open_corrected(
     """
     check_suffix(path)
     kinds: dict[str, type[CorrectedTable]] = {".csv": _Csv, ".jsonl": _JsonLines, ".parquet": _Parquet}
-    sink = kinds[path.suffix.lower()](path, with_raw(table), overwrite=overwrite, begun=begun)
+    sink = kinds[path.suffix.lower()](path, with_raw(table), overwrite=overwrite, resume_from=resume_from)
     sink.set_up(finder, thresholds)
     return sink
 

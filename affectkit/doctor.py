@@ -35,7 +35,7 @@ def examine() -> list[Check]:
             checks += examine_one()
         except AffectKitError as error:
             checks.append(Check(examine_one.__name__.strip("_"), "not usable", str(error)))
-        except Exception as error:  # a doctor that falls ill helps nobody
+        except Exception as error:  # a doctor that falls ill is no help
             checks.append(Check(examine_one.__name__.strip("_"), "failed", f"{type(error).__name__}: {error}"))
     return checks
 

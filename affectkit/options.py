@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast, get_args
 
+from affectkit.faces.names import DETECTORS
 from affectkit.spec import Precision, Prior
 from affectkit.temporal import WindowMode
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from affectkit.types import TrackedFrame
 
 PRECISIONS = ("auto", *get_args(Precision))
-DETECTORS = ("mtcnn", "insightface")
 
 
 class PredictorKeywords(TypedDict, total=False):
@@ -96,9 +96,8 @@ class PredictorConfig:
         _check(isinstance(self.device, str), "device", "a name", self.device)
         check_device(self.device)
         if isinstance(self.detector, str) and self.detector.partition(":")[0] not in DETECTORS:
-            raise ValueError(
-                f"detector must be mtcnn, insightface[:PACK|:FOLDER] or a Detector object, got {self.detector!r}"
-            )
+            known = ", ".join(DETECTORS.values())
+            raise ValueError(f"detector must be {known} or a Detector object, got {self.detector!r}")
         if self.detect_every is not None:
             _whole("detect_every", self.detect_every, 1)
         _whole("min_face_px", self.min_face_px, 1)

@@ -102,7 +102,7 @@ class RgbPicture:
 
 
 NO_PICTURE = RgbPicture(np.zeros((1, 1, 3), np.uint8))
-"""Stands for a picture that nobody needs any more."""
+"""Stands for a picture that is no longer needed."""
 
 
 class Colours:

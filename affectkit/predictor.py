@@ -224,7 +224,7 @@ class Predictor:
             window: how a temporal model goes through a face's frames (:mod:`affectkit.temporal`): ``overlap``,
                 ``paper``, or ``live``, which gives the numbers that :meth:`live` would.
             lookahead: ``live``: frames after a frame that its answer waits for, 0 to T - 1.
-            max_gap_s: longest time that a face may be missing without its sequence beginning anew.
+            max_gap_s: longest time that a face may be missing before its sequence is started again.
             smooth_s: average every value over this time (:mod:`affectkit.smooth`); 0: do not.
             resume: a state that :meth:`ResultStream.checkpoint` gave, of the same source, model and options: the frame
                 after the last result is the first.
@@ -555,7 +555,7 @@ class Predictor:
         """Run the network once on black faces, so that the first real ones do not wait for what is prepared then.
 
         Args:
-            faces: number of them; None: a full batch. TensorRT and CUDA prepare anew for each number.
+            faces: number of them; None: a full batch. TensorRT and CUDA prepare again for each number.
         """
         size, channels = self.spec.input.size, self.spec.input.channels
         for _ in range(2):  # the second run of a size is the one that becomes a CUDA graph

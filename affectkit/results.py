@@ -116,7 +116,7 @@ class Finisher:
         )
 
     def state(self) -> dict[str, Any]:
-        """Everything to go on from, for :mod:`affectkit.runs.state`."""
+        """Everything to resume from, for :mod:`affectkit.runs.state`."""
         buffer = None
         if self._buffer is not None:
             buffer = self._buffer.state()
@@ -149,7 +149,7 @@ def in_file(face: Detection, reduced: int) -> Detection:
 
 
 class ResultStream(Iterator[FrameResult]):
-    """Results of a source, one a frame, in order; what can be gone on from if it is interrupted.
+    """Results of a source, one a frame, in order; what it can be resumed from if it is interrupted.
 
     Who stops before the end closes it, or takes it in a ``with``, so that the source is let go of at once.
     """
@@ -188,7 +188,7 @@ class ResultStream(Iterator[FrameResult]):
         self.close()
 
     def checkpoint(self) -> dict[str, Any] | None:
-        """What :meth:`affectkit.Predictor.stream` can go on from, right after the result that was given last.
+        """What :meth:`affectkit.Predictor.stream` can resume from, right after the result that was given last.
 
         None between the results of one batch: ask again after the next one.
         """
@@ -232,13 +232,13 @@ class Session:
         return results if self._baseline is None else self._baseline.apply(results)
 
     def flush(self) -> list[FrameResult]:
-        """No more pictures: return what still waited for later ones, and forget everybody."""
+        """No more pictures: return what still waited for later ones, and forget all tracks."""
         results = self._told(self._finisher.flush())
         self.reset()
         return results
 
     def reset(self) -> None:
-        """Forget everybody and what waits; ids begin at 0 again."""
+        """Forget all tracks and what waits; ids begin at 0 again."""
         self._finisher.flush()
         self._tracker.reset()
         if self._baseline is not None:

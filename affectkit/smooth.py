@@ -149,7 +149,7 @@ class Smoother:
         return dataclasses.replace(face, affect=affect)
 
     def state(self) -> dict[str, Any]:
-        """Everything to go on from, for :mod:`affectkit.runs.state`."""
+        """Everything to resume from, for :mod:`affectkit.runs.state`."""
         last = [[track, time_s, values] for track, (time_s, values) in self._last.items()]
         return {"held": [of_result(result) for result in self._held], "open": self._open, "last": last}
 

@@ -218,7 +218,7 @@ class TemporalBuffer(Generic[Item]):
         if math.isnan(time_s):
             time_s = self._frames / PICTURES_A_SECOND
         step_s = time_s - self._last_s
-        # A source that stood still, was joined, or begins anew. Frames that are far apart by choice are no gap.
+        # A source that stood still, was joined, or starts again. Frames that are far apart by choice are no gap.
         typical_s = 0.0 if math.isnan(self._step_s) else self._step_s
         stalled = step_s < 0 or step_s > max(self._config.max_gap_s, 2 * typical_s)
         if self._frames == 1 and step_s >= 0:
@@ -332,7 +332,7 @@ class TemporalBuffer(Generic[Item]):
         return ready
 
     def state(self) -> dict[str, Any]:
-        """Everything to go on from, for :mod:`affectkit.runs.state`; the items are the caller's to make storable."""
+        """Everything to resume from, for :mod:`affectkit.runs.state`; the items are the caller's to make storable."""
         numbers = {frame.number: i for i, frame in enumerate(self._pending)}
         past = {e.frame.number for s in self._sequences.values() for e in s.entries} - numbers.keys()
         return {

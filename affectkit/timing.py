@@ -206,9 +206,9 @@ class Clock:
     def _decoding_time(self) -> float | None:
         """Decoding time of the packet with which a frame came out, seconds; None: it came with none."""
         if self._delay is None:
-            begun = [dts for dts in self._first_dts if dts is not None]
-            held = min(max(0, self._fed - 1 - self._lost), len(begun) - 1)
-            self._delay = begun[held] - begun[0] if begun else 0
+            began = [dts for dts in self._first_dts if dts is not None]
+            held = min(max(0, self._fed - 1 - self._lost), len(began) - 1)
+            self._delay = began[held] - began[0] if began else 0
         if self._dts is None:
             return None
         dts, self._dts = self._dts, None  # a second frame with the same packet has another time

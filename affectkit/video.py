@@ -106,7 +106,7 @@ class SourceReport:
     dropped: int = 0
     """Live: frames that came while one before was worked on, and were left out for a newer one."""
     reconnects: int = 0
-    """Live: times that the source was opened anew."""
+    """Live: times that the source was opened again."""
     stalls: int = 0
     """Live: times that no frame came for longer than the source was given."""
     resized: int = 0
@@ -739,15 +739,15 @@ class LiveSource(Described):
 
     def _read(self, run: _LiveRun) -> None:
         """In the thread: keep the newest picture at hand."""
-        begun: float | None = None
+        began: float | None = None
         last_s, offset_s, before_s = -math.inf, 0.0, math.nan
         try:
             for opened, shown in self._connections(run):
-                begun = time.monotonic() if begun is None else begun
-                now_s = time.monotonic() - begun
+                began = time.monotonic() if began is None else began
+                now_s = time.monotonic() - began
                 time_s, clock_s = now_s, shown.time_s
                 if clock_s is not None:
-                    # Each connection begins the source's clock anew, and some sources jump in between.
+                    # Each connection starts the source's clock again, and some sources jump in between.
                     if opened or not 0 <= clock_s - before_s <= LARGEST_STEP_S:
                         offset_s = (now_s if not self._paces else max(0.0, last_s + 0.04)) - clock_s
                     before_s = clock_s

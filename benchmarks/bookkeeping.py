@@ -44,11 +44,11 @@ def main() -> None:
         before = len(os.listdir(folder / "tables"))
         with Predictor(arguments.model, device="cpu") as predictor:
             list(predictor.stream(inputs[0]))
-            begun, used = time.perf_counter(), time.process_time()
+            began, used = time.perf_counter(), time.process_time()
             for path in inputs:
                 for _ in predictor.stream(open_source(path)):
                     pass
-            frames_s, frames_cpu_s = time.perf_counter() - begun, time.process_time() - used
+            frames_s, frames_cpu_s = time.perf_counter() - began, time.process_time() - used
         ends: list[tuple[float, float]] = []
         run_job = jobs.run_job
 

@@ -22,9 +22,9 @@ from affectkit.models import load
 
 def seconds(engine: Engine, faces: np.ndarray) -> float:
     """One run."""
-    begun = time.perf_counter()
+    began = time.perf_counter()
     engine.run({"faces": faces})
-    return time.perf_counter() - begun
+    return time.perf_counter() - began
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ import affectkit.runs.run
 
 affectkit.runs.run.CHECKPOINT_S = 0.05  # in workers too: they load this file
 
-ONCE_MORE = "what was done is kept: --resume goes on with it"
+ONCE_MORE = "what was done is kept: --resume continues it"
 NOTHING = "nothing unfinished was left behind"
 
 
@@ -64,7 +64,7 @@ class Found:
 
 
 def two(clip: Path, whole: bytes, scratch: Path, dice: random.Random, times: int, options: list[str]) -> Found:
-    """Two runs on one output, begun at nearly the same time."""
+    """Two runs on one output, started at nearly the same time."""
     found = Found("two runs on one output")
     for _ in range(times):
         out = scratch / "two.csv"
@@ -130,7 +130,7 @@ def full(clip: Path, whole: bytes, scratch: Path, dice: random.Random, times: in
                     found.check(not list(disk.iterdir()), hidden(disk))
                 subprocess.run(["mount", "-o", f"remount,size={len(whole) + 400_000}", disk], check=True)
                 code, lines = end(start(clip, "-o", out, "--resume", *options))
-                found.check(code == 0 and kept == ("gone on with at frame" in "".join(lines)), lines)
+                found.check(code == 0 and kept == ("resumed at frame" in "".join(lines)), lines)
             else:
                 found.counts["had room"] += 1
             found.check(out.read_bytes() == whole and not hidden(disk), f"table or left over {hidden(disk)}")

@@ -191,9 +191,9 @@ class Answers:
 
 def analyse(predictor: Predictor, path: Path, reference: Answers | None) -> Answers:
     """Answers for every frame, and for the faces where they are in the reference."""
-    begun = time.perf_counter()
+    began = time.perf_counter()
     results = list(predictor.stream(path))
-    answers = Answers(time.perf_counter() - begun)
+    answers = Answers(time.perf_counter() - began)
     for result in results:
         answers.units.append(np.array([face.affect.au_probabilities for face in result.faces]))
         answers.boxes.append(np.array([face.box for face in result.faces]))

@@ -1,4 +1,4 @@
-"""Killed with -9 at random points and gone on with: is the table the one of an unbroken run?
+"""Killed with -9 at random points and resumed: is the table the one of an unbroken run?
 
     python benchmarks/killed.py ../shared/clips/utterance_1.mp4 [--kills 10]
 
@@ -31,9 +31,9 @@ def main() -> None:
         for suffix in (".csv", ".jsonl", ".parquet"):
             whole, out = Path(scratch) / f"whole{suffix}", Path(scratch) / f"out{suffix}"
             command = [sys.executable, "-c", OFTEN, "predict", str(arguments.clip), "--model", arguments.model]
-            begun = time.monotonic()
+            began = time.monotonic()
             subprocess.run([*command, "-o", str(whole), "-q"], check=True)
-            unbroken_s = time.monotonic() - begun
+            unbroken_s = time.monotonic() - began
             kills = 0
             while kills < arguments.kills:
                 process = subprocess.Popen([*command, "-o", str(out), "-q", "--resume"])

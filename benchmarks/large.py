@@ -92,13 +92,13 @@ def _one_colour(pixels: int) -> bytes:
 def measure(what: str, source: Path, scratch: Path, options: Sequence[str] = ()) -> dict[str, object]:
     """Exit code, MB and seconds of one run."""
     program = [sys.executable, "-P", "-m", "affectkit", "predict", str(source), "-o", str(scratch / "t.csv"), "-q"]
-    begun = time.perf_counter()
+    began = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", MEASURED, *program, "--overwrite", *options], capture_output=True, text=True, check=True
     )
     code, megabytes = map(int, done.stdout.split())
     row: dict[str, object] = {"what": what, "bytes": source.stat().st_size, "exit_code": code, "peak_mb": megabytes}
-    row |= {"seconds": round(time.perf_counter() - begun, 1), "said": done.stderr.strip().replace(f"{scratch}/", "")}
+    row |= {"seconds": round(time.perf_counter() - began, 1), "said": done.stderr.strip().replace(f"{scratch}/", "")}
     print(row, flush=True)
     return row
 

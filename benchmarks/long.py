@@ -57,7 +57,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch, Predictor() as predictor:
         path = looped(arguments.clip, Path(scratch) / "long.mp4", arguments.frames)
         rows = []
-        begun, count = time.perf_counter(), 0
+        began, count = time.perf_counter(), 0
         with open_table(Path(scratch) / "table.csv", layout(labels=predictor.spec.labels), overwrite=True) as sink:
             for result in predictor.stream(path):
                 sink.write(result)
@@ -65,8 +65,8 @@ def main() -> None:
                 if count % STEP == 0:
                     now = time.perf_counter()
                     resident = process.memory_info().rss / 2**20
-                    rows.append({"frames": count, "ms_a_frame": 1000 * (now - begun) / STEP, "resident_mb": resident})
-                    begun = now
+                    rows.append({"frames": count, "ms_a_frame": 1000 * (now - began) / STEP, "resident_mb": resident})
+                    began = now
         ids = {line.split(",")[2] for line in (Path(scratch) / "table.csv").read_text().splitlines()[1:]}
     rows = [{name: round(value, 3) for name, value in row.items()} for row in rows]
     for row in rows:

@@ -26,10 +26,10 @@ def run(clips: list[Path], out: Path, *more: str, cores: set[int] | None = None)
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
     command = [sys.executable, "-m", "affectkit", "predict", *map(str, clips), "-o", str(out), "-q", *more]
-    begun = time.perf_counter()
+    began = time.perf_counter()
     bound = None if cores is None else (lambda: os.sched_setaffinity(0, cores))
     subprocess.run(command, check=True, preexec_fn=bound)
-    return time.perf_counter() - begun
+    return time.perf_counter() - began
 
 
 def main() -> None:

@@ -74,10 +74,10 @@ def main() -> None:
                     ("matrices", matrices, inputs, 2 * SIDE**3),
                     ("network", network, faces, 32 * folder.spec.members * operations),
                 ):
-                    begun = time.perf_counter()
+                    began = time.perf_counter()
                     engine.run(given)
                     if repeat > 1:
-                        rates[kind].append(work / (time.perf_counter() - begun) / 1e9)
+                        rates[kind].append(work / (time.perf_counter() - began) / 1e9)
             peak, reached = statistics.median(rates["matrices"]), statistics.median(rates["network"])
             rows.append({"model": name, "matrices_gops": peak, "network_gops": reached, "share": reached / peak})
             print(f"{name:16} network {reached:6.1f}, matrices {peak:6.1f} GOP/s: {reached / peak:.0%}")

@@ -2,7 +2,7 @@
 
     python benchmarks/people.py ../shared/clips [-o benchmarks/results/people.json] [--show FOLDER]
 
-IDF1 (Ristani et al., ECCV workshops 2016) says how much of the time everybody had the right id, MOTA (Bernardin &
+IDF1 (Ristani et al., ECCV workshops 2016) says how much of the time each person had the right id, MOTA (Bernardin &
 Stiefelhagen 2008) counts faces missed, seen where none is, and changes of id. A face is to be found in a frame where at
 least half of it shows.
 """
@@ -86,7 +86,7 @@ def line(*points: tuple[float, float, float]) -> Path2D:
 
 @dataclass(frozen=True)
 class Scene:
-    """A clip: who moves how (the last ones in front), and what else passes in front of everybody."""
+    """A clip: who moves how (the last ones in front), and what else passes in front of them."""
 
     seconds: float
     actors: list[tuple[int, Path2D]]

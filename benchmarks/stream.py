@@ -41,7 +41,7 @@ def main() -> None:
         count = round(arguments.hours * 3600 * FPS)
         given = faces = 0
         stalled_s = 0.0
-        begun = time.perf_counter()
+        began = time.perf_counter()
         for i in range(count):
             image = other if i % 3000 < 10 else shown[i % len(shown)]
             stalled_s += 20.0 * (i % 20000 == 19999)
@@ -54,12 +54,12 @@ def main() -> None:
                 blocks.append(
                     {
                         "frames": i + 1,
-                        "ms_a_frame": (now - begun) / BLOCK * 1000,
+                        "ms_a_frame": (now - began) / BLOCK * 1000,
                         "resident_mb": process.memory_info().rss / 1e6,
                         "waiting": len(state["pending"]),
                     }
                 )
-                begun = now
+                began = now
                 if (i + 1) % (15 * BLOCK) == 0:
                     print(blocks[-1], flush=True)
         given += len(session.flush())

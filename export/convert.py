@@ -30,7 +30,7 @@ from affectkit.faces.tracks import TrackingConfig
 from affectkit.models import FRAME_NAME, GOLDEN_NAME, SPEC_NAME, TEMPORAL_NAME, ModelFolder, sha256
 from affectkit.spec import ModelSpec, Precision
 from affectkit.train.checkpoints import load_checkpoint
-from affectkit.train.crops import cut_all
+from affectkit.train.crops import crop_all
 from affectkit.train.evaluate import ask
 from affectkit.train.faces import FaceSet
 from affectkit.train.reading import read_set
@@ -211,7 +211,7 @@ def labelled_part(
         rows = range(0, len(others), max(1, len(others) // CALIBRATION))
         spec = spec_of_model(model).input
         if len(rows):
-            calibration = cut_all(others, rows, spec)
+            calibration = crop_all(others, rows, spec)
     return (f"{labels.name}, part {split}", part), calibration
 
 

@@ -141,7 +141,7 @@ def _write(
     for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
         del value.metadata_props[:]
     del model.graph.metadata_props[:]
-    # The exporter notes the example's length as the length of what a GRU answers; inference finds the rest anew.
+    # The exporter notes the example's length as the length of what a GRU answers; inference recomputes the rest.
     del model.graph.value_info[:]
     for value in model.graph.output:
         for axis, axis_name in free.items():

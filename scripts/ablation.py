@@ -1,6 +1,6 @@
 """What multitask learning, distillation and balancing each bring, at the same budget and seed: train/README.md's table.
 
-    python scripts/ablation.py ../shared/data OUT            # goes on where it was stopped
+    python scripts/ablation.py ../shared/data OUT            # continues where it was stopped
     python scripts/ablation.py ../shared/data OUT --one-label
 
 Trains, without and with balancing, three single-task networks, the multitask teacher and five students on a fixed
@@ -125,7 +125,7 @@ def main() -> None:
     if arguments.one_label:
         train_set = one_label(train_set)
     dev_set = select_split(sets[0], "dev")
-    held_out = {"FER+": select_split(sets[0], "valid"), "facial_expressions": select_split(sets[1], "valid")}
+    held_out = {"FER+": select_split(sets[0], "test"), "facial_expressions": select_split(sets[1], "test")}
     steps = len(train_set) // SETTINGS.batch_size
     print(f"{len(train_set)} pictures, {steps} steps an epoch", file=sys.stderr)
 

@@ -32,7 +32,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "our defaults": {},
     "cut of the face": {"network": PUBLISHED},
     "augmentation": {"augmentation": AUGMENTATIONS["paper"]},
-    "batch": {"drawing": "per-task", "batch_size": 63},
+    "batch": {"sampling": "per-task", "batch_size": 63},
     "balancing, mean": {"balance": True},
     "balancing, target 2": {"balance": True, "ml_ros_target": 2.0},
     "selection": {"select_by": "paper"},
@@ -60,7 +60,7 @@ def main() -> None:
     arguments = parser.parse_args()
     sets = [read(arguments.data, name) for name in ("ferplus", "facial_expressions")]
     train_set = fixed_share(join([select_split(faces, "train") for faces in sets]), SHARE)
-    dev_set, valid = (select_split(sets[0], split) for split in ("dev", "valid"))  # type: ignore[arg-type]
+    dev_set, test_set = (select_split(sets[0], split) for split in ("dev", "test"))  # type: ignore[arg-type]
     settings = dataclasses.replace(SETTINGS, epoch_steps=len(train_set) // SETTINGS.batch_size)
     rows = {}
     for name, changes in {**CHOICES, **STUDENTS}.items():
@@ -71,7 +71,7 @@ def main() -> None:
             teachers = [load_network(teacher)[0]]
             config = dataclasses.replace(config, teachers=(sha256(teacher),), seed=1)
         train(config, train_set, dev_set, run, teachers=teachers, resume=True)
-        rows[name] = headline(run, valid)
+        rows[name] = headline(run, test_set)
         print(name, json.dumps(rows[name]), file=sys.stderr, flush=True)
     (arguments.out / "table.json").write_text(json.dumps(rows, indent=2) + "\n")
     for name, row in rows.items():

@@ -2,7 +2,7 @@
 
     python scripts/label_ceiling.py ../shared/data [--model lite-ensemble]
 
-Ten votes are a small sample of what everybody would say of a picture, and the label is the winner of that sample. Who
+Ten votes are a small sample of what all people would say of a picture, and the label is the winner of that sample. Who
 knew exactly what share of all people sees which expression would name the winner less than always. The true shares of a
 picture are taken as Dirichlet distributed around what a network says of it (their concentration is fitted to the votes,
 by maximum likelihood) and then seen ten votes of; what is drawn from that is asked how often its largest share is the
@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 
 from affectkit.predictor import Predictor
-from affectkit.train.crops import cut_all
+from affectkit.train.crops import crop_all
 from affectkit.train.reading import read_set
 from affectkit.train.splits import select_split
 from affectkit.types import EXPRESSION_NAMES, Array
@@ -47,7 +47,7 @@ def main() -> None:
     table = pd.read_csv(files[0]).set_index("image").loc[list(dev.names)]
     votes = table[[f"votes_{name}" for name in (*EXPRESSION_NAMES, *OTHERS)]].to_numpy(np.float64)
     with Predictor(arguments.model, precision="fp32") as predictor:
-        crops = cut_all(dev, range(len(dev)), predictor.spec.input)
+        crops = crop_all(dev, range(len(dev)), predictor.spec.input)
         said = np.array([list(affect.expression_probabilities) for affect in predictor.predict_aligned(crops)])
     others = votes[:, len(EXPRESSION_NAMES) :].sum(0) / votes.sum()  # the network knows nothing of these
     mean = np.concatenate([said * (1 - others.sum()), np.tile(others, (len(said), 1))], 1).clip(1e-4)

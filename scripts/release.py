@@ -87,13 +87,13 @@ Checkpoints, AU thresholds and the temperature of the expression probabilities (
 fixed tenth of FER2013Train that was not trained on. The parts below were looked at after that. One crop a picture, no
 flips, through the exported ONNX file.
 
-| | FER+ valid | facial_expressions, valid persons |
+| | FER+ valid | facial_expressions, held-out persons |
 |---|---|---|
 {table}
 
 Expression F1 by class (number of pictures):
 
-| | FER+ valid | facial_expressions, valid persons |
+| | FER+ valid | facial_expressions, held-out persons |
 |---|---|---|
 {classes}
 
@@ -115,9 +115,9 @@ labels nor points, and the whole picture was the crop. Face size is the inter-oc
 ## Limits
 
 - Disgust and fear are rare in both sets and poorly recognised; contempt is not among the classes.
-- Both sets lean towards frontal faces of adults, many of them public figures, and nobody recorded age, gender or skin
-  tone; how scores differ between groups of people was not measured. Profiles, hands over the face and strong side light
-  cost accuracy.
+- Both sets lean towards frontal faces of adults, many of them public figures. Age, gender and skin
+  tone were not recorded, and how scores differ between groups of people was not measured. Profiles, hands over the face
+  and strong side light cost accuracy.
 - Single pictures: the network has no memory. Talking moves the mouth, and a frame in the middle of a word may read as
   an expression.
 - Probabilities of AUs are probabilities of presence, never intensities.
@@ -146,8 +146,8 @@ def files(data: Path, name: str) -> tuple[Path, Path, Path]:
 
 
 def held_out(data: Path, name: str) -> HeldOut:
-    """The valid part of a set."""
-    faces = select_split(read_set(*files(data, name)), "valid")
+    """The held-out part of a set."""
+    faces = select_split(read_set(*files(data, name)), "test")
     with np.load(files(data, name)[2]) as archive:
         yaw = dict(zip(map(str, archive["image"]), archive["pose_deg"][:, 1].astype(float), strict=True))
     distance = np.linalg.norm(faces.landmarks[:, 1] - faces.landmarks[:, 0], axis=1)

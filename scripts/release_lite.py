@@ -106,13 +106,13 @@ FER+ and facial_expressions are **at home**: other pictures (people) of the sour
 prototypes (EMFACS) of all strengths from .3 on people of the test part. `--prior balanced` takes all expressions to
 be equally common.
 
-| | FER+ valid | facial_expressions, valid persons | renderings, test people |
+| | FER+ valid | facial_expressions, held-out persons | renderings, test people |
 |---|---|---|---|
 {table}
 
 Expression F1 by class (number of pictures):
 
-| | FER+ valid | facial_expressions, valid persons | renderings, test people |
+| | FER+ valid | facial_expressions, held-out persons | renderings, test people |
 |---|---|---|---|
 {classes}
 
@@ -194,11 +194,11 @@ def together(folder: Path, faces: FaceSet, answers: Answers, votes: pd.DataFrame
 def emptied(folder: Path, faces: FaceSet, rows: int = 2000) -> list[float]:
     """Share of faces of which brows, eyes and mouth are called hidden."""
     from affectkit import Predictor
-    from affectkit.train.crops import cut_all
+    from affectkit.train.crops import crop_all
 
     spec = load(folder).spec
     with Predictor(folder, temporal=False, precision="fp32") as predictor:
-        affects = predictor.predict_aligned(cut_all(faces, range(min(rows, len(faces))), spec.input))
+        affects = predictor.predict_aligned(crop_all(faces, range(min(rows, len(faces))), spec.input))
     shares = np.array([a.visibility for a in affects])
     return [float(v) for v in (shares < np.array(spec.visibility_thresholds)).mean(0)]
 

@@ -2,8 +2,9 @@
 
     python scripts/train_lite.py RUN START LABELS ../shared/data rendered/manifest.parquet [--epochs 15]
 
-As `affectkit train students --shown clean`, but the teacher is asked about photographs alone, and about expression,
-valence and arousal alone: what it says of renderings, and its action units, would contradict labels that are exact.
+As `affectkit train students --teacher-view clean`, but the teacher is asked about photographs alone, and about
+expression, valence and arousal alone: what it says of renderings, and its action units, would contradict labels
+that are exact.
 LABELS is the folder that scripts/real_labels.py wrote, START the run or the model whose network is trained further.
 """
 
@@ -19,7 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from affectkit.train.answers import taught_clean
+from affectkit.train.answers import clean_teacher_outputs
 from affectkit.train.augmentation import AUGMENTATIONS
 from affectkit.train.config import TrainConfig
 from affectkit.train.faces import FaceSet, relabelled
@@ -37,7 +38,7 @@ def main() -> None:
     for name in ("run", "start", "labels", "data", "rendered"):
         parser.add_argument(name, type=str if name == "start" else Path)
     parser.add_argument("--teacher", default="lite-ensemble")
-    parser.add_argument("--coded", type=Path, help="CSV of faces whose units somebody judged: image, AU1, ...")
+    parser.add_argument("--coded", type=Path, help="CSV of faces whose units a person judged: image, AU1, ...")
     parser.add_argument("--coded-times", type=int, default=6, help="how often each of them comes in an epoch")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--learning-rate", type=float, default=1.2e-3)
@@ -83,7 +84,7 @@ def main() -> None:
         supervised_share=0.4,
         temperature=1.5,
         teachers=tuple(digests),
-        shown="clean",
+        teacher_view="clean",
         bf16=True,
         compile=given.compile,
         seed=1,
@@ -91,7 +92,7 @@ def main() -> None:
     )
     photographs = np.isnan(train_set.intensity).all(1)
     rows = torch.from_numpy(np.flatnonzero(photographs))
-    said = taught_clean(teachers, train_set.subset(photographs), config)
+    said = clean_teacher_outputs(teachers, train_set.subset(photographs), config)
     taught = Outputs(
         *(_spread(getattr(said, name), rows, len(train_set)) for name in ("expression", "au", "va")),
         torch.zeros(len(train_set), 1, 1),
@@ -111,8 +112,8 @@ def main() -> None:
         dev_set,
         given.run,
         teachers=teachers,
-        start=network,
-        taught=taught,
+        init_from=network,
+        teacher_outputs=taught,
         resume=given.resume,
         on_step=tell,
     )

@@ -1,6 +1,7 @@
-"""Stand-ins for `tensorrt` and `cuda.bindings.runtime` with the published names only, which compute with ONNX Runtime.
+"""Stand-ins for `tensorrt` and `cuda.bindings.runtime` that compute with ONNX Runtime.
 
-A plan of theirs is the ONNX file itself; device memory is ordinary memory; a captured CUDA graph is a list of calls.
+They have the published names only, and every call has to fit a signature that was read off the real bindings
+(scripts/tensorrt_names.py). A plan of theirs is the ONNX file itself; device memory is ordinary memory; a captured CUDA graph is a list of calls.
 They follow the documented rules: statuses, shapes before runs, nothing executed while a stream is being captured, one
 graph for one state of a context.
 """
@@ -11,24 +12,54 @@ import ctypes
 import enum
 import json
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import onnxruntime
+from tensorrt_stubs import fits
 
-NAMES: dict[str, list[str]] = json.loads((Path(__file__).parent / "data" / "tensorrt_names.json").read_text())
+SIGNATURES: dict[str, dict[str, Any]] = json.loads(
+    (Path(__file__).parent / "data" / "tensorrt_signatures.json").read_text()
+)
+"""By wheel: overloads by the name of a class, `Class.method` or a call of CUDA; null for what cannot be called."""
+
+
+def checked(call: Callable[..., Any], where: str, wheels: list[dict[str, Any]]) -> Callable[..., Any]:
+    """The call, if it has a signature that all the wheels publish."""
+
+    def checked_call(*given: Any, **named: Any) -> Any:
+        for published in wheels:
+            overloads = published[where]
+            assert any(fits(o, given, named) for o in overloads), (
+                f"{where}{given}{named or ''} fits none of {overloads}"
+            )
+        return call(*given, **named)
+
+    return checked_call
 
 
 class Only:
-    """Base of everything a test double hands out: an attribute that is not published raises."""
+    """Base of everything a test double hands out: an attribute that the real class does not publish raises."""
 
-    published: ClassVar[set[str]] = set()
+    published: ClassVar[dict[str, Any]] = {}
+    real: ClassVar[str]
+    """Name of the class that it stands for."""
 
     def __getattribute__(self, name: str) -> Any:
-        if not name.startswith("_") and name not in type(self).published:
-            raise AttributeError(f"TensorRT publishes no {name!r}")
-        return object.__getattribute__(self, name)
+        value = object.__getattribute__(self, name)
+        if name.startswith("_"):
+            return value
+        where = f"{type(self).real}.{name}"
+        if where not in type(self).published:
+            raise AttributeError(f"TensorRT publishes no {where!r}")
+        return checked(value, where, [type(self).published]) if callable(value) else value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_") and f"{type(self).real}.{name}" not in type(self).published:
+            raise AttributeError(f"TensorRT publishes no {type(self).real}.{name}")
+        object.__setattr__(self, name, value)
 
 
 class State:
@@ -50,6 +81,10 @@ class State:
         self.timing_seen: list[bytes] = []
         self.streams = 0
         self.capturing: list[Any] | None = None
+        self.refused = False
+        """What was captured cannot be a graph, so the capture will end with an error."""
+        self.noted_error = False
+        """An error of before that nobody has asked for yet: TensorRT takes it for one of its next run."""
 
 
 def make_cudart(state: State) -> types.ModuleType:
@@ -60,6 +95,7 @@ def make_cudart(state: State) -> types.ModuleType:
         cudaSuccess = 0
         cudaErrorMemoryAllocation = 2
         cudaErrorNoDevice = 100
+        cudaErrorStreamCaptureInvalidated = 901
 
     class Kind(enum.IntEnum):
         cudaMemcpyHostToDevice = 1
@@ -100,10 +136,13 @@ def make_cudart(state: State) -> types.ModuleType:
 
     def end(stream: int) -> tuple[Any, ...]:
         captured, state.capturing = state.capturing, None
+        if state.refused:
+            state.refused, state.noted_error = False, True
+            return Status.cudaErrorStreamCaptureInvalidated, None
         return answer("cudaStreamEndCapture", captured)
 
     def instantiate(graph: list[Any], flags: int) -> tuple[Any, ...]:
-        state.live_graphs += 1
+        state.live_graphs += "cudaGraphInstantiate" not in state.fail
         return answer("cudaGraphInstantiate", graph)
 
     def launch(graph: list[Any], stream: int) -> tuple[Any, ...]:
@@ -124,11 +163,16 @@ def make_cudart(state: State) -> types.ModuleType:
         state.streams -= 1
         return answer("cudaStreamDestroy")
 
+    def last_error() -> tuple[Any, ...]:
+        state.noted_error = False
+        return (Status.cudaSuccess,)
+
     properties = types.SimpleNamespace(name=b"Test GPU\0", major=9, minor=0)
     calls: dict[str, Any] = {
         "cudaMemcpyKind": Kind,
         "cudaStreamCaptureMode": Mode,
         "cudaGetErrorName": lambda status: (Status.cudaSuccess, Status(status).name.encode()),
+        "cudaGetLastError": last_error,
         "cudaGetDeviceCount": lambda: answer("cudaGetDeviceCount", state.gpus),
         "cudaSetDevice": lambda number: answer("cudaSetDevice"),
         "cudaGetDeviceProperties": lambda number: answer("cudaGetDeviceProperties", properties),
@@ -148,17 +192,16 @@ def make_cudart(state: State) -> types.ModuleType:
         "cudaGraphDestroy": lambda graph: answer("cudaGraphDestroy"),
         "cudaGraphExecDestroy": forget,
     }
-    (wheel,) = (key for key in NAMES if key.startswith("cuda_bindings"))
-    assert set(calls) <= set(NAMES[wheel]), set(calls) - set(NAMES[wheel])
+    wheels = [published for key, published in SIGNATURES.items() if key.startswith("cuda_bindings")]
     for name, value in calls.items():
-        setattr(module, name, value)
+        setattr(module, name, value if isinstance(value, type) else checked(value, name, wheels))
     return module
 
 
 def make_tensorrt(state: State, version: str) -> types.ModuleType:
-    """`tensorrt` of a version that is in tensorrt_names.json."""
-    (key,) = (key for key in NAMES if key.startswith("tensorrt") and key.endswith(version))
-    published = set(NAMES[key])
+    """`tensorrt` of a version that is in tensorrt_signatures.json."""
+    (key,) = (key for key in SIGNATURES if key.startswith("tensorrt") and key.endswith(version))
+    published = SIGNATURES[key]
     module = types.ModuleType("tensorrt")
 
     class Here(Only):
@@ -201,10 +244,14 @@ def make_tensorrt(state: State, version: str) -> types.ModuleType:
         return tuple(length if isinstance(length, int) else -1 for length in tensor.shape)
 
     class Tensor(Here):
+        real = "ITensor"
+
         def __init__(self, tensor: Any) -> None:
             self.name, self.shape = tensor.name, shape_of(tensor)
 
     class Network(Here):
+        real = "INetworkDefinition"
+
         def __init__(self) -> None:
             self._data = b""
 
@@ -216,6 +263,8 @@ def make_tensorrt(state: State, version: str) -> types.ModuleType:
             return Tensor(session_of(self._data).get_inputs()[index])
 
     class Error(Here):
+        real = "ParserError"
+
         def __init__(self, text: str) -> None:
             self._text = text
 
@@ -223,6 +272,8 @@ def make_tensorrt(state: State, version: str) -> types.ModuleType:
             return self._text
 
     class OnnxParser(Here):
+        real = "OnnxParser"
+
         def __init__(self, network: Network, logger: Any) -> None:
             self._network, self._errors = network, []
 
@@ -244,18 +295,26 @@ def make_tensorrt(state: State, version: str) -> types.ModuleType:
             return self._errors[index]
 
     class Profile(Here):
+        real = "IOptimizationProfile"
+
         def __init__(self) -> None:
             self._shapes: dict[str, Any] = {}
 
         def set_shape(self, name: str, low: Any, best: Any, high: Any) -> None:
+            if "set_shape" in state.fail:
+                raise ValueError("Shape provided for min is inconsistent with other shapes.")
             self._shapes[name] = (low, best, high)
             state.profiles.append((name, low, best, high))
 
     class TimingCache(Here):
+        real = "ITimingCache"
+
         def serialize(self) -> bytes:
             return b"timed"
 
     class Config(Here):
+        real = "IBuilderConfig"
+
         def __init__(self) -> None:
             self.progress_monitor: Any = None
 
@@ -280,7 +339,11 @@ def make_tensorrt(state: State, version: str) -> types.ModuleType:
             return TimingCache()
 
     class Builder(Here):
+        real = "Builder"
+
         def __init__(self, logger: Any) -> None:
+            if "Builder" in state.fail:
+                raise TypeError("pybind11::init(): factory function returned nullptr")
             self._logger = logger
 
         def create_network(self, flags: int = 0) -> Network:
@@ -304,8 +367,10 @@ def make_tensorrt(state: State, version: str) -> types.ModuleType:
             return memoryview(network._data)
 
     class Context(Here):
-        def __init__(self, session: onnxruntime.InferenceSession) -> None:
-            self._session = session
+        real = "IExecutionContext"
+
+        def __init__(self, session: onnxruntime.InferenceSession, logger: Any) -> None:
+            self._session, self._logger = session, logger
             self._shapes: dict[str, tuple[int, ...]] = {}
             self._addresses: dict[str, int] = {}
 
@@ -346,6 +411,13 @@ def make_tensorrt(state: State, version: str) -> types.ModuleType:
         def execute_async_v3(self, stream: int) -> bool:
             if "execute" in state.fail:
                 return False
+            if "graph" in state.fail and state.capturing is not None:
+                state.refused = True
+                self._logger.log(Severity.ERROR, "operation not permitted when stream is capturing")
+                return False
+            if state.noted_error:
+                self._logger.log(Severity.ERROR, "an error of before")
+                return False
             if state.capturing is not None:
                 shapes = dict(self._shapes)
 
@@ -360,8 +432,10 @@ def make_tensorrt(state: State, version: str) -> types.ModuleType:
             return True
 
     class Engine(Here):
-        def __init__(self, data: bytes) -> None:
-            self._session = session_of(data)
+        real = "ICudaEngine"
+
+        def __init__(self, data: bytes, logger: Any) -> None:
+            self._session, self._logger = session_of(data), logger
             self._tensors = (*self._session.get_inputs(), *self._session.get_outputs())
 
         @property
@@ -384,14 +458,18 @@ def make_tensorrt(state: State, version: str) -> types.ModuleType:
             return shape_of(self._of(name))
 
         def create_execution_context(self) -> Context | None:
-            return None if "context" in state.fail else Context(self._session)
+            return None if "context" in state.fail else Context(self._session, self._logger)
 
     class Runtime(Here):
+        real = "Runtime"
+
         def __init__(self, logger: Any) -> None:
-            pass
+            if "Runtime" in state.fail:
+                raise TypeError("pybind11::init(): factory function returned nullptr")
+            self._logger = logger
 
         def deserialize_cuda_engine(self, data: bytes) -> Engine | None:
-            return None if "deserialize" in state.fail else Engine(data)
+            return None if "deserialize" in state.fail else Engine(data, self._logger)
 
     def nptype(kind: str) -> type:
         return {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}[kind]
@@ -408,8 +486,9 @@ def make_tensorrt(state: State, version: str) -> types.ModuleType:
         "Runtime": Runtime,
         "nptype": nptype,
     }
-    assert set(parts) <= published, set(parts) - published
     for name, value in parts.items():
-        setattr(module, name, value)
+        made = name in ("OnnxParser", "Builder", "Runtime", "nptype")
+        assert name in published
+        setattr(module, name, checked(value, name, [published]) if made else value)
     module.__version__ = version  # type: ignore[attr-defined]
     return module

@@ -6,7 +6,8 @@
 
 Each fault is made in a temporary copy of the installed package, against which the tests named beside it are run. A
 fault is killed when a test fails, or when they take longer than the time limit. The exit code is 0 where at least 90 %
-are killed. A fault whose text is no longer in its file has to be brought up to date; it counts as an error.
+are killed. A fault whose text is no longer in its file, or with which the tests cannot even be collected, says nothing
+about the tests: it counts as an error and has to be brought up to date.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ TESTS = Path(__file__).resolve().parent
 LIMIT_S = 300
 """For the tests of one fault; all tests without any are given ten times as long."""
 WANTED = 0.9
+OUTCOMES = {0: "passed", 1: "failed", 2: "error"}
+"""By pytest's exit code; 2 is a file of tests that cannot be collected, such as when the fault breaks an import."""
 
 
 @dataclass(frozen=True)
@@ -245,8 +248,8 @@ def compiled(file: Path) -> None:
     py_compile.compile(str(file), invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
 
 
-def run_tests(names: list[str], path: Path, limit_s: float = LIMIT_S) -> tuple[bool, str]:
-    """Whether the tests pass on the package in ``path``, and the line that says why not."""
+def run_tests(names: list[str], path: Path, limit_s: float = LIMIT_S) -> tuple[str, str]:
+    """How the tests end on the package in ``path`` (passed, failed, error), and the line that says why."""
     environment = {**os.environ, "PYTHONPATH": str(path), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-P", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", *names]
     try:
@@ -254,11 +257,12 @@ def run_tests(names: list[str], path: Path, limit_s: float = LIMIT_S) -> tuple[b
             command, cwd=TESTS.parent, env=environment, capture_output=True, text=True, timeout=limit_s
         )
     except subprocess.TimeoutExpired:
-        return False, "took too long"
-    if done.returncode not in (0, 1, 2):  # 2: a fault that does not even let itself be imported
+        return "failed", "took too long"
+    if done.returncode not in (0, 1, 2):
         raise SystemExit(f"error: pytest itself failed:\n{done.stdout}\n{done.stderr}")
     failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return done.returncode == 0, failed[0].split(" - ")[0].removeprefix("FAILED tests/") if failed else ""
+    why = failed[0].split(" - ")[0].removeprefix("FAILED tests/") if failed else ""
+    return OUTCOMES[done.returncode], why
 
 
 def installed() -> Path:
@@ -279,30 +283,30 @@ def main() -> None:
         for mutant in chosen:
             print(f"{mutant.file}: {mutant.old!r} -> {mutant.new!r} [{mutant.tests}]")
         return
-    killed, survived, stale = 0, [], []
+    killed, stale = 0, 0
     with tempfile.TemporaryDirectory() as folder:
         package = copied(installed(), Path(folder))
         every = sorted({f"tests/{name}" for mutant in chosen for name in mutant.tests.split()})
-        passes, why = run_tests(every, Path(folder), 10 * LIMIT_S)
-        if not passes:
+        outcome, why = run_tests(every, Path(folder), 10 * LIMIT_S)
+        if outcome != "passed":
             raise SystemExit(f"error: the tests fail without any fault: {why}")
         for mutant in chosen:
             file, name = package / mutant.file, f"{mutant.file}: {' '.join(mutant.old.split())[:70]}"
             before = file.read_text()
             if before.count(mutant.old) != 1 or mutant.old == mutant.new:
-                stale.append(name)
+                stale += 1
                 print(f"ERROR     {name}: its text is there {before.count(mutant.old)} times", flush=True)
                 continue
             begin = time.monotonic()
             file.write_text(before.replace(mutant.old, mutant.new))
-            passes, why = run_tests([f"tests/{name}" for name in mutant.tests.split()], Path(folder))
+            outcome, why = run_tests([f"tests/{name}" for name in mutant.tests.split()], Path(folder))
             file.write_text(before)
-            killed += not passes
-            survived += [name] if passes else []
-            took = time.monotonic() - begin
-            print(f"{'SURVIVED' if passes else 'killed  '}  {took:5.1f} s  {name}  {why}", flush=True)
-    total = len(chosen) - len(stale)
-    print(f"{killed} of {total} killed ({killed / max(1, total):.0%})" + (f", {len(stale)} to mend" if stale else ""))
+            killed += outcome == "failed"
+            stale += outcome == "error"
+            told = {"passed": "SURVIVED", "failed": "killed  ", "error": "ERROR   "}[outcome]
+            print(f"{told}  {time.monotonic() - begin:5.1f} s  {name}  {why}", flush=True)
+    total = len(chosen) - stale
+    print(f"{killed} of {total} killed ({killed / max(1, total):.0%})" + (f", {stale} to mend" if stale else ""))
     sys.exit(0 if not stale and killed >= WANTED * total else 1)
 
 

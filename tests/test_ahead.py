@@ -53,7 +53,7 @@ def test_no_more_than_so_many_are_computed_ahead() -> None:
     for taken in range(20):
         assert next(items) == taken
         time.sleep(0.002)
-        assert len(made) <= taken + 1 + 2 * 3 + 1, "taken, twice a belt, and one that waits"
+        assert len(made) <= taken + 1 + 2 * 3 + 1, "taken, twice a queue, and one that waits"
     items.close()  # type: ignore[attr-defined]
     assert gone()
 

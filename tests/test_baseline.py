@@ -422,7 +422,7 @@ def test_a_killed_run_is_gone_on_with_to_the_same_table(
     assert killed(clip, out, 60_000, *options) and not out.exists()
     assert run_cli("predict", clip, "-o", out, "--resume", *options[:-1], "1-2")[0] == 2
     code, _, err = run_cli("predict", clip, "-o", out, "--resume", *options)
-    assert code == 0 and "gone on with at frame" in err
+    assert code == 0 and "resumed at frame" in err
     assert out.read_bytes() == whole.read_bytes()
     metas = [json.loads(path.with_name(path.name + ".meta.json").read_text()) for path in (out, whole)]
     assert metas[0]["baseline"] == metas[1]["baseline"] and metas[0]["baseline"]["faces"]

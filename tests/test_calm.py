@@ -78,7 +78,7 @@ def test_nothing_reaches_over_a_cut_or_a_gap() -> None:
         Seen(s.index, s.time_s, 0, s.values, s.index == 20, 0.9) for s in scene((0.8, REST, 0.9), start=20)
     ]
     assert found_in(rows).without == {0: _REASONS[0]}
-    frames = scene((2.5, REST, 0.9), track=1)  # somebody else is there all the time
+    frames = scene((2.5, REST, 0.9), track=1)  # another person is there all the time
     gone = [s for s in scene((2.5, REST, 0.9)) if not 20 <= s.index < 35]
     assert 0 in found_in(frames + gone).found and 0 not in found_in(frames + gone[:40]).found
     hidden = [
@@ -132,7 +132,7 @@ def test_models_without_expressions_and_quality() -> None:
 def test_little_is_held_however_long_it_is() -> None:
     finder = CalmestSeconds(UNITS)
     for k in range(5_000):
-        finder.add(Seen(k, k / FPS, k // 100, np.array(REST), neutral=0.9))  # somebody else every four seconds
+        finder.add(Seen(k, k / FPS, k // 100, np.array(REST), neutral=0.9))  # another person every four seconds
     assert len(finder._open) <= 66 and len(finder._best) == 50
     assert max(len(best) for best in finder._best.values()) <= 35
     for k in range(5_000, 7_500):

@@ -88,11 +88,11 @@ def test_what_is_hidden_is_not_taught() -> None:
     rows = np.array([0])
     shown = disturb(faces.image(0), faces.landmarks[0], SPEC, STILL, np.random.default_rng(0))
     covered = dataclasses.replace(shown, seen=np.array([1.0, 1.0, 0.1]))
-    labels = labels_as_seen(faces, rows, [covered], taught_visible=True)
+    labels = labels_as_seen(faces, rows, [covered], assume_visible=True)
     assert labels.visible[0].tolist() == pytest.approx([1, 1, 0.1])
     assert torch.isnan(labels.au[0]).tolist() == [False, True, False]
     assert torch.isnan(labels.intensity[0]).tolist() == [False, True, False]
-    clear = labels_as_seen(faces, rows, [shown], taught_visible=True)
+    clear = labels_as_seen(faces, rows, [shown], assume_visible=True)
     assert clear.au[0].tolist() == pytest.approx([0.2, 0.9, 1.0])
 
 
@@ -101,7 +101,7 @@ def test_faces_on_their_head_and_no_faces_are_taught_as_invisible_and_as_nothing
     for how in (dataclasses.replace(STILL, cover=0.1, turn=1.0), dataclasses.replace(STILL, cover=0.1, elsewhere=1.0)):
         shown = disturb(faces.image(0), faces.landmarks[0], SPEC, how, np.random.default_rng(1))
         assert not shown.face
-        labels = labels_as_seen(faces, np.array([0]), [shown], taught_visible=True)
+        labels = labels_as_seen(faces, np.array([0]), [shown], assume_visible=True)
         assert labels.visible[0].tolist() == [0, 0, 0]
         assert torch.isnan(labels.au).all()
         assert torch.isnan(labels.pose).all()
@@ -111,7 +111,7 @@ def test_without_knowledge_of_what_is_seen_nothing_is_said_of_it() -> None:
     faces = one_face(visible=np.full((1, 3), np.nan, np.float32))
     shown = disturb(faces.image(0), faces.landmarks[0], SPEC, STILL, np.random.default_rng(0))
     assert torch.isnan(labels_as_seen(faces, np.array([0]), [shown]).visible).all()
-    assert labels_as_seen(faces, np.array([0]), [shown], taught_visible=True).visible[0].tolist() == [1, 1, 1]
+    assert labels_as_seen(faces, np.array([0]), [shown], assume_visible=True).visible[0].tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize(

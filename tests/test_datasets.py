@@ -578,7 +578,7 @@ def test_training_on_a_manifest(tmp_path: Path, run_cli: Cli) -> None:
     train_set, dev_set = (read_manifest_part(tmp_path / "m.parquet", split) for split in ("train", "dev"))
     assert len(train_set) + len(dev_set) == 60 and len(dev_set) > 0
     arguments = ["train", "teacher", "--manifest", tmp_path / "m.parquet", "--size", "16", "--batch-size", "12"]
-    code, out, _ = run_cli(*arguments, "--epochs", "1", "--drawing", "per-task", "--balance", "-o", tmp_path / "run")
+    code, out, _ = run_cli(*arguments, "--epochs", "1", "--sampling", "per-task", "--balance", "-o", tmp_path / "run")
     assert code == 0 and json.loads(out)["count"] == len(dev_set)
     code, out, _ = run_cli("train", "distribution", "--manifest", tmp_path / "m.parquet", "--plot", tmp_path / "d.png")
     assert code == 0 and "neutral" in out and "AU12" in out

@@ -71,7 +71,7 @@ def test_what_a_full_disk_ends_can_be_gone_on_with(astronaut: Path, tmp_path: Pa
     assert full.returncode == 1 and full.stderr.count("\n") == 1 and "--resume" in full.stderr
     assert not out.exists() and (tmp_path / ".out.csv.resume").exists()
     again = subprocess.run(command(OFTEN, *arguments, "--resume"), capture_output=True, text=True, timeout=120)
-    assert again.returncode == 0 and "gone on with at frame" in again.stderr
+    assert again.returncode == 0 and "resumed at frame" in again.stderr
     assert out.read_bytes() == whole
 
 

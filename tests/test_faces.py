@@ -180,7 +180,7 @@ def test_detects_seldom_while_nothing_happens_and_often_when_something_does() ->
     seen = ids(Tracker(detector, TrackingConfig(detect_every=6)), 100)
     assert detector.detections[:6] == [0, 6, 19, 32, 45, 58]
     assert seen[70] == [0] and seen[71] == [0, 1], "who comes in is seen half a second later at most"
-    assert detector.detections[6:8] == [71, 75], "at once when somebody is gone"
+    assert detector.detections[6:8] == [71, 75], "at once when a face is gone"
     after = [b - a for a, b in zip(detector.detections[7:], detector.detections[8:], strict=False)]
     assert set(after) <= {1, 6}, "who is gone may come back"
 
@@ -218,7 +218,7 @@ def test_somebody_who_comes_in_is_found_by_the_change() -> None:
             image[40:80, 110:150] = 160
         image[0, 0] = i
         seen.append([f.track_id for f in tracker.update(Frame(i, i / 25, RgbPicture(image), "clip")).faces])
-    assert seen[37] == [0] and seen[38] == [0, 1], "six frames after the look that saw somebody"
+    assert seen[37] == [0] and seen[38] == [0, 1], "six frames after the search that saw a face"
     ((number, (left, top, right, bottom)),) = detector.looks[:1]
     assert number == 32 and 90 < left < 110 < 150 < right <= 160 and 25 < top < 40 < 80 < bottom <= 90
     assert 38 in detector.detections, "then the whole picture is searched"
@@ -260,7 +260,7 @@ def test_a_look_sees_the_picture_as_it_was(monkeypatch: pytest.MonkeyPatch) -> N
             image[0, 0] = i
             tracker.update(Frame(i, i / 25, RgbPicture(image), "camera"))
         if pool is not None:
-            pool.shutdown()  # nobody waits for the last look
+            pool.shutdown()  # the last search is not waited for
         return detector.looks
 
     slow.set()
@@ -336,7 +336,7 @@ Places = Callable[[int], dict[int, tuple[float, float]]]
 
 
 class Painted(Scripted):
-    """Faces with looks of their own; who is mostly hidden by somebody in front is not found.
+    """Faces with looks of their own; one that is mostly hidden by another in front is not found.
 
     ``follow`` answers, as O-Net does, with whatever face is nearest.
     """
@@ -442,7 +442,7 @@ def test_time_that_runs_backwards_is_a_cut() -> None:
 
 
 def test_pictures_of_a_folder_are_each_looked_at() -> None:
-    """The same backdrop, and somebody else beside from the second one on."""
+    """The same backdrop, and another person beside from the second one on."""
     detector = Scripted(lambda i: [(10, 10)] if i == 0 else [(10, 10), (90, 40)])
     tracker = Tracker(detector)
     frames = [Frame(i, math.nan, picture(i).picture, f"{i}.png") for i in range(5)]
@@ -468,11 +468,11 @@ def test_tracking_goes_on_from_its_state() -> None:
     whole = ids_of(Tracker(detector), range(80))
     for stop in (7, 26, 41):
         first, second = Tracker(detector), Tracker(detector)
-        begun = ids_of(first, range(stop + 1))
+        began = ids_of(first, range(stop + 1))
         state = first.state_at(stop)
         assert state is not None and first.state_at(stop - 30) is None
         second.restore(unpack(pack(state), "here"))
-        assert begun + ids_of(second, range(stop + 1, 80)) == whole
+        assert began + ids_of(second, range(stop + 1, 80)) == whole
 
 
 def test_iou_by_hand() -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from affectkit import Predictor, models, open_source
-from affectkit.train.crops import cut_all
+from affectkit.train.crops import crop_all
 from affectkit.train.reading import read_set
 
 ROOT = Path(__file__).parents[1]
@@ -79,7 +79,7 @@ def test_faces_judged_by_eye(shared: Path, predictor: Predictor) -> None:
     every = read_set(*files, prefix="FER2013Train/")
     places = {name: i for i, name in enumerate(every.names)}
     faces = every.take(np.array([places[name] for name in judged["image"]]))
-    affects = predictor.predict_aligned(cut_all(faces, range(len(faces)), predictor.spec.input))
+    affects = predictor.predict_aligned(crop_all(faces, range(len(faces)), predictor.spec.input))
     units = pd.DataFrame([affect.action_units for affect in affects])
     for unit, least in {
         "AU1": 0.97,

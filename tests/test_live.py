@@ -39,9 +39,9 @@ def level(image: np.ndarray) -> int:
 
 def test_a_file_is_shown_at_its_own_pace(clip: Path) -> None:
     source = LiveSource(clip)
-    begun = time.monotonic()
+    began = time.monotonic()
     frames = list(source.frames())
-    assert time.monotonic() - begun > 0.4
+    assert time.monotonic() - began > 0.4
     assert [frame.index for frame in frames] == sorted({frame.index for frame in frames})
     assert all(abs(level(frame.image) - frame.index) <= 1 for frame in frames)
     assert frames[0].time_s == 0 and all(frame.time_s == pytest.approx(frame.index / 50, abs=0.002) for frame in frames)

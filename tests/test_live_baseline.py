@@ -43,7 +43,7 @@ def test_seconds_count_from_the_first_frame_and_correct_what_follows(tiny: Path)
         session = predictor.session(baseline=(0, 0.5))
         for k, frame in enumerate(pictures(*[20] * 8)):
             session.push(frame, k / 10)
-        session.reset()  # somebody else may come
+        session.reset()  # another person may come
         (result,) = session.push(pictures(80)[0], 9.0)
         assert result.faces[0].affect.au_raw is None
 

@@ -135,7 +135,7 @@ def test_a_run_beside_a_living_one_is_refused(
             assert code == 1 and err.count("\n") == 1 and "another run is writing it (process" in err
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     code, _, err = run_cli(*arguments, "--resume")
-    assert code == 0 and "gone on with at frame" in err
+    assert code == 0 and "resumed at frame" in err
     assert out.read_bytes() == whole(".csv", tiny)
     assert hidden(tmp_path) == []
 
@@ -202,10 +202,10 @@ def test_a_full_disk_keeps_what_can_be_gone_on_with(
             _Full.room = int(part * size)
             code, _, err = run_cli(*arguments, *more)
             assert code == 1 and err.count("\n") == 1
-            assert "the disk is full" in err and "what was done is kept: --resume goes on with it" in err
+            assert "the disk is full" in err and "what was done is kept: --resume continues it" in err
             assert not out.exists() and (tmp_path / f".out{suffix}.resume").exists()
     code, _, err = run_cli(*arguments, "--resume")
-    assert code == 0 and "gone on with at frame" in err
+    assert code == 0 and "resumed at frame" in err
     assert out.read_bytes() == whole(suffix, tiny) or suffix == ".parquet"
     if suffix == ".parquet":
         import pyarrow.parquet
@@ -258,7 +258,7 @@ def test_a_disk_that_is_full_when_something_else_is_written(
 
             patch.setattr(Path, "write_bytes", full)
         code, _, err = run_cli(*arguments, "--resume")
-    assert code == 1 and "kept: --resume goes on with it" in err
+    assert code == 1 and "kept: --resume continues it" in err
     assert not out.exists() and (tmp_path / ".out.csv.resume").exists()
     assert run_cli(*arguments, "--resume", "-q") == (0, "", "")
     assert out.read_bytes() == whole(".csv", tiny) and hidden(tmp_path) == []

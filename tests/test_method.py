@@ -38,7 +38,7 @@ from affectkit.answers import Affect
 from affectkit.predictor import Predictor
 from affectkit.spec import TEMPLATES, InputSpec
 from affectkit.train.checkpoints import load_checkpoint
-from affectkit.train.crops import cut_all
+from affectkit.train.crops import crop_all
 from affectkit.train.evaluate import ask
 from affectkit.train.faces import FaceSet
 from affectkit.train.networks import CONFIGS
@@ -374,7 +374,9 @@ def test_four_sets_together(prepared: Callable[[Case, Cli], Ready], run_cli: Cli
     ready = {case.reader: prepared(case, run_cli) for case in MERGED}
     manifests = [word for one in ready.values() for word in ("--manifest", one.manifest)]
     how = (*manifests, "--dev", "0.15", *HOW, "--epochs", 14)
-    command("train", "teacher", "-o", tmp_path / "teacher", *how, "--drawing", "per-task", "--balance", run_cli=run_cli)
+    command(
+        "train", "teacher", "-o", tmp_path / "teacher", *how, "--sampling", "per-task", "--balance", run_cli=run_cli
+    )
     students = ("train", "students", "--teacher", tmp_path / "teacher", "--count", 2, "-o", tmp_path / "students")
     command(*students, *how, run_cli=run_cli)
     for model in (tmp_path / "teacher", tmp_path / "students"):
@@ -499,8 +501,8 @@ def test_framing_travels(template: str, travellers: tuple[Tree, dict[str, Path]]
     zipped = read_set(files["set.csv"], files["set.zip"], files["set.npz"])
     assert len(manifest) == len(zipped) == len(tree.faces)
     crops = {
-        "manifest": cut_all(manifest, range(len(manifest)), spec),
-        "zip": cut_all(zipped, range(len(zipped)), spec),
+        "manifest": crop_all(manifest, range(len(manifest)), spec),
+        "zip": crop_all(zipped, range(len(zipped)), spec),
     }
     tracked: list[TrackedFrame] = []
     with Predictor(device="cpu", precision="fp32", detector=Known([f.shown for f in tree.faces]), detect_every=1) as p:

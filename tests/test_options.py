@@ -22,7 +22,7 @@ from affectkit.errors import ModelError, SourceError, TrainingError
 from affectkit.train import loop
 from affectkit.train.augmentation import AUGMENTATIONS, Augmentation, augment
 from affectkit.train.averaging import check_related
-from affectkit.train.batches import plan_epoch
+from affectkit.train.batches import Batching, plan_epoch
 from affectkit.train.checkpoints import load_checkpoint
 from affectkit.train.config import input_spec_of
 from affectkit.train.crops import crop_matrix
@@ -31,7 +31,7 @@ from affectkit.train.loop import train
 from affectkit.train.networks import MultitaskCNN, NetworkConfig
 from affectkit.train.published import published_config
 from affectkit.train.reading import read_manifest_faces
-from affectkit.train.splits import with_dev
+from affectkit.train.splits import as_named, with_dev
 from affectkit.types import LabelSet
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -159,18 +159,18 @@ def test_nothing_to_learn_is_an_error(tmp_path: Path, run_cli: Cli, tasks: tuple
 def test_a_batch_too_small_for_its_tasks_is_an_error() -> None:
     faces = faces_with_a_pattern(60)
     with pytest.raises(SourceError, match="--batch-size 6"):
-        plan_epoch(faces, batch_size=5, seed=0, epoch=0, drawing="per-task")
+        plan_epoch(faces, Batching(5, 0, sampling="per-task"), 0)
     for values in (faces.au, faces.va, faces.expression, faces.expression_target):
         values[:] = NAN
     with pytest.raises(SourceError, match="no face is labelled"):
-        plan_epoch(faces, batch_size=60, seed=0, epoch=0, drawing="per-task", balance=True)
+        plan_epoch(faces, Batching(60, 0, sampling="per-task", balance=True), 0)
 
 
 def test_an_epoch_may_be_as_long_as_the_shortest_task() -> None:
     faces = faces_with_a_pattern(90)
     faces.va[20:] = NAN
     lengths = [
-        len(plan_epoch(faces, batch_size=30, seed=0, epoch=0, drawing="per-task", epoch_length=which))
+        len(plan_epoch(faces, Batching(30, 0, sampling="per-task", epoch_length=which), 0))
         for which in ("longest", "shortest")
     ]
     assert lengths == [9, 2]
@@ -249,6 +249,12 @@ def test_few_videos_give_a_dev_part_too() -> None:
         dev = {faces.video[i] for i in np.flatnonzero(found == "dev")}
         assert len(dev) == 1 and (found == "valid").sum() == 2
         assert {faces.video[i] for i in np.flatnonzero(found == "train")}.isdisjoint(dev)
+
+
+def test_the_held_out_part_is_called_test_whatever_a_set_calls_it() -> None:
+    assert as_named(np.array(["train", "valid"], object), "test") == "valid"
+    assert as_named(np.array(["train", "valid", "test"], object), "test") == "test"
+    assert as_named(np.array(["train", "valid", "test"], object), "valid") == "valid"
 
 
 def test_the_dev_part_can_be_named() -> None:

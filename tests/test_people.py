@@ -89,9 +89,9 @@ def test_predict_writes_a_contact_sheet(astronaut: Path, tiny: Path, tmp_path: P
     assert picture.shape == (THUMB_PX + CAPTION_PX, THUMB_PX, 3) and picture[:THUMB_PX].std() > 30
     assert run_cli("predict", astronaut, "-o", tmp_path / "b.csv", "--contact-sheet", sheet, "--model", tiny)[0] == 1
     empty = write_clip(tmp_path / "empty.mp4", grey_frames(5))
-    nobody = tmp_path / "nobody.jpg"
-    code, _, err = run_cli("predict", empty, "-o", tmp_path / "c.csv", "--contact-sheet", nobody, "--model", tiny)
-    assert code == 0 and "no contact sheet" in err and not nobody.exists()
+    sheet = tmp_path / "no-sheet.jpg"
+    code, _, err = run_cli("predict", empty, "-o", tmp_path / "c.csv", "--contact-sheet", sheet, "--model", tiny)
+    assert code == 0 and "no contact sheet" in err and not sheet.exists()
 
 
 LEFT = np.array([[10, 12], [30, 12], [14, 22], [12, 30], [26, 30]], np.float32)
@@ -113,7 +113,7 @@ def test_the_best_picture_is_large_sure_and_frontal() -> None:
     assert kept((50, 40, 0.95, FRONT), (90, 60, 0.95, FRONT), (130, 50, 0.95, FRONT)) == 90
     assert kept((50, 40, 0.95, FRONT), (90, 44, 0.95, LEFT), (130, 36, 0.95, FRONT)) == 50
     assert kept((50, 40, 0.70, FRONT), (90, 38, 0.99, FRONT), (130, 40, 0.90, FRONT)) == 90
-    # Of two that are as good it is the first: a still face is not drawn anew in every frame.
+    # Of two that are as good it is the first: a still face is not drawn again in every frame.
     assert kept((50, 40, 0.95, FRONT), (90, 40, 0.95, FRONT)) == 50
     # What has no points is taken for frontal.
     assert kept((50, 40, 0.95, FRONT), (90, 41, 0.95, np.full((5, 2), np.nan, np.float32))) == 90

@@ -36,7 +36,7 @@ def resolve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Resolve:
         click_command.main([*target, *arguments], prog_name=command, standalone_mode=False)
         for name in ("labels", "images", "landmarks", "manifests", "tasks", "share", "dev", "au_at", "leave_out"):
             given.pop(name)
-        for name in ("run", "resume", "init", "pretrained", "teachers", "shown", "count", "cnn"):
+        for name in ("run", "resume", "init", "pretrained", "teachers", "teacher_view", "count", "cnn"):
             given.pop(name, None)
         if command == "temporal":
             given.update(backbone="lite", size=None, channels=None, template="tight")
@@ -55,7 +55,7 @@ def test_the_teacher_is_the_papers(resolve: Resolve) -> None:
     assert how.whole_px and how.shift * 112 == pytest.approx(11)
     rest = (how.rotate_deg, how.scale, how.point_noise, how.small, how.blur, how.compress, how.light, how.noise)
     assert rest == (0,) * 8 and how.occlude == 0
-    assert (config.drawing, config.batch_size // 3, config.epoch_length) == ("per-task", 20, "shortest")
+    assert (config.sampling, config.batch_size // 3, config.epoch_length) == ("per-task", 20, "shortest")
     assert config.balance and config.ml_ros_target == 2 and (BAG, CLONE_LIMIT) == (32, 0.5)
     assert (config.au_weight, config.expression_weight, config.va_weight, config.focal_gamma) == (8, 1, 1, 0)
     assert (config.optimizer, config.learning_rate, config.betas) == ("adam", 1e-4, (0.5, 0.999))
@@ -68,12 +68,12 @@ def test_the_students_are_the_papers(resolve: Resolve) -> None:
     assert (config.epochs, config.temperature, config.supervised_share) == (3, 1.5, 0.6)
     assert config.au_weight == 1  # no weight in stage 2
     assert PRESETS["paper"]["students"]["count"] == 5
-    assert (config.network.backbone, config.drawing, config.epoch_length) == ("resnet50", "per-task", "shortest")
+    assert (config.network.backbone, config.sampling, config.epoch_length) == ("resnet50", "per-task", "shortest")
 
 
 def test_the_recurrent_heads_are_the_papers(resolve: Resolve) -> None:
     config = resolve("temporal", "--preset", "paper", "--cnn", "c")
-    assert (config.sequence_length, config.batch_size // 3, config.drawing) == (32, 20, "per-task")
+    assert (config.sequence_length, config.batch_size // 3, config.sampling) == (32, 20, "per-task")
     assert (config.epochs, config.au_weight, config.select_by) == (8, 8, "paper")
     student = PRESETS["paper"]["temporal --teacher"]
     assert (student["epochs"], student["au_weight"]) == (3, 1)
@@ -112,7 +112,7 @@ OPTIONS = {
     "backbone and input": ("network.backbone", "network.size"),
     "cut of the face": ("network.template", "network.aligned_size"),
     "augmentation": ("augmentation.whole_px", "augmentation.rotate_deg"),
-    "batch": ("drawing", "batch_size"),
+    "batch": ("sampling", "batch_size"),
     "epoch": ("epoch_length",),
     "balancing": ("balance", "ml_ros_target"),
     "AU weight": ("au_weight",),

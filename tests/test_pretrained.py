@@ -13,13 +13,13 @@ from patterns import config, faces_with_a_pattern
 from torch.nn import functional as F
 
 from affectkit.errors import ModelError
-from affectkit.train.answers import taught_clean
+from affectkit.train.answers import clean_teacher_outputs
 from affectkit.train.checkpoints import load_network
 from affectkit.train.cli import COMMANDS
 from affectkit.train.config import input_spec_of
 from affectkit.train.loop import train
 from affectkit.train.networks import MultitaskCNN, multiply_adds, resnet29_config, standardised
-from affectkit.train.pretrained import begin_with, pretrained
+from affectkit.train.pretrained import initial_network, pretrained
 from affectkit.types import Array
 
 Layers = list[tuple[Array, Array, Array, Array]]
@@ -112,11 +112,11 @@ def test_training_begins_with_the_file_and_follows_the_seed(tmp_path: Path) -> N
     file = write(tmp_path / "d.dat", layers_of())
     faces, dev = faces_with_a_pattern(24), faces_with_a_pattern(16, 1)
     settings = config(epochs=1, network=resnet29_config(32), learning_rate=0.0, weight_decay=0.0, ema=0.0)
-    first, again = (begin_with(file, settings, faces) for _ in range(2))
-    other = begin_with(file, dataclasses.replace(settings, seed=settings.seed + 1), faces)
+    first, again = (initial_network(file, settings, faces) for _ in range(2))
+    other = initial_network(file, dataclasses.replace(settings, seed=settings.seed + 1), faces)
     heads = [network.heads["au"].classifier.weight for network in (first, again, other)]
     assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2])
-    train(settings, faces, dev, tmp_path / "run", start=first)
+    train(settings, faces, dev, tmp_path / "run", init_from=first)
     network, _ = load_network(tmp_path / "run" / "best.pt")
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), first.parameters(), strict=True))
 
@@ -124,9 +124,9 @@ def test_training_begins_with_the_file_and_follows_the_seed(tmp_path: Path) -> N
 def test_a_student_may_have_a_teacher_with_other_faces(tmp_path: Path) -> None:
     faces, dev = faces_with_a_pattern(24), faces_with_a_pattern(16, 1)
     teacher = MultitaskCNN(resnet29_config(32)).eval()
-    settings = config(epochs=1, shown="clean")
+    settings = config(epochs=1, teacher_view="clean")
     assert input_spec_of(teacher.config) != settings.input_spec()
-    answers = taught_clean([teacher, MultitaskCNN(settings.network).eval()], faces, settings)
+    answers = clean_teacher_outputs([teacher, MultitaskCNN(settings.network).eval()], faces, settings)
     assert answers.expression.shape == (24, 7)
     train(settings, faces, dev, tmp_path / "student", teachers=[teacher])
     assert (tmp_path / "student" / "best.pt").exists()

@@ -386,7 +386,7 @@ def test_a_running_run(tmp_path: Path) -> None:
 def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
     page = page_of(write_run(tmp_path / "run", dev=dev_answers(), state="interrupted", step=12, epoch=1))
     assert "Not finished. Interrupted. 1 of 3 epochs, step 12 of 30, 40%." in page.text
-    assert "To go on: affectkit train teacher -o 'my run' --labels a.csv --resume" in page.text
+    assert "To continue: affectkit train teacher -o 'my run' --labels a.csv --resume" in page.text
 
 
 def test_before_the_first_epoch(tmp_path: Path) -> None:

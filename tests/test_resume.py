@@ -1,4 +1,4 @@
-"""Runs that are killed and gone on with."""
+"""Runs that are killed and resumed."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_killed_run_is_gone_on_with_to_the_same_table(
         assert not out.exists()
     assert kills == 3
     code, _, err = run_cli("predict", clip, "-o", out, "--resume", *options)
-    assert code == 0 and "gone on with at frame" in err
+    assert code == 0 and "resumed at frame" in err
     if suffix == ".parquet":
         import pyarrow.parquet
 
@@ -140,12 +140,12 @@ def test_an_error_keeps_what_can_be_gone_on_with(
         assert run_cli("predict", clip, "-o", tmp_path / "out.csv", "-q", "--model", tiny)[0] == 1
     assert (tmp_path / ".out.csv.resume").exists()
     code, _, err = run_cli("predict", clip, "-o", tmp_path / "out.csv", "--resume", "--model", tiny)
-    assert code == 0 and "gone on with at frame" in err
+    assert code == 0 and "resumed at frame" in err
 
 
 def test_without_something_to_go_on_with_resume_begins(clip: Path, tmp_path: Path, tiny: Path, run_cli: Run) -> None:
     code, _, err = run_cli("predict", clip, "-o", tmp_path / "out.csv", "--resume", "--model", tiny)
-    assert code == 0 and "gone on with" not in err
+    assert code == 0 and "resumed" not in err
 
 
 def test_a_damaged_note_is_refused(clip: Path, tmp_path: Path, tiny: Path, run_cli: Run) -> None:

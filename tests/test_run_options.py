@@ -227,7 +227,7 @@ def test_errors_name_the_option(arguments: list[str], says: str, run_cli: Cli, i
     ("error", "line"),
     [
         (OutputError("t.csv: exists"), "t.csv: exists"),
-        (ValueError("t.csv: was begun with another model"), "t.csv: was begun with another model"),
+        (ValueError("t.csv: was started with another model"), "t.csv: was started with another model"),
         (ValueError("a.mp4 is odd"), "a.mp4 is odd"),
         (ValueError("the model looks at single frames"), "a.mp4: the model looks at single frames"),
         (RuntimeError("two\nlines"), "a.mp4: RuntimeError: two lines"),

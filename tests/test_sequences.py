@@ -17,6 +17,7 @@ from affectkit.errors import ModelError, SourceError
 from affectkit.spec import InputSpec
 from affectkit.temporal import paper_windows
 from affectkit.train.augmentation import Augmentation
+from affectkit.train.batches import Batching
 from affectkit.train.checkpoints import load_network, load_temporal
 from affectkit.train.config import TrainConfig
 from affectkit.train.datasets.manifest import Row, write_manifest
@@ -70,14 +71,14 @@ def test_videos_are_in_order_of_their_frames() -> None:
 def test_sequences_are_consecutive_and_short_ones_filled_up() -> None:
     faces = clips({"a": 20, "b": 3})
     for epoch in range(4):
-        plan = plan_sequences(faces, length=8, batch_size=2, seed=0, epoch=epoch)
+        plan = plan_sequences(faces, Batching(2, 0), epoch, length=8)
         assert len(plan) == 2  # three windows of a and one of b
         for rows in (rows for batch in plan for _, group in batch for rows in group):
             there = rows[rows >= 0]
             assert len({faces.video[i] for i in there}) == 1
             assert (np.diff(faces.frame[there]) == 2).all()
             assert len(there) == (8 if faces.video[there[0]] == "a" else 3)
-    first, second = (plan_sequences(faces, length=8, batch_size=1, seed=0, epoch=epoch) for epoch in (0, 1))
+    first, second = (plan_sequences(faces, Batching(1, 0), epoch, length=8) for epoch in (0, 1))
     assert [r[0][1][0].tolist() for r in first] != [r[0][1][0].tolist() for r in second]
 
 
@@ -85,7 +86,7 @@ def test_every_frame_of_a_video_is_shown() -> None:
     faces = clips({"a": 20})
     shown = set()
     for epoch in range(3):
-        plan = plan_sequences(faces, length=8, batch_size=1, seed=0, epoch=epoch)
+        plan = plan_sequences(faces, Batching(1, 0), epoch, length=8)
         assert len(plan) == 4
         shown = {float(faces.frame[i]) for batch in plan for _, group in batch for rows in group for i in rows}
         assert shown == {2.0 * i for i in range(20)}  # from end to end, in each epoch
@@ -116,7 +117,7 @@ def test_two_people_are_two_sequences_and_one_frame_is_one_face() -> None:
 
 def test_batches_of_sequences() -> None:
     faces = clips({"a": 20, "b": 3})
-    for batch in sequence_batches(faces, SPEC, length=8, batch_size=4, seed=0, epoch=0, how=STILL):
+    for batch in sequence_batches(faces, SPEC, Batching(4, 0), 0, length=8, how=STILL):
         assert batch.faces.shape == (4, 8, 16, 16, 1) and batch.labels.expression.shape == (32, 7)
         labelled = ~torch.isnan(batch.labels.expression).any(1).reshape(4, 8)
         for sequence, known in zip(batch.faces[:, :, 0, 0, 0].tolist(), labelled, strict=True):
@@ -131,7 +132,7 @@ def test_a_sequence_is_disturbed_as_one() -> None:
     same = dataclasses.replace(
         faces, images=(np.random.default_rng(1).integers(0, 256, (16, 16)).astype(np.uint8),) * 8
     )
-    batch = next(sequence_batches(same, SPEC, length=8, batch_size=1, seed=0, epoch=0))
+    batch = next(sequence_batches(same, SPEC, Batching(1, 0), 0, length=8))
     assert all(torch.equal(batch.faces[0, 0], frame) for frame in batch.faces[0])
 
 

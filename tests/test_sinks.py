@@ -241,11 +241,11 @@ def test_rows_go_on_where_the_note_says(tmp_path: Path, suffix: str) -> None:
     sink = open_table(path, layout())
     for result in RESULTS[:2]:
         sink.write(result)
-    begun = sink.position()
+    resume_from = sink.position()
     sink.write(RESULTS[3])
     sink.suspend()
     assert not path.exists()
-    with open_table(path, layout(), begun=begun) as again:
+    with open_table(path, layout(), resume_from=resume_from) as again:
         for result in RESULTS[2:]:
             again.write(result)
     assert path.read_bytes() == whole.read_bytes()

@@ -163,7 +163,7 @@ def test_frames_of_one_time_are_averaged() -> None:
 
 
 def test_what_waits_for_its_means_keeps_no_pictures() -> None:
-    """Pictures are large; those that were given back are nobody's but who has them."""
+    """Pictures are large; those that were given back belong to their receiver alone."""
     smoother, alive = Smoother(0.4, np.full(8, 0.5)), []
     given = 0
     for i in range(50):

@@ -117,9 +117,9 @@ def test_a_range_without_frames_says_where_the_frames_are(opened: Callable[[], S
 
 def test_reading_again_begins_again(opened: Callable[[], Source], request: pytest.FixtureRequest) -> None:
     source = opened()
-    begun = source.frames()
-    next(begun)
-    begun.close()  # type: ignore[attr-defined]
+    began = source.frames()
+    next(began)
+    began.close()  # type: ignore[attr-defined]
     if "iterator" in request.node.name:
         assert len(list(source.frames())) == COUNT - 1  # one has been taken
         return

@@ -118,7 +118,7 @@ def test_a_flipped_byte_or_a_missing_file(copy: Path, name: str, run_cli: Cli) -
 def test_files_that_no_network_reads_do_not_matter(copy: Path) -> None:
     (copy / "frame.onnx.data").write_bytes(b"weights from elsewhere")
     for name in (".DS_Store", "README.md", "frame.onnx~", "._frame.onnx", "Thumbs.db"):
-        (copy / name).write_bytes(b"left by somebody")
+        (copy / name).write_bytes(b"left by another")
     (copy / ".git").mkdir()
     assert models.load(copy).path == copy
 

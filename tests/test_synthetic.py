@@ -84,11 +84,11 @@ def test_a_model_of_another_make_is_refused(tiny: Path) -> None:
 def test_students_begin_from_a_model_and_are_averaged(tmp_path: Path, run_cli: Run) -> None:
     data = options(tmp_path)
     common = ["--epochs", "1", "--batch-size", "16"]
-    students = ["train", "students", "--start", "lite", "--teacher", "lite", "--count", "2", "-o", str(tmp_path / "s")]
+    students = ["train", "students", "--init", "lite", "--teacher", "lite", "--count", "2", "-o", str(tmp_path / "s")]
     assert run_cli(*students, *common, *data)[0] == 0
     first, second = (tmp_path / "s" / f"student_{k}" for k in range(2))
     before, after = load_checkpoint(first / "best.pt"), load_checkpoint(second / "best.pt")
-    assert before["config"]["start"].endswith("#0") and len(before["config"]["teachers"]) == 1
+    assert before["config"]["init_from"].endswith("#0") and len(before["config"]["teachers"]) == 1
     average = ["train", "average", "--member", str(first), "3", "--member", str(second), "1", "-o", str(tmp_path / "a")]
     assert run_cli(*average, *data)[0] == 0
     mixed = load_checkpoint(tmp_path / "a" / "best.pt")

@@ -143,8 +143,8 @@ def test_short_gaps_are_closed_and_long_ones_begin_anew(mode: str) -> None:
     config = WindowConfig(LENGTH, mode, max_gap_s=0.5)  # type: ignore[arg-type]
     bridged = go(frames(range(4, 9)), config)  # missing from .4 to .8 s: seen again after .5 s
     assert bridged[9][0][1] < 4 and 4 not in bridged[4]
-    anew = go(frames(range(4, 10)), config)
-    assert anew[10][0][1] == 10 and anew[3][0][2] == 3
+    again = go(frames(range(4, 10)), config)
+    assert again[10][0][1] == 10 and again[3][0][2] == 3
 
 
 def test_a_cut_and_a_stalled_source_begin_anew() -> None:

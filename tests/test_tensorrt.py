@@ -8,12 +8,13 @@ import logging
 import sys
 import types
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fake_gpu import NAMES, State, make_cudart, make_tensorrt
+from fake_gpu import SIGNATURES, State, make_cudart, make_tensorrt
 from make_tiny_model import expected
 
 from affectkit import models
@@ -23,7 +24,8 @@ from affectkit.errors import DeviceUnavailable, EngineError, MissingDependency
 from affectkit.predictor import Predictor
 
 ROOT = Path(__file__).parent.parent
-VERSIONS = [key.split()[1] for key in NAMES if key.startswith("tensorrt")]
+OURS = ("affectkit.engines.trt", "affectkit.engines.cuda")
+VERSIONS = [key.split()[1] for key in SIGNATURES if key.startswith("tensorrt")]
 
 
 def install(state: State, version: str, patch: pytest.MonkeyPatch, cache: Path) -> None:
@@ -33,7 +35,8 @@ def install(state: State, version: str, patch: pytest.MonkeyPatch, cache: Path) 
     patch.setitem(sys.modules, "cuda.bindings", bindings)
     patch.setitem(sys.modules, "cuda.bindings.runtime", runtime)
     patch.setitem(sys.modules, "tensorrt", make_tensorrt(state, version))
-    patch.delitem(sys.modules, "affectkit.engines.trt", raising=False)
+    for ours in OURS:
+        patch.delitem(sys.modules, ours, raising=False)
     patch.setenv("AFFECTKIT_CACHE", str(cache))
 
 
@@ -42,7 +45,8 @@ def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pat
     state = State()
     install(state, request.param, monkeypatch, tmp_path / "cache")
     yield state
-    sys.modules.pop("affectkit.engines.trt", None)
+    for ours in OURS:
+        sys.modules.pop(ours, None)
 
 
 def faces(count: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -60,11 +64,12 @@ def test_every_name_we_use_is_published_by_both() -> None:
             name = owner.id if isinstance(owner, ast.Name) else owner.attr if isinstance(owner, ast.Attribute) else ""
             if name in theirs or name in {"ILogger", "Severity", "NetworkDefinitionCreationFlag", "TensorIOMode"}:
                 used.add(node.attr)
-    used -= {"__version__"}
+    used -= {"__version__", "__init__"}
     assert {"execute_async_v3", "STRONGLY_TYPED", "build_serialized_network", "set_tensor_address"} <= used
-    for key, names in NAMES.items():
+    for key, published in SIGNATURES.items():
         if key.startswith("tensorrt"):
-            assert used <= set(names), f"{key} does not publish {used - set(names)}"
+            names = {part for name in published for part in name.split(".")}
+            assert used <= names, f"{key} does not publish {used - names}"
 
 
 def test_answers_are_the_networks(gpu: State, tiny: Path) -> None:
@@ -152,6 +157,9 @@ def test_a_plan_is_built_once(gpu: State, tiny: Path, caplog: pytest.LogCaptureF
         ("cudaStreamCreate", "creating a stream failed"),
         ("set_tensor_address", "does not take the memory of"),
         ("set_input_shape", "does not take the shape"),
+        ("set_shape", "does not take the profile .*min is inconsistent"),
+        ("Builder", "TensorRT cannot start here: no reason given"),
+        ("Runtime", "TensorRT cannot start here"),
     ],
 )
 def test_every_status_is_checked_when_loading(gpu: State, tiny: Path, failing: str, message: str) -> None:
@@ -167,9 +175,6 @@ def test_every_status_is_checked_when_loading(gpu: State, tiny: Path, failing: s
         ("execute", 1, "TensorRT failed"),
         ("cudaMemcpyAsync", 1, "copying 'faces' to the GPU failed"),
         ("cudaStreamSynchronize", 1, "running the network failed"),
-        ("cudaStreamBeginCapture", 2, "beginning to capture a CUDA graph failed"),
-        ("cudaStreamEndCapture", 2, "capturing a CUDA graph failed"),
-        ("cudaGraphInstantiate", 2, "preparing a CUDA graph failed"),
         ("cudaGraphLaunch", 2, "launching the CUDA graph failed"),
     ],
 )
@@ -187,6 +192,79 @@ def test_every_status_is_checked_when_running(gpu: State, tiny: Path, failing: s
         assert got["au"] == pytest.approx(expected(faces(count, count)["faces"], 1)["au"], abs=1e-4)
     engine.close()
     assert gpu.memory == {} and gpu.streams == 0
+
+
+@pytest.mark.parametrize("failing", ["graph", "cudaStreamBeginCapture", "cudaStreamEndCapture", "cudaGraphInstantiate"])
+def test_a_network_that_cannot_be_captured_runs_without_graphs(
+    gpu: State, tiny: Path, failing: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = open_engine(tiny / "frame.onnx", device="tensorrt")
+    gpu.fail = {failing}
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        for count in (3, 3, 3, 8, 8, 3):
+            got = engine.run(faces(count, count))
+            assert got["au"] == pytest.approx(expected(faces(count, count)["faces"], 1)["au"], abs=1e-4)
+    assert gpu.enqueued == 6 and gpu.graphs_launched == 0 and gpu.capturing is None
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert "frame.onnx: runs without CUDA graphs on tensorrt:0, " in line
+    engine.close()
+    assert gpu.memory == {} and gpu.streams == 0 and gpu.live_graphs == 0
+
+
+def test_a_run_that_fails_while_it_is_captured_does_not_end_the_graphs(gpu: State, tiny: Path) -> None:
+    engine = open_engine(tiny / "frame.onnx", device="tensorrt")
+    engine.run(faces(3))
+    gpu.fail = {"execute"}  # not because of the capture: the plain way fails as well
+    with pytest.raises(EngineError, match="TensorRT failed: no reason given"):
+        engine.run(faces(3))
+    gpu.fail = set()
+    engine.run(faces(3))
+    assert gpu.graphs_launched == 1
+    engine.close()
+
+
+def test_each_failure_has_its_own_reason(gpu: State, tiny: Path) -> None:
+    """TensorRT tells its reasons to one logger: what it said about a failure is not the reason of the next."""
+    engine = open_engine(tiny / "frame.onnx", device="tensorrt")
+    gpu.noted_error = True
+    with pytest.raises(EngineError, match="TensorRT failed: an error of before"):
+        engine.run(faces(3))
+    gpu.noted_error, gpu.fail = False, {"execute"}
+    with pytest.raises(EngineError, match="TensorRT failed: no reason given"):
+        engine.run(faces(3))
+    engine.close()
+
+
+def test_threads_share_an_engine(gpu: State, tiny: Path) -> None:
+    engine = open_engine(tiny / "frame.onnx", device="tensorrt")
+
+    def right(seed: int) -> bool:
+        given = faces(1 + seed % 3, seed)
+        return bool(np.allclose(engine.run(given)["au"], expected(given["faces"], 1)["au"], atol=1e-4))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(right, range(60)))
+    engine.close()
+
+
+def test_errors_of_a_build_are_its_own(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Only what is wrong with the cache is called so, and a damaged description is no reason to give up."""
+    key = PlanKey("0", "fp32", Profile().key(), "11", "GPU", "13000")
+
+    def fails(timing: bytes) -> tuple[bytes, bytes]:
+        raise ValueError("the builder says no")
+
+    with pytest.raises(ValueError, match="the builder says no"):
+        plan_for(key, "m", fails, tmp_path)
+    assert plan_for(key, "m", lambda timing: (b"plan", b""), tmp_path) == b"plan"
+    (described,) = tmp_path.glob("*.json")
+    for damaged in ("{", "[]", '{"sha256": 3}'):
+        described.write_text(damaged)
+        with caplog.at_level(logging.WARNING):
+            assert plan_for(key, "m", lambda timing: (b"plan", b""), tmp_path) == b"plan"
+        assert "damaged; building it again" in caplog.text
+        caplog.clear()
 
 
 def test_a_failed_run_of_another_size_leaves_nothing_of_it(gpu: State, tiny: Path) -> None:
@@ -243,7 +321,8 @@ def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 
 
 def test_libraries_that_are_missing(monkeypatch: pytest.MonkeyPatch, tiny: Path) -> None:
-    monkeypatch.delitem(sys.modules, "affectkit.engines.trt", raising=False)
+    for ours in OURS:
+        monkeypatch.delitem(sys.modules, ours, raising=False)
     monkeypatch.setitem(sys.modules, "tensorrt", None)  # what Python does where a package is not there
     with pytest.raises(MissingDependency, match=r"pip install 'affectkit\[tensorrt\]'"):
         open_engine(tiny / "frame.onnx", device="tensorrt")

@@ -118,7 +118,7 @@ def test_one_odd_box_is_no_movement() -> None:
 
 
 def test_what_is_half_hidden_teaches_no_movement() -> None:
-    """While somebody is in front of it, the box of what is left runs backwards; then it is hidden altogether."""
+    """While another face is in front of it, the box of what is left runs backwards; then it is hidden altogether."""
 
     def scene(i: int) -> list[Shown]:
         left = 20 + 4 * i if i < 20 else 96 - 8 * (i - 19)
@@ -134,7 +134,7 @@ def test_what_is_half_hidden_teaches_no_movement() -> None:
 
 
 def test_what_is_half_hidden_teaches_no_look() -> None:
-    """Half a second beside somebody changes what is seen of a face; afterwards it looks as it did before."""
+    """Half a second beside another face changes what is seen of a face; afterwards it looks as it did before."""
     own = person(1)
     changed = person(2, like=0.75, other=1)
     stranger = person(3, like=0.5, other=2)
@@ -159,7 +159,7 @@ def test_a_look_that_changes_slowly_is_learned() -> None:
 
 
 def test_a_face_that_is_half_covered_stays_who_it_is() -> None:
-    """As by a hand: it looks like nobody for a while, and nobody else has come."""
+    """As by a hand: it looks like no known face for a while, and no other has come."""
     own, covered = person(1), person(2, like=0.3, other=1)
     found = ids(lambda i: [Shown(100, 60, own if i < 12 or i >= 30 else covered)], 40)
     assert found == [{100: 0}] * 40
@@ -220,7 +220,7 @@ def test_two_that_change_places_in_a_moment_are_told_by_their_looks() -> None:
 
 
 def test_a_face_that_shows_again_half_hidden_gets_no_new_id() -> None:
-    """Beside somebody who may hide a part of it, for .8 s."""
+    """Beside another face that may hide a part of it, for .8 s."""
     own, part, front = person(1), person(2, other=1), person(3, other=1)
 
     def scene(i: int) -> list[Shown]:

@@ -30,12 +30,12 @@ from affectkit.export.verify import verify
 from affectkit.predictor import Predictor
 from affectkit.spec import InputSpec
 from affectkit.train import loop, losses, metrics
-from affectkit.train.answers import taught_clean
+from affectkit.train.answers import clean_teacher_outputs
 from affectkit.train.augmentation import Augmentation, augment
-from affectkit.train.batches import batches, plan_epoch
+from affectkit.train.batches import Batching, batches, plan_epoch
 from affectkit.train.calibrate import fit_thresholds, precision_equals_recall_threshold
 from affectkit.train.checkpoints import load_checkpoint, load_network
-from affectkit.train.crops import crop_matrix, cut
+from affectkit.train.crops import crop_matrix, crop_of
 from affectkit.train.distill import kl, student_loss, teach
 from affectkit.train.faces import FaceSet, join, without_derived_va
 from affectkit.train.loop import train
@@ -235,6 +235,7 @@ def test_splits_are_fixed(files: tuple[Path, Path, Path]) -> None:
     assert set(select_split(faces, "valid").names) >= {"FER2013Valid/c.png", "FER2013Valid/d.png"}
     parts = [select_split(faces, split) for split in ("train", "dev", "valid")]
     assert sorted(name for part in parts for name in part.names) == sorted(faces.names)
+    assert select_split(faces, "test").names == select_split(faces, "valid").names, "the held-out part, by either name"
     images = [np.full((4, 4), i, np.uint8) for i in range(200)]
     dev = [i for i, image in enumerate(images) if split_of("FER2013Train/x.png", "", image) == "dev"]
     assert 8 <= len(dev) <= 35
@@ -274,11 +275,11 @@ def test_without_points_the_whole_picture_is_the_crop() -> None:
     spec = InputSpec(16, 1, "tight")
     image = np.arange(32 * 32, dtype=np.uint32).reshape(32, 32).astype(np.uint8)
     nowhere = np.full((5, 2), NAN)
-    whole = cut(image, nowhere, spec)
+    whole = crop_of(image, nowhere, spec)
     assert whole.shape == (16, 16, 1)
     corner = crop_matrix(image, nowhere, spec) @ [-0.5, -0.5, 1]
     assert corner == pytest.approx([-0.5, -0.5])
-    assert (cut(image[:16, :16], nowhere, spec)[..., 0] == image[:16, :16]).all()
+    assert (crop_of(image[:16, :16], nowhere, spec)[..., 0] == image[:16, :16]).all()
 
 
 def test_augmentation_is_a_function_of_the_seed() -> None:
@@ -297,7 +298,7 @@ def test_undisturbed_augmentation_is_the_cut_or_its_mirror() -> None:
     image = np.asarray(cv2.resize(np.random.default_rng(0).integers(0, 256, (6, 6)).astype(np.uint8), (48, 48)))
     points = InputSpec(48, 1, "tight").template_px()
     none = Augmentation(0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0)
-    plain = cut(image, points, spec).astype(int)
+    plain = crop_of(image, points, spec).astype(int)
     seen = set()
     for seed in range(8):
         got = augment(image, points, spec, none, np.random.default_rng(seed)).astype(int)
@@ -434,11 +435,11 @@ def test_too_few_faces(tmp_path: Path) -> None:
 def test_batches_cover_an_epoch_once() -> None:
     faces = faces_with_a_pattern(50)
     spec = InputSpec(16, 1, "tight")
-    got = list(batches(faces, spec, batch_size=16, seed=0, epoch=0))
+    got = list(batches(faces, spec, Batching(16, 0), 0))
     assert len(got) == 3 and got[0].faces.shape == (16, 16, 16, 1)
-    later = list(batches(faces, spec, batch_size=16, seed=0, epoch=0, first=2))
+    later = list(batches(faces, spec, Batching(16, 0), 0, first=2))
     assert torch.equal(later[0].faces, got[2].faces)
-    other = next(batches(faces, spec, batch_size=16, seed=0, epoch=1))
+    other = next(batches(faces, spec, Batching(16, 0), 1))
     assert not torch.equal(other.faces, got[0].faces)
 
 
@@ -567,13 +568,12 @@ def test_calibrate_writes_thresholds_with_their_provenance(
     assert code == 1 and "copy the folder" in err
 
 
-def plan(**options: object) -> list[list[tuple[str | None, list[int]]]]:
+def plan(epoch: int = 0, **options: object) -> list[list[tuple[str | None, list[int]]]]:
     faces = faces_with_a_pattern(60)
     faces.expression[30:] = NAN
     faces.expression_target[30:] = NAN
     faces.va[:40] = NAN
-    arguments: dict[str, object] = {"batch_size": 12, "seed": 0, "epoch": 0, **options}
-    batches_of_rows = plan_epoch(faces, **arguments)  # type: ignore[arg-type]
+    batches_of_rows = plan_epoch(faces, Batching(12, 0, **options), epoch)  # type: ignore[arg-type]
     return [[(task, rows.tolist()) for task, rows in batch] for batch in batches_of_rows]
 
 
@@ -585,30 +585,30 @@ def test_mixed_batches_show_every_face_once() -> None:
 
 
 def test_per_task_batches_hold_one_part_a_task() -> None:
-    for batch in plan(drawing="per-task"):
+    for batch in plan(sampling="per-task"):
         assert [task for task, _ in batch] == ["expression", "au", "va"]
         parts = dict(batch)
         assert all(len(rows) == 4 for rows in parts.values())
         assert max(parts["expression"]) < 30 and min(parts["va"]) >= 40
         assert not any(row % 3 == 0 for row in parts["au"])  # every third face has no AU label
-    # the longest task (40 faces with AUs) gives the length, the others begin anew
-    assert len(plan(drawing="per-task")) == 10
+    # the longest task (40 faces with AUs) gives the length, the others start over
+    assert len(plan(sampling="per-task")) == 10
 
 
 def test_labels_of_other_tasks_are_blank_in_per_task_batches() -> None:
     faces = faces_with_a_pattern(48)
     spec = InputSpec(16, 1, "tight")
-    batch = next(batches(faces, spec, batch_size=12, seed=0, epoch=0, drawing="per-task"))
+    batch = next(batches(faces, spec, Batching(12, 0, sampling="per-task"), 0))
     expression, au, va = (~torch.isnan(x).all(1) for x in (batch.labels.expression, batch.labels.au, batch.labels.va))
     assert expression.tolist() == [True] * 4 + [False] * 8
     assert au.tolist() == [False] * 4 + [True] * 4 + [False] * 4
     assert va.tolist() == [False] * 8 + [True] * 4
 
 
-@pytest.mark.parametrize("drawing", ["mixed", "per-task"])
-def test_balanced_runs_resume_to_the_same_numbers(tmp_path: Path, drawing: str) -> None:
+@pytest.mark.parametrize("sampling", ["mixed", "per-task"])
+def test_balanced_runs_resume_to_the_same_numbers(tmp_path: Path, sampling: str) -> None:
     data = faces_with_a_pattern(120), faces_with_a_pattern(40, 1)
-    settings = config(epochs=2, drawing=drawing, balance=True, batch_size=18)
+    settings = config(epochs=2, sampling=sampling, balance=True, batch_size=18)
     train(settings, *data, tmp_path / "whole")
 
     def interrupt(step: int, steps: int, values: dict[str, float]) -> None:
@@ -645,7 +645,7 @@ def test_evaluate_agrees_with_the_predictor(files: tuple[Path, Path, Path], tiny
     )
     faces = read_set(labels, images, points)
     with Predictor(tiny) as predictor:
-        crops = np.stack([cut(faces.image(i), faces.landmarks[i], predictor.spec.input) for i in range(len(faces))])
+        crops = np.stack([crop_of(faces.image(i), faces.landmarks[i], predictor.spec.input) for i in range(len(faces))])
         affects = predictor.predict_aligned(crops)
     known = ~np.isnan(faces.expression)
     right = [a.expression_probabilities.argmax() == e for a, e in zip(affects, faces.expression, strict=True)]
@@ -676,7 +676,7 @@ def test_teacher_from_the_command_line(tmp_path: Path, run_cli: Cli) -> None:
     assert code == 2 and "--resume" in err
     arguments[1] = "students"
     arguments[arguments.index("-o") + 1] = tmp_path / "taught"
-    code, _, err = run_cli(*arguments, "--teacher", tmp_path / "run", "--count", "2", "--shown", "clean")
+    code, _, err = run_cli(*arguments, "--teacher", tmp_path / "run", "--count", "2", "--teacher-view", "clean")
     assert code == 0 and "student 1" in err and err.count("asking the teachers") == 1
     assert sorted(p.name for p in (tmp_path / "taught").iterdir()) == ["student_0", "student_1"]
     assert not states_are_equal(*((tmp_path / "taught" / f"student_{k}" / "best.pt") for k in range(2)))
@@ -777,7 +777,7 @@ def test_a_student_may_start_from_given_weights(tmp_path: Path) -> None:
     train(config(epochs=1), *data, tmp_path / "first")
     first, _ = load_network(tmp_path / "first" / "best.pt")
     still = config(epochs=1, learning_rate=0.0, weight_decay=0.0, ema=0.0, warmup_steps=0)
-    train(still, *data, tmp_path / "second", teachers=[first], start=first)
+    train(still, *data, tmp_path / "second", teachers=[first], init_from=first)
     second, _ = load_network(tmp_path / "second" / "best.pt")
     pairs = zip(first.parameters(), second.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
@@ -821,10 +821,10 @@ def test_teachers_may_see_the_faces_without_disturbance(tmp_path: Path, monkeypa
     labelled, dev = faces_with_a_pattern(96), faces_with_a_pattern(32, 1)
     train(config(epochs=2), labelled, dev, tmp_path / "teacher")
     teacher, _ = load_network(tmp_path / "teacher" / "best.pt")
-    settings = config(epochs=2, shown="clean")
-    answers = taught_clean([teacher], labelled, settings)
+    settings = config(epochs=2, teacher_view="clean")
+    answers = clean_teacher_outputs([teacher], labelled, settings)
     rows = [5, 90]
-    faces = np.stack([cut(labelled.image(i), labelled.landmarks[i], settings.input_spec()) for i in rows])
+    faces = np.stack([crop_of(labelled.image(i), labelled.landmarks[i], settings.input_spec()) for i in rows])
     with torch.no_grad():
         shown = torch.from_numpy(faces)
         both = [torch.sigmoid(teacher(seen).au) for seen in (shown, shown.flip(2))]  # a face and its mirror image
@@ -838,12 +838,12 @@ def test_teachers_may_see_the_faces_without_disturbance(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(loop, "student_loss", watched)
     train(settings, labelled, dev, tmp_path / "student", teachers=[teacher])
-    (first,) = next(iter(plan_epoch(labelled, batch_size=16, seed=0, epoch=0)))
+    (first,) = next(iter(plan_epoch(labelled, Batching(16, 0), 0)))
     torch.testing.assert_close(taught[0], answers.au[first[1]])  # each face has its own answer, however it is drawn
-    train(settings, labelled, dev, tmp_path / "shared", teachers=[teacher], taught=answers)
+    train(settings, labelled, dev, tmp_path / "shared", teachers=[teacher], teacher_outputs=answers)
     assert states_are_equal(tmp_path / "student" / "last.pt", tmp_path / "shared" / "last.pt")
     with pytest.raises(ValueError, match="only students"):
-        train(settings, labelled, dev, tmp_path / "nobody")
+        train(settings, labelled, dev, tmp_path / "elsewhere")
 
 
 def test_resnet50_is_the_papers() -> None:

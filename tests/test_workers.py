@@ -76,7 +76,7 @@ def test_a_killed_worker_loses_no_input(tmp_path: Path, tiny: Path) -> None:
     _, err = process.communicate(timeout=120)
     assert killed == 1 and process.returncode == 0, err
     assert err.count(": 400 frames,") == 4
-    assert "its process died (SIGKILL, as when memory runs out); another one goes on" in err
+    assert "its process died (SIGKILL, as when memory runs out); another one continues" in err
     assert "1 process died and was replaced" in err
     for clip in clips:
         rows = (tmp_path / "out" / f"{clip.stem}.csv").read_text().splitlines()
@@ -94,7 +94,7 @@ def test_a_worker_that_is_killed_between_two_inputs_is_replaced(
 
     def kill_first(path: Path) -> object:
         given.append(path)
-        if len(given) == 3:  # both workers have had one; nobody has the third yet
+        if len(given) == 3:  # both workers have had one; neither has the third yet
             for child in psutil.Process().children():
                 if "spawn_main" in " ".join(child.cmdline()):
                     child.kill()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -17,25 +18,45 @@ from affectkit import (
     EXPRESSION_NAMES,
     Affect,
     AffectKitError,
+    Detection,
+    Detector,
     DeviceUnavailable,
     Engine,
     EngineError,
     Face,
     FakeEngine,
+    Film,
+    Frame,
     FrameResult,
+    InputSpec,
     LabelSet,
+    LeftOut,
+    LiveSource,
     MissingDependency,
     ModelError,
     ModelSpec,
     OutputError,
+    Picture,
+    PredictKeywords,
     Predictor,
+    PredictorConfig,
+    PredictorKeywords,
+    ResultStream,
+    Session,
+    Source,
     SourceError,
+    SourceInfo,
+    SourceReport,
+    StreamKeywords,
     Table,
+    TemporalSpec,
+    TrackedFace,
+    TrackedFrame,
     __version__,
     open_source,
 )
 
-Picture = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8]
 
 
 def make(model: str | Path, spec: ModelSpec) -> Predictor:
@@ -102,7 +123,7 @@ def values(result: FrameResult) -> Iterator[tuple[int, float, str]]:
         yield face.track_id, affect.valence, affect.expression
 
 
-def tables(predictor: Predictor, path: Path, picture: Picture) -> Sequence[Table]:
+def tables(predictor: Predictor, path: Path, picture: Pixels) -> Sequence[Table]:
     """Everything at once."""
     faces: list[Face] = predictor.predict_image(picture)
     aligned: list[Affect] = predictor.predict_aligned(np.stack([picture]))
@@ -121,7 +142,7 @@ def tables(predictor: Predictor, path: Path, picture: Picture) -> Sequence[Table
     ]
 
 
-def as_it_happens(predictor: Predictor, picture: Picture) -> int:
+def as_it_happens(predictor: Predictor, picture: Pixels) -> int:
     """Cameras."""
     shown = sum(
         len(result.faces)
@@ -144,6 +165,64 @@ def facts(predictor: Predictor) -> Mapping[str, object]:
     said |= {"device": predictor.device, "temporal": predictor.temporal, "labels": spec.labels}
     said |= {"names": [*AU_NAMES, *EXPRESSION_NAMES], "version": __version__, "all": affectkit.__all__}
     return said
+
+
+class Middle:
+    """A detector of one's own: one face, in the middle."""
+
+    def detect(self, image: Pixels) -> list[Detection]:
+        """See :class:`affectkit.Detector`."""
+        height, width = image.shape[:2]
+        return [Detection((0.25 * width, 0.25 * height, 0.75 * width, 0.75 * height), 1.0)]
+
+    def follow(self, image: Pixels, faces: Sequence[Detection]) -> list[Detection | None]:
+        """See :class:`affectkit.Detector`."""
+        return [*faces]
+
+    def close(self) -> None:
+        """See :class:`affectkit.Detector`."""
+
+
+def sources(path: Path) -> tuple[str, int]:
+    """What is opened, and what reading it came to."""
+    source: Source = open_source(path)
+    info: SourceInfo = source.info
+    film: Film | None = info.film
+    frame: Frame
+    for frame in source.frames(start_s=1.0):
+        pixels: Picture = frame.picture
+        print(frame.index, frame.time_s, pixels.shape, film)
+    report: SourceReport = source.report
+    left_out: Sequence[LeftOut] = report.left_out
+    return info.name, len(left_out)
+
+
+def passed_on(path: Path, **options: Unpack[StreamKeywords]) -> ResultStream:
+    """Options of one's own functions are checked as those of the package are."""
+    detector: Detector = Middle()
+    made: PredictorKeywords = {"detector": detector, "threads": 1}
+    with Predictor.from_config(PredictorConfig(model="lite", threads=1)) as first:
+        first.warm_up(1)
+    predictor = Predictor("lite", **made)
+    given: PredictKeywords = {"keep_images": True}
+    predictor.predict(path, **given)
+    passed_on(path, evry=2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    return predictor.stream(path, on_tracked=seen, **options)
+
+
+def seen(tracked: TrackedFrame) -> None:
+    """A callback."""
+    face: TrackedFace
+    for face in tracked.faces:
+        print(face.track_id, tracked.frame.index)
+
+
+def cameras(predictor: Predictor, live: LiveSource) -> Session:
+    """Objects that are passed around."""
+    crop: InputSpec = predictor.spec.input
+    sequences: TemporalSpec | None = predictor.spec.temporal
+    print(crop.size, sequences, sum(1 for _ in predictor.live(live)))
+    return predictor.session()
 
 
 def main(path: Path) -> int:

@@ -13,7 +13,7 @@ from affectkit.spec import InputSpec
 from affectkit.train import metrics
 from affectkit.train.checkpoints import Network
 from affectkit.train.config import TrainConfig, input_spec_of
-from affectkit.train.crops import cut_all
+from affectkit.train.crops import crop_all
 from affectkit.train.distill import in_terms_of, together
 from affectkit.train.faces import FaceSet
 from affectkit.train.losses import decode_va
@@ -35,14 +35,16 @@ def logits_of(network: nn.Module, faces: FaceSet, spec: InputSpec, *, batch_size
     parts: dict[str, list[Array]] = {name: [] for name in (*TASKS, *FURTHER)}
     for start in range(0, len(faces), batch_size):
         stop = min(start + batch_size, len(faces))
-        outputs = network(torch.from_numpy(cut_all(faces, range(start, stop), spec)).to(device))
+        outputs = network(torch.from_numpy(crop_all(faces, range(start, stop), spec)).to(device))
         for task, part in parts.items():
             part.append(getattr(outputs, task).cpu().numpy())
     return {task: np.concatenate(part) for task, part in parts.items()}
 
 
 @torch.no_grad()
-def taught_clean(teachers: Sequence[Network], faces: FaceSet, config: TrainConfig, *, batch_size: int = 256) -> Outputs:
+def clean_teacher_outputs(
+    teachers: Sequence[Network], faces: FaceSet, config: TrainConfig, *, batch_size: int = 256
+) -> Outputs:
     """What teachers together say of every face of a set without disturbance; N rows, on the CPU.
 
     Each is shown the faces that it wants, whatever the student wants, and their mirror images: no label has a side.
@@ -55,7 +57,7 @@ def taught_clean(teachers: Sequence[Network], faces: FaceSet, config: TrainConfi
         rows = range(start, min(start + batch_size, len(faces)))
         answers: list[Outputs] = []
         for spec in specs:
-            crops = torch.from_numpy(cut_all(faces, rows, spec)).to(device)
+            crops = torch.from_numpy(crop_all(faces, rows, spec)).to(device)
             with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
                 answers += [
                     in_terms_of(in_float32(teacher(shown)), teacher.config.labels, config.network.labels)

@@ -30,11 +30,27 @@ class Batch:
     rows: torch.Tensor | None = None  # (N,) which rows of the set they are; None: sequences
 
 
-Drawing = Literal["mixed", "per-task"]
+Sampling = Literal["mixed", "per-task"]
 """``mixed``: every face once an epoch, all its labels count. ``per-task``: the paper's way, see :func:`plan_epoch`."""
 
 EpochLength = Literal["longest", "shortest"]
 """Which task's faces make an epoch of ``per-task`` batches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How the faces of a set make the batches of an epoch; with the epoch's number it decides them."""
+
+    batch_size: int
+    seed: int
+    sampling: Sampling = "mixed"
+    balance: bool = False
+    """ML-ROS for action units, class-uniform expressions, a uniform histogram of valence and arousal."""
+    most: int | None = None
+    """Batches an epoch has at most: balanced epochs are longer, and with it both kinds cost the same."""
+    epoch_length: EpochLength = "longest"
+    ml_ros_target: float | None = None
+    """See :class:`affectkit.train.balance.MlRosSampler`."""
 
 
 class _LabelledRows(EpochSampler):
@@ -70,18 +86,7 @@ Plan = list[list[tuple[str | None, Index]]]
 """The batches of an epoch; each is a list of (task, rows), see :func:`plan_epoch`."""
 
 
-def plan_epoch(
-    faces: FaceSet,
-    *,
-    batch_size: int,
-    seed: int,
-    epoch: int,
-    drawing: Drawing = "mixed",
-    balance: bool = False,
-    most: int | None = None,
-    epoch_length: EpochLength = "longest",
-    ml_ros_target: float | None = None,
-) -> Plan:
+def plan_epoch(faces: FaceSet, batching: Batching, epoch: int) -> Plan:
     """The rows of every batch of an epoch, which depend on the arguments alone.
 
     ``mixed``: each batch is one group of rows whose labels all count (task None); with ``balance`` the rows are those
@@ -89,75 +94,61 @@ def plan_epoch(
     labels of it count; an epoch lasts as long as the task with the most faces (those with fewer repeat), or, with
     ``epoch_length`` "shortest", as the one with the fewest.
 
-    The last, smaller batch is left out: batch statistics of a handful of faces disturb more than they teach. An epoch
-    has at most ``most`` batches: balanced ones are longer, and with it both kinds cost the same.
+    The last, smaller batch is left out: batch statistics of a handful of faces disturb more than they teach.
 
     Raises:
         SourceError: no face is labelled, or a batch is too small for a part a task.
     """
     orders: dict[str, Index] = {}
-    if drawing == "per-task" or balance:
-        samplers = task_samplers(faces, seed=seed, balance=balance, ml_ros_target=ml_ros_target)
+    size, most = batching.batch_size, batching.most
+    if batching.sampling == "per-task" or batching.balance:
+        samplers = task_samplers(
+            faces, seed=batching.seed, balance=batching.balance, ml_ros_target=batching.ml_ros_target
+        )
         for task, sampler in samplers.items():
             sampler.set_epoch(epoch)
             orders[task] = sampler.order()
         if not orders:
             raise SourceError("no face is labelled for any task, so there is nothing to draw")
-    if drawing == "mixed":
-        rows = np.concatenate(list(orders.values())) if balance else np.arange(len(faces))
-        order = np.random.default_rng((seed, epoch)).permutation(rows)
-        starts = range(0, len(order) - batch_size + 1, batch_size)[:most]
-        return [[(None, order[i : i + batch_size])] for i in starts]
-    size = batch_size // len(orders)
-    if size < 2:
+    if batching.sampling == "mixed":
+        rows = np.concatenate(list(orders.values())) if batching.balance else np.arange(len(faces))
+        order = np.random.default_rng((batching.seed, epoch)).permutation(rows)
+        return [[(None, order[i : i + size])] for i in range(0, len(order) - size + 1, size)[:most]]
+    part = size // len(orders)
+    if part < 2:
         raise SourceError(
-            f"a batch of {batch_size} has no two faces for each of {len(orders)} tasks; give --batch-size "
+            f"a batch of {size} has no two faces for each of {len(orders)} tasks; give --batch-size "
             f"{2 * len(orders)} or more"
         )
-    extent = max if epoch_length == "longest" else min
-    count = extent(len(order) for order in orders.values()) // size
-    wrapped = {task: np.resize(order, count * size) for task, order in orders.items()}
-    return [[(task, order[k * size : (k + 1) * size]) for task, order in wrapped.items()] for k in range(count)[:most]]
+    extent = max if batching.epoch_length == "longest" else min
+    count = extent(len(order) for order in orders.values()) // part
+    wrapped = {task: np.resize(order, count * part) for task, order in orders.items()}
+    return [[(task, order[k * part : (k + 1) * part]) for task, order in wrapped.items()] for k in range(count)[:most]]
 
 
 def batches(
     faces: FaceSet,
     spec: InputSpec,
-    *,
-    batch_size: int,
-    seed: int,
+    batching: Batching,
     epoch: int,
+    *,
     first: int = 0,
     how: Augmentation | None = None,
-    drawing: Drawing = "mixed",
-    balance: bool = False,
-    most: int | None = None,
-    epoch_length: EpochLength = "longest",
-    ml_ros_target: float | None = None,
 ) -> Iterator[Batch]:
     """The batches of :func:`plan_epoch` from ``first`` on; each draw's disturbance follows from (seed, epoch, draw)."""
     how = how or Augmentation()
-    plan = plan_epoch(
-        faces,
-        batch_size=batch_size,
-        seed=seed,
-        epoch=epoch,
-        drawing=drawing,
-        balance=balance,
-        most=most,
-        epoch_length=epoch_length,
-        ml_ros_target=ml_ros_target,
-    )
+    plan = plan_epoch(faces, batching, epoch)
+    repeats = batching.balance or batching.sampling == "per-task"  # a face may come several times in an epoch
     for step in range(first, len(plan)):
         crops, parts = [], []
         for task, rows in plan[step]:
             shown = []
             for i in rows:
-                # A face drawn twice in an epoch is disturbed anew: the number of draws so far is part of its seed.
-                rng = np.random.default_rng((seed, epoch, int(i), step if balance or drawing == "per-task" else 0))
+                # A face drawn twice in an epoch is disturbed differently: the number of draws so far is in its seed.
+                rng = np.random.default_rng((batching.seed, epoch, int(i), step if repeats else 0))
                 shown.append(disturb(faces.image(i), faces.landmarks[i], spec, how, rng))
             crops += [one.crop for one in shown]
-            parts.append(labels_as_seen(faces, rows, shown, task, taught_visible=how.cover > 0))
+            parts.append(labels_as_seen(faces, rows, shown, task, assume_visible=how.cover > 0))
         labels = Labels(*(torch.cat([getattr(part, f.name) for part in parts]) for f in dataclasses.fields(Labels)))
         drawn = torch.from_numpy(np.concatenate([rows for _, rows in plan[step]]))
         yield Batch(torch.from_numpy(np.stack(crops)), labels, drawn)
@@ -174,20 +165,20 @@ def labels_of(faces: FaceSet, rows: Index, task: str | None = None) -> Labels:
 
 
 def labels_as_seen(
-    faces: FaceSet, rows: Index, shown: Sequence[Disturbed], task: str | None = None, *, taught_visible: bool = False
+    faces: FaceSet, rows: Index, shown: Sequence[Disturbed], task: str | None = None, *, assume_visible: bool = False
 ) -> Labels:
     """The labels of disturbed faces: what can no longer be seen is not taught, the head is turned as its crop is.
 
     Args:
         task: see :func:`labels_of`.
-        taught_visible: what nobody labelled counts as visible where nothing lies over it, and as hidden where there is
-            no upright face.
+        assume_visible: regions without a label count as visible where nothing lies over them, and as hidden where there
+            is no upright face.
     """
     plain = labels_of(faces, rows, task)
     expression, au, va = plain.expression.clone(), plain.au.clone(), plain.va.clone()
     intensity = torch.from_numpy(faces.intensity[rows] if task in (None, "au") else faces.intensity[rows] * np.nan)
     visible, pose = faces.visible[rows], faces.pose[rows].copy()
-    if taught_visible:
+    if assume_visible:
         visible = np.where(np.isnan(visible), 1.0, visible)
         visible = visible * np.stack([np.ones(3) if one.seen is None else one.seen for one in shown])
     # (N, A); nothing is hidden where nothing is known.
@@ -195,7 +186,7 @@ def labels_as_seen(
     for k, one in enumerate(shown):
         pose[k] = _pose_in_crop(pose[k], one.linear)
         if not one.face:
-            visible[k], pose[k], hidden[k] = 0.0 if taught_visible else np.nan, np.nan, True
+            visible[k], pose[k], hidden[k] = 0.0 if assume_visible else np.nan, np.nan, True
             expression[k], va[k] = torch.nan, torch.nan
     au[hidden], intensity[hidden] = torch.nan, torch.nan
     return Labels(expression, au, va, intensity, torch.from_numpy(visible.astype(np.float32)), torch.from_numpy(pose))

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from affectkit.models import sha256
-from affectkit.train.answers import taught_clean
+from affectkit.train.answers import clean_teacher_outputs
 from affectkit.train.augmentation import AUGMENTATIONS
 from affectkit.train.averaging import check_related, write_average
 from affectkit.train.checkpoints import load_temporal
@@ -47,8 +47,9 @@ from affectkit.train.options import (
 )
 from affectkit.train.prepare_cli import prepare
 from affectkit.train.presets import PRESETS
-from affectkit.train.pretrained import begin_with
+from affectkit.train.pretrained import initial_network
 from affectkit.train.reading import read_manifest_faces
+from affectkit.train.renamed import RenamingCommand
 from affectkit.train.render.cli import render
 from affectkit.train.report import report
 from affectkit.train.runs import BEST_NAME, checkpoint_of, cnns_of
@@ -64,14 +65,14 @@ _INIT_HELP = (
 )
 
 
-@click.command()
+@click.command(cls=RenamingCommand)
 @cnn_options
 @click.option("--epochs", type=click.IntRange(min=1), default=8, show_default=True)
 @click.option("--init", help=_INIT_HELP)
 @click.option(
     "--pretrained",
     type=EXISTING,
-    help="dlib_face_recognition_resnet_model_v1.dat, for --backbone resnet29 to begin with.  [default: nothing]",
+    help="dlib_face_recognition_resnet_model_v1.dat, to initialise --backbone resnet29 from.  [default: nothing]",
 )
 def teacher(run: Path, resume: bool, pretrained: Path | None, init: str | None, **options: Any) -> None:
     """Train one network on all three tasks, each learned from the faces labelled for it.
@@ -84,16 +85,16 @@ def teacher(run: Path, resume: bool, pretrained: Path | None, init: str | None, 
     about = {"kind": "teacher", "data": about_data(options)}
     train_set, dev_set = read_sets(options)
     config = _answering(config_of(options), train_set)
-    start = None
+    init_from = None
     if pretrained is not None:
-        config = dataclasses.replace(config, start=sha256(pretrained))
-        start = begin_with(pretrained, config, train_set)
+        config = dataclasses.replace(config, init_from=sha256(pretrained))
+        init_from = initial_network(pretrained, config, train_set)
     elif init is not None:
         networks, digests = origins(init, dev_set)
         if len(networks) != 1:
             raise click.UsageError(f"--init {init}: has {len(networks)} members; name one of them")
-        config, start = _started(config, networks[0], digests[0], init)
-    _train(config, train_set, dev_set, run, start=start, resume=resume, about=about)
+        config, init_from = _initialised(config, networks[0], digests[0], init)
+    _train(config, train_set, dev_set, run, init_from=init_from, resume=resume, about=about)
 
 
 def _answering(config: TrainConfig, faces: FaceSet) -> TrainConfig:
@@ -108,7 +109,7 @@ def _answering(config: TrainConfig, faces: FaceSet) -> TrainConfig:
     return dataclasses.replace(config, network=network)
 
 
-def _started(config: TrainConfig, origin: MultitaskCNN, digest: str, init: str) -> tuple[TrainConfig, MultitaskCNN]:
+def _initialised(config: TrainConfig, origin: MultitaskCNN, digest: str, init: str) -> tuple[TrainConfig, MultitaskCNN]:
     """The run that starts from a network's weights: one like it, unless options say what it should be."""
     context = click.get_current_context()
     said = ("backbone", "size", "channels", "template")
@@ -116,11 +117,11 @@ def _started(config: TrainConfig, origin: MultitaskCNN, digest: str, init: str) 
     network = config.network
     if all(context.get_parameter_source(name) is default for name in said):
         network = like(origin, network)
-    config = dataclasses.replace(config, network=network, start=digest)
+    config = dataclasses.replace(config, network=network, init_from=digest)
     return config, adapted(origin, network, init, seed=config.seed)
 
 
-@click.command()
+@click.command(cls=RenamingCommand)
 @cnn_options
 @teaching_options
 @click.option("--epochs", type=click.IntRange(min=1), default=3, show_default=True)
@@ -132,7 +133,7 @@ def _started(config: TrainConfig, origin: MultitaskCNN, digest: str, init: str) 
     help="Run or checkpoint of the teacher, or a model such as lite; repeat it for an ensemble.",
 )
 @click.option(
-    "--shown",
+    "--teacher-view",
     type=click.Choice(["disturbed", "clean"]),
     default="disturbed",
     show_default=True,
@@ -140,7 +141,7 @@ def _started(config: TrainConfig, origin: MultitaskCNN, digest: str, init: str) 
     "once: faster, and for teachers that take other faces.",
 )
 @click.option("--count", type=click.IntRange(min=1), default=5, show_default=True, help="Number of students.")
-@click.option("--init", "--start", "init", help=f"{_INIT_HELP} Of several members student k takes member k.")
+@click.option("--init", help=f"{_INIT_HELP} Of several members student k takes member k.")
 def students(
     run: Path, resume: bool, teachers: tuple[str, ...], count: int, seed: int, init: str | None, **options: Any
 ) -> None:
@@ -156,20 +157,20 @@ def students(
     digests = tuple(digest for _, named in given for digest in named)
     labels = union([train_set.label_set, *(network.config.labels for network in networks)])
     train_set, dev_set = relabelled(train_set, labels), relabelled(dev_set, labels)
-    start_networks, start_digests = origins(init, dev_set) if init is not None else ([], [])
-    taught = None
+    init_networks, init_digests = origins(init, dev_set) if init is not None else ([], [])
+    teacher_outputs = None
     for k in range(count):
         config = dataclasses.replace(config_of({**options, "seed": seed + 1 + k}), teachers=digests)
-        config, start = _answering(config, train_set), None
+        config, init_from = _answering(config, train_set), None
         if init is not None:
-            k_start = k % len(start_networks)
-            config, start = _started(config, start_networks[k_start], start_digests[k_start], init)
-        if config.shown != "clean":
+            member = k % len(init_networks)
+            config, init_from = _initialised(config, init_networks[member], init_digests[member], init)
+        if config.teacher_view != "clean":
             for path, (named, _) in zip(teachers, given, strict=True):
                 _check_teacher(path, named, config.network)
-        if config.shown == "clean" and taught is None:
+        if config.teacher_view == "clean" and teacher_outputs is None:
             click.echo("asking the teachers", err=True)
-            taught = taught_clean(networks, train_set, config)
+            teacher_outputs = clean_teacher_outputs(networks, train_set, config)
         click.echo(f"student {k}", err=True)
         _train(
             config,
@@ -177,14 +178,14 @@ def students(
             dev_set,
             run / f"student_{k}",
             teachers=networks,
-            taught=taught,
-            start=start,
+            teacher_outputs=teacher_outputs,
+            init_from=init_from,
             resume=resume,
             about=about,
         )
 
 
-@click.command()
+@click.command(cls=RenamingCommand)
 @sequence_options
 @click.option("--cnn", required=True, help="Run, checkpoint or model (lite) with the CNN, which stays as it is.")
 @click.option(
@@ -377,7 +378,7 @@ def average(run: Path, members: tuple[tuple[str, float], ...], **options: Any) -
     """Average the weights of networks that come from one another, and measure the result on the dev part.
 
     Runs that began with the same weights lie in one valley, and the middle of it is often better than its sides
-    (Wortsman et al., "Model soups", ICML 2022). Of networks with beginnings of their own it is worth nothing.
+    (Wortsman et al., "Model soups", ICML 2022). Of networks with different initialisations it is worth nothing.
     """
     _check_new(run)
     _, dev_set = read_sets(options)
@@ -395,7 +396,7 @@ def average(run: Path, members: tuple[tuple[str, float], ...], **options: Any) -
 
 
 def _check_new(run: Path) -> None:
-    """Refuse a folder with a run in it, for commands that cannot go on with one."""
+    """Refuse a folder with a run in it, for commands that cannot resume one."""
     if (run / BEST_NAME).exists():
         raise click.UsageError(f"{run} holds a run already; give another folder")
 
@@ -419,7 +420,8 @@ def _check_teacher(
         )
         if wants != given:
             raise click.UsageError(
-                f"--teacher {path}: takes other faces ({wants}) than the student ({given}); with --shown clean it may"
+                f"--teacher {path}: takes other faces ({wants}) than the student ({given}); with --teacher-view clean "
+                "it may"
             )
 
 
@@ -430,15 +432,15 @@ def _train(
     run: Path,
     *,
     teachers: Sequence[MultitaskCNN | MultitaskCNNRNN] = (),
-    start: MultitaskCNN | None = None,
+    init_from: MultitaskCNN | None = None,
     cnn: MultitaskCNN | None = None,
-    taught: Outputs | None = None,
+    teacher_outputs: Outputs | None = None,
     resume: bool,
     about: dict[str, Any],
 ) -> None:
     """Train one network with its progress on stderr; its report on the dev part goes to stdout."""
     if not resume and (run / "last.pt").exists():
-        raise click.UsageError(f"{run} holds a run already; give --resume to go on with it, or another folder")
+        raise click.UsageError(f"{run} holds a run already; give --resume to continue it, or another folder")
     if config.compile and config.device == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):
         raise click.UsageError("--compile needs a C++ compiler, and none is installed; leave it out, or install g++")
     network = MultitaskCNN(config.network)
@@ -467,15 +469,15 @@ def _train(
                 dev_set,
                 run,
                 teachers=teachers,
-                start=start,
+                init_from=init_from,
                 cnn=cnn,
-                taught=taught,
+                teacher_outputs=teacher_outputs,
                 resume=resume,
                 on_step=on_step,
                 about={"command": ["affectkit", *sys.argv[1:]], **about},
             )
         except KeyboardInterrupt:
-            click.echo(f"interrupted; {run} is kept: give --resume to go on with it", err=True)
+            click.echo(f"interrupted; {run} is kept: give --resume to continue it", err=True)
             raise
     json.dump(report, sys.stdout, indent=2)
     click.echo()

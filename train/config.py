@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from affectkit.spec import InputSpec
 from affectkit.train.augmentation import Augmentation
-from affectkit.train.batches import Drawing, EpochLength
+from affectkit.train.batches import EpochLength, Sampling
 from affectkit.train.networks import NetworkConfig
 from affectkit.types import LabelSet
 
@@ -40,7 +40,7 @@ class TrainConfig:
     """Of the loss of a labelled task, the rest is distillation; only with teachers."""
     teachers: tuple[str, ...] = ()
     """sha256 of the teachers' checkpoints, so that a run is resumed with the same ones."""
-    shown: Literal["disturbed", "clean"] = "disturbed"
+    teacher_view: Literal["disturbed", "clean"] = "disturbed"
     """What the teachers see: the very faces that the student sees, or, once for the whole run, those without
     disturbance and their mirror images; then the student learns to see through it, a step costs nothing for the
     teachers, and they may take other faces than the student."""
@@ -50,7 +50,7 @@ class TrainConfig:
     device: str = "cpu"
     compile: bool = False
     """Run the steps through torch.compile: a quarter faster on CPUs with AMX, after a minute of compilation."""
-    start: str = ""
+    init_from: str = ""
     """sha256 of the checkpoint whose weights the run starts from; empty: a fresh initialisation."""
     checkpoint_minutes: float = 5.0
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -60,7 +60,7 @@ class TrainConfig:
     """sha256 of the checkpoint of the CNN under the recurrent heads; only with ``sequence_length``."""
     epoch_steps: int = 0
     """Most batches of an epoch; 0: all. Balanced epochs are longer, and with this both kinds cost the same."""
-    drawing: Drawing = "mixed"
+    sampling: Sampling = "mixed"
     balance: bool = False
     """Balanced sampling: ML-ROS for AUs, class-uniform expressions, a uniform histogram of valence and arousal."""
     epoch_length: EpochLength = "longest"
@@ -83,8 +83,13 @@ def input_spec_of(network: NetworkConfig) -> InputSpec:
     return InputSpec(network.size, channels, network.template, network.margin, network.aligned_size)
 
 
+_FORMER_NAMES = {"drawing": "sampling", "shown": "teacher_view", "start": "init_from"}
+"""What fields were called in checkpoints of before."""
+
+
 def config_from_dict(values: dict[str, Any]) -> TrainConfig:
     """Undo ``dataclasses.asdict``, as a checkpoint stores it."""
+    values = {_FORMER_NAMES.get(name, name): value for name, value in values.items()}
     network = dict(values["network"])
     if "labels" in network:  # checkpoints of before label sets have the shipped models' labels
         given = network["labels"]

@@ -1,4 +1,4 @@
-"""The crop of a face that a network is given, cut as the SDK cuts it."""
+"""The crop of a face that a network is given, made as the SDK makes it."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def crop_matrix(image: UInt8, landmarks: Array, spec: InputSpec, *, wobble: Arra
     return np.array([[fx, 0, (fx - 1) / 2 - cut_off], [0, fy, (fy - 1) / 2 - cut_off]], np.float32)
 
 
-def cut(image: UInt8, landmarks: Array, spec: InputSpec) -> UInt8:
-    """The crop that the network is given, (S, S, C), exactly as the SDK cuts it."""
+def crop_of(image: UInt8, landmarks: Array, spec: InputSpec) -> UInt8:
+    """The crop that the network is given, (S, S, C), exactly as the SDK makes it."""
     if np.isnan(landmarks).any():
         return fit_aligned(image, spec)
     return cropped(image, crop_matrix(image, landmarks, spec), spec.size, spec.channels)
 
 
 def cropped(image: UInt8, matrix: Array, size: int, channels: int) -> UInt8:
-    """The square (size, size, C) along ``matrix`` (2, 3) that the SDK would cut, of a grey or an RGB picture."""
+    """The square (size, size, C) along ``matrix`` (2, 3) that the SDK would take, of a grey or an RGB picture."""
     if image.ndim == 3:  # luma is taken before anything is sampled, there and here
         return RgbPicture(image).crop(matrix, size, channels)
     return to_channels(warp(image, matrix, size), channels)
 
 
-def cut_all(faces: FaceSet, rows: Iterable[int], spec: InputSpec) -> UInt8:
+def crop_all(faces: FaceSet, rows: Iterable[int], spec: InputSpec) -> UInt8:
     """The crops of some faces of a set, (N, S, S, C), without disturbance."""
-    return np.stack([cut(faces.image(i), faces.landmarks[i], spec) for i in rows])
+    return np.stack([crop_of(faces.image(i), faces.landmarks[i], spec) for i in rows])

@@ -18,7 +18,7 @@ from affectkit.spec import EnsembleRule, ModelSpec
 from affectkit.train.answers import run_logits, score
 from affectkit.train.checkpoints import load_any, load_checkpoint
 from affectkit.train.config import config_from_dict
-from affectkit.train.crops import cut_all
+from affectkit.train.crops import crop_all
 from affectkit.train.faces import FaceSet, relabelled
 from affectkit.train.runs import checkpoints_of, spec_of
 from affectkit.train.sequences import distinct_frames, videos
@@ -93,7 +93,7 @@ def ask(model: str | os.PathLike[str], faces: FaceSet, *, device: str = "auto") 
         parts = []
         for start in range(0, len(faces), CHUNK):  # a large set has to fit into memory as logits only
             rows = range(start, min(start + CHUNK, len(faces)))
-            _, logits = predictor.predict_aligned(cut_all(faces, rows, spec.input), return_logits=True)
+            _, logits = predictor.predict_aligned(crop_all(faces, rows, spec.input), return_logits=True)
             parts.append(logits)
     return Answers(spec, {name: np.concatenate([part[name] for part in parts], axis=1) for name in spec.tasks})
 
@@ -121,7 +121,7 @@ def _ask_sequences(predictor: Predictor, faces: FaceSet) -> dict[str, Array]:
     for every_row in videos(faces):
         answered[every_row] = True
         rows, position = distinct_frames(faces, every_row)
-        _, answer = predictor.predict_sequence(cut_all(faces, rows, predictor.spec.input), return_logits=True)
+        _, answer = predictor.predict_sequence(crop_all(faces, rows, predictor.spec.input), return_logits=True)
         for name, values in answer.items():
             if name not in logits:
                 logits[name] = np.full((len(values), len(faces), values.shape[2]), np.nan, np.float32)

@@ -20,16 +20,14 @@ import torch
 from torch import Tensor, nn
 
 from affectkit.errors import TrainingError
-from affectkit.train.answers import in_float32, taught_clean
+from affectkit.train.answers import clean_teacher_outputs, in_float32
 from affectkit.train.averaging import update_ema
 from affectkit.train.batches import Batch
 from affectkit.train.checkpoints import Network, load_checkpoint, save_atomically
 from affectkit.train.config import TrainConfig
 from affectkit.train.distill import rows_of, student_loss, teach
 from affectkit.train.faces import FaceSet
-from affectkit.train.further import (
-    expression_prior,
-)
+from affectkit.train.further import expression_prior
 from affectkit.train.journal import Journal
 from affectkit.train.loading import batches_of, made_ahead, steps_per_epoch
 from affectkit.train.losses import Labels, further, supervised
@@ -60,26 +58,26 @@ def train(
     run: Path,
     *,
     teachers: Sequence[Network] = (),
-    start: nn.Module | None = None,
+    init_from: nn.Module | None = None,
     cnn: MultitaskCNN | None = None,
-    taught: Outputs | None = None,
+    teacher_outputs: Outputs | None = None,
     resume: bool = False,
     on_step: Callable[[int, int, dict[str, float]], None] | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train, keep the checkpoint that is best on ``dev_set`` as ``run/best.pt``, and return its report.
 
-    ``run/last.pt`` holds everything to go on from with ``resume``, to the same numbers as an unbroken run; it is
+    ``run/last.pt`` holds everything that ``resume`` continues from, to the same numbers as an unbroken run; it is
     written every ``checkpoint_minutes``, after each epoch and on Ctrl-C. ``run/metrics.jsonl`` gets a line an epoch,
     ``run/tensorboard`` the same and the losses in between, and ``run/curves.png`` is drawn at the end. ``run.json``,
     ``progress.json`` and ``dev.npz`` (:mod:`affectkit.train.record`) are for ``affectkit train status`` and ``report``.
 
     Args:
         teachers: networks whose averaged answers the run learns from beside the labels; none: stage 1.
-        start: a network of the same configuration whose weights the run starts from, instead of fresh ones.
+        init_from: a network of the same configuration whose weights the run starts from, instead of fresh ones.
         cnn: the frozen CNN under the recurrent heads; with it, and ``config.sequence_length``, a CNN-RNN is trained.
-        taught: with ``config.shown`` "clean", what :func:`taught_clean` gave for these teachers and this set, where
-            several runs share it; None: it is asked for here.
+        teacher_outputs: with ``config.teacher_view`` "clean", what :func:`clean_teacher_outputs` gave for these
+            teachers and this set, where several runs share it; None: it is computed here.
         on_step: called with (step, steps in all, losses of this step).
         about: what ``run.json`` says beside the configuration: the command, the data.
 
@@ -90,11 +88,11 @@ def train(
     _check_asked(config, train_set, dev_set, teachers, cnn)
     run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    state = RunState(config, train_set, run, start, cnn)
-    if config.shown == "clean" and taught is None:
-        taught = taught_clean(teachers, train_set, config)
+    state = RunState(config, train_set, run, init_from, cnn)
+    if config.teacher_view == "clean" and teacher_outputs is None:
+        teacher_outputs = clean_teacher_outputs(teachers, train_set, config)
     frozen = [_compiled(teacher.to(state.device).eval().requires_grad_(False), config) for teacher in teachers]
-    steps = _Steps(config, state, train_set, frozen, taught if config.shown == "clean" else None)
+    steps = _Steps(config, state, train_set, frozen, teacher_outputs if config.teacher_view == "clean" else None)
     if resume and (run / "last.pt").exists():
         state.restore()
     at = state.at
@@ -142,7 +140,7 @@ def _check_asked(
         raise ValueError("the faces must have the labels of the network, in its order (relabelled brings them there)")
     if (cnn is None) != (config.sequence_length == 0):
         raise ValueError("a CNN-RNN needs both a CNN and a sequence length, a CNN neither")
-    if config.shown == "clean" and (config.sequence_length or not teachers):
+    if config.teacher_view == "clean" and (config.sequence_length or not teachers):
         raise ValueError("only students of a CNN can learn from what teachers say of clean faces")
 
 
@@ -209,14 +207,14 @@ class _Steps:
         state: RunState,
         train_set: FaceSet,
         teachers: Sequence[nn.Module],
-        answers: Outputs | None,
+        teacher_outputs: Outputs | None,
     ) -> None:
         """
         Args:
-            answers: those of the teachers to every face of the set; None: they are shown each batch.
+            teacher_outputs: for every face of the set; None: the teachers see each batch.
         """
         self._config, self._state, self._faces = config, state, train_set
-        self._teachers, self._answers = teachers, answers
+        self._teachers, self._teacher_outputs = teachers, teacher_outputs
         self._stepped = _compiled(state.network, config)  # what the faces go through
         self.per_epoch = steps_per_epoch(config, train_set)
         self.in_all = self.per_epoch * config.epochs
@@ -249,14 +247,14 @@ class _Steps:
         for group in state.optimizer.param_groups:
             group["lr"] = _learning_rate(config, step, self.in_all)
         faces = batch.faces.to(device)  # (N, S, S, C) or (B, T, S, S, C)
-        ask = self._teachers and self._answers is None
+        ask = self._teachers and self._teacher_outputs is None
         with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
             outputs = self._stepped(faces)
-            taught = teach(self._teachers, faces, config.network.labels) if ask else None
-        if self._answers is not None and batch.rows is not None:
-            taught = rows_of(self._answers, batch.rows, device)
+            given = teach(self._teachers, faces, config.network.labels) if ask else None
+        if self._teacher_outputs is not None and batch.rows is not None:
+            given = rows_of(self._teacher_outputs, batch.rows, device)
         labels = Labels(*(getattr(batch.labels, part.name).to(device) for part in dataclasses.fields(Labels)))
-        losses = _losses(config, in_float32(outputs), None if taught is None else in_float32(taught), labels)
+        losses = _losses(config, in_float32(outputs), None if given is None else in_float32(given), labels)
         values = {name: float(value.detach()) for name, value in losses.items()}
         _check_losses(values, step + 1)
         state.optimizer.zero_grad(set_to_none=True)
@@ -277,7 +275,9 @@ def _check_losses(values: Mapping[str, float], step: int) -> None:
             )
 
 
-def _losses(config: TrainConfig, outputs: Outputs, taught: Outputs | None, labels: Labels) -> dict[str, Tensor]:
+def _losses(
+    config: TrainConfig, outputs: Outputs, teacher_outputs: Outputs | None, labels: Labels
+) -> dict[str, Tensor]:
     weights = {
         "au_weight": config.au_weight,
         "expression_weight": config.expression_weight,
@@ -285,10 +285,10 @@ def _losses(config: TrainConfig, outputs: Outputs, taught: Outputs | None, label
     }
     beside = further(outputs, labels)
     extra = sum((BESIDE_WEIGHTS[name] * loss for name, loss in beside.items()), start=outputs.features.sum() * 0)
-    if taught is not None:
+    if teacher_outputs is not None:
         parts = student_loss(
             outputs,
-            taught,
+            teacher_outputs,
             labels,
             temperature=config.temperature,
             supervised_share=config.supervised_share,

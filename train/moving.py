@@ -13,7 +13,7 @@ import numpy as np
 
 from affectkit.predictor import Predictor
 from affectkit.spec import InputSpec
-from affectkit.train.crops import crop_matrix, cropped, cut_all
+from affectkit.train.crops import crop_all, crop_matrix, cropped
 from affectkit.train.faces import FaceSet
 from affectkit.train.sequences import videos
 from affectkit.train.synthetic import DISTURBANCE, Disturbance, Trouble
@@ -67,7 +67,7 @@ def crops_of(
     """Clean and disturbed crops of consecutive frames, each (N, S, S, C); equal at severity 0."""
     size, channels = spec.size, spec.channels
     trouble = Trouble(len(shown), size, severity, how, rng)
-    clean = cut_all(shown, range(len(shown)), spec)
+    clean = crop_all(shown, range(len(shown)), spec)
     if severity == 0:
         return clean, clean.copy()
     disturbed = np.empty_like(clean)

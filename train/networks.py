@@ -77,7 +77,7 @@ def resnet50_config(size: int = 112, *, channels: int = 3) -> NetworkConfig:
 
 
 def resnet29_config(size: int = 112, *, channels: int = 1) -> NetworkConfig:
-    """dlib's network for faces, for teachers that begin with what it knows of them."""
+    """dlib's network for faces, for teachers that are initialised from it."""
     return NetworkConfig(backbone="resnet29", size=size, channels=channels)
 
 

@@ -20,7 +20,7 @@ from affectkit.train.faces import FaceSet, answerable, fixed_share, join, only_t
 from affectkit.train.networks import CONFIGS, TASKS, NetworkConfig
 from affectkit.train.presets import PRESETS, apply_preset
 from affectkit.train.reading import read_manifest_faces, read_set
-from affectkit.train.splits import Split, read_manifest_part, splits_of, with_dev
+from affectkit.train.splits import Split, as_named, read_manifest_part, splits_of, with_dev
 from affectkit.types import Array
 
 Command = Callable[..., None]
@@ -79,7 +79,7 @@ _PART: tuple[Option, ...] = (
     click.option("--manifest", type=FILE, help="Manifest of `affectkit train prepare` instead of these three."),
     click.option("--prefix", default="", help="Only images whose name begins with it (FER2013Valid/)."),
     click.option("--persons-mod", type=click.IntRange(min=1), help="Only persons with crc32(person) % N == 0."),
-    click.option("--split", help="Only this part, as training divides the set: train, dev or valid."),
+    click.option("--split", help="Only this part, as training divides the set: train, dev or test (held out)."),
     click.option("--dev", help="With --split: how training was told to divide the set (its --dev)."),
     _AU_AT,
 )
@@ -118,7 +118,7 @@ _OPTIMISATION: tuple[Option, ...] = (
         help="How much the pictures are disturbed.",
     ),
     click.option(
-        "--drawing",
+        "--sampling",
         type=click.Choice(["mixed", "per-task"]),
         default="mixed",
         show_default=True,
@@ -143,7 +143,7 @@ _OPTIMISATION: tuple[Option, ...] = (
     click.option("--device", default="cpu", show_default=True, help="A torch device."),
     click.option("--compile", is_flag=True, help="Through torch.compile: faster steps after a minute of compilation."),
     click.option("--checkpoint-minutes", type=float, default=5.0, show_default=True),
-    click.option("--resume", is_flag=True, help="Go on with the run in the output folder."),
+    click.option("--resume", is_flag=True, help="Continue the run in the output folder."),
     click.option(
         "-o",
         "--output",
@@ -376,6 +376,7 @@ def read_part(
 
 def _split_of_set(faces: FaceSet, where: Path, split: Split, dev: str | None) -> FaceSet:
     splits = splits_of(faces)
-    if dev is not None or (split != "valid" and not (splits == "dev").any()):
+    name = as_named(splits, split)
+    if dev is not None or (name != "valid" and not (splits == "dev").any()):
         splits = with_dev(faces, splits, where, dev)
-    return faces.subset(splits == split)
+    return faces.subset(splits == name)

@@ -12,7 +12,7 @@ import click
 _PAPER_COMMON: dict[str, Any] = {
     "augmentation": "paper",
     "batch_size": 60,
-    "drawing": "per-task",
+    "sampling": "per-task",
     "epoch_length": "shortest",
     "select_by": "paper",
     "optimizer": "adam",

@@ -1,8 +1,9 @@
-"""dlib's face recognition network -> a backbone that training can begin with.
+"""dlib's face recognition network -> a backbone to initialise from.
 
 ``dlib_face_recognition_resnet_model_v1.dat`` (Davis King, 2017; public domain; from dlib.net, or in the PyPI package
 ``face_recognition_models``) has seen three million faces, under any light and from any side; 35,000 labelled ones do
-not teach that much. Its weights are never shipped: teachers begin with them, and students learn from the teachers.
+not teach that much. Its weights are never shipped: teachers are initialised from them, and students learn from the
+teachers.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from affectkit.errors import ModelError
 from affectkit.train.config import TrainConfig
-from affectkit.train.crops import cut_all
+from affectkit.train.crops import crop_all
 from affectkit.train.faces import FaceSet
 from affectkit.train.networks import MultitaskCNN, NetworkConfig, ResNet29Backbone
 from affectkit.train.restore import MEASURED_ON, answer_alike
@@ -25,7 +26,7 @@ _CONVOLUTION, _AFFINE = b"\x05con_4", b"\x07affine_"
 """How dlib begins these layers: the length of a name, and the name."""
 
 
-def begin_with(path: Path, config: TrainConfig, faces: FaceSet) -> MultitaskCNN:
+def initial_network(path: Path, config: TrainConfig, faces: FaceSet) -> MultitaskCNN:
     """:func:`pretrained`, measured on faces of the training set that the run's seed picks; its heads follow the seed.
 
     Raises:
@@ -34,7 +35,7 @@ def begin_with(path: Path, config: TrainConfig, faces: FaceSet) -> MultitaskCNN:
     torch.manual_seed(config.seed)
     count = min(MEASURED_ON, len(faces))
     chosen = np.random.default_rng(config.seed).choice(len(faces), count, replace=False)
-    return pretrained(path, config.network, cut_all(faces, chosen, config.input_spec()))
+    return pretrained(path, config.network, crop_all(faces, chosen, config.input_spec()))
 
 
 def pretrained(path: Path, config: NetworkConfig, faces: UInt8) -> MultitaskCNN:

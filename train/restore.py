@@ -1,4 +1,4 @@
-"""An exported model -> networks that training can go on with, or learn from.
+"""An exported model -> networks that training can continue from, or learn from.
 
 The package ships models as ONNX only. Its weights are all there, but batch-norm is folded into the convolutions, and a
 network without it trains badly. It is put back: what a convolution answers on some faces is measured, and a batch-norm

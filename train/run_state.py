@@ -38,7 +38,7 @@ class RunState:
     """What ``last.pt`` holds: the network, its average, the optimizer, and how far the run is."""
 
     def __init__(
-        self, config: TrainConfig, train_set: FaceSet, run: Path, start: nn.Module | None, cnn: MultitaskCNN | None
+        self, config: TrainConfig, train_set: FaceSet, run: Path, init_from: nn.Module | None, cnn: MultitaskCNN | None
     ) -> None:
         self.config, self.run = config, run
         self.device = torch.device(config.device)
@@ -46,8 +46,8 @@ class RunState:
             torch.backends.cudnn.deterministic = True  # the same seed gives the same numbers there too
         network: Network = MultitaskCNN(config.network) if cnn is None else MultitaskCNNRNN(copy.deepcopy(cnn))
         self.network: Network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if start is not None:
-            self.network.load_state_dict(start.state_dict())
+        if init_from is not None:
+            self.network.load_state_dict(init_from.state_dict())
         self.average = copy.deepcopy(self.network) if config.ema > 0 else self.network
         self.optimizer = make_optimizer(config, self.network)
         self.at = Progress()
@@ -65,11 +65,13 @@ class RunState:
         run = self.run
         state = load_checkpoint(run / "last.pt")
         if config_from_dict(state["config"]) != self.config:
-            raise ModelError(f"{run}: was begun with other settings; repeat them, or choose another folder")
+            raise ModelError(f"{run}: was started with other settings; repeat them, or choose another folder")
         if "progress" not in state:
-            raise ModelError(f"{run / 'last.pt'}: was written by an older affectkit and cannot be gone on with")
+            raise ModelError(f"{run / 'last.pt'}: was written by an older affectkit and cannot be resumed")
         if state.get("data") != self._data:
-            raise ModelError(f"{run}: was begun on other faces or labels; give the same ones, or choose another folder")
+            raise ModelError(
+                f"{run}: was started on other faces or labels; give the same ones, or choose another folder"
+            )
         try:
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])

@@ -15,7 +15,7 @@ from affectkit.models import embedded_names
 from affectkit.spec import EnsembleRule, ModelSpec, TemporalSpec
 from affectkit.train.checkpoints import load_network
 from affectkit.train.config import config_from_dict
-from affectkit.train.crops import cut_all
+from affectkit.train.crops import crop_all
 from affectkit.train.faces import FaceSet
 from affectkit.train.networks import FEATURE_WIDTH, MultitaskCNN
 from affectkit.train.restore import MEASURED_ON, restore
@@ -59,7 +59,7 @@ def cnns_of(model: str | os.PathLike[str], faces: FaceSet) -> tuple[list[Multita
     if files:
         return [load_network(path)[0] for path in files], [models.sha256(path) for path in files]
     folder = models.load(model)
-    members = restore(folder, cut_all(faces, range(min(len(faces), MEASURED_ON)), folder.spec.input))
+    members = restore(folder, crop_all(faces, range(min(len(faces), MEASURED_ON)), folder.spec.input))
     return members, [f"{models.sha256(folder.frame_onnx)}#{k}" for k in range(len(members))]
 
 

@@ -15,8 +15,8 @@ from affectkit.spec import InputSpec
 from affectkit.temporal import paper_windows
 from affectkit.train.augmentation import Augmentation, augment
 from affectkit.train.balance import Index
-from affectkit.train.batches import Batch, Drawing, EpochLength, labels_of
-from affectkit.train.crops import cut_all
+from affectkit.train.batches import Batch, Batching, labels_of
+from affectkit.train.crops import crop_all
 from affectkit.train.faces import FaceSet
 from affectkit.train.losses import Labels
 from affectkit.train.networks import MultitaskCNNRNN
@@ -48,27 +48,20 @@ SequencePlan = list[list[tuple[str | None, list[Index]]]]
 """The batches of an epoch; each is a list of (task, sequences), see :func:`plan_sequences`."""
 
 
-def plan_sequences(
-    faces: FaceSet,
-    *,
-    length: int,
-    batch_size: int,
-    seed: int,
-    epoch: int,
-    drawing: Drawing = "mixed",
-    epoch_length: EpochLength = "longest",
-) -> SequencePlan:
+def plan_sequences(faces: FaceSet, batching: Batching, epoch: int, *, length: int) -> SequencePlan:
     """The sequences of every batch of an epoch, each ``length`` rows.
 
     ``mixed``: all labels of a sequence count (task None). ``per-task``, the paper's way: each batch holds one group of
     sequences a task, made of the frames that are labelled for it, and only that task's labels count; an epoch lasts as
-    long as the task with the most sequences, or the fewest (``epoch_length``).
+    long as the task with the most sequences, or the fewest (``epoch_length``). ``balance`` and ``most`` are for
+    single faces.
 
     Raises:
         SourceError: no face is labelled, or names its video and frame.
     """
-    rng = np.random.default_rng((seed, epoch))
-    if drawing == "mixed":
+    rng = np.random.default_rng((batching.seed, epoch))
+    batch_size = batching.batch_size
+    if batching.sampling == "mixed":
         order = _sequences(faces, None, length, rng)
         whole = max(1, len(order) // batch_size)
         return [[(None, order[k * batch_size : (k + 1) * batch_size])] for k in range(whole)]
@@ -77,7 +70,7 @@ def plan_sequences(
     if not orders:
         raise SourceError("no face of a video is labelled for any task, so there is nothing to draw")
     size = max(1, batch_size // len(orders))
-    extent = max if epoch_length == "longest" else min
+    extent = max if batching.epoch_length == "longest" else min
     count = max(1, extent(len(order) for order in orders.values()) // size)
     chosen = {task: [order[i % len(order)] for i in range(count * size)] for task, order in orders.items()}
     return [[(task, order[k * size : (k + 1) * size]) for task, order in chosen.items()] for k in range(count)]
@@ -110,35 +103,24 @@ def _sequences(faces: FaceSet, keep: Array | None, length: int, rng: np.random.G
 def sequence_batches(
     faces: FaceSet,
     spec: InputSpec,
+    batching: Batching,
+    epoch: int,
     *,
     length: int,
-    batch_size: int,
-    seed: int,
-    epoch: int,
     first: int = 0,
     how: Augmentation | None = None,
-    drawing: Drawing = "mixed",
-    epoch_length: EpochLength = "longest",
 ) -> Iterator[Batch]:
     """The batches of :func:`plan_sequences` from ``first`` on; a sequence is disturbed by one draw for all its frames.
 
     Rows that fill up a short video repeat its last face and have no labels.
     """
     how = how or Augmentation()
-    plan = plan_sequences(
-        faces,
-        length=length,
-        batch_size=batch_size,
-        seed=seed,
-        epoch=epoch,
-        drawing=drawing,
-        epoch_length=epoch_length,
-    )
+    plan = plan_sequences(faces, batching, epoch, length=length)
     for step in range(first, len(plan)):
         crops, parts = [], []
         for task, rows in ((task, rows) for task, group in plan[step] for rows in group):
             there = rows[rows >= 0]
-            draw = (seed, epoch, int(rows[0]))
+            draw = (batching.seed, epoch, int(rows[0]))
             frames = [
                 augment(faces.image(i), faces.landmarks[i], spec, how, np.random.default_rng(draw)) for i in there
             ]
@@ -175,7 +157,7 @@ def sequence_logits(network: MultitaskCNNRNN, faces: FaceSet, spec: InputSpec, l
         rows, position = distinct_frames(faces, every_row)
         for start, stop in paper_windows(len(rows), length):
             window = rows[start:stop]
-            outputs = network(torch.from_numpy(cut_all(faces, window, spec))[None].to(device))
+            outputs = network(torch.from_numpy(crop_all(faces, window, spec))[None].to(device))
             new = ~answered[window]
             answered[window] = True
             for task, answer in logits.items():

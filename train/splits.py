@@ -14,7 +14,8 @@ from affectkit.train.faces import FaceSet
 from affectkit.train.reading import read_manifest_faces
 from affectkit.types import Array, UInt8
 
-Split = Literal["train", "dev", "valid"]
+Split = Literal["train", "dev", "test", "valid"]
+"""``test`` is the held-out part, looked at once; sets whose publishers call theirs ``valid`` keep that."""
 
 SHARE = 0.1
 """Of the groups of ``train`` that become ``dev`` where nothing else is said."""
@@ -114,7 +115,14 @@ def read_manifest_part(
 ) -> FaceSet:
     """The faces of one split of a manifest, as :func:`with_dev` divides it, or all of them."""
     faces, splits = read_manifest_faces(path, au_at=au_at)
-    return faces if split is None else faces.subset(with_dev(faces, splits, path, dev) == split)
+    if split is None:
+        return faces
+    return faces.subset(with_dev(faces, splits, path, dev) == as_named(splits, split))
+
+
+def as_named(splits: Array, split: str) -> str:
+    """A split's name in a set: where none is called ``test``, that means the held-out part ``valid``."""
+    return "valid" if split == "test" and not (splits == "test").any() else split
 
 
 def split_of(name: str, person: str, image: UInt8) -> Split:
@@ -137,4 +145,5 @@ def splits_of(faces: FaceSet) -> Array:
 
 def select_split(faces: FaceSet, split: Split) -> FaceSet:
     """The rows of one split."""
-    return faces.subset(splits_of(faces) == split)
+    splits = splits_of(faces)
+    return faces.subset(splits == as_named(splits, split))

@@ -30,7 +30,7 @@ class Disturbance:
     """Share of the frames that are blurred, by up to ``blur_px``."""
     blur_px: float = 3.2
     compress: float = 0.8
-    """Share of the sequences that are compressed, each frame anew."""
+    """Share of the sequences that are compressed, each frame on its own."""
     quality: tuple[int, int] = (8, 50)
     """JPEG qualities that a compressed sequence lies between."""
     flicker: float = 0.135

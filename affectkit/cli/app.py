@@ -60,7 +60,7 @@ def main() -> None:
 def _interrupted(error: BaseException) -> NoReturn:
     # By name: importing jobs would load everything. Click turns Ctrl-C into Abort.
     kept = "Interrupted" in (type(error).__name__, type(error.__cause__).__name__)
-    left = "what was done is kept: --resume goes on with it" if kept else "nothing unfinished was left behind"
+    left = "what was done is kept: --resume continues it" if kept else "nothing unfinished was left behind"
     say(f"interrupted; {left}")
     sys.exit(EXIT_INTERRUPTED)
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 @click.option(
     "--contact-sheet",
     type=click.Path(),
-    help="Picture with a thumbnail of everybody: .jpg or .png; with several inputs a folder.",
+    help="Picture with a thumbnail of each person: .jpg or .png; with several inputs a folder.",
 )
 @shared(*NETWORK, "aligned", "start_s", "end_s", "every", "window")
 @shared("table_format", "baseline", "uncertainty", "decode_on", "max_pixels", "input_format", "fps", "deinterlace")
@@ -150,9 +150,9 @@ def _goes_together(given: Mapping[str, Any]) -> bool:
     if not start_s < end_s:
         raise click.UsageError(f"--start must be before --end, got {start_s:g} and {end_s:g}")
     if given["resume"] and given["overwrite"]:
-        raise click.UsageError("--overwrite begins anew; leave out it or --resume")
+        raise click.UsageError("--overwrite starts again; leave out one of --overwrite and --resume")
     if given["resume"] and given["render"] is not None:
-        raise click.UsageError("an annotated video cannot be gone on with; leave out --render or --resume")
+        raise click.UsageError("an annotated video cannot be resumed; leave out --render or --resume")
     if given["window"] != "live" and given["lookahead"]:
         raise click.UsageError("--lookahead goes with --window live: the other windows see the whole sequence")
     return given["baseline"] is not None

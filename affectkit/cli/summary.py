@@ -15,9 +15,9 @@ def summary(job: Job, outcome: Outcome, device: str) -> str:
     sheet = job.sheet if outcome.faces else None
     outputs = [str(path) for path in (job.table, job.video, sheet) if path is not None]
     faces = f"{outcome.faces} face{'s' * (outcome.faces != 1)}"
-    begun = "" if outcome.resumed_at is None else f", gone on with at frame {outcome.resumed_at}"
+    resumed = "" if outcome.resumed_at is None else f", resumed at frame {outcome.resumed_at}"
     return (
-        f"{job.source}: {outcome.read} frames{begun}, {faces}, {outcome.without_face} frames without a face -> "
+        f"{job.source}: {outcome.read} frames{resumed}, {faces}, {outcome.without_face} frames without a face -> "
         f"{' and '.join(outputs)} [{device}]"
     )
 

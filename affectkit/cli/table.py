@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from affectkit.faces.names import HELP as DETECTOR_HELP
+
 POSITIVE = click.IntRange(min=1)
 SECONDS = click.FloatRange(min=0)
 
@@ -83,7 +85,7 @@ _TABLE = (
         "PredictorConfig",
         default="mtcnn",
         show_default=True,
-        help="Face detector: mtcnn, or insightface[:PACK|:FOLDER] (non-commercial weights).",
+        help=DETECTOR_HELP,
     ),
     Shared(
         "--detect-every",
@@ -137,7 +139,7 @@ _TABLE = (
         default=0.5,
         show_default=True,
         metavar="SECONDS",
-        help="Temporal: longest time a face may be missing without its sequence beginning anew.",
+        help="Temporal: longest time a face may be missing before its sequence is started again.",
     ),
     Shared(
         "--aligned",
@@ -231,7 +233,7 @@ _TABLE = (
         "resume",
         "OutputOptions",
         is_flag=True,
-        help="Go on with an interrupted run; leave finished tables as they are.",
+        help="Continue an interrupted run; leave finished tables as they are.",
     ),
     Shared("--overwrite", "overwrite", "OutputOptions", is_flag=True, help="Replace outputs that exist."),
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -94,11 +95,11 @@ def plan_for(key: PlanKey, name: str, build: Callable[[bytes], tuple[bytes, byte
     """
     path = folder / f"{name}-{key.digest}.plan"
     described = path.with_suffix(".json")
-    try:
+    timing = folder / f"{key.gpu}-{key.tensorrt}.timing".replace(" ", "_").replace("/", "_")
+    with _kept_in(folder):
         if path.is_file() and described.is_file():
-            facts = json.loads(described.read_text(encoding="utf-8"))
             plan = path.read_bytes()
-            if facts.get("sha256") == hashlib.sha256(plan).hexdigest():
+            if _described_sha256(described) == hashlib.sha256(plan).hexdigest():
                 return plan
             log.warning("%s: the plan in the cache is damaged; building it again", name)
         else:
@@ -106,20 +107,35 @@ def plan_for(key: PlanKey, name: str, build: Callable[[bytes], tuple[bytes, byte
                 "%s: building a TensorRT plan, which takes a minute or more (%s)", name, _why(key, name, folder)
             )
         folder.mkdir(parents=True, exist_ok=True)
-        timing = folder / f"{key.gpu}-{key.tensorrt}.timing".replace(" ", "_").replace("/", "_")
-        plan, timed = build(timing.read_bytes() if timing.is_file() else b"")
+        timed_before = timing.read_bytes() if timing.is_file() else b""
+    plan, timed = build(timed_before)  # its errors are its own, not the cache's
+    with _kept_in(folder):
         _write(timing, timed)
         _write(path, plan)
         facts = {**asdict(key), "name": name, "sha256": hashlib.sha256(plan).hexdigest()}
         _write(described, (json.dumps(facts, indent=2) + "\n").encode())
+    return plan
+
+
+@contextlib.contextmanager
+def _kept_in(folder: Path) -> Iterator[None]:
+    """Reading and writing in the cache; what goes wrong says what to do."""
+    try:
+        yield
     except OSError as error:
         raise EngineError(
             f"{error.filename or folder}: TensorRT's plan cannot be kept there ({error.strerror or error}); set "
             f"{CACHE_VARIABLE} to a folder that can be written"
         ) from error
-    except ValueError as error:
-        raise EngineError(f"{described}: damaged ({error}); delete it") from error
-    return plan
+
+
+def _described_sha256(described: Path) -> str:
+    """The sha256 of a plan as the file beside it says; empty where that file is damaged."""
+    try:
+        facts = json.loads(described.read_text(encoding="utf-8"))
+    except ValueError:
+        return ""
+    return str(facts.get("sha256")) if isinstance(facts, dict) else ""
 
 
 def _why(key: PlanKey, name: str, folder: Path) -> str:
@@ -130,6 +146,8 @@ def _why(key: PlanKey, name: str, folder: Path) -> str:
         try:
             there = json.loads(described.read_text(encoding="utf-8"))
         except (OSError, ValueError):
+            continue
+        if not isinstance(there, dict):
             continue
         other = [field for field, value in wanted.items() if _plain(there.get(field)) != _plain(value)]
         if nearest is None or len(other) < len(nearest):

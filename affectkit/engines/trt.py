@@ -1,4 +1,4 @@
-"""TensorRT; the only file that imports it and CUDA's runtime. TensorRT 10.13 or newer, 11 included.
+"""TensorRT; the only file that imports it. TensorRT 10.13 or newer, 11 included.
 
 Precision lies in the ONNX file (``affectkit export --precision``), so networks are strongly typed: on 10 that has to be
 asked for, 11 knows nothing else. What of this has run on a GPU, and what not, stands in docs/tensorrt.md.
@@ -6,14 +6,15 @@ asked for, 11 knows nothing else. What of this has run on a GPU, and what not, s
 
 from __future__ import annotations
 
-import ctypes
 import logging
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from affectkit.engines.cuda import Buffer, CaptureRefused, Stream, select_gpu, take_gpu
 from affectkit.engines.plans import PlanKey, Profile, cache_folder, plan_for
 from affectkit.errors import DeviceUnavailable, EngineError, MissingDependency
 from affectkit.types import Array
@@ -29,46 +30,9 @@ except (ImportError, OSError, RuntimeError) as error:  # the bindings are there,
         f"device 'tensorrt': TensorRT is installed but cannot be loaded ({error}); it needs an NVIDIA driver and "
         "`pip install 'affectkit[tensorrt]'`, or use --device cpu"
     ) from error
-try:
-    from cuda.bindings import runtime as cudart
-except ImportError as error:
-    raise MissingDependency("cuda-python", "tensorrt", "--device tensorrt") from error
-
 log = logging.getLogger(__name__)
 
 WORKSPACE_BYTES = 2 << 30
-
-
-def check(result: tuple[Any, ...], what: str) -> Any:
-    """The values of a call to CUDA's runtime.
-
-    Raises:
-        EngineError: its status is not success.
-    """
-    status, *values = result
-    if int(status) != 0:
-        name = cudart.cudaGetErrorName(status)[1]
-        raise EngineError(f"CUDA: {what} failed: {name.decode() if isinstance(name, bytes) else name}")
-    return values[0] if len(values) == 1 else tuple(values)
-
-
-def select_gpu(number: int) -> tuple[str, str]:
-    """Take a GPU; its name with compute capability, and the driver's version.
-
-    Raises:
-        DeviceUnavailable: there is none of that number.
-    """
-    try:
-        count = check(cudart.cudaGetDeviceCount(), "counting the GPUs")
-    except (EngineError, RuntimeError) as error:  # without a driver the call itself may raise
-        raise DeviceUnavailable(f"device 'tensorrt': no GPU can be used ({error}); use --device cpu") from error
-    if number >= count:
-        raise DeviceUnavailable(f"device 'tensorrt:{number}': there are {count} GPUs, numbered from 0")
-    check(cudart.cudaSetDevice(number), f"taking GPU {number}")
-    facts = check(cudart.cudaGetDeviceProperties(number), f"asking GPU {number} for its name")
-    name = facts.name.decode() if isinstance(facts.name, bytes) else str(facts.name)
-    driver = check(cudart.cudaDriverGetVersion(), "asking for the driver's version")
-    return f"{name.strip(chr(0))} sm{facts.major}{facts.minor}", str(driver)
 
 
 class _Logger(trt.ILogger):  # type: ignore[misc]
@@ -76,13 +40,25 @@ class _Logger(trt.ILogger):  # type: ignore[misc]
 
     def __init__(self) -> None:
         trt.ILogger.__init__(self)
-        self.last_error = ""
+        self.first_error = ""
+        """Of the operation that goes on: later ones follow from it."""
+        self.level = logging.ERROR
+        """Of errors; lower while something is tried that may fail."""
+
+    def begin(self, level: int = logging.ERROR) -> None:
+        """Another operation: errors of the ones before are not its reasons."""
+        self.first_error, self.level = "", level
+
+    @property
+    def reason(self) -> str:
+        """Why the operation failed, for messages."""
+        return self.first_error or "no reason given"
 
     def log(self, severity: Any, msg: str) -> None:
         """Called by TensorRT."""
         if int(severity) <= int(trt.ILogger.Severity.ERROR):  # more severe ones are smaller
-            self.last_error = self.last_error or msg
-            log.error("TensorRT: %s", msg)
+            self.first_error = self.first_error or msg
+            log.log(self.level, "TensorRT: %s", msg)
         elif int(severity) == int(trt.ILogger.Severity.WARNING):
             log.info("TensorRT: %s", msg)
 
@@ -106,6 +82,19 @@ class _Progress(trt.IProgressMonitor):  # type: ignore[misc]
         """Called by TensorRT."""
 
 
+def _started(kind: Callable[[_Logger], Any], logger: _Logger) -> Any:
+    """A builder or runtime.
+
+    Raises:
+        EngineError: CUDA or TensorRT's libraries do not work here.
+    """
+    logger.begin()
+    try:
+        return kind(logger)
+    except TypeError as error:  # what the bindings make of a null pointer
+        raise EngineError(f"TensorRT cannot start here: {logger.reason}") from error
+
+
 def build_plan(onnx_file: Path, profile: Profile, timing: bytes) -> tuple[bytes, bytes]:
     """Parse and build a network; the plan and the timing cache after it.
 
@@ -116,61 +105,39 @@ def build_plan(onnx_file: Path, profile: Profile, timing: bytes) -> tuple[bytes,
         EngineError: TensorRT cannot parse the file or build the network.
     """
     logger = _Logger()
-    builder = trt.Builder(logger)
+    builder = _started(trt.Builder, logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse_from_file(str(onnx_file)):
         reasons = "; ".join(parser.get_error(i).desc() for i in range(parser.num_errors))
-        raise EngineError(f"{onnx_file}: TensorRT cannot read it: {reasons or logger.last_error}")
+        raise EngineError(f"{onnx_file}: TensorRT cannot read it: {reasons or logger.reason}")
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
     optimisation = builder.create_optimization_profile()
     for i in range(network.num_inputs):
         tensor = network.get_input(i)
         sizes = [profile.shape(tuple(tensor.shape), which) for which in ("smallest", "best", "largest")]
-        optimisation.set_shape(tensor.name, *sizes)
+        try:
+            optimisation.set_shape(tensor.name, *sizes)
+        except ValueError as error:
+            raise EngineError(f"{onnx_file}: TensorRT does not take the profile {profile} ({error})") from error
     if config.add_optimization_profile(optimisation) < 0:
         raise EngineError(f"{onnx_file}: TensorRT does not take the profile {profile}")
     config.clear_flag(trt.BuilderFlag.TF32)  # ten bits, which no golden output of a float32 network survives
     cache = config.create_timing_cache(timing)
     if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
-        log.info("TensorRT does not take the timing cache; it measures anew")
+        log.info("TensorRT does not take the timing cache; it measures again")
         config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
     config.progress_monitor = _Progress()
+    logger.begin()
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise EngineError(f"{onnx_file}: TensorRT cannot build it: {logger.last_error or 'no reason given'}")
+        raise EngineError(f"{onnx_file}: TensorRT cannot build it: {logger.reason}")
     return bytes(plan), bytes(config.get_timing_cache().serialize())
 
 
-class _Buffer:
-    """Device memory and page-locked host memory for one input or output, large enough for the largest batch."""
-
-    def __init__(self, name: str, dtype: np.dtype[Any], largest: tuple[int, ...]) -> None:
-        self.dtype, self.bytes = dtype, int(np.prod(largest)) * dtype.itemsize
-        self.device = check(cudart.cudaMalloc(self.bytes), f"taking {self.bytes} bytes of GPU memory for {name!r}")
-        try:
-            self._pinned = check(
-                cudart.cudaMallocHost(self.bytes), f"locking {self.bytes} bytes of memory for {name!r}"
-            )
-        except EngineError:
-            check(cudart.cudaFree(self.device), "freeing GPU memory")
-            raise
-        memory = (ctypes.c_byte * self.bytes).from_address(int(self._pinned))
-        self.host: Array = np.frombuffer(memoryview(memory), dtype)
-
-    def view(self, shape: tuple[int, ...]) -> Array:
-        """The beginning of the host memory as an array."""
-        return self.host[: int(np.prod(shape))].reshape(shape)
-
-    def close(self) -> None:
-        """Give both back."""
-        check(cudart.cudaFree(self.device), "freeing GPU memory")
-        check(cudart.cudaFreeHost(self._pinned), "unlocking memory")
-
-
 class TrtEngine:
-    """A network on TensorRT; one batch at a time, asynchronous on a stream of its own."""
+    """A network on TensorRT: a batch at a time, on a stream of its own. Threads that share one wait for each other."""
 
     def __init__(
         self,
@@ -190,7 +157,7 @@ class TrtEngine:
             profile: numbers of faces, and lengths of sequences, that it is built for.
             cache: folder of plans; None: see :func:`affectkit.engines.plans.cache_folder`.
             weights: sha256 of the file, where it is known already.
-            graphs: launch batches of the same size as the one before as a CUDA graph.
+            graphs: launch batches of the same size as the one before as a CUDA graph, if the network can be captured.
         """
         import hashlib
 
@@ -201,31 +168,31 @@ class TrtEngine:
         folder = cache or cache_folder() / "tensorrt"
         plan = plan_for(key, path.parent.name, lambda timing: build_plan(path, self._profile, timing), folder)
         self._logger = _Logger()
-        self._runtime = trt.Runtime(self._logger)
+        self._runtime = _started(trt.Runtime, self._logger)
         engine = self._runtime.deserialize_cuda_engine(plan)
         if engine is None:
-            raise EngineError(f"{path}: TensorRT does not take its own plan: {self._logger.last_error}")
+            raise EngineError(f"{path}: TensorRT does not take its own plan: {self._logger.reason}")
+        self._logger.begin()
         context = engine.create_execution_context()
         if context is None:
-            raise EngineError(f"{path}: TensorRT cannot run the plan: {self._logger.last_error} (out of GPU memory?)")
+            raise EngineError(f"{path}: TensorRT cannot run the plan: {self._logger.reason} (out of GPU memory?)")
         self._engine, self._context = engine, context
         self._device, self._number = f"tensorrt:{number}", number
-        self._stream = check(cudart.cudaStreamCreate(), "creating a stream")
+        self._lock = threading.Lock()
+        self._stream = Stream()
         self._shape_before: dict[str, tuple[int, ...]] = {}
-        self._graph: Any = None
-        """CUDA graph of the shapes of the run before. TensorRT ties a graph to the state of its context: only one."""
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         self._inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
         self._outputs = [name for name in names if name not in self._inputs]
         self._shapes = {name: tuple(engine.get_tensor_shape(name)) for name in names}
-        self._buffers: dict[str, _Buffer] = {}
+        self._buffers: dict[str, Buffer] = {}
         self._closed = False
         try:
             self._set_shapes({name: self._profile.shape(self._shapes[name], "largest") for name in self._inputs})
             for name in names:
                 largest = tuple(context.get_tensor_shape(name))
                 dtype = np.dtype(trt.nptype(engine.get_tensor_dtype(name)))
-                self._buffers[name] = _Buffer(name, dtype, largest)
+                self._buffers[name] = Buffer(name, dtype, largest)
                 if not context.set_tensor_address(name, int(self._buffers[name].device)):
                     raise EngineError(f"{path}: TensorRT does not take the memory of {name!r}")
         except EngineError:
@@ -238,39 +205,33 @@ class TrtEngine:
         return self._device
 
     def _set_shapes(self, shapes: dict[str, tuple[int, ...]]) -> None:
+        self._logger.begin()
         for name, shape in shapes.items():
             if not self._context.set_input_shape(name, shape):
                 raise EngineError(f"{self._path}: TensorRT does not take the shape {shape} for {name!r}")
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """See :class:`affectkit.engines.Engine`. The free axes have to lie in the profile."""
-        if self._closed:
-            raise EngineError(f"{self._path}: the engine is closed")
-        shapes = self._checked(inputs)
-        check(cudart.cudaSetDevice(self._number), f"taking GPU {self._number}")  # another engine may have taken its own
-        repeated = shapes == self._shape_before
-        if not repeated:
-            self._forget_graph()
-            self._shape_before = {}  # should this run fail, the next one sets its shapes anew
-            self._set_shapes(shapes)
-        for name in self._inputs:
-            buffer = self._buffers[name]
-            view = buffer.view(inputs[name].shape)
-            np.copyto(view, inputs[name])
-            kind = cudart.cudaMemcpyKind.cudaMemcpyHostToDevice
-            copied = cudart.cudaMemcpyAsync(buffer.device, view.ctypes.data, view.nbytes, kind, self._stream)
-            check(copied, f"copying {name!r} to the GPU")
-        self._launch(repeated=repeated)
-        self._shape_before = shapes
-        views = {}
-        for name in self._outputs:
-            buffer = self._buffers[name]
-            views[name] = view = buffer.view(tuple(self._context.get_tensor_shape(name)))
-            kind = cudart.cudaMemcpyKind.cudaMemcpyDeviceToHost
-            copied = cudart.cudaMemcpyAsync(view.ctypes.data, buffer.device, view.nbytes, kind, self._stream)
-            check(copied, f"copying {name!r} from the GPU")
-        check(cudart.cudaStreamSynchronize(self._stream), "running the network")
-        return {name: view.copy() for name, view in views.items()}
+        with self._lock:
+            if self._closed:
+                raise EngineError(f"{self._path}: the engine is closed")
+            shapes = self._checked(inputs)
+            take_gpu(self._number)  # another engine may have taken its own
+            repeated = shapes == self._shape_before
+            if not repeated:
+                self._stream.forget()
+                self._shape_before = {}  # should this run fail, the next one sets its shapes again
+                self._set_shapes(shapes)
+            for name in self._inputs:
+                self._stream.upload(name, self._buffers[name], inputs[name])
+            self._launch(repeated=repeated)
+            self._shape_before = shapes
+            views = {}
+            for name in self._outputs:
+                shape = tuple(self._context.get_tensor_shape(name))
+                views[name] = self._stream.download(name, self._buffers[name], shape)
+            self._stream.wait()
+            return {name: view.copy() for name, view in views.items()}
 
     def _checked(self, inputs: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
         """The shapes of the inputs, if they fit the network and the profile."""
@@ -294,45 +255,34 @@ class TrtEngine:
         return shapes
 
     def _launch(self, *, repeated: bool) -> None:
-        """Run the network; from the second run of the same shapes on as a CUDA graph."""
-        if not (repeated and self._graphs):
-            self._enqueue()
-            return
-        if self._graph is None:
-            self._graph = self._capture()
-        check(cudart.cudaGraphLaunch(self._graph, self._stream), "launching the CUDA graph")
+        """Run the network; from the second run of the same shapes on as a CUDA graph, where it can be captured."""
+        refused = ""
+        if repeated and self._graphs:
+            try:
+                self._stream.repeat(lambda: self._enqueue(logging.DEBUG))
+                return
+            except CaptureRefused as error:
+                refused = str(error)
+        self._enqueue()
+        if refused:  # and the plain way works, so it is the graph that does not
+            self._graphs = False
+            log.warning("%s: runs without CUDA graphs on %s, %s", self._path, self._device, refused)
 
-    def _enqueue(self) -> None:
-        if not self._context.execute_async_v3(int(self._stream)):
-            raise EngineError(f"{self._path}: TensorRT failed: {self._logger.last_error or 'no reason given'}")
-
-    def _capture(self) -> Any:
-        mode = cudart.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
-        check(cudart.cudaStreamBeginCapture(self._stream, mode), "beginning to capture a CUDA graph")
-        try:
-            self._enqueue()
-        finally:  # whatever happened, the stream must not go on capturing
-            ended = cudart.cudaStreamEndCapture(self._stream)
-        graph = check(ended, "capturing a CUDA graph")
-        executable = check(cudart.cudaGraphInstantiate(graph, 0), "preparing a CUDA graph")
-        check(cudart.cudaGraphDestroy(graph), "freeing a CUDA graph")
-        return executable
-
-    def _forget_graph(self) -> None:
-        if self._graph is not None:
-            check(cudart.cudaGraphExecDestroy(self._graph), "freeing a CUDA graph")
-            self._graph = None
+    def _enqueue(self, level: int = logging.ERROR) -> None:
+        self._logger.begin(level)
+        if not self._context.execute_async_v3(self._stream.address):
+            raise EngineError(f"{self._path}: TensorRT failed: {self._logger.reason}")
 
     def close(self) -> None:
         """See :class:`affectkit.engines.Engine`."""
-        if self._closed:
-            return
-        self._closed = True
-        check(cudart.cudaSetDevice(self._number), f"taking GPU {self._number}")
-        self._forget_graph()
-        for buffer in self._buffers.values():
-            buffer.close()
-        self._buffers = {}
-        check(cudart.cudaStreamDestroy(self._stream), "freeing a stream")
-        # TensorRT frees in this order only: context, engine, runtime.
-        self._context = self._engine = self._runtime = None
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            take_gpu(self._number)
+            for buffer in self._buffers.values():
+                buffer.close()
+            self._buffers = {}
+            self._stream.close()
+            # TensorRT frees in this order only: context, engine, runtime.
+            self._context = self._engine = self._runtime = None

@@ -1,4 +1,4 @@
-"""Where a picture has changed since it was last searched for faces: nobody can have come in anywhere else."""
+"""Where a picture has changed since it was last searched for faces: a new face can appear nowhere else."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Searched:
         """What has to be searched now, and counts as searched from here on; None: nothing.
 
         Args:
-            known: boxes of the faces that are followed; nobody new is looked for there.
+            known: boxes of the faces that are followed; no new ones are looked for there.
         """
         now = picture.brightness(COLUMNS, ROWS)
         height, width = picture.shape
@@ -70,7 +70,7 @@ class Searched:
         )
 
     def state(self) -> Array | None:
-        """To go on from."""
+        """To resume from."""
         return self._before
 
     def restore(self, state: Array | None) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from affectkit.engines import open_engine
 from affectkit.faces.base import Detector
 from affectkit.faces.mtcnn import Mtcnn
+from affectkit.faces.names import DETECTORS
 
 WEIGHTS = Path(__file__).parent / "weights"
 """The folder of MTCNN's networks."""
@@ -57,5 +58,5 @@ def open_detector(name: str = "mtcnn", *, device: str = "cpu", min_face_px: int 
         on = device if device.startswith("cuda") else "cpu"
         return InsightDetector(where or None, device=on, min_face_px=min_face_px)
     if name != "mtcnn":
-        raise ValueError(f"detector must be mtcnn or insightface[:PACK|:FOLDER], got {name!r}")
+        raise ValueError(f"detector must be {', '.join(DETECTORS.values())}, got {name!r}")
     return OpenedMtcnn(min_face_px=min_face_px, threads=threads)

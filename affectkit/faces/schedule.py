@@ -23,7 +23,7 @@ class _Look:
 
     index: int
     """Of the frame in which."""
-    saw_somebody: Callable[[], bool]
+    saw_new_face: Callable[[], bool]
     """Waits until it is known."""
 
 
@@ -31,7 +31,7 @@ class Schedule:
     """Remembers when faces were detected, and what came of it; one for each video."""
 
     def __init__(self, config: TrackingConfig, detector: LooksInRegions | None, pool: Executor | None) -> None:
-        """Begin with nothing.
+        """Start without detections.
 
         Args:
             detector: looks for new faces; None: it cannot look at a part of a picture, so all faces are detected.
@@ -56,7 +56,7 @@ class Schedule:
 
         Args:
             known: boxes of the faces that were there in the frame before.
-            calm: nobody is lost or doubtful, and no frames were left out.
+            calm: no face is lost or doubtful, and no frames were left out.
         """
         # Counted in frames of the source: where most are left out, a face has moved too far to be followed.
         due = index - self._detected_at >= self._config.detect_every
@@ -93,19 +93,19 @@ class Schedule:
         if self._pool is not None and isinstance(picture, RgbPicture):
             picture = RgbPicture(picture.rgb().copy())  # its owner may use the memory again before the look is over
 
-        def somebody() -> bool:
+        def appeared() -> bool:
             return any(
                 all(iou(face.box, box) < limit for box in known) for face in detector.look(picture.rgb(), region)
             )
 
         if self._pool is None:
-            seen = somebody()
+            seen = appeared()
             self._looking = _Look(index, lambda: seen)
         else:
-            self._looking = _Look(index, self._pool.submit(somebody).result)
+            self._looking = _Look(index, self._pool.submit(appeared).result)
 
-    def somebody_came(self, index: int, *, cut: bool) -> bool:
-        """What the look that was begun ``detect_every`` frames ago saw; until then nobody asks.
+    def new_face_came(self, index: int, *, cut: bool) -> bool:
+        """What the search that was started ``detect_every`` frames ago saw; until then it is not asked.
 
         Always so many frames, however fast it was: the results are the same in every run.
         """
@@ -113,7 +113,7 @@ class Schedule:
         if looking is None or (not cut and index - looking.index < self._config.detect_every):
             return False
         self._looking = None
-        return not cut and looking.saw_somebody()
+        return not cut and looking.saw_new_face()
 
     def detected(self, picture: Picture, time_s: float, *, uneventful: bool) -> None:
         """All faces of this picture were detected.
@@ -139,7 +139,7 @@ class Schedule:
             "searched": self._searched.state(),
             "uneventful": self._uneventful,
         }
-        return plain, lambda: None if looking is None else [looking.index, looking.saw_somebody()]
+        return plain, lambda: None if looking is None else [looking.index, looking.saw_new_face()]
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from :meth:`state`."""
@@ -147,5 +147,5 @@ class Schedule:
         self._whole_s, self._uneventful = state["whole_s"], state["uneventful"]
         self._searched.restore(state["searched"])
         if state["looking"] is not None:
-            begun, seen = state["looking"]
-            self._looking = _Look(begun, lambda: bool(seen))
+            began, seen = state["looking"]
+            self._looking = _Look(began, lambda: bool(seen))

@@ -5,7 +5,7 @@ follows the faces it knows, which costs a fraction. While nothing happens it is 
 
 Who is who: a face is first the one that was there before and moved like that (overlap and motion); where that leaves a
 choice, as when faces cross, it is the one that looks like it: a small picture of each face is kept and compared. A face
-that is gone is remembered for ``keep_lost_s``. After a cut everybody is somebody else, unless the shot is one that was
+that is gone is remembered for ``keep_lost_s``. After a cut every face is a new one, unless the shot is one that was
 shown before: then those who were in it are expected where they were.
 """
 
@@ -31,7 +31,7 @@ from affectkit.faces.tracks import Track, TrackingConfig, restored_track, stored
 from affectkit.types import Detection, Float32, Frame, Picture, TrackedFace, TrackedFrame
 
 LEFT_OUT = 2
-"""Frames from one to the next up to which faces may be followed without being detected anew."""
+"""Frames from one to the next up to which faces may be followed without another detection."""
 
 PICTURES_A_SECOND = 25
 """Pictures have no times; how long a face is gone among them is counted as if they came at this rate."""
@@ -49,7 +49,7 @@ class Tracker:
         lock: threading.Lock | None = None,
         pool: Executor | None = None,
     ) -> None:
-        """Begin with nobody.
+        """Begin without tracks.
 
         Args:
             states_kept: frames that the tracker may be ahead of whoever asks for its state.
@@ -90,7 +90,7 @@ class Tracker:
         before, self._index = self._index, frame.index
         time_s = frame.time_s if math.isfinite(frame.time_s) else frame.index / PICTURES_A_SECOND
         backwards, self._time_s = time_s < self._time_s, time_s
-        # The pictures of a folder may show anybody: nobody is followed there without looking for others, or doubted.
+        # The pictures of a folder may show anyone: no face is followed there without looking for others, or doubted.
         another = self._name is not None and frame.name != self._name
         self._name = frame.name
         cut = self._begin_shot(frame.picture, backwards)
@@ -99,10 +99,10 @@ class Tracker:
         self._tracks = [t for t in self._tracks if t.seen == before or t.seen_s >= since_s]
         # Where frames are left out, a face has moved too far to be followed for long.
         calm = not another and frame.index - before <= LEFT_OUT and not self._doubts
-        calm = calm and len(active) == len(self._tracks)  # nobody is lost, who may come back
+        calm = calm and len(active) == len(self._tracks)  # none is lost that may come back
         due, looks = self._schedule.plan(frame.index, time_s, [t.last.box for t in active], calm=calm)
         must = another or bool(self._doubts) or not active or (due and not looks)
-        must = must or self._schedule.somebody_came(frame.index, cut=cut)
+        must = must or self._schedule.new_face_came(frame.index, cut=cut)
         if must or self._follow(frame.picture, active):
             must = True
             eventful = self._detect(frame.picture, active, before, doubts=not another)
@@ -276,7 +276,7 @@ class Tracker:
         return None if like < needed else overlap + 2 * like - 0.2 * away - 0.05 * gone_s
 
     def _may_be_lost(self, face: Detection, look: Float32, crowded: bool) -> bool:
-        """Whether a face that nobody was found to be may be a lost one that is still half hidden."""
+        """Whether a face that matches no track may be a lost one that is still half hidden."""
         for track in self._tracks:
             away = away_from(track.expected(self._time_s), face.box)
             near = away is not None and away < 1 + 2 * (self._time_s - track.seen_s)
@@ -293,7 +293,7 @@ class Tracker:
 
     def _state(self) -> Callable[[], dict[str, Any]]:
         """The state as it is now, spelled out when it is asked for: every frame has one, and few are."""
-        # Tracks never change, and the lists that shots hold are nobody else's.
+        # Tracks never change, and the lists that shots hold are not shared.
         tracks, doubts = tuple(self._tracks), tuple(self._doubts)
         shots, (schedule, looking) = self._shots.state(), self._schedule.state()
         plain = {"next_id": self._next_id, "index": self._index, "time_s": self._time_s, "name": self._name}

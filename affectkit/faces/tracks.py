@@ -27,7 +27,7 @@ class TrackingConfig:
     whole_s: float = 2.0
     """Seconds from one search of the whole picture to the next, while only what has changed is searched in between."""
     enough_s: float = 2.0
-    """``settled_s`` where there are ``max_faces`` already: only a larger one would take somebody's place."""
+    """``settled_s`` where there are ``max_faces`` already: only a larger one would take the place of one."""
     min_score: float = 0.9
     """Score a face needs to begin a track; what is being followed may score less."""
     match_iou: float = 0.3
@@ -37,7 +37,7 @@ class TrackingConfig:
     same_look: float = 0.5
     """Likeness (correlation of the small pictures) under which a face is not the one that was followed."""
     stayed_look: float = 0.1
-    """Likeness that a face needs to be the one that was there a moment ago: half hidden it looks like nobody."""
+    """Likeness that a face needs to be the one that was there a moment ago: half hidden it looks like no known face."""
     moment_s: float = 0.3
     returned_look: float = 0.4
     """Likeness that a face needs to be taken for one that was lost about there."""
@@ -46,7 +46,7 @@ class TrackingConfig:
     doubtful_look: float = 0.25
     """Likeness at which a face may still turn out to be one that was lost: it gets no id for ``moment_s``."""
     hidden_s: float = 0.8
-    """The same for one with somebody close to it, who may hide a part of it."""
+    """The same for one with another close to it, which may hide a part of it."""
     cut_difference: float = 0.25
     """Mean change of a thumbnail's pixels, as a fraction of the range, that counts as a cut."""
     same_shot: float = 0.08

@@ -67,7 +67,7 @@ class ContactSheet:
         """RGB picture: a cell an identity, by id, with its number, when it was seen and in how many frames.
 
         Raises:
-            OutputError: nobody was seen.
+            OutputError: no face was seen.
         """
         if not self._people:
             raise OutputError("there was no face, so there is no contact sheet")
@@ -94,7 +94,7 @@ class ContactSheet:
         """Draw it into a file, complete or not at all.
 
         Raises:
-            OutputError: nobody was seen, or the file cannot be written.
+            OutputError: no face was seen, or the file cannot be written.
         """
         self.prepare(path, overwrite=overwrite).commit()
 
@@ -105,7 +105,7 @@ class ContactSheet:
         return prepare_bytes(path, data.tobytes(), overwrite=overwrite)
 
     def state(self) -> list[Any]:
-        """Everything to go on from, for :mod:`affectkit.runs.state`."""
+        """Everything to resume from, for :mod:`affectkit.runs.state`."""
         return [[t, p.frames, p.first, p.last, p.quality, p.thumbnail] for t, p in self._people.items()]
 
     def restore(self, state: list[Any]) -> None:

@@ -89,7 +89,7 @@ class Overlay:
         return canvas
 
     def _remember(self, result: FrameResult, time_s: float) -> None:
-        for trace in self._traces.values():  # times that run backwards begin anew
+        for trace in self._traces.values():  # times that run backwards start again
             while trace.points and trace.points[-1][0] > time_s:
                 trace.points.pop()
         for face in result.faces:

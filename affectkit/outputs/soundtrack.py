@@ -120,7 +120,7 @@ class Soundtrack:
         return cls(source, output, suffix, start_s)
 
     def begin_piece(self, start_s: float, out_s: float) -> None:
-        """The pictures go on with another clock: at ``start_s`` of the source, which is ``out_s`` of the video.
+        """The pictures continue with another clock: at ``start_s`` of the source, which is ``out_s`` of the video.
 
         Where the clock of the sound goes back thereabouts too, what is left of its old piece ends here. Where it does
         not, it plays on.

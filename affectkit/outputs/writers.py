@@ -88,19 +88,19 @@ class Completed:
 class _TableWriter(Completed):
     """What the three writers share: rows are appended to a file, which becomes the table at the end.
 
-    A later run can continue the file of an interrupted one: see :meth:`position` and ``begun``.
+    A later run can continue the file of an interrupted one: see :meth:`position` and ``resume_from``.
     """
 
     def __init__(
-        self, path: Path, table: Layout, *, overwrite: bool = False, begun: tuple[Path, int] | None = None
+        self, path: Path, table: Layout, *, overwrite: bool = False, resume_from: tuple[Path, int] | None = None
     ) -> None:
         self._layout = table
-        if begun is None:
+        if resume_from is None:
             self._partial = PartialFile(path, overwrite=overwrite)
             self._rows_path = self._rows_file(self._partial.path)
             length = None
         else:  # the rows stay where they are: the note of the interrupted run is true until the next one is written
-            self._rows_path, length = begun
+            self._rows_path, length = resume_from
             self._partial = PartialFile(path, overwrite=overwrite, path=self._partial_of(self._rows_path))
         try:
             if length is None:
@@ -110,7 +110,7 @@ class _TableWriter(Completed):
                 os.truncate(self._rows_path, length)
                 self._file = open_rows(self._rows_path, "a")
         except OSError as error:
-            if begun is None:
+            if resume_from is None:
                 self._discard()
             raise explain_os_error(path, error) from error
 
@@ -223,7 +223,7 @@ class ParquetWriter(_TableWriter):
     ROWS_A_GROUP = 8192
 
     def __init__(
-        self, path: Path, table: Layout, *, overwrite: bool = False, begun: tuple[Path, int] | None = None
+        self, path: Path, table: Layout, *, overwrite: bool = False, resume_from: tuple[Path, int] | None = None
     ) -> None:
         try:
             import pyarrow.parquet  # noqa: F401  (before anything is computed)
@@ -231,7 +231,7 @@ class ParquetWriter(_TableWriter):
             if error.name != "pyarrow":
                 raise
             raise MissingDependency("pyarrow", "parquet", "writing Parquet") from error
-        super().__init__(path, table, overwrite=overwrite, begun=begun)
+        super().__init__(path, table, overwrite=overwrite, resume_from=resume_from)
 
     def _rows_file(self, partial: Path) -> Path:
         return partial.with_name(partial.name + ".rows")
@@ -279,12 +279,12 @@ def check_suffix(path: Path, allowed: tuple[str, ...] = SUFFIXES, *, what: str =
 
 
 def open_table(
-    path: Path, table: Layout, *, overwrite: bool = False, begun: tuple[Path, int] | None = None
+    path: Path, table: Layout, *, overwrite: bool = False, resume_from: tuple[Path, int] | None = None
 ) -> TableSink:
     """The writer that the suffix asks for: ``.csv``, ``.jsonl`` or ``.parquet``.
 
     Args:
-        begun: what :meth:`TableSink.position` of an interrupted run gave: its rows are taken over.
+        resume_from: what :meth:`TableSink.position` of an interrupted run gave: its rows are taken over.
 
     Raises:
         OutputError: unknown suffix, or the target cannot be written.
@@ -292,4 +292,4 @@ def open_table(
     """
     check_suffix(path)
     writer = {".csv": CsvWriter, ".jsonl": JsonLinesWriter, ".parquet": ParquetWriter}[path.suffix.lower()]
-    return writer(path, table, overwrite=overwrite, begun=begun)
+    return writer(path, table, overwrite=overwrite, resume_from=resume_from)

@@ -65,7 +65,7 @@ class Checkpointer:
         self,
         job: Job,
         sink: TableSink,
-        begun_by: Callable[[], dict[str, Any]],
+        started_by: Callable[[], dict[str, Any]],
         counts: Counts,
         sheet: ContactSheet | None,
         *,
@@ -75,11 +75,11 @@ class Checkpointer:
         """Set up.
 
         Args:
-            begun_by: tells what the run was started with (:func:`affectkit.runs.notes.fingerprint`).
+            started_by: tells what the run was started with (:func:`affectkit.runs.notes.fingerprint`).
             every_s: time from one note to the next.
             noted: whether there is a note already, of the run that this one continues.
         """
-        self._job, self._sink, self._begun_by, self._counts, self._sheet = job, sink, begun_by, counts, sheet
+        self._job, self._sink, self._started_by, self._counts, self._sheet = job, sink, started_by, counts, sheet
         self._every_s, self._noted_at, self._noted = every_s, time.monotonic(), noted
         self._prepared: list[PartialFile] = []
 
@@ -94,7 +94,7 @@ class Checkpointer:
     def _note(self, stream: dict[str, Any]) -> None:
         rows_file, length = self._sink.position()
         document = {
-            "begun_by": self._begun_by(),
+            "begun_by": self._started_by(),
             "rows_file": rows_file.name,
             "length": length,
             "counts": self._counts.stored(),
@@ -143,7 +143,7 @@ class Checkpointer:
             told = "nothing unfinished was left behind" if isinstance(error, OutputError) else ""
         else:
             self._sink.suspend()
-            told = "what was done is kept: --resume goes on with it"
+            told = "what was done is kept: --resume continues it"
             if isinstance(error, KeyboardInterrupt):
                 raise Interrupted from error
         if told and isinstance(error, AffectKitError) and len(error.args) == 1:

@@ -36,7 +36,7 @@ def run_on_cluster(
     """Run all jobs through Ray Data, and say of each, in the order in which they end, what came of it.
 
     Every worker is a process with one core (and the GPU, for CUDA devices) that loads the model once. One that dies is
-    replaced, and its input given to another, which goes on where the notes of the dead one say. An output appears under
+    replaced, and its input given to another, which continues from the notes of the dead one. An output appears under
     its name once, when it is complete.
 
     Args:
@@ -65,7 +65,7 @@ def run_on_cluster(
         answers = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             _Worker,  # type: ignore[arg-type]  # Ray makes one in each process
             fn_constructor_args=(dataclasses.replace(work, predictor=_everywhere(work.predictor)), tries),
-            # One input at a time: one that waits with a busy worker could be somebody else's.
+            # One input at a time: one that waits with a busy worker could be another one's.
             compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1),
             num_cpus=1,
             num_gpus=devices,
@@ -138,15 +138,15 @@ def _anywhere(job: Job) -> Job:
 
 
 class _Tries:
-    """In a process of its own: how often each input was begun."""
+    """In a process of its own: how often each input was started."""
 
     def __init__(self) -> None:
-        self._begun: dict[int, int] = {}
+        self._started: dict[int, int] = {}
 
     def begin(self, number: int) -> int:
-        """Note that an input is begun; how often it was so far."""
-        self._begun[number] = self._begun.get(number, 0) + 1
-        return self._begun[number]
+        """Note that an input is started; how often it was so far."""
+        self._started[number] = self._started.get(number, 0) + 1
+        return self._started[number]
 
 
 class _Worker:
@@ -166,14 +166,14 @@ class _Worker:
                 self._predictor = self._predictor or Predictor.from_config(self._work.predictor)
             except (AffectKitError, ValueError) as error:
                 return {"number": row["number"], "answer": pickle.dumps((error, "", 0))}
-            begun = int(ray.get(self._tries.begin.remote(row["number"])))
-            if begun > TRIES:
+            tries = int(ray.get(self._tries.begin.remote(row["number"])))
+            if tries > TRIES:
                 outcome: Outcome | str = f"{job.source}: its worker died {TRIES} times"
-            elif begun > 1 and (made := self._made(job)) is not None:
+            elif tries > 1 and (made := self._made(job)) is not None:
                 outcome = made
             else:
-                outcome = attempt(self._predictor, job, self._work, again=begun > 1)
-        return {"number": row["number"], "answer": pickle.dumps((outcome, self._predictor.device, begun - 1))}
+                outcome = attempt(self._predictor, job, self._work, again=tries > 1)
+        return {"number": row["number"], "answer": pickle.dumps((outcome, self._predictor.device, tries - 1))}
 
     def _made(self, job: Job) -> Outcome | None:
         """What a worker that died after its table was complete came to; there was none before the run."""

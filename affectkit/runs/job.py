@@ -42,7 +42,7 @@ class Outcome:
     without_face: int
     report: SourceReport
     resumed_at: int | None = None
-    """Frame that an interrupted run was gone on with."""
+    """Frame at which an interrupted run was resumed."""
     remarks: tuple[str, ...] = ()
     """What else the user should know."""
 

@@ -112,8 +112,8 @@ def rows_of(job: Job, stored: dict[str, Any]) -> Path:
     return real_target(job.table).with_name(stored["rows_file"])
 
 
-def read_note(job: Job, begun_by: dict[str, Any]) -> dict[str, Any] | None:
-    """What an interrupted run left; None where there is nothing to go on with.
+def read_note(job: Job, started_by: dict[str, Any]) -> dict[str, Any] | None:
+    """What an interrupted run left; None where there is nothing to continue.
 
     Raises:
         SourceError: the note is damaged, or none that affectkit wrote for this table.
@@ -132,11 +132,11 @@ def read_note(job: Job, begun_by: dict[str, Any]) -> dict[str, Any] | None:
         whole = rows.is_file() and not rows.is_symlink() and rows.stat().st_size >= stored["length"]
     except STRANGE as error:
         raise _refused(job, "is no note of affectkit") from error
-    other = [name for name, value in begun_by.items() if before.get(name) != value]
+    other = [name for name, value in started_by.items() if before.get(name) != value]
     if other:
         raise ValueError(
-            f"{job.table}: the interrupted run was begun with another {other[0]} "
-            f"({before.get(other[0])}, now {begun_by[other[0]]}); repeat it, or begin anew without --resume"
+            f"{job.table}: the interrupted run was started with another {other[0]} "
+            f"({before.get(other[0])}, now {started_by[other[0]]}); repeat it, or start again without --resume"
         )
     if not whole:
         log.warning("warning: %s: the rows of the interrupted run are gone; it is done from the first frame", job.table)
@@ -149,11 +149,11 @@ def refuse(job: Job) -> SourceError:
 
 
 def _refused(job: Job, what: str) -> SourceError:
-    return SourceError(f"{job.note}: {what}; delete it, and begin anew without --resume")
+    return SourceError(f"{job.note}: {what}; delete it, and start again without --resume")
 
 
 def _checked(job: Job, stored: Any) -> dict[str, Any]:
-    """What the run of a note was begun with, if the note has the form that it should have.
+    """What the run of a note was started with, if the note has the form that it should have.
 
     A note says which file is cut off and appended to: only one that this table's rows can be in will do.
     """
@@ -175,7 +175,7 @@ def _checked(job: Job, stored: Any) -> dict[str, Any]:
 
 
 def forget(job: Job, locks: OutputLocks, keep: dict[str, Any] | None = None) -> None:
-    """Remove what interrupted runs of this table left, but for what the note ``keep`` goes on with.
+    """Remove what interrupted runs of this table left, but for what the note ``keep`` refers to.
 
     The folder, which may be a large one, is read only where there is something: a killed run leaves its lock, and one
     that was interrupted its note.

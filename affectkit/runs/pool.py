@@ -60,7 +60,7 @@ def run_jobs(jobs: Sequence[Job], work: Work, processes: int) -> Iterator[tuple[
     """Run all jobs, and say of each, in the order in which they end, what came of it.
 
     Every process loads the model once, and has its share of the cores. One that dies (out of memory, a crash of the
-    decoder) is replaced with a warning, and its input given to another, which goes on where the dead one's notes say.
+    decoder) is replaced with a warning, and its input given to another, which continues where the dead one's notes say.
 
     Yields:
         the job; its outcome, or the error in one line; the device that it ran on.
@@ -176,7 +176,7 @@ class _Pool:
                 job.note.unlink(missing_ok=True)
                 yield job, outcome, self._device
             elif self._tries[job] < TRIES:
-                log.warning("warning: %s: its process died (%s); another one goes on", job.source, _cause(code))
+                log.warning("warning: %s: its process died (%s); another one continues", job.source, _cause(code))
                 self._waiting.appendleft(job)
             else:
                 yield job, f"{job.source}: its process died {TRIES} times ({_cause(code)})", ""

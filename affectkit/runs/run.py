@@ -1,4 +1,4 @@
-"""One input from beginning to end: its table, annotated video, contact sheet and meta file; and going on with one that
+"""One input from beginning to end: its table, annotated video, contact sheet and meta file; and continuing one that
 was interrupted."""
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def run_job(
 
     While it runs, its outputs are locked, and a note beside the unfinished table says from time to time how far it is.
     Where the process is killed, or interrupted or out of disk space with a note written, rows and note stay, and a call
-    with ``resume`` goes on to the same table as if nothing had happened.
+    with ``resume`` continues to the same table as if nothing had happened.
 
     Args:
         asked: how the input is gone through; None: as :meth:`affectkit.Predictor.stream` does by itself.
@@ -89,32 +89,32 @@ def run_job(
     Raises:
         AffectKitError: as :meth:`affectkit.Predictor.stream` and the sinks raise.
         OutputError: another run is writing one of the outputs.
-        ValueError: the interrupted run was begun with another input, model or options.
-        Interrupted: instead of KeyboardInterrupt, where the run can be gone on with.
+        ValueError: the interrupted run was started with another input, model or options.
+        Interrupted: instead of KeyboardInterrupt, where the run can be resumed.
     """
     asked, outputs, opening = asked or StreamOptions(), outputs or OutputOptions(), opening or Opening()
     if outputs.resume and job.video is not None:
-        raise ValueError("an annotated video cannot be gone on with; leave out --render, or --resume")
+        raise ValueError("an annotated video cannot be resumed; leave out --render, or --resume")
     finder = _finder(predictor, job, asked, outputs)
     source = open_source(job.source, **fields_of(opening))
     with ExitStack() as stack:
         locks = stack.enter_context(OutputLocks(job.table, job.video, job.sheet, patience_s=patience_s))
         described = predictor.describe()
         # Not worked out until there is something to note: most inputs are short.
-        begun_by = cache(partial(fingerprint, described, job, contents_of(job.source), asked, outputs, opening))
-        stored = read_note(job, begun_by()) if outputs.resume else None
-        counts, sheet, begun = Counts(), ContactSheet() if job.sheet is not None else None, None
+        started_by = cache(partial(fingerprint, described, job, contents_of(job.source), asked, outputs, opening))
+        stored = read_note(job, started_by()) if outputs.resume else None
+        counts, sheet, resume_from = Counts(), ContactSheet() if job.sheet is not None else None, None
         if stored is not None:
             stack.push(still_kept)
-            begun = (rows_of(job, stored), stored["length"])
+            resume_from = (rows_of(job, stored), stored["length"])
             counts = Counts.restored(stored["counts"])
         forget(job, locks, keep=stored)
         pictures = None if job.video is None else KeptPictures(real_target(job.video).parent, MAX_SIZE)
         if pictures is not None:
             stack.callback(pictures.close)
         results = _results(predictor, source, job, asked, sheet, pictures, stored)
-        sink = _sink(predictor, job, outputs, finder, begun)
-        keeper = Checkpointer(job, sink, begun_by, counts, sheet, every_s=CHECKPOINT_S, noted=stored is not None)
+        sink = _sink(predictor, job, outputs, finder, resume_from)
+        keeper = Checkpointer(job, sink, started_by, counts, sheet, every_s=CHECKPOINT_S, noted=stored is not None)
         stack.push(keeper)
         drawing = _drawing(stack, predictor, source, job, pictures, every=asked.every, overwrite=outputs.overwrite)
         stack.callback(results.close)  # first of all: nothing works on while the outputs are put away
@@ -178,14 +178,14 @@ def _results(
 
 
 def _sink(
-    predictor: Predictor, job: Job, outputs: OutputOptions, finder: Finder | None, begun: tuple[Path, int] | None
+    predictor: Predictor, job: Job, outputs: OutputOptions, finder: Finder | None, resume_from: tuple[Path, int] | None
 ) -> TableSink:
     """The table, after the rows that there are already."""
     table = layout(outputs.table_format, uncertainty=outputs.uncertainty, labels=predictor.spec.labels)
     if finder is None:
-        return open_table(job.table, table, overwrite=outputs.overwrite, begun=begun)
+        return open_table(job.table, table, overwrite=outputs.overwrite, resume_from=resume_from)
     thresholds = predictor.spec.label_thresholds
-    return open_corrected(job.table, table, finder, thresholds, overwrite=outputs.overwrite, begun=begun)
+    return open_corrected(job.table, table, finder, thresholds, overwrite=outputs.overwrite, resume_from=resume_from)
 
 
 def _baseline_told(sink: TableSink, predictor: Predictor) -> tuple[dict[str, Any], tuple[str, ...]]:

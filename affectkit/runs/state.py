@@ -1,4 +1,4 @@
-"""Numbers, texts, lists and arrays in one file and back: what an interrupted run goes on from.
+"""Numbers, texts, lists and arrays in one file and back: what an interrupted run resumes from.
 
 A file of this kind cannot run code when it is read: it is JSON beside plain arrays, behind a checksum of both.
 """
@@ -70,4 +70,4 @@ def unpack(data: bytes, where: object) -> Any:
 
         return whole(json.loads(arrays["document"].tobytes()))
     except Exception as error:  # numpy, zip and JSON each have errors of their own
-        raise SourceError(f"{where}: cannot be read ({error}); delete it, and begin anew without --resume") from error
+        raise SourceError(f"{where}: cannot be read ({error}); delete it, and start again without --resume") from error

@@ -21,7 +21,7 @@ Run = Callable[[], tuple[int, int]]
 
 
 def decoding(clip: str, options: dict[str, Any]) -> tuple[Run, str]:
-    """OpenCV reads the frames and nothing else happens: what nobody can be faster than who reads with OpenCV."""
+    """OpenCV reads the frames and nothing else happens: the limit for all that read with OpenCV."""
     import cv2
 
     def run() -> tuple[int, int]:
@@ -140,9 +140,9 @@ def main() -> None:
         return
     print(f"ready {note}", flush=True)
     for _ in sys.stdin:
-        begun = time.perf_counter()
+        began = time.perf_counter()
         frames, faces = run()
-        print(frames, time.perf_counter() - begun, faces, flush=True)
+        print(frames, time.perf_counter() - began, faces, flush=True)
 
 
 if __name__ == "__main__":

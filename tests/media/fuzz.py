@@ -225,7 +225,7 @@ def attempt(predictor: Any, kind: str, path: Path, scratch: Path) -> str:
         left = sorted(file.name for file in out.iterdir())
         if kind in ("videos", "pictures") and left:
             return f"fault: left {left} after: {said}"
-        # ValueErrors of our own are misuse; the others come from where nobody thought of them.
+        # ValueErrors of our own are misuse; the others come from where none was expected.
         if not isinstance(error, AffectKitError):
             deepest = traceback.extract_tb(error.__traceback__)[-1].filename
             if "affectkit" not in deepest:
@@ -296,7 +296,7 @@ class Worker:
 
     def attempt(self, kind: str, path: Path) -> tuple[str, int, float]:
         """What came of a file, MB of memory at most, seconds."""
-        begun = time.monotonic()
+        began = time.monotonic()
         starts = self._process is None
         if self._process is None:
             self._process = self._start()
@@ -307,14 +307,14 @@ class Worker:
             answer = self._answers.get(timeout=HANGS_S + 40 * starts)
         except Empty:
             self.close()
-            return "fault: hangs", 0, time.monotonic() - begun
+            return "fault: hangs", 0, time.monotonic() - began
         if not answer:
             code = self._process.wait()
             self.close()
-            return f"fault: the process died ({code})", 0, time.monotonic() - begun
+            return f"fault: the process died ({code})", 0, time.monotonic() - began
         result, peak = json.loads(answer)
         result = f"fault: {peak} MB" if peak > MOST_MB and not result.startswith("fault") else result
-        return result, peak, 0.0 if starts else time.monotonic() - begun
+        return result, peak, 0.0 if starts else time.monotonic() - began
 
     def close(self) -> None:
         if self._process is not None:

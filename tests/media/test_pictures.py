@@ -92,7 +92,7 @@ def test_heic_without_its_library_is_one_clear_error(tmp_path: Path, monkeypatch
 
 
 def test_tiles_are_never_shown_as_a_film(tmp_path: Path) -> None:
-    """FFmpeg would take the first tile for the picture, where somebody insists on it."""
+    """FFmpeg would take the first tile for the picture, where it is told to."""
     path = tiled_picture(tmp_path / "p.heic", tiles(), 2)
     with pytest.raises(SourceError, match="no video stream"):
         VideoFile(path)

@@ -37,7 +37,7 @@ def rows(name: str) -> list[dict[str, str]]:
 
 @pytest.fixture
 def faces(astronaut: Path, tmp_path: Path) -> Path:
-    """A folder of three frames of one clip, in which nobody moved."""
+    """A folder of three frames of one clip, in which nothing moved."""
     folder = tmp_path / "faces"
     folder.mkdir()
     frames = open_source(astronaut).frames()

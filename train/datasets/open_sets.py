@@ -37,7 +37,7 @@ FER_FOLDERS = {"FER2013Train": "train", "FER2013Valid": "valid", "FER2013Test": 
 
 
 def derived_va(votes: dict[str, float]) -> tuple[float, float] | None:
-    """Mean circumplex coordinates under the votes; None where nobody voted for an emotion. Derived, not annotated."""
+    """Mean circumplex coordinates under the votes; None where no vote is for an emotion. Derived, not annotated."""
     total = sum(count for name, count in votes.items() if name in CIRCUMPLEX)
     if total <= 0:
         return None

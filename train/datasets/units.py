@@ -1,7 +1,7 @@
 """A preparation in steps: what is done is kept, whatever happens to the rest.
 
 A reader gives a list of units (a video, a clip, a subject, a chunk of pictures). Each finished one is a line of a
-journal beside the manifest; the same command, given again after an interruption, goes on behind it.
+journal beside the manifest; the same command, given again after an interruption, continues behind it.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Journal:
                 there, here = _difference(found.get(name), wanted[name])
                 raise SourceError(
                     f"{self._path}: an interrupted preparation with another {name} ({there}, not {here}); "
-                    "give the same command to go on, or delete that file to begin again"
+                    "give the same command to continue, or delete that file to begin again"
                 )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from affectkit.errors import AffectKitError
 from affectkit.spec import InputSpec
-from affectkit.train.crops import cut
+from affectkit.train.crops import crop_of
 from affectkit.train.faces import FaceSet
 from affectkit.train.options import read_sets
 from affectkit.train.report.html import data_url
@@ -94,7 +94,7 @@ class Thumbnails:
         if found is None:
             return None
         try:
-            crop = cut(self._faces.image(found), self._faces.landmarks[found], self._spec)
+            crop = crop_of(self._faces.image(found), self._faces.landmarks[found], self._spec)
         except AffectKitError:
             return None
         bgr = np.ascontiguousarray(crop[:, :, ::-1])  # (S, S, C); of one channel the same

@@ -53,7 +53,7 @@ def state(one: Material) -> Markup | None:
         element(
             "p", element("strong", so_far), f" {found['life'][:1].upper()}{found['life'][1:]}. {progress_text(found)}."
         ),
-        None if going else element("p", "To go on: ", element("code", found["next"][0])),
+        None if going else element("p", "To continue: ", element("code", found["next"][0])),
         element("progress", value=f"{done:.4f}", max=1, aria_label="progress") if done is not None else None,
         class_="state" if going else "state bad",
     )

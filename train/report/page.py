@@ -161,7 +161,7 @@ def _caution(one: Material) -> Markup:
         )
     lines.append(
         "For a number to report: affectkit train evaluate --model RUN on faces that neither trained nor chose it "
-        "(--split valid, --persons-mod), once, at the end."
+        "(--split test, --persons-mod), once, at the end."
     )
     return element("ul", [element("li", line) for line in lines], class_="plain")
 
