@@ -257,7 +257,9 @@ class Tracker:
             picture = RgbPicture(picture.rgb().copy())  # its owner may use the memory again before the look is over
 
         def appeared() -> bool:
-            return any(all(iou(face.box, box) < limit for box in known) for face in look(picture.rgb(), region))
+            return any(
+                all(iou(face.box, box) < limit for box in known) for face in look(picture.detector_rgb(), region)
+            )
 
         if self._pool is None:
             seen = appeared()
@@ -361,7 +363,7 @@ class Tracker:
             whether the faces are others than the ``active`` ones of the frame before.
         """
         with self._detecting:
-            faces = self._detector.detect(picture.rgb())
+            faces = self._detector.detect(picture.detector_rgb())
         looks = [look_of(picture, face.box) for face in faces]
         pairs = sorted(
             (-score, i, k)
@@ -427,7 +429,7 @@ class Tracker:
         if self._follow_picture is not None:
             found = self._follow_picture(picture, faces)
         else:
-            found = self._detector.follow(picture.rgb(), faces)
+            found = self._detector.follow(picture.detector_rgb(), faces)
         return [None if now is None else _at_rest(face, now) for face, now in zip(faces, found, strict=True)]
 
     def _match(self, track: _Track, face: Detection, look: Float32) -> float | None:
