@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from affectkit.errors import ModelError as ModelError
     from affectkit.errors import OutputError as OutputError
     from affectkit.errors import SourceError as SourceError
-    from affectkit.outputs.table import Table as Table
     from affectkit.predictor import Predictor as Predictor
     from affectkit.spec import ModelSpec as ModelSpec
+    from affectkit.tables.reading import read_table as read_table
+    from affectkit.tables.summary import Summary as Summary
+    from affectkit.tables.table import Table as Table
     from affectkit.types import AU_NAMES as AU_NAMES
     from affectkit.types import EXPRESSION_NAMES as EXPRESSION_NAMES
     from affectkit.types import Affect as Affect
@@ -53,8 +55,10 @@ _HOME = {
     "OutputError": "errors",
     "Predictor": "predictor",
     "SourceError": "errors",
-    "Table": "outputs.table",
+    "Summary": "tables.summary",
+    "Table": "tables.table",
     "open_source": "video",
+    "read_table": "tables.reading",
 }
 
 __all__ = [
@@ -75,9 +79,11 @@ __all__ = [
     "OutputError",
     "Predictor",
     "SourceError",
+    "Summary",
     "Table",
     "__version__",
     "open_source",
+    "read_table",
 ]
 
 
