@@ -22,11 +22,26 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "tests" / "data" / "tensorrt_signatures.json"
 SOURCES = [ROOT / "affectkit" / "engines" / name for name in ("trt.py", "cuda.py")]
-CLASSES = (
-    "Builder BuilderFlag IBuilderConfig ICudaEngine IExecutionContext IHostMemory ILogger INetworkDefinition "
-    "IOptimizationProfile IProgressMonitor ITensor ITimingCache MemoryPoolType NetworkDefinitionCreationFlag OnnxParser "
-    "ParserError Runtime TensorIOMode"
-).split()
+CLASSES = [
+    "Builder",
+    "BuilderFlag",
+    "IBuilderConfig",
+    "ICudaEngine",
+    "IExecutionContext",
+    "IHostMemory",
+    "ILogger",
+    "INetworkDefinition",
+    "IOptimizationProfile",
+    "IProgressMonitor",
+    "ITensor",
+    "ITimingCache",
+    "MemoryPoolType",
+    "NetworkDefinitionCreationFlag",
+    "OnnxParser",
+    "ParserError",
+    "Runtime",
+    "TensorIOMode",
+]
 """Of TensorRT, whose objects we hold."""
 sys.path.insert(0, str(ROOT / "tests"))
 
@@ -107,7 +122,9 @@ def main() -> None:
 def _compact(table: dict[str, Any]) -> str:
     """JSON with a line for each call."""
     wheels = [
-        f"{json.dumps(wheel)}: {{\n" + ",\n".join(f" {json.dumps(n)}: {json.dumps(o)}" for n, o in found.items()) + "\n}"
+        f"{json.dumps(wheel)}: {{\n"
+        + ",\n".join(f" {json.dumps(n)}: {json.dumps(o)}" for n, o in found.items())
+        + "\n}"
         for wheel, found in table.items()
     ]
     return "{\n" + ",\n".join(wheels) + "\n}\n"

@@ -32,7 +32,9 @@ def checked(call: Callable[..., Any], where: str, wheels: list[dict[str, Any]]) 
     def checked_call(*given: Any, **named: Any) -> Any:
         for published in wheels:
             overloads = published[where]
-            assert any(fits(o, given, named) for o in overloads), f"{where}{given}{named or ''} fits none of {overloads}"
+            assert any(fits(o, given, named) for o in overloads), (
+                f"{where}{given}{named or ''} fits none of {overloads}"
+            )
         return call(*given, **named)
 
     return checked_call
