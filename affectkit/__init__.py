@@ -33,13 +33,15 @@ if TYPE_CHECKING:
     from affectkit.options import PredictorConfig as PredictorConfig
     from affectkit.options import PredictorKeywords as PredictorKeywords
     from affectkit.options import StreamKeywords as StreamKeywords
-    from affectkit.outputs.table import Table as Table
     from affectkit.predictor import Predictor as Predictor
     from affectkit.results import ResultStream as ResultStream
     from affectkit.results import Session as Session
     from affectkit.spec import InputSpec as InputSpec
     from affectkit.spec import ModelSpec as ModelSpec
     from affectkit.spec import TemporalSpec as TemporalSpec
+    from affectkit.tables.reading import read_table as read_table
+    from affectkit.tables.summary import Summary as Summary
+    from affectkit.tables.table import Table as Table
     from affectkit.types import AU_NAMES as AU_NAMES
     from affectkit.types import EXPRESSION_NAMES as EXPRESSION_NAMES
     from affectkit.types import Detection as Detection
@@ -90,11 +92,13 @@ _HOME = {
     "SourceInfo": "video",
     "SourceReport": "video",
     "StreamKeywords": "options",
-    "Table": "outputs.table",
+    "Summary": "tables.summary",
+    "Table": "tables.table",
     "TemporalSpec": "spec",
     "TrackedFace": "types",
     "TrackedFrame": "types",
     "open_source": "video",
+    "read_table": "tables.reading",
 }
 
 __all__ = [
@@ -132,12 +136,14 @@ __all__ = [
     "SourceInfo",
     "SourceReport",
     "StreamKeywords",
+    "Summary",
     "Table",
     "TemporalSpec",
     "TrackedFace",
     "TrackedFrame",
     "__version__",
     "open_source",
+    "read_table",
 ]
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from affectkit.types import Float32, LabelSet, UInt8
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 SHIPPED = LabelSet()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Affect:
     """What the model says about one face; ``labels`` names what the arrays hold.
 
@@ -122,8 +127,19 @@ class Affect:
         values = () if self.au_intensities is None else map(float, self.au_intensities)
         return dict(zip(self.labels.action_units if self.au_intensities is not None else (), values, strict=True))
 
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON knows it, by name; None where nothing is told."""
+        from affectkit.tables.shown import affect_dict
 
-@dataclass(frozen=True, slots=True, eq=False)
+        return affect_dict(self)
+
+    def __repr__(self) -> str:
+        from affectkit.tables.shown import affect_text
+
+        return affect_text(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Face:
     """One face of one frame, with what the model says about it."""
 
@@ -137,8 +153,19 @@ class Face:
     """(5, 2) px of the file's picture: eyes, nose tip, mouth corners, left to right in the picture."""
     affect: Affect
 
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON knows it, named as in tables: ``face_id``, ``confidence``; None where nothing is told."""
+        from affectkit.tables.shown import face_dict
 
-@dataclass(frozen=True, slots=True, eq=False)
+        return face_dict(self)
+
+    def __repr__(self) -> str:
+        from affectkit.tables.shown import face_text
+
+        return face_text(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FrameResult:
     """Everything found in one frame."""
 
@@ -158,3 +185,34 @@ class FrameResult:
     """Frames after this one that its answer takes into account, live; None: all of its sequence, or only itself."""
     reduced: int = 1
     """How many of the file's pixels, in which boxes and landmarks are, one of ``image``'s sides is made of."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the picture as JSON knows it, named as in tables; ``json.dumps`` takes it as it is."""
+        from affectkit.tables.shown import result_dict
+
+        return result_dict(self)
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """The frame with its faces, by matplotlib (extra ``plot``); the picture only if ``keep_images`` was asked for.
+
+        Args:
+            ax: axes to draw into; None: those of a new figure.
+        """
+        from affectkit.tables.plots import plot_result
+
+        return plot_result(self, ax)
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write it: ``.json`` (:meth:`to_dict`), or the plot as ``.png``, ``.jpg``, ``.svg`` or ``.pdf``.
+
+        Raises:
+            OutputError: another suffix, it cannot be written, or exists and ``overwrite`` is not given.
+        """
+        from affectkit.tables.saving import save_result
+
+        save_result(self, path, overwrite=overwrite)
+
+    def __repr__(self) -> str:
+        from affectkit.tables.shown import result_text
+
+        return result_text(self)

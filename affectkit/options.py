@@ -43,6 +43,7 @@ class PredictorKeywords(TypedDict, total=False):
     precision: str
     prior: Prior
     min_quality: float
+    au_thresholds: Mapping[str, float] | None
 
 
 class StreamKeywords(TypedDict, total=False):
@@ -57,6 +58,7 @@ class StreamKeywords(TypedDict, total=False):
     lookahead: int
     max_gap_s: float
     smooth_s: float
+    min_confidence: float
 
 
 class PredictKeywords(StreamKeywords, total=False):
@@ -88,6 +90,7 @@ class PredictorConfig:
     precision: str = "auto"
     prior: Prior = "natural"
     min_quality: float = 0.0
+    au_thresholds: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         from affectkit.engines import check_device
@@ -114,6 +117,15 @@ class PredictorConfig:
             raise ValueError(f"prior must be {' or '.join(get_args(Prior))}, got {self.prior!r}")
         if not 0 <= _real("min_quality", self.min_quality) <= 1:
             raise ValueError(f"min_quality must be 0 to 1, got {self.min_quality}")
+        _check(
+            self.au_thresholds is None or isinstance(self.au_thresholds, Mapping),
+            "au_thresholds",
+            "thresholds by action unit or None",
+            self.au_thresholds,
+        )
+        for unit, threshold in (self.au_thresholds or {}).items():
+            if not 0 <= _real(f"au_thresholds of {unit}", threshold) <= 1:
+                raise ValueError(f"au_thresholds must be 0 to 1, got {threshold} for {unit}")
 
     def keywords(self) -> PredictorKeywords:
         """All but the model, as keyword arguments."""
@@ -138,6 +150,7 @@ class StreamOptions:
     lookahead: int = 0
     max_gap_s: float = 0.5
     smooth_s: float = 0.0
+    min_confidence: float = 0.0
 
     def __post_init__(self) -> None:
         if not _real("start_s", self.start_s) < _real("end_s", self.end_s):
@@ -151,6 +164,8 @@ class StreamOptions:
         _whole("lookahead", self.lookahead, 0)
         _seconds("max_gap_s", self.max_gap_s)
         _seconds("smooth_s", self.smooth_s)
+        if not 0 <= _real("min_confidence", self.min_confidence) <= 1:
+            raise ValueError(f"min_confidence must be 0 to 1, got {self.min_confidence}")
 
     def keywords(self) -> StreamKeywords:
         """As keyword arguments."""

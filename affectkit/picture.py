@@ -72,6 +72,10 @@ class RgbPicture:
         """The whole picture."""
         return self._image
 
+    def detector_rgb(self) -> UInt8:
+        """The whole picture."""
+        return self._image
+
     def crop(self, matrix: Array, size: int, channels: int) -> UInt8:
         """A square (size, size, channels) along ``matrix``."""
         if channels == 3:
@@ -157,15 +161,23 @@ class Colours:
 class YuvPicture:
     """A picture as video has it: a plane of brightness and two, mostly smaller, of colour."""
 
-    def __init__(self, planes: tuple[UInt8, UInt8, UInt8], colours: Colours, convert: Callable[[], UInt8]) -> None:
+    def __init__(
+        self,
+        planes: tuple[UInt8, UInt8, UInt8],
+        colours: Colours,
+        convert: Callable[[], UInt8],
+        convert_planes: Callable[[], UInt8] | None = None,
+    ) -> None:
         """Take the planes as they are; nothing is computed.
 
         Args:
             planes: Y (H, W), Cb and Cr (h, w), upright.
             convert: makes the whole picture, RGB (H, W, 3), upright; called once at most.
+            convert_planes: the same of ``planes`` alone, where what ``convert`` shows is finer than they are.
         """
-        self._planes, self._colours, self._convert = planes, colours, convert
+        self._planes, self._colours, self._convert, self._convert_planes = planes, colours, convert, convert_planes
         self._rgb: UInt8 | None = None
+        self._detector_rgb: UInt8 | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -177,6 +189,14 @@ class YuvPicture:
         if self._rgb is None:
             self._rgb = self._convert()
         return self._rgb
+
+    def detector_rgb(self) -> UInt8:
+        """The whole picture as its planes have it."""
+        if self._convert_planes is None:
+            return self.rgb()
+        if self._detector_rgb is None:
+            self._detector_rgb = self._convert_planes()
+        return self._detector_rgb
 
     def _factors(self) -> tuple[float, float]:
         """Width and height of a plane of colour over those of the picture."""

@@ -27,6 +27,7 @@ from affectkit.corrected import corrected_table
 from affectkit.engines import Engine, Profile, open_engine, usable_cores
 from affectkit.errors import ModelError, SourceError
 from affectkit.faces.base import Detector, HasMinScore, LooksInRegions, SettlesPoints
+from affectkit.faces.confident import confident
 from affectkit.faces.opening import open_detector
 from affectkit.faces.own import OwnDetector
 from affectkit.faces.tracking import Tracker, track, whole_pictures
@@ -50,7 +51,9 @@ from affectkit.readout import check_outputs
 from affectkit.results import Finisher, ResultStream, Session, Waiting
 from affectkit.smooth import Smoother
 from affectkit.spec import FURTHER, ModelSpec
+from affectkit.tables.origin import Progress, counted, with_origin
 from affectkit.temporal import TemporalBuffer, WindowConfig, run_sequence
+from affectkit.thresholds import with_thresholds
 from affectkit.types import REGIONS, Array, CroppedFrame, Detection, Frame, TrackedFrame, UInt8, check_image
 from affectkit.versions import deciding_versions
 from affectkit.video import ArraySource, LiveSource, Source, SourceInfo, VideoFile, open_source
@@ -112,6 +115,8 @@ class Predictor:
                 another kind. The model has to state how common they were.
             min_quality: faces of less (0..1, :func:`affectkit.visible.quality`) are found, but not judged. The model
                 has to tell what can be seen.
+            au_thresholds: from which probability on an action unit counts as active, ``{"AU04": 0.4}``, in place of the
+                model's own thresholds; of the units that are not named these stay.
             engine: run this instead of the model's own network, as :class:`affectkit.FakeEngine` in tests of your code;
                 ``device`` is ignored then. It takes ``faces`` and answers as the model's spec says.
 
@@ -140,7 +145,7 @@ class Predictor:
             self._tracking = TrackingConfig(detect_every=detect_every, settled_s=0)
         precision = config.precision if engine is None else None
         choice = models.resolve(config.model, temporal=config.temporal, precision=precision, device=device)
-        self._model = models.load_choice(choice)
+        self._model = with_thresholds(models.load_choice(choice), config.au_thresholds)
         self._reader = Reader(self.logits, self._model.spec, prior=config.prior, min_quality=config.min_quality)
         self._prior, self._min_quality = config.prior, config.min_quality
         self._batch_size = config.batch_size
@@ -226,6 +231,7 @@ class Predictor:
             lookahead: ``live``: frames after a frame that its answer waits for, 0 to T - 1.
             max_gap_s: longest time that a face may be missing before its sequence is started again.
             smooth_s: average every value over this time (:mod:`affectkit.smooth`); 0: do not.
+            min_confidence: leave out faces of which the detector is less sure (0..1).
             resume: a state that :meth:`ResultStream.checkpoint` gave, of the same source, model and options: the frame
                 after the last result is the first.
             on_tracked: is shown every frame and its faces, with the picture, before the network has seen them; with a
@@ -279,6 +285,7 @@ class Predictor:
         read_ahead = ahead if source.info.paced and isinstance(source, VideoFile) else side_by_side
         frames = read_ahead(frames, max(1, most))
         faces = whole_pictures(frames, alone=alone) if asked.aligned else track(frames, tracker, alone=alone)
+        faces = confident(faces, asked.min_confidence) if asked.min_confidence else faces
         tracked = side_by_side(faces, min(8, most))
         cut = take_whole if asked.aligned else align
         batches = batched(
@@ -411,6 +418,7 @@ class Predictor:
         *,
         baseline: BaselineLike | None = None,
         fps: float | None = None,
+        progress: Progress | None = None,
         **options: Unpack[PredictKeywords],
     ) -> Table:
         """Everything at once, as columns; options as for :meth:`stream`.
@@ -419,17 +427,27 @@ class Predictor:
             baseline: tell action units relative to each face's neutral, of ``"auto"``, its calmest seconds
                 (:mod:`affectkit.calm`); of seconds of the input, ``(start, end)`` or ``"START-END"``; or of a table,
                 picture or video of the neutral face. The raw values are in further columns (``AU12_raw``).
+            progress: is told after each frame how many are done, and of how many, None where that is not known.
 
         Returns:
-            one row for each frame and face; a frame without a face has one row. ``.to_pandas()`` gives a data frame.
+            one row for each frame and face; a frame without a face has one row. ``.to_pandas()`` gives a data frame,
+            ``.summary()`` means and bouts, ``.save()`` a file; ``.meta`` says how it was made.
         """
-        table = layout(labels=self.spec.labels)
-        if baseline is None:
-            return table_of(self.stream(source, fps=fps, **options), table)
-        rule, asked = parse_rule(baseline), StreamOptions(**stream_keywords(options))
-        check_rule(rule, start_s=asked.start_s, end_s=asked.end_s)
-        finder = finder_of(rule, self, asked)
-        return corrected_table(self.stream(source, fps=fps, **options), table, finder, self.spec.label_thresholds)
+        table, asked = layout(labels=self.spec.labels), StreamOptions(**stream_keywords(options))
+        finder = None
+        if baseline is not None:
+            rule = parse_rule(baseline)
+            check_rule(rule, start_s=asked.start_s, end_s=asked.end_s)
+            finder = finder_of(rule, self, asked)
+        opened = source if isinstance(source, Source | LiveSource) else open_source(source, fps=fps)
+        if isinstance(opened, LiveSource):
+            raise TypeError("a live source has no end: use Predictor.live")
+        results = counted(self.stream(opened, **options), opened, progress)
+        if finder is None:
+            found = table_of(results, table)
+        else:
+            found = corrected_table(results, table, finder, self.spec.label_thresholds)
+        return with_origin(found, self.describe(), opened, asked, baseline)
 
     def predict_image(self, image: UInt8, *, landmarks: Array | None = None) -> list[Face]:
         """The faces of one picture.

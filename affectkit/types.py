@@ -187,6 +187,14 @@ class Picture(Protocol):
         """The whole picture, RGB (H, W, 3); computed when it is first asked for."""
         ...
 
+    def detector_rgb(self) -> UInt8:
+        """The whole picture, RGB (H, W, 3), as detectors are shown it: equal where the rest of what is here is equal.
+
+        Of video it is made of the planes that all else is cut from, whose range and detail are those that nearly all
+        video has; :meth:`rgb` is finer where a file is.
+        """
+        ...
+
     def crop(self, matrix: Array, size: int, channels: int) -> UInt8:
         """A square (size, size, channels), 3 RGB or 1 luma, along ``matrix`` (2, 3), picture -> crop.
 

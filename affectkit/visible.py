@@ -130,19 +130,19 @@ def hidden_regions(visibility: Array, spec: ModelSpec) -> Bool:
 def sharpness(crops: UInt8) -> Float:
     """(N,) 0..1, how much fine detail the crops (N, S, S, C) hold, whatever their contrast and brightness.
 
-    Mean square of the difference between pixels 2 apart over that of pixels 4 apart, the smaller one of rows and
-    columns (a face may move one way only), stretched so that ``SOFT`` is 0 and ``SHARP`` is 1. Where a picture is
-    smooth, twice the distance is four times the square; noise of the camera, which is as large at any distance, makes a
-    blurred face hardly sharper. A crop of one brightness has 0.
+    Mean square of the difference between pixels a 32nd of the crop apart over that of pixels a 16th apart (2 and 4
+    of 64 px), the smaller one of rows and columns (a face may move one way only), stretched so that ``SOFT`` is 0
+    and ``SHARP`` is 1. Where a picture is smooth, twice the distance is four times the square; noise of the camera,
+    which is as large at any distance, makes a blurred face hardly sharper. A crop of one brightness has 0.
     """
     return np.array([_sharp(crop.astype(np.float32).mean(2)) for crop in crops], np.float64)
 
 
 def _sharp(grey: Float32) -> float:
     """:func:`sharpness` of one crop (S, S)."""
-    ratios = []
+    ratios, step = [], max(1, round(len(grey) / 32))
     for lines in (grey, grey.T):
-        near, far = ((lines[gap:] - lines[:-gap]).ravel() for gap in (2, 4))
+        near, far = ((lines[gap:] - lines[:-gap]).ravel() for gap in (step, 2 * step))
         # In single faces and by `dot`: twice as fast as over the whole batch, and the same in any batch.
         away = float(far @ far) / max(1, len(far))
         ratios.append(float(near @ near) / max(1, len(near)) / away if away > 0 else 0.0)

@@ -21,7 +21,7 @@ from affectkit.picture import SIDES_BT601, Colours, RgbPicture, YuvPicture, rgb_
 from affectkit.planes import planes_of
 from affectkit.spec import InputSpec
 from affectkit.types import Detection, Frame, Picture, UInt8
-from affectkit.video import open_source
+from affectkit.video import _Developer, _Geometry, open_source
 
 Planes = list[UInt8]
 
@@ -111,6 +111,63 @@ def test_other_pixel_formats_move_no_face(mtcnn: Mtcnn, planes: list[Planes], tm
         assert away.max() < (0.2 if pixel_format == "yuv420p10le" else 0.6), pixel_format
         assert abs((crops - shown).mean()) < 0.1, pixel_format
         assert np.abs(crops - shown).mean() < 0.8, pixel_format
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "like"),
+    [
+        ("yuv420p10le", "yuv420p"),
+        ("yuv420p16le", "yuv420p"),
+        ("p010le", "yuv420p"),
+        ("nv12", "yuv420p"),
+        ("yuvj420p", "yuv420p"),
+        ("yuyv422", "yuv422p"),
+        ("yuv422p12le", "yuv422p"),
+        ("yuv444p10le", "yuv444p"),
+    ],
+)
+def test_the_same_numbers_in_another_format_are_the_same_picture(
+    mtcnn: Mtcnn, planes: list[Planes], pixel_format: str, like: str
+) -> None:
+    """Before, FFmpeg turned each format into RGB in its own way, so that faces were found elsewhere."""
+    developer = _Developer()
+    pictures = [[developer.picture(stored(p, f), _Geometry()) for p in planes[:2]] for f in (like, pixel_format)]
+    for one, other in zip(*pictures, strict=True):
+        np.testing.assert_array_equal(other.detector_rgb(), one.detector_rgb())
+        if pixel_format != "yuvj420p":  # shown with all its levels
+            np.testing.assert_array_equal(other.rgb(), one.rgb())
+    wanted, found = (followed(mtcnn, [Frame(k, k / 25, p, "clip") for k, p in enumerate(copy)]) for copy in pictures)
+    np.testing.assert_array_equal(found[0], wanted[0])
+    np.testing.assert_array_equal(found[1], wanted[1])
+
+
+def stored(planes: Planes, pixel_format: str) -> av.VideoFrame:
+    """A frame as a decoder hands it over: the numbers of 8 bits in another format, each rounded once."""
+    parts = [np.clip(p, 16, 240 if k else 235).astype(np.float64) for k, p in enumerate(planes)]
+    height, width = parts[0].shape
+    if pixel_format == "yuvj420p":
+        parts = [(p - a) * 255 / b for p, (a, b) in zip(parts, ((16, 219), (128, 224), (128, 224)), strict=True)]
+        parts[1:] = [p + 128 for p in parts[1:]]
+    if "422" in pixel_format or "444" in pixel_format:
+        size = width if "444" in pixel_format else width // 2, height
+        parts[1:] = [cv2.resize(p, size, interpolation=cv2.INTER_LINEAR) for p in parts[1:]]
+    depth = av.VideoFormat(pixel_format).components[0].bits
+    values = [np.clip(np.rint(p), 0, 255).astype(np.uint16) << (depth - 8) for p in parts]
+    if pixel_format == "p010le":
+        values = [v << 6 for v in values]
+    if pixel_format in ("nv12", "p010le"):
+        values = [values[0], np.stack(values[1:], 2).reshape(height // 2, width)]
+    elif pixel_format == "yuyv422":
+        packed = np.empty((height, width, 2), np.uint16)
+        packed[:, :, 0], packed[:, 0::2, 1], packed[:, 1::2, 1] = values
+        values = [packed.reshape(height, 2 * width)]
+    frame = av.VideoFrame(width, height, pixel_format)
+    for plane, numbers in zip(frame.planes, values, strict=True):
+        rows = np.zeros((plane.height, plane.line_size), np.uint8)
+        rows.view(np.uint8 if depth == 8 else "<u2")[:, : numbers.shape[1]] = numbers
+        plane.update(rows)
+    frame.color_range = 2 if pixel_format == "yuvj420p" else 1
+    return frame
 
 
 def test_a_still_face_stays_where_it_is(mtcnn: Mtcnn, planes: list[Planes]) -> None:

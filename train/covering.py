@@ -38,8 +38,26 @@ def cover(crop: UInt8, points: Array, rng: np.random.Generator) -> Covered:
         crop: (S, S, C).
         points: (5, 2) px of the crop: eyes, nose tip, mouth corners.
     """
-    size = crop.shape[0]
-    place = Place(size, points, lower_face(points), np.full(3, float(np.median(crop))))
+    alpha, colour, left = drawn_layer(rng, crop.shape[0], points, np.full(3, float(np.median(crop))))
+    shade = colour if crop.shape[2] == 3 else colour.mean(2, keepdims=True)
+    covered = np.clip(crop * (1 - alpha[..., None]) + shade * alpha[..., None] + 0.5, 0, 255).astype(np.uint8)
+    if rng.random() < 0.4:  # edges as soft as the picture's
+        covered = np.asarray(cv2.GaussianBlur(covered, (0, 0), rng.uniform(0.4, 0.9)), np.uint8).reshape(crop.shape)
+    return Covered(covered, left)
+
+
+def drawn_layer(rng: np.random.Generator, size: int, points: Array, skin: Array) -> tuple[Array, Array, Array]:
+    """Something by lot that lies over a face: how much it hides, its colour, and what is left of the face.
+
+    Args:
+        size: of the crop, S px.
+        points: (5, 2) px of the crop: eyes, nose tip, mouth corners.
+        skin: (3,) 0..255, which hands and heads look like.
+
+    Returns:
+        (S, S) 0..1, (S, S, 3) 0..255, and (3,) visible shares of brows, eyes and mouth.
+    """
+    place = Place(size, points, lower_face(points), skin)
     kind = rng.random()
     if kind < 0.15:
         alpha, colour = _glasses(rng, place)
@@ -48,12 +66,9 @@ def cover(crop: UInt8, points: Array, rng: np.random.Generator) -> Covered:
     else:
         layer = occluder(rng, place)
         alpha, colour = layer.alpha, layer.colour
-    shade = colour if crop.shape[2] == 3 else colour.mean(2, keepdims=True)
-    covered = np.clip(crop * (1 - alpha[..., None]) + shade * alpha[..., None] + 0.5, 0, 255).astype(np.uint8)
-    if rng.random() < 0.4:  # edges as soft as the picture's
-        covered = np.asarray(cv2.GaussianBlur(covered, (0, 0), rng.uniform(0.4, 0.9)), np.uint8).reshape(crop.shape)
-    left = np.array([1 - float(alpha[mask].mean()) if mask.any() else 0.0 for mask in regions(size, points)])
-    return Covered(covered, left)
+    masks = regions(size, points)
+    left = np.array([1 - float(alpha[mask].mean()) if mask.any() else 0.0 for mask in masks])
+    return alpha, colour, left
 
 
 def regions(size: int, points: Array) -> list[Array]:

@@ -9,12 +9,16 @@ import click
 
 from affectkit.cli.benchmark import benchmark
 from affectkit.cli.checkpoints import import_checkpoints
+from affectkit.cli.cite import cite
 from affectkit.cli.common import EXIT_FAILED, EXIT_MISUSED, Commands, LateGroup, say
 from affectkit.cli.doctor import doctor
 from affectkit.cli.export import export
+from affectkit.cli.identities import identities
 from affectkit.cli.live import live
 from affectkit.cli.models import models
 from affectkit.cli.predict import predict
+from affectkit.cli.report import report
+from affectkit.cli.summarise import summary
 from affectkit.cli.verify import verify
 from affectkit.errors import AffectKitError
 from affectkit.terminal import EXIT_INTERRUPTED, Interrupts, mute_stdout, unwind_on_signals
@@ -73,5 +77,8 @@ def cli() -> None:
 
 train = LateGroup("train", home="affectkit.train.cli", extra="train", help="Train and evaluate models (extra: train).")
 
-for command in (predict, live, doctor, models, verify, export, benchmark, import_checkpoints, train):
+for command in (
+    *(predict, live, summary, report, identities, cite),
+    *(doctor, models, verify, export, benchmark, import_checkpoints, train),
+):
     cli.add_command(command)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from affectkit.cli.after import PROGRAMS, check_after, finish
 from affectkit.cli.common import EXIT_FAILED, configure_logging, late, say
 from affectkit.cli.options import (
     debug_option,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     type=click.Path(),
     help="Picture with a thumbnail of each person: .jpg or .png; with several inputs a folder.",
 )
-@shared(*NETWORK, "aligned", "start_s", "end_s", "every", "window")
+@shared(*NETWORK, "aligned", "min_confidence", "start_s", "end_s", "every", "window")
 @shared("table_format", "baseline", "uncertainty", "decode_on", "max_pixels", "input_format", "fps", "deinterlace")
 @click.option(
     "-j",
@@ -65,6 +66,21 @@ if TYPE_CHECKING:
     metavar="ADDRESS",
     help="Run the inputs on a Ray cluster (extra: ray): auto, ray://HOST:PORT, or local; -j workers.  "
     "All its machines need the same files.",
+)
+@click.option(
+    "--min-track",
+    "min_track_s",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Leave out identities that are seen for less time.  [default: 0]",
+)
+@click.option(
+    "--export",
+    "programs",
+    type=click.Choice(PROGRAMS),
+    multiple=True,
+    help="Beside the table also NAME.eaf for ELAN (extra: elan), NAME.vtt (subtitles) or NAME.boris; may be repeated.",
 )
 @shared("resume", "overwrite")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary; warnings and errors only.")
@@ -85,6 +101,8 @@ def predict(inputs: tuple[str, ...], processes: int, ray: str | None, quiet: boo
     """
     import cv2
 
+    from affectkit.errors import AffectKitError
+    from affectkit.runs.job import failure_line
     from affectkit.runs.places import check_clashes, folders_made, plan, split_done
     from affectkit.runs.run import check_job
 
@@ -94,10 +112,15 @@ def predict(inputs: tuple[str, ...], processes: int, ray: str | None, quiet: boo
     work = _work(given, absolute=ray is not None)
     targets = given["output"], given["render"], given["contact_sheet"]
     jobs = plan(inputs, *targets)
+    brief_s, programs = given["min_track_s"], given["programs"]
+    rendered, overwrite = given["render"] is not None, work.outputs.overwrite or work.outputs.resume
+    check_after(jobs, given["table_format"], brief_s, programs, rendered=rendered, overwrite=overwrite)
     if work.outputs.resume:
         done, jobs = split_done(jobs)
-        for job in done if not quiet else ():
-            say(f"{job.table}: is there already")
+        for job in done:
+            if not quiet:
+                say(f"{job.table}: is there already")
+            finish(job, brief_s, programs, overwrite=True)
         if not jobs:
             return
     with folders_made(*targets):
@@ -111,6 +134,13 @@ def predict(inputs: tuple[str, ...], processes: int, ray: str | None, quiet: boo
                 say(f"error: {outcome}")
                 continue
             warn(job, outcome)
+            try:
+                finish(job, brief_s, programs, overwrite=overwrite)
+            except (AffectKitError, ValueError) as error:
+                if len(jobs) == 1:
+                    raise
+                failed += 1
+                say(f"error: {failure_line(job, error)}")
             if not quiet:
                 click.echo(summary(job, outcome, ran_on), err=True)
     if failed:

@@ -13,6 +13,20 @@ POSITIVE = click.IntRange(min=1)
 SECONDS = click.FloatRange(min=0)
 
 
+def thresholds_given(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> Any:
+    """``AU04=.4,AU12=.3``, any number of times, as thresholds by action unit; None where there are none."""
+    from affectkit.types import au_name
+
+    found: dict[str, float] = {}
+    for part in (part for text in given for part in text.split(",")):
+        unit, _, threshold = part.partition("=")
+        try:
+            found[au_name(unit)] = float(threshold)
+        except ValueError:
+            raise click.BadParameter(f"{part!r} should look like AU04=.4", context, parameter) from None
+    return found or None
+
+
 class Shared:
     """One option, and the field that it is the value of."""
 
@@ -78,6 +92,15 @@ _TABLE = (
         default=0.0,
         metavar="Q",
         help="Leave faces empty whose quality, 0 to 1, is less.  [default: 0]",
+    ),
+    Shared(
+        "--au-threshold",
+        "au_thresholds",
+        "PredictorConfig",
+        multiple=True,
+        callback=thresholds_given,
+        metavar="AU04=.4,...",
+        help="Count action units as active from these probabilities on.  [default: the model's own]",
     ),
     Shared(
         "--detector",
@@ -147,6 +170,15 @@ _TABLE = (
         "StreamOptions",
         is_flag=True,
         help="The pictures are aligned faces already: detect nothing.",
+    ),
+    Shared(
+        "--min-confidence",
+        "min_confidence",
+        "StreamOptions",
+        type=click.FloatRange(0, 1),
+        default=0.0,
+        metavar="C",
+        help="Leave out faces of which the detector is less sure, 0 to 1.  [default: 0]",
     ),
     Shared("--start", "start_s", "StreamOptions", type=float, default=-math.inf, help="Begin at this time, seconds."),
     Shared("--end", "end_s", "StreamOptions", type=float, default=math.inf, help="Stop before this time, seconds."),

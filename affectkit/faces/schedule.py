@@ -95,7 +95,8 @@ class Schedule:
 
         def appeared() -> bool:
             return any(
-                all(iou(face.box, box) < limit for box in known) for face in detector.look(picture.rgb(), region)
+                all(iou(face.box, box) < limit for box in known)
+                for face in detector.look(picture.detector_rgb(), region)
             )
 
         if self._pool is None:

@@ -189,7 +189,7 @@ class Tracker:
             whether the faces are others than the ``active`` ones of the frame before.
         """
         with self._detecting:
-            faces = self._detector.detect(picture.rgb())
+            faces = self._detector.detect(picture.detector_rgb())
         looks = [look_of(picture, face.box) for face in faces]
         pairs = sorted(
             (-score, i, k)
@@ -256,7 +256,7 @@ class Tracker:
         if self._in_pictures is not None:
             found = self._in_pictures.follow_picture(picture, faces)
         else:
-            found = self._detector.follow(picture.rgb(), faces)
+            found = self._detector.follow(picture.detector_rgb(), faces)
         return [None if now is None else at_rest(face, now) for face, now in zip(faces, found, strict=True)]
 
     def _match(self, track: Track, face: Detection, look: Float32) -> float | None:

@@ -1,52 +1,18 @@
-"""A table in memory, by columns."""
+"""Results as a table in memory."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from affectkit.answers import FrameResult
-from affectkit.errors import MissingDependency
 from affectkit.outputs.layouts import Layout, Value, layout
+from affectkit.tables.table import Table as Table
 from affectkit.types import Array
-
-if TYPE_CHECKING:
-    import pandas
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Table:
-    """Results as columns in memory."""
-
-    columns: dict[str, Array]
-    """By name: integers as int64, numbers as float64 with NaN where there is no value, texts as objects with None.
-
-    Integer columns that have gaps (``AU01_c`` ... in frames without a face, or of hidden faces) are float64 for that
-    reason.
-    """
-
-    def __len__(self) -> int:
-        return len(next(iter(self.columns.values())))
-
-    def __getitem__(self, name: str) -> Array:
-        """The column of that name."""
-        return self.columns[name]
-
-    def to_pandas(self) -> pandas.DataFrame:
-        """As a data frame; needs the extra ``pandas``."""
-        try:
-            import pandas
-        except ModuleNotFoundError as error:
-            if error.name != "pandas":
-                raise
-            raise MissingDependency("pandas", "pandas", "Table.to_pandas") from error
-        return pandas.DataFrame(self.columns)
 
 
 def table_of(results: Iterable[FrameResult], table: Layout | None = None) -> Table:

@@ -69,6 +69,7 @@ def fingerprint(
         "contents of the input": contents,
         "model": described["model"]["sha256"],
         "labels": described["labels"],
+        "au_thresholds": described["au_thresholds"],
         "prior": described["prior"],
         "min_quality": described["min_quality"],
         "device": described["device"],

@@ -1,0 +1,1 @@
+"""Reports of tables: one HTML file that needs no network."""

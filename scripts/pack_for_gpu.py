@@ -1,0 +1,143 @@
+"""Bring what `lite` is trained on into a few small files, for scripts/train_on_gpu.py on another machine.
+
+    python scripts/pack_for_gpu.py PACKED LABELS ../shared/data rendered/manifest.parquet [--coded CSV]
+
+LABELS is the folder that scripts/real_labels.py wrote. Writes photos.npz, rendered-train-K.npz, rendered-dev-0.npz
+(squares of 128 px around the crop, grey, WebP), bank.npz (what is laid over faces) and ensemble.pt, the teachers.
+Sixty thousand renderings and both sets of photographs take 150 MB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from disturb_on_gpu import BASE, CROP
+from train_lite import ROOT, SETS, with_codes
+from train_on_gpu import UNITS
+
+from affectkit.spec import TEMPLATES, InputSpec
+from affectkit.train.covering import drawn_layer, no_face
+from affectkit.train.crops import crop_matrix, cut
+from affectkit.train.faces import FaceSet, relabelled
+from affectkit.train.options import read_sets
+from affectkit.train.reading import read_manifest_faces
+from affectkit.train.runs import cnns_of
+from affectkit.types import EXPRESSION_NAMES, LabelSet
+
+SQUARE = InputSpec(BASE, 1, "tight", BASE / CROP, None)
+QUALITY = {"photographs": 80, "rendered": 82}
+LAYERS, NO_FACES = 3000, 1500
+PART_BYTES = 54 * 2**20
+
+
+def packed(crops: Iterable[np.ndarray], quality: int) -> tuple[np.ndarray, np.ndarray]:
+    """WebP files one behind another, and their lengths."""
+    files = [cv2.imencode(".webp", crop[..., 0], [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes() for crop in crops]
+    return np.frombuffer(b"".join(files), np.uint8), np.array([len(file) for file in files], np.int32)
+
+
+def squares(faces: FaceSet) -> Iterator[np.ndarray]:
+    """(128, 128, 1) of each face."""
+    return (cut(faces.image(k), faces.landmarks[k], SQUARE) for k in range(len(faces)))
+
+
+def photographs(out: Path, train: FaceSet, dev: FaceSet, coded: np.ndarray) -> None:
+    """Write photos.npz."""
+    values = {"coded": coded}
+    for part, faces in (("train", train), ("dev", dev)):
+        blob, lengths = packed(squares(faces), QUALITY["photographs"])
+        values |= {f"{part}_blob": blob, f"{part}_len": lengths, f"{part}_va": faces.va}
+        values |= {f"{part}_expression": faces.expression_target, f"{part}_index": faces.expression}
+        values[f"{part}_au"] = faces.au.astype(np.float16)
+    np.savez_compressed(out / "photos.npz", **values)
+
+
+def renderings(out: Path, part: str, faces: FaceSet) -> None:
+    """Write rendered-PART-K.npz."""
+    rows = np.arange(len(faces))
+    for k, some in enumerate(np.array_split(rows, max(1, round(len(faces) * 1700 / PART_BYTES)))):
+        chosen = faces.take(some)
+        blob, lengths = packed(squares(chosen), QUALITY["rendered"])
+        matrices = [crop_matrix(chosen.image(i), chosen.landmarks[i], SQUARE) for i in range(len(chosen))]
+        np.savez(
+            out / f"rendered-{part}-{k}.npz",
+            blob=blob,
+            len=lengths,
+            expression=chosen.expression_target,
+            index=chosen.expression,
+            au=chosen.au.astype(np.float16),
+            visible=chosen.visible.astype(np.float16),
+            pose=chosen.pose,
+            turn=np.array([np.degrees(np.arctan2(m[1, 0], m[0, 0])) for m in matrices], np.float32),
+        )
+
+
+def bank(out: Path, faces: FaceSet) -> None:
+    """Write bank.npz: layers for faces that stand where the template has them, more or less."""
+    rng, size = np.random.default_rng(5), CROP
+    template = np.array(TEMPLATES["tight"]) * size - 0.5
+    found: dict[str, list[np.ndarray]] = {"alpha": [], "colour": [], "seen": [], "none": []}
+    for _ in range(LAYERS):
+        points = template + rng.normal(0, 0.02 * size, (5, 2))
+        points[2, 0] += np.clip(rng.normal(0, 0.35), -0.8, 0.8) * 0.12 * size  # turned heads
+        points = (points - size / 2) * np.exp(rng.normal(0, 0.06)) + size / 2 + rng.uniform(-0.04, 0.04, 2) * size
+        alpha, colour, seen = drawn_layer(rng, size, points, np.full(3, float(rng.uniform(40, 220))))
+        if rng.random() < 0.4:
+            alpha = np.asarray(cv2.GaussianBlur(alpha, (0, 0), rng.uniform(0.5, 1.2)))
+        found["alpha"].append(np.round(alpha * 255).astype(np.uint8))
+        found["colour"].append((np.clip(colour.mean(2), 0, 255) * (alpha > 0)).astype(np.uint8))
+        found["seen"].append(seen.astype(np.float16))
+    spec = dataclasses.replace(SQUARE, size=CROP, margin=1.0)
+    for k in rng.integers(len(faces), size=NO_FACES):
+        found["none"].append(no_face(cut(faces.image(k), faces.landmarks[k], spec), rng)[..., 0])
+    np.savez_compressed(out / "bank.npz", **{name: np.stack(values) for name, values in found.items()})
+
+
+def teachers(out: Path, name: str, faces: FaceSet) -> None:
+    """Write ensemble.pt."""
+    members = cnns_of(name, faces)[0]
+    states = [{k: v.half() if v.dtype.is_floating_point else v for k, v in m.state_dict().items()} for m in members]
+    torch.save({"config": dataclasses.asdict(members[0].config), "members": states}, out / "ensemble.pt")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("packed", "labels", "data", "rendered"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--coded", type=Path, default=ROOT / "benchmarks" / "data" / "ferplus_coded_for_training.csv")
+    parser.add_argument("--teacher", default="lite-ensemble")
+    given = parser.parse_args()
+    given.packed.mkdir(parents=True, exist_ok=True)
+    train, dev = read_sets(
+        {
+            "labels": tuple(given.labels / f"{name}_labels.csv" for name in SETS),
+            "images": tuple(given.data / f"{name}_images.zip" for name in SETS),
+            "landmarks": tuple(given.data / f"{name}_landmarks.npz" for name in SETS),
+            "manifests": (),
+            "leave_out": (ROOT / "benchmarks" / "data" / "ferplus_not_for_training.csv",),
+            "tasks": ("expression", "au", "va"),
+            "share": 1.0,
+            "dev": None,
+            "au_at": None,
+        }
+    )
+    teachers(given.packed, given.teacher, train)
+    rendered, split = read_manifest_faces(given.rendered)
+    labels = LabelSet(EXPRESSION_NAMES, UNITS, True, intensity=True, visibility=True, pose=True)
+    rendered, train, dev = (relabelled(part, labels) for part in (rendered, train, dev))
+    train, coded = with_codes(train, pd.read_csv(given.coded))
+    photographs(given.packed, train, dev, coded)
+    bank(given.packed, train)
+    for part in ("train", "dev"):
+        renderings(given.packed, part, rendered.subset(split == part))
+
+
+if __name__ == "__main__":
+    main()
