@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from synthetic import write_clip
 
+from affectkit.assembly import frames_ahead as _frames_ahead
 from affectkit.engines import open_engine
 from affectkit.faces import strips
 from affectkit.faces.mtcnn import nms
 from affectkit.faces.opening import WEIGHTS as FACE_WEIGHTS
-from affectkit.predictor import _frames_ahead
 from affectkit.types import RunNetwork
 from affectkit.video import SourceInfo
 
