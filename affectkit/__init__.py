@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from affectkit.errors import OutputError as OutputError
     from affectkit.errors import SourceError as SourceError
     from affectkit.faces.base import Detector as Detector
-    from affectkit.gate import Film as Film
     from affectkit.options import PredictKeywords as PredictKeywords
     from affectkit.options import PredictorConfig as PredictorConfig
     from affectkit.options import PredictorKeywords as PredictorKeywords
@@ -36,6 +35,13 @@ if TYPE_CHECKING:
     from affectkit.predictor import Predictor as Predictor
     from affectkit.results import ResultStream as ResultStream
     from affectkit.results import Session as Session
+    from affectkit.sources.base import LeftOut as LeftOut
+    from affectkit.sources.base import Source as Source
+    from affectkit.sources.base import SourceInfo as SourceInfo
+    from affectkit.sources.base import SourceReport as SourceReport
+    from affectkit.sources.live import LiveSource as LiveSource
+    from affectkit.sources.opening import open_source as open_source
+    from affectkit.sources.streams import Film as Film
     from affectkit.spec import InputSpec as InputSpec
     from affectkit.spec import ModelSpec as ModelSpec
     from affectkit.spec import TemporalSpec as TemporalSpec
@@ -50,12 +56,6 @@ if TYPE_CHECKING:
     from affectkit.types import Picture as Picture
     from affectkit.types import TrackedFace as TrackedFace
     from affectkit.types import TrackedFrame as TrackedFrame
-    from affectkit.video import LeftOut as LeftOut
-    from affectkit.video import LiveSource as LiveSource
-    from affectkit.video import Source as Source
-    from affectkit.video import SourceInfo as SourceInfo
-    from affectkit.video import SourceReport as SourceReport
-    from affectkit.video import open_source as open_source
 
 _HOME = {
     "AU_NAMES": "types",
@@ -70,12 +70,12 @@ _HOME = {
     "Face": "answers",
     "FakeEngine": "engines",
     "FrameResult": "answers",
-    "Film": "gate",
+    "Film": "sources.streams",
     "Frame": "types",
     "InputSpec": "spec",
     "LabelSet": "types",
-    "LeftOut": "video",
-    "LiveSource": "video",
+    "LeftOut": "sources.base",
+    "LiveSource": "sources.live",
     "MissingDependency": "errors",
     "ModelError": "errors",
     "ModelSpec": "spec",
@@ -87,17 +87,17 @@ _HOME = {
     "PredictorKeywords": "options",
     "ResultStream": "results",
     "Session": "results",
-    "Source": "video",
+    "Source": "sources.base",
     "SourceError": "errors",
-    "SourceInfo": "video",
-    "SourceReport": "video",
+    "SourceInfo": "sources.base",
+    "SourceReport": "sources.base",
     "StreamKeywords": "options",
     "Summary": "tables.summary",
     "Table": "tables.table",
     "TemporalSpec": "spec",
     "TrackedFace": "types",
     "TrackedFrame": "types",
-    "open_source": "video",
+    "open_source": "sources.opening",
     "read_table": "tables.reading",
 }
 

@@ -13,9 +13,11 @@ from affectkit.batch import batched
 from affectkit.faces.confident import confident
 from affectkit.faces.tracking import Tracker, track, whole_pictures
 from affectkit.options import StreamOptions
+from affectkit.sources.arrays import ArraySource
+from affectkit.sources.base import Source, SourceInfo
+from affectkit.sources.video import VideoFile
 from affectkit.spec import InputSpec
 from affectkit.types import CroppedFrame, Frame
-from affectkit.video import ArraySource, Source, SourceInfo, VideoFile
 
 BYTES_AHEAD = 12 << 20
 """Of decoded frames that may wait for the tracker, which is slower at some frames than at others."""

@@ -16,8 +16,8 @@ from affectkit.baseline import MOST_FRAMES, TABLES, Float, Neutral, Rule, median
 from affectkit.calm import CalmestSeconds
 from affectkit.errors import MissingDependency, SourceError
 from affectkit.finders import FromFile, FromSeconds
-from affectkit.gate import printable
 from affectkit.options import StreamOptions
+from affectkit.sources.names import printable
 from affectkit.types import LabelSet
 
 if TYPE_CHECKING:

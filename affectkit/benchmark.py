@@ -39,9 +39,9 @@ from affectkit.outputs.writers import open_table
 from affectkit.picture import YuvPicture
 from affectkit.predictor import Predictor
 from affectkit.readout import read_out
+from affectkit.sources.opening import open_source
 from affectkit.types import CroppedFrame, Frame, TrackedFrame
 from affectkit.versions import versions_of
-from affectkit.video import open_source
 
 STAGE_PIXELS = 150_000_000
 """Of the frames that are held while stages are measured one after the other: 300 MB at most."""

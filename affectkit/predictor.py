@@ -23,7 +23,6 @@ from affectkit.faces.base import Detector
 from affectkit.faces.known import detections_at
 from affectkit.faces.own import check_detector
 from affectkit.faces.search import FaceSearch
-from affectkit.gate import printable
 from affectkit.live_baseline import LiveBaseline, check_live
 from affectkit.networks import Networks
 from affectkit.options import (
@@ -38,10 +37,13 @@ from affectkit.options import (
 from affectkit.outputs.layouts import layout
 from affectkit.outputs.table import Table, table_of
 from affectkit.results import ResultStream, Session
+from affectkit.sources.base import Source
+from affectkit.sources.live import LiveSource
+from affectkit.sources.names import printable
+from affectkit.sources.opening import open_source
 from affectkit.tables.origin import Progress, counted, with_origin
 from affectkit.types import Array, TrackedFrame, UInt8, check_image
 from affectkit.versions import deciding_versions
-from affectkit.video import LiveSource, Source, open_source
 from affectkit.visible import inside
 
 BaselineLike = str | os.PathLike[str] | tuple[float, float]

@@ -24,7 +24,7 @@ import numpy as np
 from affectkit import cli
 from affectkit.predictor import Predictor
 from affectkit.runs import run as jobs
-from affectkit.video import open_source
+from affectkit.sources.opening import open_source
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ import cv2
 from PIL import Image
 
 from affectkit.benchmark import machine
-from affectkit.video import open_source
+from affectkit.sources.opening import open_source
 
 SAMPLE = Path(__file__).parent.parent / "samples" / "astronaut.mp4"
 

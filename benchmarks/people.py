@@ -25,8 +25,9 @@ from affectkit.faces.mtcnn import Mtcnn
 from affectkit.faces.opening import OpenedMtcnn
 from affectkit.faces.tracking import Tracker
 from affectkit.picture import RgbPicture
+from affectkit.sources.opening import open_source
+from affectkit.sources.stills import read_image
 from affectkit.types import Detection, Frame, UInt8
-from affectkit.video import open_source, read_image
 
 WIDTH, HEIGHT, FPS = 960, 540, 25
 FACE_PX = 110

@@ -28,6 +28,7 @@ from affectkit.faces.opening import open_detector
 from affectkit.faces.tracking import Tracker, track, whole_pictures
 from affectkit.faces.tracks import TrackingConfig
 from affectkit.models import FRAME_NAME, GOLDEN_NAME, SPEC_NAME, TEMPORAL_NAME, ModelFolder, sha256
+from affectkit.sources.opening import open_source
 from affectkit.spec import ModelSpec, Precision
 from affectkit.train.checkpoints import load_checkpoint
 from affectkit.train.crops import crop_all
@@ -37,7 +38,6 @@ from affectkit.train.reading import read_set
 from affectkit.train.runs import checkpoints_of, spec_of
 from affectkit.train.splits import Split, select_split
 from affectkit.types import Array, CroppedFrame, UInt8
-from affectkit.video import open_source
 
 Target = Literal["onnx", "tensorrt", "triton"]
 

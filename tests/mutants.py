@@ -47,7 +47,7 @@ class Mutant:
 MTCNN = "test_mtcnn.py"
 TRACKING = "test_tracking.py"
 TIMES = "media/test_times.py"
-LIVE = "video.py"
+LIVE = "sources/live.py"
 
 MUTANTS = [
     # P-Net
@@ -209,19 +209,19 @@ MUTANTS = [
         "outputs/contact_sheet.py", "if quality > person.quality:", "if quality >= person.quality:", "test_people.py"
     ),
     # sources
-    Mutant("span.py", "if time_s >= self.end_s:", "if time_s > self.end_s:", "test_sources.py"),
-    Mutant("span.py", "not time_s < self.start_s", "not time_s <= self.start_s", "test_sources.py"),
-    Mutant("span.py", "if index % self.every == 0:", "if self.inside % self.every == 0:", "test_sources.py"),
-    Mutant("span.py", "if index >= self.first:", "if index > self.first:", "test_sources.py"),
-    Mutant("span.py", "self.inside += 1", "self.inside += 0", "test_sources.py"),
+    Mutant("sources/span.py", "if time_s >= self.end_s:", "if time_s > self.end_s:", "test_sources.py"),
+    Mutant("sources/span.py", "not time_s < self.start_s", "not time_s <= self.start_s", "test_sources.py"),
+    Mutant("sources/span.py", "if index % self.every == 0:", "if self.inside % self.every == 0:", "test_sources.py"),
+    Mutant("sources/span.py", "if index >= self.first:", "if index > self.first:", "test_sources.py"),
+    Mutant("sources/span.py", "self.inside += 1", "self.inside += 0", "test_sources.py"),
     Mutant(
         LIVE,
         "not 0 <= clock_s - before_s <= LARGEST_STEP_S",
         "not 0 < clock_s - before_s <= LARGEST_STEP_S",
         "test_live.py::test_a_clock_that_stands_still_is_no_jump",
     ),
-    Mutant("timing.py", "backwards += frame.pts <= last", "backwards += frame.pts < last - 99999", TIMES),
-    Mutant("timing.py", "if time_s > self.last_s - self._step_s:", "if time_s > self.last_s:", TIMES),
+    Mutant("sources/timing.py", "backwards += frame.pts <= last", "backwards += frame.pts < last - 99999", TIMES),
+    Mutant("sources/timing.py", "if time_s > self.last_s - self._step_s:", "if time_s > self.last_s:", TIMES),
 ]
 
 

@@ -22,8 +22,9 @@ from affectkit.faces.tracking import Tracker
 from affectkit.faces.tracks import TrackingConfig
 from affectkit.picture import RgbPicture
 from affectkit.runs.state import pack, unpack
+from affectkit.sources.opening import open_source
+from affectkit.sources.stills import read_image
 from affectkit.types import Detection, Frame, UInt8
-from affectkit.video import open_source, read_image
 
 
 @pytest.fixture(scope="module")

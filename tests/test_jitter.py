@@ -18,10 +18,12 @@ from affectkit.faces.opening import WEIGHTS as FACE_WEIGHTS
 from affectkit.faces.tracking import Tracker
 from affectkit.faces.tracks import TrackingConfig
 from affectkit.picture import SIDES_BT601, Colours, RgbPicture, YuvPicture, rgb_matrix
-from affectkit.planes import planes_of
+from affectkit.sources.converter import FrameConverter as _Developer
+from affectkit.sources.geometry import Geometry as _Geometry
+from affectkit.sources.opening import open_source
+from affectkit.sources.planes import planes_of
 from affectkit.spec import InputSpec
 from affectkit.types import Detection, Frame, Picture, UInt8
-from affectkit.video import _Developer, _Geometry, open_source
 
 Planes = list[UInt8]
 

@@ -21,7 +21,8 @@ from synthetic import grey_frames, write_clip
 from affectkit import Predictor
 from affectkit.answers import FrameResult
 from affectkit.errors import SourceError
-from affectkit.video import LiveSource, _Shown, open_source
+from affectkit.sources.live import LiveSource, _Shown
+from affectkit.sources.opening import open_source
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -430,10 +430,10 @@ def test_misuse(
 
 
 def test_another_prior_is_another_run(tiny_seen: Path, tmp_path: Path) -> None:
-    from affectkit.gate import Opening
     from affectkit.options import OutputOptions, StreamOptions
     from affectkit.runs.job import Job
     from affectkit.runs.notes import fingerprint
+    from affectkit.sources.limits import Opening
 
     path = tmp_path / "p.png"
     cv2.imwrite(str(path), crop())

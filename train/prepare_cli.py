@@ -169,7 +169,7 @@ def _with_detector(units: MakeUnits) -> MakeUnits:
 
 
 def _disfa(source: Path, target: Path, **arguments: Any) -> list[Unit]:
-    from affectkit.video import open_source
+    from affectkit.sources.opening import open_source
 
     def frames_of(video: Path) -> Iterator[Frame]:
         return open_source(video).frames()

@@ -17,7 +17,7 @@ from affectkit.cli.table import NETWORK
 if TYPE_CHECKING:
     from affectkit.answers import FrameResult
     from affectkit.predictor import Predictor
-    from affectkit.video import LiveSource
+    from affectkit.sources.live import LiveSource
 
 
 @click.command()
@@ -47,7 +47,7 @@ def live(source: str, baseline: str | None, no_window: bool, seconds: float | No
     from affectkit.baseline import parse_rule
     from affectkit.live_baseline import check_live
     from affectkit.predictor import Predictor
-    from affectkit.video import LiveSource
+    from affectkit.sources.live import LiveSource
 
     configure_logging(debug)
     config, asked = predictor_config(given), stream_options(given, window="live")

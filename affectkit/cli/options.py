@@ -10,8 +10,8 @@ import click
 from affectkit.cli.table import SHARED
 
 if TYPE_CHECKING:
-    from affectkit.gate import Opening
     from affectkit.options import OutputOptions, PredictorConfig, StreamOptions
+    from affectkit.sources.limits import Opening
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Built = TypeVar("Built")
@@ -67,7 +67,7 @@ def output_options(given: Mapping[str, Any], **more: Any) -> OutputOptions:
 
 def opening_of(given: Mapping[str, Any]) -> Opening:
     """How a command opens its input; as :func:`stream_options`."""
-    from affectkit.gate import Opening
+    from affectkit.sources.limits import Opening
 
     return _built(Opening, given, deinterlace=given.get("deinterlace", "auto") == "auto")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from affectkit.answers import FrameResult
-    from affectkit.video import Source
+    from affectkit.sources.base import Source
 
 
 class Watch:

@@ -24,7 +24,7 @@ def summary(job: Job, outcome: Outcome, device: str) -> str:
 
 def warn(job: Job, outcome: Outcome) -> None:
     """Say what the table does not show."""
-    from affectkit.folder import told
+    from affectkit.sources.folder import told
 
     report = outcome.report
     left_out = told(report.left_out)

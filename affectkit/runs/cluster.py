@@ -20,12 +20,12 @@ import ray.data
 
 from affectkit import models
 from affectkit.errors import AffectKitError, EngineError
-from affectkit.gate import is_url
 from affectkit.options import PredictorConfig
 from affectkit.predictor import Predictor
 from affectkit.runs.job import finished
 from affectkit.runs.pool import TRIES, Work, attempt, deaths_in_words
 from affectkit.runs.run import Interrupted, Job, Outcome
+from affectkit.sources.names import is_url
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from affectkit.errors import AffectKitError
 from affectkit.outputs.files import real_target, short_stem
-from affectkit.video import SourceReport
+from affectkit.sources.base import SourceReport
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,14 @@ from typing import Any
 from affectkit import __version__
 from affectkit.baseline import parse_rule
 from affectkit.errors import SourceError
-from affectkit.gate import Opening, printable
 from affectkit.options import OutputOptions, StreamOptions, fields_of
 from affectkit.outputs.files import prepare_bytes, real_target, short_stem
 from affectkit.runs.job import Job
 from affectkit.runs.locks import OutputLocks
 from affectkit.runs.state import pack, unpack
-from affectkit.video import IMAGE_SUFFIXES
+from affectkit.sources.limits import Opening
+from affectkit.sources.names import printable
+from affectkit.sources.opening import IMAGE_SUFFIXES
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,6 @@ from affectkit.answers import FrameResult
 from affectkit.baseline import check_rule, parse_rule
 from affectkit.baseline_file import Finder, finder_of
 from affectkit.corrected import CorrectedTable, open_corrected
-from affectkit.folder import told_in_full
-from affectkit.gate import Opening, opens_by_itself, printable
 from affectkit.options import OutputOptions, StreamOptions, fields_of
 from affectkit.outputs.contact_sheet import ContactSheet, check_sheet_suffix
 from affectkit.outputs.files import check_target, explain_os_error, real_target
@@ -34,8 +32,13 @@ from affectkit.runs.job import Job as Job
 from affectkit.runs.job import Outcome as Outcome
 from affectkit.runs.locks import OutputLocks
 from affectkit.runs.notes import STRANGE, contents_of, fingerprint, forget, made_with, read_note, refuse, rows_of
+from affectkit.sources.base import Source
+from affectkit.sources.folder import told_in_full
+from affectkit.sources.gate import opens_by_itself
+from affectkit.sources.limits import Opening
+from affectkit.sources.names import printable
+from affectkit.sources.opening import open_source
 from affectkit.types import TrackedFrame
-from affectkit.video import Source, open_source
 
 log = logging.getLogger(__name__)
 

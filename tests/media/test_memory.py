@@ -14,17 +14,18 @@ from media.odd_files import huge_gif
 from PIL import Image
 from synthetic import grey_frames, write_clip
 
-from affectkit import Predictor, stills
+from affectkit import Predictor
 from affectkit.batch import MAX_PIXELS, batched
 from affectkit.errors import OutputError, SourceError
-from affectkit.gate import pixels_counted
 from affectkit.options import OutputOptions, StreamOptions
 from affectkit.outputs import kept
 from affectkit.outputs.kept import KeptPictures
 from affectkit.picture import RgbPicture
 from affectkit.runs.run import Job, run_job
+from affectkit.sources import stills
+from affectkit.sources.limits import pixels_counted
+from affectkit.sources.opening import open_source
 from affectkit.types import CroppedFrame, Frame, TrackedFrame
-from affectkit.video import open_source
 
 SIDE = 3072
 MEGAPIXELS = SIDE * SIDE / 1e6
@@ -32,8 +33,8 @@ MEGAPIXELS = SIDE * SIDE / 1e6
 MEASURED = """
 import json, sys
 from pathlib import Path
-from affectkit import stills
-from affectkit.video import open_source
+from affectkit.sources import stills
+from affectkit.sources.opening import open_source
 stills.REDUCED_FROM = 1_000_000
 def status(name):
     lines = Path("/proc/self/status").read_text().splitlines()

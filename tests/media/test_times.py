@@ -17,7 +17,8 @@ from media.odd_pictures import (
     without_first_times,
 )
 
-from affectkit.video import Source, open_source
+from affectkit.sources.base import Source
+from affectkit.sources.opening import open_source
 
 
 def read(path: Path, **options: float) -> tuple[Source, list[float], list[int]]:
