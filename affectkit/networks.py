@@ -21,9 +21,10 @@ from affectkit.readout import check_outputs
 from affectkit.results import Finisher, Waiting
 from affectkit.smooth import Smoother
 from affectkit.spec import FURTHER, ModelSpec
-from affectkit.temporal import TemporalBuffer, WindowConfig, run_sequence
+from affectkit.temporal import TemporalBuffer
 from affectkit.thresholds import with_thresholds
 from affectkit.types import REGIONS, Array, TrackedFrame, UInt8
+from affectkit.windows import WindowConfig, run_sequence
 
 
 class Networks:

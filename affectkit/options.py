@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast, get_args
 
 from affectkit.faces.names import DETECTORS
 from affectkit.spec import Precision, Prior
-from affectkit.temporal import WindowMode
+from affectkit.windows import WindowMode
 
 if TYPE_CHECKING:
     from affectkit.faces.base import Detector

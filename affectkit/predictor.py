@@ -36,7 +36,7 @@ from affectkit.options import (
 )
 from affectkit.outputs.layouts import layout
 from affectkit.outputs.table import Table, table_of
-from affectkit.results import ResultStream, Session
+from affectkit.results import ResultStream, Session, resumed
 from affectkit.sources.base import Source
 from affectkit.sources.live import LiveSource
 from affectkit.sources.names import printable
@@ -195,12 +195,7 @@ class Predictor(Networks):
             )
         finisher = self._finisher(asked, keep_images, on_tracked)
         tracker = self._search.tracker(asked.max_faces)
-        first = 0
-        if resume is not None:
-            first = resume["last"] + 1
-            finisher.restore(resume["finisher"])
-            if resume["tracker"] is not None:
-                tracker.restore(resume["tracker"])
+        first = 0 if resume is None else resumed(finisher, tracker, resume)
         frames = opened.frames(start_s=asked.start_s, end_s=asked.end_s, every=asked.every, first=first)
         kept = keep_images or on_tracked is not None
         batches = crops_of(opened, frames, tracker, asked, self.spec.input, self._pace, keep_pictures=kept)

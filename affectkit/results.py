@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -146,6 +146,14 @@ def in_file(face: Detection, reduced: int) -> Detection:
     x, y, width, height = (side * reduced for side in face.box)
     points = (face.landmarks * reduced + shift).astype(np.float32)
     return Detection((x + shift, y + shift, width, height), face.score, points)
+
+
+def resumed(finisher: Finisher, tracker: Tracker, state: Mapping[str, Any]) -> int:
+    """Take over the state of an interrupted stream; the index of its next frame."""
+    finisher.restore(state["finisher"])
+    if state["tracker"] is not None:
+        tracker.restore(state["tracker"])
+    return int(state["last"]) + 1
 
 
 class ResultStream(Iterator[FrameResult]):

@@ -28,19 +28,7 @@ def text_of(spec: ModelSpec) -> str:
             "margin": spec.input.margin,
             "aligned_size": spec.input.aligned_size,
         },
-        "tasks": {
-            "expression": {
-                "labels": list(spec.expression_labels),
-                "temperature": spec.expression_temperature,
-                "temperature_from": spec.expression_temperature_from,
-            },
-            "au": {
-                "labels": list(spec.au_labels),
-                "thresholds": list(spec.au_thresholds),
-                "thresholds_from": spec.au_thresholds_from,
-            },
-            "va": {"labels": ["valence", "arousal"], "bins": spec.va_bins} if spec.valence_arousal else None,
-        },
+        "tasks": _tasks(spec),
         "feature_width": spec.feature_width,
         "members": spec.members,
         "ensemble": spec.ensemble,
@@ -54,27 +42,45 @@ def text_of(spec: ModelSpec) -> str:
         },
         "files": spec.files,
     }
+    if spec.frame_model is not None:
+        document["frame_model"] = spec.frame_model
+    document["digest"] = _digest(document)
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _tasks(spec: ModelSpec) -> dict[str, Any]:
+    """What the network answers, and how that is read out."""
+    tasks: dict[str, Any] = {
+        "expression": {
+            "labels": list(spec.expression_labels),
+            "temperature": spec.expression_temperature,
+            "temperature_from": spec.expression_temperature_from,
+        },
+        "au": {
+            "labels": list(spec.au_labels),
+            "thresholds": list(spec.au_thresholds),
+            "thresholds_from": spec.au_thresholds_from,
+        },
+        "va": {"labels": ["valence", "arousal"], "bins": spec.va_bins} if spec.valence_arousal else None,
+    }
     # What a model does not have is not written, so that the text of other models stays what it was.
     if spec.expression_prior is not None:
-        document["tasks"]["expression"] |= {
+        tasks["expression"] |= {
             "prior": list(spec.expression_prior),
             "prior_from": spec.expression_prior_from,
             "balanced_temperature": spec.balanced_temperature,
         }
     if spec.intensity:
-        document["tasks"]["intensity"] = {"labels": list(spec.au_labels)}
+        tasks["intensity"] = {"labels": list(spec.au_labels)}
     if spec.visibility_thresholds is not None:
-        document["tasks"]["visibility"] = {
+        tasks["visibility"] = {
             "labels": list(REGIONS),
             "thresholds": list(spec.visibility_thresholds),
             "thresholds_from": spec.visibility_thresholds_from,
         }
     if spec.pose:
-        document["tasks"]["pose"] = {"labels": ["pitch", "yaw", "roll"], "unit": "degrees"}
-    if spec.frame_model is not None:
-        document["frame_model"] = spec.frame_model
-    document["digest"] = _digest(document)
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        tasks["pose"] = {"labels": ["pitch", "yaw", "roll"], "unit": "degrees"}
+    return tasks
 
 
 def parsed(text: str, where: str | Path) -> ModelSpec:

@@ -23,7 +23,7 @@ import av
 import cv2
 from PIL import Image
 
-from affectkit.benchmark import machine
+from affectkit.measurements import machine
 from affectkit.sources.opening import open_source
 
 SAMPLE = Path(__file__).parent.parent / "samples" / "astronaut.mp4"

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from affectkit.temporal import TemporalBuffer, WindowConfig, taper
+from affectkit.temporal import TemporalBuffer
+from affectkit.windows import WindowConfig, taper
 from affectkit.train.plots import pyplot
 from affectkit.types import Array
 

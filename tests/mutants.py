@@ -128,9 +128,9 @@ MUTANTS = [
     Mutant("picture.py", "+= (fx - 1) / 2, (fy - 1) / 2", "+= 0, 0", "test_picture.py"),
     Mutant("picture.py", "firsts * factors + (factors - 1) / 2", "firsts * factors", "test_picture.py"),
     # temporal
-    Mutant("temporal.py", "length - 1 - position) + 1", "length - 1 - position) * 0 + 1", "test_temporal.py"),
+    Mutant("windows.py", "length - 1 - position) + 1", "length - 1 - position) * 0 + 1", "test_temporal.py"),
     Mutant("temporal.py", "max(1, config.length // 2)", "max(1, config.length // 4)", "test_temporal.py"),
-    Mutant("temporal.py", "[:, 0, answered - start :]", "[:, 0, :]", "test_temporal.py"),
+    Mutant("windows.py", "[:, 0, answered - start :]", "[:, 0, :]", "test_temporal.py"),
     Mutant(
         "temporal.py",
         "return since is not None and time_s - since > self",

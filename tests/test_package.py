@@ -116,13 +116,26 @@ MAY_IMPORT = {
     "align": STAGE | {"visible"},  # how much of a face lies in the picture
     "turning": STAGE | {"readout", "visible"},
     "reading": STAGE | {"align", "readout", "turning", "visible"},  # what comes between crops and answers
+    "temporal": STAGE | {"windows"},
     "thresholds": {"models", "types"},
     **dict.fromkeys(BASELINE, STAGE | BASELINE | {"options", "outputs", "predictor", "sources", "tables"}),
-    "options": {"baseline", "engines", "faces", "outputs", "sources", "spec", "temporal", "types"},
+    "options": {"baseline", "engines", "faces", "outputs", "sources", "spec", "types", "windows"},
 }
 """What a room or a module of the SDK may import of it; a stage (any other module) may import what STAGE says."""
 
-WIRING = {"assembly", "benchmark", "cli", "doctor", "networks", "predictor", "report", "results", "runs", "tables"}
+WIRING = {
+    "assembly",
+    "benchmark",
+    "cli",
+    "doctor",
+    "measurements",
+    "networks",
+    "predictor",
+    "report",
+    "results",
+    "runs",
+    "tables",
+}
 """They put the others together, and may import them all."""
 
 

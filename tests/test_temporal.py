@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from affectkit.runs.state import pack, unpack
-from affectkit.temporal import TemporalBuffer, WindowConfig, paper_windows, run_sequence, taper
+from affectkit.temporal import TemporalBuffer
 from affectkit.types import Array
+from affectkit.windows import WindowConfig, paper_windows, run_sequence, taper
 
 LENGTH = 8
 

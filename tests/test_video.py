@@ -18,8 +18,8 @@ from PIL import Image
 from synthetic import grey_frames, write_clip
 
 from affectkit.errors import DeviceUnavailable, SourceError
-from affectkit.sources.opening import open_source
 from affectkit.sources.names import printable
+from affectkit.sources.opening import open_source
 from affectkit.sources.stills import read_image
 from affectkit.types import Frame
 

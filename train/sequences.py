@@ -12,7 +12,7 @@ import torch
 
 from affectkit.errors import SourceError
 from affectkit.spec import InputSpec
-from affectkit.temporal import paper_windows
+from affectkit.windows import paper_windows
 from affectkit.train.augmentation import Augmentation, augment
 from affectkit.train.balance import Index
 from affectkit.train.batches import Batch, Batching, labels_of
