@@ -108,7 +108,7 @@ MAY_IMPORT = {
     "picture": {"types", "warping"},
     # rooms
     "models": {"engines", "errors", "models", "onnx_files", "spec", "types"},  # whether one may be fast decides
-    "engines": STAGE | {"engines"},
+    "engines": STAGE | {"engines", "outputs"},  # plans are kept whole or not at all
     "faces": STAGE | {"engines", "faces"},  # opening.py opens the networks of detectors
     "sources": STAGE | {"sources"},
     "outputs": STAGE | {"batch", "outputs", "sources", "tables"},  # as many pictures wait as a batch has

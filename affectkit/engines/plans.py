@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from affectkit.errors import EngineError
+from affectkit.errors import EngineError, OutputError
+from affectkit.outputs.files import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -110,10 +111,10 @@ def plan_for(key: PlanKey, name: str, build: Callable[[bytes], tuple[bytes, byte
         timed_before = timing.read_bytes() if timing.is_file() else b""
     plan, timed = build(timed_before)  # its errors are its own, not the cache's
     with _kept_in(folder):
-        _write(timing, timed)
-        _write(path, plan)
+        write_whole(timing, timed)
+        write_whole(path, plan)
         facts = {**asdict(key), "name": name, "sha256": hashlib.sha256(plan).hexdigest()}
-        _write(described, (json.dumps(facts, indent=2) + "\n").encode())
+        write_whole(described, (json.dumps(facts, indent=2) + "\n").encode())
     return plan
 
 
@@ -122,7 +123,7 @@ def _kept_in(folder: Path) -> Iterator[None]:
     """Reading and writing in the cache; what goes wrong says what to do."""
     try:
         yield
-    except OSError as error:
+    except (OSError, OutputError) as error:
         raise EngineError(
             f"{error.filename or folder}: TensorRT's plan cannot be kept there ({error.strerror or error}); set "
             f"{CACHE_VARIABLE} to a folder that can be written"
@@ -157,10 +158,3 @@ def _why(key: PlanKey, name: str, folder: Path) -> str:
 
 def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Complete or not at all: another process may be reading, or building the same."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(data)
-    os.replace(partial, path)

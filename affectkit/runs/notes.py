@@ -15,7 +15,7 @@ from affectkit import __version__
 from affectkit.baseline import parse_rule
 from affectkit.errors import SourceError
 from affectkit.options import OutputOptions, StreamOptions, fields_of
-from affectkit.outputs.files import prepare_bytes, real_target, short_stem
+from affectkit.outputs.files import real_target, short_stem, write_whole
 from affectkit.runs.job import Job
 from affectkit.runs.locks import OutputLocks
 from affectkit.runs.state import pack, unpack
@@ -106,7 +106,7 @@ def write_note(job: Job, document: dict[str, Any]) -> None:
     Raises:
         OutputError: the disk is full, or the folder cannot be written to any more.
     """
-    prepare_bytes(job.note, pack(document), overwrite=True).commit()
+    write_whole(job.note, pack(document))
 
 
 def rows_of(job: Job, stored: dict[str, Any]) -> Path:
