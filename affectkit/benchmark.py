@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 
@@ -37,7 +37,7 @@ from affectkit.picture import YuvPicture
 from affectkit.predictor import Predictor
 from affectkit.readout import read_out
 from affectkit.sources.opening import open_source
-from affectkit.types import CroppedFrame, Frame, TrackedFrame
+from affectkit.types import Array, CroppedFrame, Frame, TrackedFrame
 
 STAGE_PIXELS = 150_000_000
 """Of the frames that are held while stages are measured one after the other: 300 MB at most."""
@@ -133,7 +133,7 @@ def _stages_once(clip: str, predictor: Predictor, most: int) -> dict[str, float]
     crops = [crop[None] for frame in cropped for crop in frame.crops]
     if crops:
         whole = np.concatenate(crops)
-        outputs: list[dict[str, Any]] = []
+        outputs: list[dict[str, Array]] = []
         found["network"] = timed(lambda: outputs.append(predictor.logits(whole)))
         found["read out"] = timed(lambda: read_out(outputs[0], predictor.spec))
     if any(isinstance(frame.picture, YuvPicture) for frame in frames):

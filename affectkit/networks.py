@@ -238,7 +238,7 @@ class Networks:
                 "valence_arousal": spec.labels.valence_arousal,
                 **{name: name in spec.further_widths for name in FURTHER},
             },
-            "au_thresholds": dict(zip(spec.au_labels, spec.au_thresholds, strict=True)),
+            "au_thresholds": spec.thresholds,
             **visibility,
             "prior": self._reader.prior,
             "min_quality": self._reader.min_quality,

@@ -8,6 +8,9 @@ from affectkit.answers import Affect, Face, FrameResult
 from affectkit.picture import NO_PICTURE
 from affectkit.types import Detection, Frame, LabelSet, TrackedFace, TrackedFrame
 
+State = dict[str, Any]
+"""What a stage is resumed from: nested dicts and lists of numbers, texts and arrays."""
+
 _AFFECT = tuple(name for name in Affect.__dataclass_fields__ if name != "labels")
 """What is stored of each; the labels are the model's, and the same for all."""
 

@@ -13,7 +13,7 @@ from affectkit.answers import Affect, Face, FrameResult
 from affectkit.faces.tracking import Tracker
 from affectkit.live_baseline import LiveBaseline
 from affectkit.picture import RgbPicture
-from affectkit.plain import of_tracked, to_tracked
+from affectkit.plain import State, of_tracked, to_tracked
 from affectkit.reading import Reader
 from affectkit.smooth import Smoother
 from affectkit.spec import ModelSpec
@@ -115,7 +115,7 @@ class Finisher:
             frame.index, frame.time_s, faces, frame.name, image, tracked.cut, self._lookahead, frame.reduced
         )
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """Everything to resume from, for :mod:`affectkit.runs.state`."""
         buffer = None
         if self._buffer is not None:
@@ -125,7 +125,7 @@ class Finisher:
             ]
         return {"buffer": buffer, "smoother": None if self._smoother is None else self._smoother.state()}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Go on from :meth:`state`."""
         if self._buffer is not None:
             pending = [
@@ -195,7 +195,7 @@ class ResultStream(Iterator[FrameResult]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def checkpoint(self) -> dict[str, Any] | None:
+    def checkpoint(self) -> State | None:
         """What :meth:`affectkit.Predictor.stream` can resume from, right after the result that was given last.
 
         None between the results of one batch: ask again after the next one.

@@ -270,6 +270,11 @@ class ModelSpec:
         return {name: width for name, width, present in zip(FURTHER, widths, there, strict=True) if present}
 
     @property
+    def thresholds(self) -> dict[str, float]:
+        """The threshold of each action unit, by its name, in the order of ``au_labels``."""
+        return dict(zip(self.au_labels, self.au_thresholds, strict=True))
+
+    @property
     def label_thresholds(self) -> Array:
         """(A,) the thresholds in the order of ``labels.action_units``; not to be written to."""
         return _label_thresholds(self.au_labels, self.au_thresholds)

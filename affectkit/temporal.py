@@ -22,6 +22,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from affectkit.plain import State
 from affectkit.spec import TASKS
 from affectkit.types import Array, Float32, RunNetwork
 from affectkit.windows import WindowConfig, taper
@@ -264,7 +265,7 @@ class TemporalBuffer(Generic[Item]):
             ready.append((self._pending.popleft().item, answers))
         return ready
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """Everything to resume from, for :mod:`affectkit.runs.state`; the items are the caller's to make storable."""
         numbers = {frame.number: i for i, frame in enumerate(self._pending)}
         past = {e.frame.number for s in self._sequences.values() for e in s.entries} - numbers.keys()
@@ -285,7 +286,7 @@ class TemporalBuffer(Generic[Item]):
             "step_s": self._step_s,
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Go on from :meth:`state`."""
         self.reset()
         frames: dict[int, _Pending[Any]] = {number: _Pending(None, [], number) for number in state["past"]}

@@ -198,6 +198,50 @@ def test_each_heavy_package_is_imported_in_one_place() -> None:
                 assert path.stem in homes.get(package, {path.stem}), f"{path} imports {package}"
 
 
+LONGEST_MODULE, LONGEST_FUNCTION, MOST_PARAMETERS = 350, 60, 8
+
+UNTYPED = {
+    # what meta files, reports and models say, on its way to JSON or from it
+    *("answers.py", "baseline.py", "baseline_file.py", "measurements.py", "networks.py", "predictor.py"),
+    *("outputs/documents.py", "spec.py", "spec_file.py", "sources/base.py", "sources/folder.py", "sources/timing.py"),
+    *("report/curves.py", "report/page.py"),
+    *("tables/exports.py", "tables/reading.py", "tables/shown.py", "tables/table.py", "tables/writing.py"),
+    *("runs/checkpointer.py", "runs/notes.py", "runs/run.py"),
+    "plain.py",  # what is stored of a stage: State
+    "runs/cluster.py",  # Ray's rows
+    "sources/gate.py",  # FFmpeg's options
+    "options.py",  # a dataclass' fields by name, whatever they are
+}
+"""Modules that may say `dict[str, Any]`; anywhere else values have names and types."""
+
+MODULES = sorted((ROOT / "affectkit").rglob("*.py"))
+
+
+def functions(tree: ast.Module) -> list[ast.FunctionDef]:
+    """All of a module but commands, whose parameters are their options."""
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    return [node for node in found if not any("command" in ast.unparse(one) for one in node.decorator_list)]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT / "affectkit").as_posix())
+def test_nothing_is_too_long(path: Path) -> None:
+    text = path.read_text()
+    tree = ast.parse(text)
+    reason = f"Over {LONGEST_MODULE} lines: " in (ast.get_docstring(tree) or "")
+    assert text.count("\n") <= LONGEST_MODULE or reason, "split it, or say in its docstring why it is so long"
+    for node in functions(tree):
+        assert (node.end_lineno or 0) - node.lineno < LONGEST_FUNCTION, node.name
+        given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        assert len([one for one in given if one.arg not in ("self", "cls")]) <= MOST_PARAMETERS, node.name
+
+
+def test_values_have_types() -> None:
+    found = {
+        path.relative_to(ROOT / "affectkit").as_posix() for path in MODULES if "dict[str, Any]" in path.read_text()
+    }
+    assert found == UNTYPED
+
+
 def test_packages_are_what_lies_on_disk() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     on_disk = {"affectkit"}

@@ -124,8 +124,10 @@ def _kept_in(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, OutputError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        where, reason = (cause.filename, cause.strerror) if isinstance(cause, OSError) else (None, None)
         raise EngineError(
-            f"{error.filename or folder}: TensorRT's plan cannot be kept there ({error.strerror or error}); set "
+            f"{where or folder}: TensorRT's plan cannot be kept there ({reason or error}); set "
             f"{CACHE_VARIABLE} to a folder that can be written"
         ) from error
 

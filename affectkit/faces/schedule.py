@@ -14,6 +14,7 @@ from affectkit.faces.boxes import Box, iou, touch
 from affectkit.faces.changes import Searched
 from affectkit.faces.tracks import TrackingConfig
 from affectkit.picture import RgbPicture
+from affectkit.plain import State
 from affectkit.types import Picture
 
 
@@ -130,7 +131,7 @@ class Schedule:
         """The detector was asked in this frame, for all faces or for new ones, or had no need to be."""
         self._detected_at, self._detected_s = index, time_s
 
-    def state(self) -> tuple[dict[str, Any], Callable[[], Any]]:
+    def state(self) -> tuple[State, Callable[[], Any]]:
         """What :meth:`restore` takes, and what has to be put into it as ``looking``, when that is asked for."""
         looking = self._looking
         plain = {
@@ -142,7 +143,7 @@ class Schedule:
         }
         return plain, lambda: None if looking is None else [looking.index, looking.saw_new_face()]
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Go on from :meth:`state`."""
         self._detected_at, self._detected_s = state["detected_at"], state["detected_s"]
         self._whole_s, self._uneventful = state["whole_s"], state["uneventful"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
 
 import numpy as np
 
 from affectkit.faces.tracks import Track, TrackingConfig, restored_track, stored_track
+from affectkit.plain import State
 from affectkit.types import Array, Picture
 
 SHOTS_REMEMBERED = 12
@@ -55,18 +55,18 @@ class Shots:
         del self._before[likest]
         return shown
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """What :meth:`restore` takes, but for the tracks, which :func:`spelled_out` makes lists of."""
         return {"thumbnail": self._thumbnail, "size": self._size, "shots": tuple(self._before)}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Go on from :meth:`state`."""
         self._before.extend((thumbnail, [restored_track(t) for t in tracks]) for thumbnail, tracks in state["shots"])
         self._thumbnail = state["thumbnail"]
         self._size = None if state["size"] is None else tuple(state["size"])
 
 
-def spelled_out(state: dict[str, Any]) -> dict[str, Any]:
+def spelled_out(state: State) -> State:
     """A state of :class:`Shots` as it is stored."""
     shots = [[thumbnail, [stored_track(t) for t in there]] for thumbnail, there in state["shots"]]
     return {**state, "shots": shots}

@@ -17,7 +17,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from typing import Any
 
 import numpy as np
 
@@ -28,6 +27,7 @@ from affectkit.faces.schedule import Schedule
 from affectkit.faces.shots import Shots
 from affectkit.faces.shots import spelled_out as shots_spelled_out
 from affectkit.faces.tracks import Track, TrackingConfig, restored_track, stored_track
+from affectkit.plain import State
 from affectkit.types import Detection, Float32, Frame, Picture, TrackedFace, TrackedFrame
 
 LEFT_OUT = 2
@@ -76,7 +76,7 @@ class Tracker:
         self._time_s = -math.inf
         self._name: str | None = None
         self._doubts: list[tuple[Box, float]] = []  # faces that may be lost ones, and since when
-        self._states: deque[tuple[int, Callable[[], dict[str, Any]]]] = deque(maxlen=self._states_kept)
+        self._states: deque[tuple[int, Callable[[], State]]] = deque(maxlen=self._states_kept)
 
     def forget(self) -> None:
         """The next picture has nothing to do with those before: forget all faces, but not which ids were given."""
@@ -285,20 +285,20 @@ class Tracker:
                 return True
         return False
 
-    def state_at(self, index: int) -> dict[str, Any] | None:
+    def state_at(self, index: int) -> State | None:
         """What was known after the frame of this index, for :mod:`affectkit.runs.state`; None if that is long ago."""
         with self._keeping:
             state = next((state for at, state in self._states if at == index), None)
         return None if state is None else state()
 
-    def _state(self) -> Callable[[], dict[str, Any]]:
+    def _state(self) -> Callable[[], State]:
         """The state as it is now, spelled out when it is asked for: every frame has one, and few are."""
         # Tracks never change, and the lists that shots hold are not shared.
         tracks, doubts = tuple(self._tracks), tuple(self._doubts)
         shots, (schedule, looking) = self._shots.state(), self._schedule.state()
         plain = {"next_id": self._next_id, "index": self._index, "time_s": self._time_s, "name": self._name}
 
-        def spelled_out() -> dict[str, Any]:
+        def spelled_out() -> State:
             return {
                 **plain,
                 **shots_spelled_out(shots),
@@ -310,7 +310,7 @@ class Tracker:
 
         return spelled_out
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Go on from :meth:`state_at`."""
         self.reset()
         self._tracks = [restored_track(stored) for stored in state["tracks"]]
