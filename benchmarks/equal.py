@@ -34,6 +34,9 @@ DRAWN = ("plain", "temporal")
 FURTHER = (".jsonl", ".parquet")
 """Of tables that one input at a time is given to: several inputs have a folder for output, and their tables are CSV."""
 
+PACKAGE = "package.txt"
+"""Holds where the package lay that was run."""
+
 COMMANDS = """
 import json, sys
 from affectkit.cli import main
@@ -71,6 +74,9 @@ def sums_of_frames(video: Path) -> str:
 
 def write(inputs: list[str], folder: Path, python: str, ways: list[str], options: list[str]) -> None:
     """Write all outputs into a folder."""
+    where = [python, "-P", "-c", "import affectkit, os; print(os.path.dirname(affectkit.__file__))"]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / PACKAGE).write_text(subprocess.run(where, capture_output=True, text=True, check=True).stdout.strip())
     said = []
     for way in ways:
         print(way, flush=True)
@@ -85,13 +91,17 @@ def write(inputs: list[str], folder: Path, python: str, ways: list[str], options
 
 
 def contents(path: Path, folder: Path) -> bytes:
-    """Of an output, without the name of the folder that it lies in."""
-    return path.read_bytes().replace(str(folder).encode(), b"FOLDER")
+    """Of an output, without the names of the folders that it and the package lie in."""
+    package = (folder / PACKAGE).read_bytes()
+    return path.read_bytes().replace(str(folder).encode(), b"FOLDER").replace(package, b"PACKAGE")
 
 
 def compare(before: Path, after: Path) -> int:
     """Print what differs; how many files do."""
-    names = [{p.relative_to(folder) for p in folder.rglob("*") if p.is_file()} for folder in (before, after)]
+    names = [
+        {p.relative_to(folder) for p in folder.rglob("*") if p.is_file()} - {Path(PACKAGE)}
+        for folder in (before, after)
+    ]
     differing = 0
     for name in sorted(names[0] | names[1]):
         if name not in names[1] or name not in names[0]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 
 import affectkit
 
@@ -21,7 +22,7 @@ OPERATORS = ("__init__", "__enter__", "__iter__", "__next__", "__getitem__", "__
 
 def hints(where: object) -> dict[str, object]:
     """The annotations of a class or function, in which names that are imported for type checkers only are known."""
-    return typing.get_type_hints(where, localns={**PUBLIC, "pd": pd, "pandas": pd})
+    return typing.get_type_hints(where, localns={**PUBLIC, "pd": pd, "pandas": pd, "Axes": Axes})
 
 
 def parts(hint: object) -> Iterator[object]:
