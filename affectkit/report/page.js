@@ -59,7 +59,7 @@ function drawFace(clip, face, plot) {
     hovermode: "x", hoverlabel: { font: { size: 12 } }, dragmode: "zoom", plot_bgcolor: "#fff", paper_bgcolor: "#fff",
     xaxis: {
       range: clip.range.slice(), anchor: rows.length > 1 ? "y" + rows.length : "y", showgrid: true, gridcolor: "#eef1f4",
-      zeroline: false, title: { text: clip.timed ? "time (s)" : "frame", standoff: 4 },
+      zeroline: false, title: { text: clip.timed ? "time (s)" : "frame", standoff: 4 }, hoverformat: clip.timed ? ".2f" : "d",
     },
     shapes: face.gaps.map(([a, b]) => ({
       type: "rect", xref: "x", yref: "paper", x0: a, x1: b, y0: 0, y1: 1, fillcolor: "#e3e7ec", line: { width: 0 },
@@ -83,8 +83,10 @@ function drawFace(clip, face, plot) {
     }
     const middle = top - height / 2;
     layout.annotations.push(
-      { text: row.label, xref: "paper", yref: "paper", x: 0, xanchor: "right", xshift: -8, y: middle, showarrow: false },
-      { text: row.share, xref: "paper", yref: "paper", x: 1, xanchor: "left", xshift: 6, y: middle, showarrow: false });
+      { text: row.label, xref: "paper", yref: "paper", x: 0, xanchor: "right", xshift: -8, y: middle,
+        yanchor: "middle", showarrow: false },
+      { text: row.share, xref: "paper", yref: "paper", x: 1, xanchor: "left", xshift: 6, y: middle,
+        yanchor: "middle", showarrow: false });
     row.traces.forEach((trace) => traces.push(Object.assign({ xaxis: "x", yaxis: axis, connectgaps: false }, trace)));
     top -= height + space / inside;
   });

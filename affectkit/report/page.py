@@ -20,7 +20,8 @@ from affectkit.report.curves import curves_of
 from affectkit.report.groups import Compared, Grouping, compared
 from affectkit.report.markup import Markup, data_url, element, joined, number, table, void
 from affectkit.report.material import MOST_FACES, Clip, Person, doubts, left_out, quality_facts
-from affectkit.tables.colours import IDENTITIES, of_identity
+from affectkit.tables.colours import IDENTITIES, of_expressions, of_identity
+from affectkit.tables.columns import expressions
 from affectkit.tables.portraits import jpeg
 from affectkit.types import AU_TITLES
 
@@ -195,6 +196,7 @@ def _clip(clip: Clip, key: str, options: Options) -> Markup:
             element("aside", _video(clip, key, options), element("div", id=f"{key}-va", class_="va")),
             element(
                 "div",
+                _legend(clip),
                 [
                     element(
                         "figure",
@@ -221,6 +223,16 @@ def _clip(clip: Clip, key: str, options: Options) -> Markup:
         element("ul", [element("li", one) for one in gone], class_="plain") if gone else element("p", "Nothing."),
         [element("details", element("summary", f"Numbers of {person.name}"), _numbers(person)) for person in shown],
     )
+
+
+def _legend(clip: Clip) -> Markup:
+    """What colours and lines mean."""
+    colours = of_expressions(expressions(clip.table.columns))
+    chips = [element("span", element("i", style=f"background:{colour}"), name) for name, colour in colours.items()]
+    said = (
+        "Dotted lines are thresholds; grey: the face is not seen; at the right the share of frames in which a unit is "
+    )
+    return joined(element("p", chips, class_="legend") if chips else None, element("p", said, "active.", class_="note"))
 
 
 def _idle(clip: Clip, person: Person) -> str:
