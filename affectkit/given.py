@@ -43,7 +43,7 @@ def as_rgb(given: PictureLike, *, bgr: bool = False) -> tuple[UInt8, int]:
         finally:
             getattr(found, "close", lambda: None)()
         return still.image, still.reduced
-    if hasattr(given, "convert") and hasattr(given, "getexif"):
+    if not isinstance(given, np.ndarray) and hasattr(given, "convert") and hasattr(given, "getexif"):
         if bgr:
             raise ValueError("bgr=True is for arrays; a Pillow image says itself what its channels are")
         if given.mode not in _MODES:

@@ -509,7 +509,11 @@ class Predictor:
         if isinstance(image, list | tuple):
             if landmarks is not None or boxes is not None:
                 raise ValueError("landmarks and boxes are those of one picture; give the pictures one by one")
-            return [self.predict_image(one, bgr=bgr) for one in image]
+            return [self._faces_of(one, None, None, bgr) for one in image]
+        return self._faces_of(image, landmarks, boxes, bgr)
+
+    def _faces_of(self, image: PictureLike, landmarks: Array | None, boxes: Array | None, bgr: bool) -> list[Face]:
+        """The faces of one picture."""
         picture, reduced = as_rgb(image, bgr=bgr)
         found = self._found(picture, landmarks, boxes, reduced)
         if not found:

@@ -229,8 +229,9 @@ class Session:
             ValueError: the time is no number, or not later than that of the picture before.
             TypeError: the picture is no array of uint8.
         """
+        picture = RgbPicture(image)  # refuses what is none, whatever its time
         self._clock.check(time_s)
-        return self.take(Frame(self._count, time_s, RgbPicture(image), self._name))
+        return self.take(Frame(self._count, time_s, picture, self._name))
 
     def take(self, frame: Frame) -> list[FrameResult]:
         """Like :meth:`push` for a frame that has its number, time and name."""

@@ -68,4 +68,4 @@ def _bins_for(value: float, count: int) -> Array:
     share = place - below
     probabilities = np.full(count, 1e-12)
     probabilities[below], probabilities[below + 1] = max(1e-12, 1 - share), max(1e-12, share)
-    return np.log(probabilities)
+    return np.asarray(np.log(probabilities))
