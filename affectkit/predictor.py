@@ -32,6 +32,7 @@ from affectkit.faces.mtcnn import Mtcnn
 from affectkit.faces.own import OwnDetector
 from affectkit.faces.tracking import Tracker, TrackingConfig, track, whole_pictures
 from affectkit.gate import printable
+from affectkit.given import PictureLike, as_rgb, boxes_given, points_given
 from affectkit.live_baseline import LiveBaseline, check_live
 from affectkit.options import (
     PredictKeywords,
@@ -47,7 +48,7 @@ from affectkit.outputs.table import Table, table_of
 from affectkit.picture import RgbPicture
 from affectkit.reading import FACTS, Reader, aligned_face
 from affectkit.readout import check_outputs
-from affectkit.results import Finisher, ResultStream, Session, Waiting
+from affectkit.results import Finisher, ResultStream, Session, Waiting, in_file
 from affectkit.smooth import Smoother
 from affectkit.spec import FURTHER, ModelSpec, Precision
 from affectkit.tables.origin import Progress, counted, with_origin
@@ -64,7 +65,6 @@ from affectkit.types import (
     FrameResult,
     TrackedFrame,
     UInt8,
-    check_image,
 )
 from affectkit.versions import deciding_versions
 from affectkit.video import ArraySource, LiveSource, Source, SourceInfo, VideoFile, open_source
@@ -475,40 +475,74 @@ class Predictor:
             found = corrected_table(results, table, finder, self.spec.label_thresholds)
         return with_origin(found, self.describe(), opened, asked, baseline)
 
-    def predict_image(self, image: UInt8, *, landmarks: Array | None = None) -> list[Face]:
-        """The faces of one picture.
+    @overload
+    def predict_image(
+        self, image: list[Any] | tuple[Any, ...], *, landmarks: None = None, boxes: None = None, bgr: bool = False
+    ) -> list[list[Face]]: ...
+
+    @overload
+    def predict_image(
+        self, image: PictureLike, *, landmarks: Array | None = None, boxes: Array | None = None, bgr: bool = False
+    ) -> list[Face]: ...
+
+    def predict_image(
+        self, image: PictureLike, *, landmarks: Array | None = None, boxes: Array | None = None, bgr: bool = False
+    ) -> list[Face] | list[list[Face]]:
+        """The faces of one picture, or of each of a list.
 
         Args:
-            image: RGB uint8 (H, W, 3).
+            image: a path, a Pillow image, or RGB uint8 (H, W, 3); or a list of them.
             landmarks: (N, 5, 2) px, known points of N faces (eyes, nose tip, mouth corners, left to right in the
                 picture): nothing is detected then, and box and score are those of the points' surroundings and 1.
+            boxes: (N, 4) x, y, width, height in px, known boxes of N faces: nothing is detected then, the score is 1,
+                and the points are what the detector sees in them, or where they mostly lie, if it cannot follow.
+            bgr: whether arrays are blue, green, red, as OpenCV reads them.
 
         Returns:
-            faces in falling order of score, or in the order of ``landmarks``; ``track_id`` is the position.
+            faces in falling order of score, or in the order of ``landmarks`` or ``boxes``; ``track_id`` is the
+            position. Of a list of pictures a list of such lists.
+
+        Raises:
+            SourceError: a file is missing, damaged or no picture.
+            TypeError, ValueError: it is none of these, or of another shape or type.
         """
-        check_image(image)
-        if landmarks is None:
-            with self._detecting:
-                found = self._detector.detect(image)
-                settle = getattr(self._detector, "settle", None)
-                found = found if settle is None else settle(RgbPicture(image), found)
-        else:
-            points = np.asarray(landmarks, np.float32)
-            if points.ndim != 3 or points.shape[1:] != (5, 2):
-                raise ValueError(f"landmarks must have shape (N, 5, 2), got {points.shape}")
-            if not np.isfinite(points).all():
-                raise ValueError("landmarks must be finite numbers")
-            found = [Detection(_box_around(five), 1.0, five) for five in points]
+        if isinstance(image, list | tuple):
+            if landmarks is not None or boxes is not None:
+                raise ValueError("landmarks and boxes are those of one picture; give the pictures one by one")
+            return [self._faces_of(one, None, None, bgr) for one in image]
+        return self._faces_of(image, landmarks, boxes, bgr)
+
+    def _faces_of(self, image: PictureLike, landmarks: Array | None, boxes: Array | None, bgr: bool) -> list[Face]:
+        """The faces of one picture."""
+        picture, reduced = as_rgb(image, bgr=bgr)
+        found = self._found(picture, landmarks, boxes, reduced)
         if not found:
             return []
-        crops = np.stack([crop_face(image, face.landmarks, self.spec.input) for face in found])
-        shares = np.stack([inside(face.landmarks, image.shape[1], image.shape[0]) for face in found])
+        crops = np.stack([crop_face(picture, face.landmarks, self.spec.input) for face in found])
+        shares = np.stack([inside(face.landmarks, picture.shape[1], picture.shape[0]) for face in found])
         # Known points say which way up a face is.
         affects = self._reader.read(self._reader.ask(crops, found, inside=shares, turn=landmarks is None))
         return [
             Face(i, face.box, face.score, face.landmarks, affect)
-            for i, (face, affect) in enumerate(zip(found, affects, strict=True))
+            for i, (face, affect) in enumerate(zip((in_file(f, reduced) for f in found), affects, strict=True))
         ]
+
+    def _found(self, picture: UInt8, landmarks: Array | None, boxes: Array | None, reduced: int = 1) -> list[Detection]:
+        """The faces of a picture, in its pixels; known ones are in those of its file."""
+        if landmarks is not None and boxes is not None:
+            raise ValueError("give landmarks or boxes, not both: points say all that boxes do")
+        if landmarks is not None:
+            points = (points_given(landmarks) - (reduced - 1) / 2) / reduced
+            return [Detection(_box_around(five), 1.0, five) for five in points]
+        settle = getattr(self._detector, "settle", None)
+        if boxes is not None:
+            known = boxes_given(np.asarray(boxes, np.float64) / reduced)
+            with self._detecting:
+                seen = known if settle is None else settle(RgbPicture(picture), known)
+            return [Detection(box.box, 1.0, face.landmarks) for box, face in zip(known, seen, strict=True)]
+        with self._detecting:
+            found = list(self._detector.detect(picture))
+            return found if settle is None else list(settle(RgbPicture(picture), found))
 
     @overload
     def predict_aligned(self, crops: UInt8) -> list[Affect]: ...
