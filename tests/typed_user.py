@@ -28,10 +28,12 @@ from affectkit import (
     Film,
     Frame,
     FrameResult,
+    Group,
     InputSpec,
     LabelSet,
     LeftOut,
     LiveSource,
+    Measure,
     MissingDependency,
     ModelError,
     ModelSpec,
@@ -48,12 +50,14 @@ from affectkit import (
     SourceInfo,
     SourceReport,
     StreamKeywords,
+    Summary,
     Table,
     TemporalSpec,
     TrackedFace,
     TrackedFrame,
     __version__,
     open_source,
+    read_table,
 )
 
 Pixels = npt.NDArray[np.uint8]
@@ -140,6 +144,17 @@ def tables(predictor: Predictor, path: Path, picture: Pixels) -> Sequence[Table]
         predictor.predict(picture, fps=25.0),
         predictor.predict([picture, picture], fps=25.0),
     ]
+
+
+def summed_up(path: Path) -> Iterator[tuple[str, float | None]]:
+    """What a table comes to."""
+    table: Table = read_table(path)
+    summary: Summary = table.summary()
+    group: Group
+    for group in summary:
+        measure: Measure
+        for name, measure in group.measures.items():
+            yield name, measure.mean
 
 
 def as_it_happens(predictor: Predictor, picture: Pixels) -> int:
