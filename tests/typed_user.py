@@ -28,10 +28,12 @@ from affectkit import (
     Film,
     Frame,
     FrameResult,
+    Group,
     InputSpec,
     LabelSet,
     LeftOut,
     LiveSource,
+    Measure,
     MissingDependency,
     ModelError,
     ModelSpec,
@@ -169,6 +171,17 @@ def tables_again(path: Path, result: FrameResult) -> Summary:
     found: Summary = table.summary(by=("input", "face_id"), gap_s=0.5)
     found.to_csv(path, wide=True)
     return found
+
+
+def summed_up(path: Path) -> Iterator[tuple[str, float | None]]:
+    """What a table comes to."""
+    table: Table = read_table(path)
+    summary: Summary = table.summary()
+    group: Group
+    for group in summary:
+        measure: Measure
+        for name, measure in group.measures.items():
+            yield name, measure.mean
 
 
 def as_it_happens(predictor: Predictor, picture: Pixels) -> int:
