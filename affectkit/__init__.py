@@ -15,6 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from affectkit.answers import Affect as Affect
+    from affectkit.answers import Face as Face
+    from affectkit.answers import FrameResult as FrameResult
     from affectkit.engines import Engine as Engine
     from affectkit.engines import FakeEngine as FakeEngine
     from affectkit.errors import AffectKitError as AffectKitError
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
     from affectkit.errors import OutputError as OutputError
     from affectkit.errors import SourceError as SourceError
     from affectkit.faces.base import Detector as Detector
-    from affectkit.gate import Film as Film
     from affectkit.options import PredictKeywords as PredictKeywords
     from affectkit.options import PredictorConfig as PredictorConfig
     from affectkit.options import PredictorKeywords as PredictorKeywords
@@ -33,6 +35,13 @@ if TYPE_CHECKING:
     from affectkit.predictor import Predictor as Predictor
     from affectkit.results import ResultStream as ResultStream
     from affectkit.results import Session as Session
+    from affectkit.sources.base import LeftOut as LeftOut
+    from affectkit.sources.base import Source as Source
+    from affectkit.sources.base import SourceInfo as SourceInfo
+    from affectkit.sources.base import SourceReport as SourceReport
+    from affectkit.sources.live import LiveSource as LiveSource
+    from affectkit.sources.opening import open_source as open_source
+    from affectkit.sources.streams import Film as Film
     from affectkit.spec import InputSpec as InputSpec
     from affectkit.spec import ModelSpec as ModelSpec
     from affectkit.spec import TemporalSpec as TemporalSpec
@@ -43,25 +52,16 @@ if TYPE_CHECKING:
     from affectkit.tables.table import Table as Table
     from affectkit.types import AU_NAMES as AU_NAMES
     from affectkit.types import EXPRESSION_NAMES as EXPRESSION_NAMES
-    from affectkit.types import Affect as Affect
     from affectkit.types import Detection as Detection
-    from affectkit.types import Face as Face
     from affectkit.types import Frame as Frame
-    from affectkit.types import FrameResult as FrameResult
     from affectkit.types import LabelSet as LabelSet
     from affectkit.types import Picture as Picture
     from affectkit.types import TrackedFace as TrackedFace
     from affectkit.types import TrackedFrame as TrackedFrame
-    from affectkit.video import LeftOut as LeftOut
-    from affectkit.video import LiveSource as LiveSource
-    from affectkit.video import Source as Source
-    from affectkit.video import SourceInfo as SourceInfo
-    from affectkit.video import SourceReport as SourceReport
-    from affectkit.video import open_source as open_source
 
 _HOME = {
     "AU_NAMES": "types",
-    "Affect": "types",
+    "Affect": "answers",
     "AffectKitError": "errors",
     "Detection": "types",
     "Detector": "faces.base",
@@ -69,16 +69,16 @@ _HOME = {
     "EXPRESSION_NAMES": "types",
     "Engine": "engines",
     "EngineError": "errors",
-    "Face": "types",
+    "Face": "answers",
     "FakeEngine": "engines",
-    "Film": "gate",
+    "FrameResult": "answers",
+    "Film": "sources.streams",
     "Frame": "types",
-    "FrameResult": "types",
     "Group": "tables.summary",
     "InputSpec": "spec",
     "LabelSet": "types",
-    "LeftOut": "video",
-    "LiveSource": "video",
+    "LeftOut": "sources.base",
+    "LiveSource": "sources.live",
     "Measure": "tables.summary",
     "MissingDependency": "errors",
     "ModelError": "errors",
@@ -91,17 +91,17 @@ _HOME = {
     "PredictorKeywords": "options",
     "ResultStream": "results",
     "Session": "results",
-    "Source": "video",
+    "Source": "sources.base",
     "SourceError": "errors",
-    "SourceInfo": "video",
-    "SourceReport": "video",
+    "SourceInfo": "sources.base",
+    "SourceReport": "sources.base",
     "StreamKeywords": "options",
     "Summary": "tables.summary",
     "Table": "tables.table",
     "TemporalSpec": "spec",
     "TrackedFace": "types",
     "TrackedFrame": "types",
-    "open_source": "video",
+    "open_source": "sources.opening",
     "read_table": "tables.reading",
 }
 

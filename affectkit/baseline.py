@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affectkit.errors import SourceError
-from affectkit.gate import is_url, printable
+from affectkit.sources.names import is_url, printable
 
 Float = npt.NDArray[np.float64]
 

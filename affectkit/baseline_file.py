@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from affectkit.answers import Affect
 from affectkit.baseline import MOST_FRAMES, TABLES, Float, Neutral, Rule, median_of
 from affectkit.calm import CalmestSeconds
 from affectkit.errors import MissingDependency, SourceError
 from affectkit.finders import FromFile, FromSeconds
-from affectkit.gate import printable
 from affectkit.options import StreamOptions
-from affectkit.types import Affect, LabelSet
+from affectkit.sources.names import printable
+from affectkit.types import LabelSet
 
 if TYPE_CHECKING:
     from affectkit.predictor import Predictor

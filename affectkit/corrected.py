@@ -16,14 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from affectkit.answers import Affect, Face, FrameResult
 from affectkit.baseline import Baselines, Float, Neutral, Seen, timed
 from affectkit.baseline_file import Finder
 from affectkit.finders import FromFile, all_of
+from affectkit.outputs.files import explain_os_error
 from affectkit.outputs.layouts import Layout, Value
 from affectkit.outputs.table import Table, columns_of
 from affectkit.outputs.writers import CsvWriter, JsonLinesWriter, ParquetWriter, _TableWriter, check_suffix, open_rows
-from affectkit.targets import explain_os_error
-from affectkit.types import Affect, Array, Face, FrameResult, published_au_name
+from affectkit.types import Array, published_au_name
 
 ROWS_AT_ONCE = 1024
 

@@ -77,7 +77,7 @@ def _devices() -> list[Check]:
     """Every device that this installation could have, tried for real with a small network."""
     from affectkit.engines import open_engine, ort
     from affectkit.engines.providers import PROVIDERS
-    from affectkit.predictor import FACE_WEIGHTS
+    from affectkit.faces.opening import WEIGHTS
 
     gpus = _gpus()
     checks = [Check("gpu", gpus or "none that nvidia-smi knows")]
@@ -98,7 +98,7 @@ def _devices() -> list[Check]:
         checks.append(Check("device cuda", "a GPU is there, but this ONNX Runtime has no CUDA provider", mend))
     for device in wanted:
         try:
-            engine = open_engine(FACE_WEIGHTS / "rnet.onnx", device=device)
+            engine = open_engine(WEIGHTS / "rnet.onnx", device=device)
             checks.append(Check(f"device {device}", f"runs on {engine.device}"))
             engine.close()
         except AffectKitError as error:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from affectkit.errors import SourceError
-from affectkit.stills import _orientation, stills, turned
+from affectkit.sources.stills import _orientation, stills, turned
 from affectkit.types import Array, Detection, UInt8, check_image
 
 PictureLike: TypeAlias = "str | os.PathLike[str] | Array | Any"
@@ -72,17 +72,3 @@ def boxes_given(boxes: Any) -> list[Detection]:
     if not np.isfinite(values).all() or (values[:, 2:] <= 0).any():
         raise ValueError("boxes must be finite numbers, with a width and a height over 0")
     return [Detection((x, y, width, height), 1.0) for x, y, width, height in values.tolist()]
-
-
-def points_given(landmarks: Any) -> Array:
-    """Known points (N, 5, 2), px.
-
-    Raises:
-        ValueError: another shape, or not finite.
-    """
-    points = np.asarray(landmarks, np.float32)
-    if points.ndim != 3 or points.shape[1:] != (5, 2):
-        raise ValueError(f"landmarks must have shape (N, 5, 2), got {points.shape}")
-    if not np.isfinite(points).all():
-        raise ValueError("landmarks must be finite numbers")
-    return points

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
+from affectkit.answers import Face, FrameResult
 from affectkit.baseline import Neutral, Rule, timed
 from affectkit.baseline_file import Finder, values_of
 from affectkit.corrected import head_of, relative_affect, seen_of
 from affectkit.finders import FromFile, FromSeconds
-from affectkit.types import Array, Face, FrameResult
+from affectkit.types import Array
 
 
 def check_live(rule: Rule) -> None:

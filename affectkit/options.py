@@ -1,9 +1,9 @@
 """What a run can be asked for: options that have names, and check themselves when they are made.
 
 :class:`PredictorConfig` says what is run, :class:`StreamOptions` how a source is gone through, :class:`OutputOptions`
-what is written, and :class:`affectkit.gate.Opening` how a source is opened. They are values: they compare, and can be
-sent to other processes. The keyword arguments of ``Predictor`` and its methods are their fields, which the TypedDicts
-here declare to type checkers.
+what is written, and :class:`affectkit.sources.limits.Opening` how a source is opened. They are values: they compare,
+and can be sent to other processes. The keyword arguments of ``Predictor`` and its methods are their fields, which the
+TypedDicts here declare to type checkers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast, get_args
 
 from affectkit.faces.names import DETECTORS
 from affectkit.spec import Precision, Prior
-from affectkit.temporal import WindowMode
+from affectkit.windows import WindowMode
 
 if TYPE_CHECKING:
     from affectkit.faces.base import Detector

@@ -1,39 +1,34 @@
-"""Predictor: the stages wired together. It computes nothing itself."""
+"""Predictor: the stages wired together. It computes nothing itself.
+
+Over 350 lines: it is one class, and two thirds of it say what its methods take and give.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import os
 import platform
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, Unpack, get_args, overload
+from typing import Any, Self, Unpack, overload
 
 import numpy as np
 
 from affectkit import models
-from affectkit.ahead import ahead
-from affectkit.align import align, crop_face, fit_aligned, take_whole
+from affectkit.align import crop_face
+from affectkit.answers import Face, FrameResult
+from affectkit.assembly import Pace, crops_of
 from affectkit.baseline import check_rule, parse_rule
 from affectkit.baseline_file import finder_of
-from affectkit.batch import batched
 from affectkit.corrected import corrected_table
-from affectkit.engines import Engine, Profile, may_use_cuda, open_engine, usable_cores
-from affectkit.engines.cpu import multiplies_bytes_fast
-from affectkit.errors import ModelError, SourceError
+from affectkit.engines import Engine, usable_cores
+from affectkit.errors import SourceError
 from affectkit.faces.base import Detector
-from affectkit.faces.confident import confident
-from affectkit.faces.mtcnn import Mtcnn
-from affectkit.faces.own import OwnDetector
-from affectkit.faces.tracking import Tracker, TrackingConfig, track, whole_pictures
-from affectkit.gate import printable
-from affectkit.given import PictureLike, as_rgb, boxes_given, points_given
+from affectkit.faces.known import detections_at
+from affectkit.faces.own import check_detector
+from affectkit.faces.search import FaceSearch
+from affectkit.given import PictureLike, as_rgb, boxes_given
 from affectkit.live_baseline import LiveBaseline, check_live
+from affectkit.networks import Networks
 from affectkit.options import (
     PredictKeywords,
     PredictorConfig,
@@ -45,41 +40,21 @@ from affectkit.options import (
 )
 from affectkit.outputs.layouts import layout
 from affectkit.outputs.table import Table, table_of
-from affectkit.picture import RgbPicture
-from affectkit.reading import FACTS, Reader, aligned_face
-from affectkit.readout import check_outputs
-from affectkit.results import Finisher, ResultStream, Session, Waiting, in_file
-from affectkit.smooth import Smoother
-from affectkit.spec import FURTHER, ModelSpec, Precision
+from affectkit.results import ResultStream, Session, in_file, resumed
+from affectkit.sources.base import Source
+from affectkit.sources.live import LiveSource
+from affectkit.sources.names import printable
+from affectkit.sources.opening import open_source
 from affectkit.tables.origin import Progress, counted, with_origin
-from affectkit.temporal import TemporalBuffer, WindowConfig, run_sequence
-from affectkit.thresholds import with_thresholds
-from affectkit.types import (
-    REGIONS,
-    Affect,
-    Array,
-    CroppedFrame,
-    Detection,
-    Face,
-    Frame,
-    FrameResult,
-    TrackedFrame,
-    UInt8,
-)
+from affectkit.types import Array, TrackedFrame, UInt8
 from affectkit.versions import deciding_versions
-from affectkit.video import ArraySource, LiveSource, Source, SourceInfo, VideoFile, open_source
 from affectkit.visible import inside
-
-BYTES_AHEAD = 12 << 20
-"""Of decoded frames that may wait for the tracker, which is slower at some frames than at others."""
-
-FACE_WEIGHTS = Path(__file__).parent / "faces" / "weights"
 
 BaselineLike = str | os.PathLike[str] | tuple[float, float]
 SourceLike = str | os.PathLike[str] | Array | Iterable[Array] | Source
 
 
-class Predictor:
+class Predictor(Networks):
     """Turns videos and pictures into action units, expression, valence and arousal.
 
     Example:
@@ -148,84 +123,28 @@ class Predictor:
         return cls(config.model, engine=engine, **config.keywords())
 
     def _set_up(self, config: PredictorConfig, engine: Engine | None) -> None:
-        device, detector, detect_every, threads = config.device, config.detector, config.detect_every, config.threads
-        own = None if isinstance(detector, str) else OwnDetector(detector)
-        if own is not None and not own.follows and detect_every is None:
-            detect_every = 1
-        self._threads = threads or usable_cores()
-        self._tracking = TrackingConfig()
-        if detect_every is not None:
-            self._tracking = TrackingConfig(detect_every=detect_every, settled_s=0)
-        model = _chosen(config.model, config.temporal)
-        if engine is None:
-            model = in_precision(model, config.precision, device)
-        self._model = with_thresholds(models.load(model), config.au_thresholds)
-        self._reader = Reader(self.logits, self._model.spec, prior=config.prior, min_quality=config.min_quality)
-        self._prior, self._min_quality = config.prior, config.min_quality
-        self._batch_size = config.batch_size
-        self._face_engines: list[Engine] = []
-        with ExitStack() as opened:  # should a later part fail, what was opened before is let go
-            self._engine = engine or self._open(self._model.frame_onnx, device, threads)
-            opened.callback(self._engine.close)
-            recurrent = self._model.temporal_onnx if config.temporal is not False else None
-            self._temporal = None if recurrent is None else self._open(recurrent, device, threads)
-            if self._temporal is not None:
-                opened.callback(self._temporal.close)
-            self._detector: Detector
-            if isinstance(detector, str):
-                self._detector_name, self._given = detector, None
-                self._detector = self._open_detector(detector, config.min_face_px)
-            else:
-                assert own is not None
-                self._detector_name, self._detector, self._given = type(detector).__name__, own, detector
-            opened.pop_all()
-        self._detecting = threading.Lock()
-        self._looking = ThreadPoolExecutor(1, "affectkit look") if self._threads > 1 else None
+        if not isinstance(config.detector, str):
+            check_detector(config.detector)  # before the model is loaded
+        super().__init__(config, engine)
+        threads = config.threads or usable_cores()
+        self._pace = Pace(config.batch_size, config.max_wait_s, threads)
         self._pushed: Session | None = None
-        self._min_face_px = config.min_face_px if isinstance(detector, str) else None
-        self._max_wait_s = config.max_wait_s
-
-    def _open_detector(self, name: str, min_face_px: int) -> Detector:
-        kind, _, where = name.partition(":")
-        if kind == "insightface":
-            from affectkit.faces.insight import InsightDetector  # late: loads insightface
-
-            device = self._engine.device if self._engine.device.startswith("cuda") else "cpu"
-            return InsightDetector(where or None, device=device, min_face_px=min_face_px)
-        paths = [FACE_WEIGHTS / f"{stage}.onnx" for stage in ("pnet", "rnet", "onet")]
-        # A thread a network and as many levels at once: such small networks gain nothing from more threads in each.
-        self._face_engines = [open_engine(path, device="cpu", threads=1) for path in paths]
-        runs = (engine.run for engine in self._face_engines)
-        return Mtcnn(*runs, min_face_px=min_face_px, threads=self._threads)
-
-    def _open(self, path: Path, device: str, threads: int | None) -> Engine:
-        spec = self._model.spec
-        frames = spec.temporal.sequence_length if spec.temporal else 1
-        profile = Profile(1, min(32, self._batch_size), max(128, self._batch_size), frames)
-        weights = spec.files[path.name]
-        return open_engine(
-            path, device=device, threads=threads, precision=spec.precision, weights=weights, profile=profile
-        )
-
-    @property
-    def spec(self) -> ModelSpec:
-        """What the model expects and what its outputs mean."""
-        return self._model.spec
-
-    @property
-    def device(self) -> str:
-        """Where the network runs."""
-        return self._engine.device
+        with ExitStack() as opened:  # should there be no detector, the networks are let go
+            opened.callback(super().close)
+            self._search = FaceSearch(
+                config.detector,
+                device=self.device,
+                detect_every=config.detect_every,
+                min_face_px=config.min_face_px,
+                threads=threads,
+                states_kept=8 * config.batch_size + 64,  # that of the frame whose result is given last is among them
+            )
+            opened.pop_all()
 
     @property
     def detector(self) -> Detector:
         """What finds the faces; a detector that was given is that object itself."""
-        return self._detector if self._given is None else self._given
-
-    @property
-    def temporal(self) -> bool:
-        """Whether sequences of frames are looked at."""
-        return self._temporal is not None
+        return self._search.detector
 
     @spelled_out(StreamOptions)
     def stream(
@@ -279,49 +198,12 @@ class Predictor:
                 "other; leave out --temporal (temporal=), or give --fps (fps=) if they are the frames of a video"
             )
         finisher = self._finisher(asked, keep_images, on_tracked)
-        tracker = self._tracker(asked.max_faces)
-        first = 0
-        if resume is not None:
-            first = resume["last"] + 1
-            finisher.restore(resume["finisher"])
-            if resume["tracker"] is not None:
-                tracker.restore(resume["tracker"])
+        tracker = self._search.tracker(asked.max_faces)
+        first = 0 if resume is None else resumed(finisher, tracker, resume)
         frames = opened.frames(start_s=asked.start_s, end_s=asked.end_s, every=asked.every, first=first)
-        batches = self._batches(opened, frames, tracker, asked, keep_pictures=keep_images or on_tracked is not None)
+        kept = keep_images or on_tracked is not None
+        batches = crops_of(opened, frames, tracker, asked, self.spec.input, self._pace, keep_pictures=kept)
         return ResultStream(batches, finisher, None if asked.aligned else tracker)
-
-    def _check_window(self, asked: StreamOptions) -> None:
-        """Refuse windows for what looks at single frames; live they mean something where values are smoothed."""
-        window = asked.window
-        if self._temporal is None and (window == "paper" or (window == "live" and not asked.smooth_s)):
-            raise ValueError(
-                f"model {self.spec.name!r} looks at single frames, for which there is no window {window!r}; "
-                "take a temporal one (temporal=True)"
-            )
-
-    def _batches(
-        self, source: Source, frames: Iterator[Frame], tracker: Tracker, asked: StreamOptions, *, keep_pictures: bool
-    ) -> Iterator[list[CroppedFrame]]:
-        """Frames -> their faces, followed and cut out; the stages work side by side where that helps."""
-        # What a caller's own iterator does, it does in the thread that asked for it.
-        most, alone = _frames_ahead(source.info), source.info.alone
-        overlaps = self._threads > 1 and not isinstance(source, ArraySource) and most > 0
-        side_by_side: Callable[[Iterator[Any], int], Iterator[Any]] = ahead if overlaps else lambda items, _: items
-        # What may be silent for long is read in a thread in any case: Ctrl-C does not wait for it.
-        read_ahead = ahead if source.info.paced and isinstance(source, VideoFile) else side_by_side
-        frames = read_ahead(frames, max(1, most))
-        faces = whole_pictures(frames, alone=alone) if asked.aligned else track(frames, tracker, alone=alone)
-        faces = confident(faces, asked.min_confidence) if asked.min_confidence else faces
-        tracked = side_by_side(faces, min(8, most))
-        cut = take_whole if asked.aligned else align
-        batches = batched(
-            cut(tracked, self.spec.input, keep_pictures=keep_pictures),
-            max_faces=self._batch_size,
-            max_frames=self._batch_size,
-            max_wait_s=self._max_wait_s if source.info.paced else math.inf,
-        )
-        # A batch of pictures is too much to have another one waiting.
-        return batches if keep_pictures else side_by_side(batches, 1)
 
     def live(
         self,
@@ -382,7 +264,7 @@ class Predictor:
             check_live(rule)
             found = finder_of(rule, self, StreamOptions(max_faces=max_faces))
             relative = LiveBaseline(found, self.spec.label_thresholds)
-        return Session(self._tracker(max_faces), self.spec, finisher, name, relative)
+        return Session(self._search.tracker(max_faces), self.spec, finisher, name, relative)
 
     def push(self, image: UInt8, time_s: float) -> list[FrameResult]:
         """Take the next frame of a camera: :meth:`Session.push` of a session that is opened at the first call.
@@ -392,50 +274,6 @@ class Predictor:
         if self._pushed is None:
             self._pushed = self.session()
         return self._pushed.push(image, time_s)
-
-    def _tracker(self, max_faces: int | None) -> Tracker:
-        min_score = float(getattr(self._detector, "min_score", self._tracking.min_score))
-        config = dataclasses.replace(self._tracking, min_score=min_score, max_faces=max_faces)
-        safe = hasattr(self._detector, "look")  # such a detector may be asked in several threads at once
-        return Tracker(
-            self._detector,
-            config,
-            states_kept=8 * self._batch_size + 64,  # that of the frame whose result is given last is among them
-            lock=None if safe else self._detecting,
-            pool=self._looking,
-        )
-
-    def _finisher(
-        self, asked: StreamOptions, keep_images: bool, on_tracked: Callable[[TrackedFrame], None] | None = None
-    ) -> Finisher:
-        spec, buffer, live, smooth_s = self.spec, None, asked.window == "live", asked.smooth_s
-        if self._temporal is not None and spec.temporal is not None:
-            config = WindowConfig(spec.temporal.sequence_length, asked.window, asked.lookahead, asked.max_gap_s)
-            buffer = TemporalBuffer[Waiting](self._temporal.run, config, spec.tasks)
-        elif asked.lookahead:
-            raise ValueError(f"model {spec.name!r} looks at single frames, so there is nothing to look ahead for")
-        smoother = Smoother(smooth_s, spec.label_thresholds, live=live, labels=spec.labels) if smooth_s else None
-        return Finisher(
-            self._reader,
-            spec,
-            buffer,
-            smoother,
-            lookahead=asked.lookahead if live else None,
-            keep_images=keep_images,
-            on_tracked=on_tracked,
-            aligned=asked.aligned,
-        )
-
-    def logits(self, crops: UInt8) -> dict[str, Array]:
-        """What the network says of any number of faces.
-
-        Args:
-            crops: (N, S, S, C) uint8 as the spec wants them, N over 0.
-
-        Returns:
-            by output name, the members' logits and features, (M, N, ...).
-        """
-        return _joined([self._run(crops[i : i + self._batch_size]) for i in range(0, len(crops), self._batch_size)])
 
     @spelled_out(StreamOptions)
     def predict(
@@ -513,9 +351,16 @@ class Predictor:
         return self._faces_of(image, landmarks, boxes, bgr)
 
     def _faces_of(self, image: PictureLike, landmarks: Array | None, boxes: Array | None, bgr: bool) -> list[Face]:
-        """The faces of one picture."""
+        """The faces of one picture; what is known of them is in pixels of its file."""
         picture, reduced = as_rgb(image, bgr=bgr)
-        found = self._found(picture, landmarks, boxes, reduced)
+        if landmarks is not None and boxes is not None:
+            raise ValueError("give landmarks or boxes, not both: points say all that boxes do")
+        if landmarks is not None:
+            found = detections_at((np.asarray(landmarks, np.float32) - (reduced - 1) / 2) / reduced)
+        elif boxes is not None:
+            found = self._search.in_boxes(picture, boxes_given(np.asarray(boxes, np.float64) / reduced))
+        else:
+            found = self._search.in_picture(picture)
         if not found:
             return []
         crops = np.stack([crop_face(picture, face.landmarks, self.spec.input) for face in found])
@@ -527,228 +372,12 @@ class Predictor:
             for i, (face, affect) in enumerate(zip((in_file(f, reduced) for f in found), affects, strict=True))
         ]
 
-    def _found(self, picture: UInt8, landmarks: Array | None, boxes: Array | None, reduced: int = 1) -> list[Detection]:
-        """The faces of a picture, in its pixels; known ones are in those of its file."""
-        if landmarks is not None and boxes is not None:
-            raise ValueError("give landmarks or boxes, not both: points say all that boxes do")
-        if landmarks is not None:
-            points = (points_given(landmarks) - (reduced - 1) / 2) / reduced
-            return [Detection(_box_around(five), 1.0, five) for five in points]
-        settle = getattr(self._detector, "settle", None)
-        if boxes is not None:
-            known = boxes_given(np.asarray(boxes, np.float64) / reduced)
-            with self._detecting:
-                seen = known if settle is None else settle(RgbPicture(picture), known)
-            return [Detection(box.box, 1.0, face.landmarks) for box, face in zip(known, seen, strict=True)]
-        with self._detecting:
-            found = list(self._detector.detect(picture))
-            return found if settle is None else list(settle(RgbPicture(picture), found))
-
-    @overload
-    def predict_aligned(self, crops: UInt8) -> list[Affect]: ...
-
-    @overload
-    def predict_aligned(self, crops: UInt8, *, return_logits: bool) -> tuple[list[Affect], dict[str, Array]]: ...
-
-    def predict_aligned(
-        self, crops: UInt8, *, return_logits: bool = False
-    ) -> list[Affect] | tuple[list[Affect], dict[str, Array]]:
-        """Faces that are aligned already.
-
-        Args:
-            crops: (N, H, W, 3) RGB or (N, H, W, 1) grey uint8; resized to the model's input where they differ.
-            return_logits: also return the members' logits: of the tasks that the model has, ``expression`` (M, N, E),
-                ``au`` (M, N, A), ``va`` (M, N, 2 * bins), ``intensity`` (M, N, A), ``visibility`` (M, N, 3), labels in
-                the order of the spec's lists; ``pose`` (M, N, 3) in degrees; and ``features`` (M, N, K, F) of K tasks.
-        """
-        affects: list[Affect] = []
-        parts: list[dict[str, Array]] = []
-        for outputs in self._asked(crops):
-            affects += self._reader.read(outputs)
-            if return_logits:
-                parts.append(outputs)
-        if not return_logits:
-            return affects
-        if not parts:
-            raise ValueError("no crops, so there are no logits to return")
-        return affects, {name: values for name, values in _joined(parts).items() if name != FACTS}
-
-    def _asked(self, crops: UInt8) -> Iterator[dict[str, Array]]:
-        """What the network says of aligned faces, batch by batch, and what is known of them."""
-        if not isinstance(crops, np.ndarray) or crops.dtype != np.uint8:
-            raise TypeError(
-                f"crops must be a numpy array of uint8, got {getattr(crops, 'dtype', type(crops).__name__)}"
-            )
-        if crops.ndim != 4 or crops.shape[3] not in (1, 3) or 0 in crops.shape[1:]:
-            raise ValueError(f"crops must have shape (N, H, W, 3) or (N, H, W, 1), got {crops.shape}")
-        fitted = [fit_aligned(crop, self.spec.input, as_it_is=True) for crop in crops]
-        face = aligned_face(crops.shape[1], crops.shape[2], self.spec.input)
-        for start in range(0, len(fitted), self._batch_size):
-            batch = np.stack(fitted[start : start + self._batch_size])
-            yield self._reader.ask(batch, [face] * len(batch), aligned=True)
-
-    @overload
-    def predict_sequence(self, crops: UInt8) -> list[Affect]: ...
-
-    @overload
-    def predict_sequence(self, crops: UInt8, *, return_logits: bool) -> tuple[list[Affect], dict[str, Array]]: ...
-
-    def predict_sequence(
-        self, crops: UInt8, *, return_logits: bool = False
-    ) -> list[Affect] | tuple[list[Affect], dict[str, Array]]:
-        """Consecutive aligned faces of one person, through the model's temporal part.
-
-        The frames are cut into windows of the length that the model was trained with, the last one moved back so that
-        it ends on the last frame; a shorter clip is one window.
-
-        Args:
-            crops: (N, H, W, 3) RGB or (N, H, W, 1) grey uint8, in the order of time; N >= 1.
-            return_logits: also return the members' logits: of the tasks that the model has, ``expression`` (M, N, E),
-                ``au`` (M, N, A) and ``va`` (M, N, 2 * bins), labels in the order of the spec's lists.
-
-        Raises:
-            ModelError: the model has no temporal part.
-        """
-        if self._temporal is None or self.spec.temporal is None:
-            raise ModelError(
-                f"model {self.spec.name!r} has no temporal part: it looks at single frames; use predict_aligned"
-            )
-        parts = list(self._asked(crops))
-        if not parts:
-            raise ValueError("no crops, so there is no sequence to look at")
-        single = _joined(parts)
-        logits = run_sequence(
-            self._temporal.run, single["features"], self.spec.temporal.sequence_length, self.spec.tasks
-        )
-        check_outputs(logits, self.spec, len(crops), recurrent=True)
-        affects = self._reader.read(logits | {name: single[name] for name in self._reader.carried})
-        return (affects, logits) if return_logits else affects
-
-    def _run(self, crops: UInt8) -> dict[str, Array]:
-        outputs = self._engine.run({"faces": crops})
-        check_outputs(outputs, self.spec, len(crops))
-        return outputs
-
-    def warm_up(self, faces: int | None = None) -> None:
-        """Run the network once on black faces, so that the first real ones do not wait for what is prepared then.
-
-        Args:
-            faces: number of them; None: a full batch. TensorRT and CUDA prepare again for each number.
-        """
-        size, channels = self.spec.input.size, self.spec.input.channels
-        for _ in range(2):  # the second run of a size is the one that becomes a CUDA graph
-            self._run(np.zeros((faces or self._batch_size, size, size, channels), np.uint8))
-
     def describe(self) -> dict[str, Any]:
         """What produced a result, ready for JSON: model, checksums, labels, thresholds, device, detector, versions."""
-        spec = self.spec
-        shares = spec.visibility_thresholds
-        visibility = {} if shares is None else {"visibility_thresholds": dict(zip(REGIONS, shares, strict=True))}
-        return {
-            "model": {
-                "name": spec.name,
-                "version": spec.version,
-                "precision": spec.precision,
-                "path": str(self._model.path),
-                "sha256": spec.files,
-            },
-            "labels": {
-                "expressions": list(spec.labels.expressions),
-                "action_units": list(spec.labels.action_units),
-                "valence_arousal": spec.labels.valence_arousal,
-                **{name: name in spec.further_widths for name in FURTHER},
-            },
-            "au_thresholds": dict(zip(spec.au_labels, spec.au_thresholds, strict=True)),
-            **visibility,
-            "prior": self._prior,
-            "min_quality": self._min_quality,
-            "device": self.device,
-            "temporal": self.temporal,
-            "detector": {
-                "name": self._detector_name,
-                "detect_every": self._tracking.detect_every,
-                "settled_s": self._tracking.settled_s,
-                "min_face_px": self._min_face_px,
-            },
-            "versions": {"python": platform.python_version(), **deciding_versions()},
-        }
+        versions = {"python": platform.python_version(), **deciding_versions()}
+        return {**super().describe(), "detector": self._search.described(), "versions": versions}
 
     def close(self) -> None:
         """Free the networks, and the detector unless it was given; the predictor cannot be used after."""
-        if self._looking is not None:
-            self._looking.shutdown(cancel_futures=True)
-        for engine in (self._engine, self._temporal, *self._face_engines, self._detector):
-            if engine is not None:
-                engine.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def _frames_ahead(info: SourceInfo) -> int:
-    """Frames that may wait for the next stage; 0: so large that the stages work one after the other."""
-    if info.width is None or info.height is None:  # pictures, which may be large
-        return 2
-    frame_bytes = 1.5 * info.width * info.height
-    return 0 if frame_bytes > 2 * BYTES_AHEAD else int(min(32, max(2, BYTES_AHEAD / frame_bytes)))
-
-
-def _chosen(model: str | os.PathLike[str], temporal: bool | None) -> str | os.PathLike[str]:
-    """The model itself, or its relative that looks at what ``temporal`` says."""
-    if temporal is None:
-        return model
-    if temporal:
-        sibling = models.temporal_sibling(model)
-        if sibling is None:
-            raise ModelError(f"{os.fspath(model)}: has no temporal part, and there is no {os.fspath(model)}-temporal")
-        return sibling
-    single = models.read_spec(models.find(model)).frame_model
-    return model if single is None else models.frame_sibling(model)
-
-
-def in_precision(model: str | os.PathLike[str], precision: str, device: str) -> str | os.PathLike[str]:
-    """The copy of a model that computes in ``precision``.
-
-    Raises:
-        ModelError: there is none.
-        ValueError: there is no such precision.
-    """
-    if precision != "auto":
-        if precision not in get_args(Precision):
-            raise ValueError(f"precision must be auto, {', '.join(get_args(Precision))}, got {precision!r}")
-        found = models.precision_sibling(model, precision)
-        if found is None:
-            name, has = os.fspath(model), models.read_spec(models.find(model)).precision
-            raise ModelError(
-                f"{name}: computes in {has}, and has no {precision} copy; make one of the float32 model with: "
-                f"affectkit export {name} --precision {precision} -o FOLDER"
-            )
-        return found
-    if device not in ("auto", "cpu") or os.fspath(model) not in models.embedded_names():
-        return model
-    copy = models.precision_sibling(model, "int8")
-    if copy is None or not multiplies_bytes_fast() or (device == "auto" and may_use_cuda()):
-        return model
-    return copy
-
-
-def _joined(parts: list[dict[str, Array]]) -> dict[str, Array]:
-    """Outputs (M, N, ...) of several batches as those of one; at least one is given."""
-    return parts[0] if len(parts) == 1 else {k: np.concatenate([p[k] for p in parts], axis=1) for k in parts[0]}
-
-
-def _box_around(points: Array) -> tuple[float, float, float, float]:
-    """A box like a detector's around five points: about 2.2 inter-ocular distances wide."""
-    low, high = points.min(0), points.max(0)
-    margin = 0.6 * float(np.linalg.norm(points[1] - points[0]))
-    return (
-        float(low[0] - margin),
-        float(low[1] - 1.3 * margin),
-        float(high[0] - low[0] + 2 * margin),
-        float(high[1] - low[1] + 2.1 * margin),
-    )
+        super().close()
+        self._search.close()

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from affectkit.align import face_matrix
+from affectkit.answers import Affect
 from affectkit.readout import read_out
 from affectkit.spec import FURTHER, InputSpec, ModelSpec, Prior
 from affectkit.turning import turned
-from affectkit.types import Affect, Array, Detection, UInt8
+from affectkit.types import Array, Detection, UInt8
 from affectkit.visible import sharpness, withheld, within
 
 FACTS = "facts"
@@ -50,7 +51,7 @@ class Reader:
                 "leave out min_quality, or take another model"
             )
         self._run, self._spec = run, spec
-        self._prior, self._min_quality = prior, min_quality
+        self.prior, self.min_quality = prior, min_quality
 
     @property
     def carried(self) -> tuple[str, ...]:
@@ -105,11 +106,11 @@ class Reader:
             outputs: of :meth:`ask`, or of a recurrent part with :attr:`carried` of the same faces.
         """
         if FACTS not in outputs:
-            return read_out(outputs, self._spec, self._prior)
+            return read_out(outputs, self._spec, self.prior)
         (facts,) = outputs[FACTS]
-        affects = read_out(outputs, self._spec, self._prior, facts[:, 2])
+        affects = read_out(outputs, self._spec, self.prior, facts[:, 2])
         affects = [within(affect, share) for affect, share in zip(affects, facts[:, 3:], strict=True)]
-        return withheld(affects, self._spec, facts[:, :2], self._min_quality)
+        return withheld(affects, self._spec, facts[:, :2], self.min_quality)
 
 
 def aligned_face(height: int, width: int, spec: InputSpec) -> Detection:

@@ -8,9 +8,10 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from affectkit.answers import Affect
 from affectkit.errors import EngineError
 from affectkit.spec import FURTHER, TASKS, ModelSpec, Prior
-from affectkit.types import Affect, Array
+from affectkit.types import Array
 
 Float = npt.NDArray[np.float64]
 
@@ -78,6 +79,46 @@ def _calibrated(logits: Array, spec: ModelSpec, prior: Prior) -> Array:
     return np.asarray((logits - np.log(spec.expression_prior)) / temperature)  # type: ignore[arg-type]
 
 
+def _expressions(outputs: Mapping[str, Array], spec: ModelSpec, prior: Prior) -> Float:
+    """(N, E) probabilities in the order of the labels."""
+    places = _places(spec.labels.expressions, spec.expression_labels)
+    logits = _calibrated(outputs["expression"], spec, prior)[:, :, places]
+    return softmax(logits.mean(0)) if spec.ensemble == "logits" else np.asarray(softmax(logits).mean(0))
+
+
+def _units(outputs: Mapping[str, Array], spec: ModelSpec) -> tuple[Float, Float]:
+    """(N, A) probabilities in the order of the labels, and their spread over the members."""
+    logits = outputs["au"][:, :, _places(spec.labels.action_units, spec.au_labels)]
+    members_au = sigmoid(logits)
+    au_p = sigmoid(logits.mean(0)) if spec.ensemble == "logits" else members_au.mean(0)
+    au_std = members_au.std(0)
+    return np.asarray(au_p), np.asarray(au_std)
+
+
+def _valence_arousal(outputs: Mapping[str, Array], spec: ModelSpec) -> tuple[Float, Float | None]:
+    """(N, 2) valence and arousal, and their spread over the members."""
+    members_va = decode_va(outputs["va"], spec.va_bins)
+    by_logits = spec.ensemble == "logits"
+    va = decode_va(outputs["va"].mean(0), spec.va_bins) if by_logits else members_va.mean(0)
+    return np.asarray(va), np.asarray(members_va.std(0))
+
+
+def _further(outputs: Mapping[str, Array], spec: ModelSpec, turns: Array | None) -> dict[str, Array]:
+    """What a frame network says besides, by the name of the field of an Affect; arguments as of :func:`read_out`."""
+    further: dict[str, Array] = {}
+    if "intensity" in outputs:
+        in_order = outputs["intensity"][:, :, _places(spec.labels.action_units, spec.au_labels)]
+        further["au_intensities"] = _averaged(in_order, spec).astype(np.float32)
+    if "visibility" in outputs:
+        further["visibility"] = visibility_of(outputs, spec).astype(np.float32)
+    if "pose" in outputs:
+        pose = outputs["pose"].mean(0, dtype=np.float64)
+        if turns is not None:
+            pose[:, 2] = 180 - (180 - (pose[:, 2] + turns)) % 360
+        further["pose"] = pose.astype(np.float32)
+    return further
+
+
 def read_out(
     outputs: Mapping[str, Array], spec: ModelSpec, prior: Prior = "natural", turns: Array | None = None
 ) -> list[Affect]:
@@ -106,44 +147,18 @@ def read_out(
     Returns:
         one Affect a face, in the order of ``spec.labels`` whatever the network's order is.
     """
-    labels, by_logits = spec.labels, spec.ensemble == "logits"
-    members, faces = outputs[spec.tasks[0]].shape[:2]
+    labels, (members, faces) = spec.labels, outputs[spec.tasks[0]].shape[:2]
     several = members > 1
-    expression_p: Array = np.zeros((faces, 0))
-    au_p: Array = np.zeros((faces, 0))
-    au_std: Array = np.zeros((faces, 0))
-    va: Array = np.full((faces, 2), np.nan)
-    va_std: Array | None = None
-    if labels.expressions:
-        places = _places(labels.expressions, spec.expression_labels)
-        expression = _calibrated(outputs["expression"], spec, prior)[:, :, places]
-        expression_p = softmax(expression.mean(0)) if by_logits else softmax(expression).mean(0)
-    if labels.action_units:
-        au = outputs["au"][:, :, _places(labels.action_units, spec.au_labels)]
-        members_au = sigmoid(au)
-        au_p = sigmoid(au.mean(0)) if by_logits else members_au.mean(0)
-        au_std = members_au.std(0)
-    if labels.valence_arousal:
-        members_va = decode_va(outputs["va"], spec.va_bins)
-        va = decode_va(outputs["va"].mean(0), spec.va_bins) if by_logits else members_va.mean(0)
-        va_std = members_va.std(0) if several else None
-    further: dict[str, Array] = {}
-    if "intensity" in outputs:
-        in_order = outputs["intensity"][:, :, _places(labels.action_units, spec.au_labels)]
-        further["au_intensities"] = _averaged(in_order, spec).astype(np.float32)
-    if "visibility" in outputs:
-        further["visibility"] = visibility_of(outputs, spec).astype(np.float32)
-    if "pose" in outputs:
-        pose = outputs["pose"].mean(0, dtype=np.float64)
-        if turns is not None:
-            pose[:, 2] = 180 - (180 - (pose[:, 2] + turns)) % 360
-        further["pose"] = pose.astype(np.float32)
+    expression_p: Array = _expressions(outputs, spec, prior) if labels.expressions else np.zeros((faces, 0))
+    au_p, au_std = _units(outputs, spec) if labels.action_units else (np.zeros((faces, 0)), np.zeros((faces, 0)))
+    va, va_std = _valence_arousal(outputs, spec) if labels.valence_arousal else (np.full((faces, 2), np.nan), None)
+    further = _further(outputs, spec, turns)
     # Whole arrays are converted, not face by face: each Affect is given its rows of them.
     active = au_p >= spec.label_thresholds
     expression_rows, au_rows, std_rows = (
         np.ascontiguousarray(values, np.float32) for values in (expression_p, au_p, au_std)
     )
-    va_values, va_stds = va.tolist(), None if va_std is None else va_std.tolist()
+    va_values, va_stds = va.tolist(), va_std.tolist() if several and va_std is not None else None
     return [
         Affect(
             expression_probabilities=expression_rows[i],

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeAlias
 
 import numpy as np
 
 from affectkit.align import crop_frame, without_picture
+from affectkit.answers import Affect, Face, FrameResult
 from affectkit.clock import Clock
 from affectkit.faces.tracking import Tracker
 from affectkit.live_baseline import LiveBaseline
 from affectkit.picture import RgbPicture
+from affectkit.plain import State, of_tracked, to_tracked
 from affectkit.reading import Reader
 from affectkit.smooth import Smoother
 from affectkit.spec import ModelSpec
-from affectkit.state import of_tracked, to_tracked
 from affectkit.temporal import Logits, TemporalBuffer
-from affectkit.types import Affect, Array, CroppedFrame, Detection, Face, Frame, FrameResult, TrackedFrame, UInt8
+from affectkit.types import Array, CroppedFrame, Detection, Frame, TrackedFrame, UInt8
 
 Waiting: TypeAlias = tuple[TrackedFrame, dict[str, Array]]
 """A frame whose sequence is not over, and what was said of its N faces singly, arrays (M, N, ...) by output."""
@@ -115,8 +116,8 @@ class Finisher:
             frame.index, frame.time_s, faces, frame.name, image, tracked.cut, self._lookahead, frame.reduced
         )
 
-    def state(self) -> dict[str, Any]:
-        """Everything to resume from, for :mod:`affectkit.state`."""
+    def state(self) -> State:
+        """Everything to resume from, for :mod:`affectkit.runs.state`."""
         buffer = None
         if self._buffer is not None:
             buffer = self._buffer.state()
@@ -125,7 +126,7 @@ class Finisher:
             ]
         return {"buffer": buffer, "smoother": None if self._smoother is None else self._smoother.state()}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Go on from :meth:`state`."""
         if self._buffer is not None:
             pending = [
@@ -146,6 +147,14 @@ def in_file(face: Detection, reduced: int) -> Detection:
     x, y, width, height = (side * reduced for side in face.box)
     points = (face.landmarks * reduced + shift).astype(np.float32)
     return Detection((x + shift, y + shift, width, height), face.score, points)
+
+
+def resumed(finisher: Finisher, tracker: Tracker, state: Mapping[str, Any]) -> int:
+    """Take over the state of an interrupted stream; the index of its next frame."""
+    finisher.restore(state["finisher"])
+    if state["tracker"] is not None:
+        tracker.restore(state["tracker"])
+    return int(state["last"]) + 1
 
 
 class ResultStream(Iterator[FrameResult]):
@@ -187,7 +196,7 @@ class ResultStream(Iterator[FrameResult]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def checkpoint(self) -> dict[str, Any] | None:
+    def checkpoint(self) -> State | None:
         """What :meth:`affectkit.Predictor.stream` can resume from, right after the result that was given last.
 
         None between the results of one batch: ask again after the next one.

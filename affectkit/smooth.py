@@ -6,14 +6,14 @@ import dataclasses
 import math
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from affectkit.answers import Affect, Face, FrameResult
 from affectkit.errors import SourceError
-from affectkit.state import of_result, to_result
-from affectkit.types import Affect, Array, Face, FrameResult, LabelSet
+from affectkit.plain import State, of_result, to_result
+from affectkit.types import Array, LabelSet
 
 Float = npt.NDArray[np.float64]
 
@@ -147,12 +147,12 @@ class Smoother:
         )
         return dataclasses.replace(face, affect=affect)
 
-    def state(self) -> dict[str, Any]:
-        """Everything to resume from, for :mod:`affectkit.state`."""
+    def state(self) -> State:
+        """Everything to resume from, for :mod:`affectkit.runs.state`."""
         last = [[track, time_s, values] for track, (time_s, values) in self._last.items()]
         return {"held": [of_result(result) for result in self._held], "open": self._open, "last": last}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Go on from :meth:`state`."""
         self._held = deque(to_result(stored, self._labels) for stored in state["held"])
         self._open = state["open"]

@@ -5,8 +5,6 @@ Training, export and the SDK meet here and nowhere else: nothing is inferred fro
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,7 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from affectkit.errors import ModelError
-from affectkit.types import AU_NAMES, EXPRESSION_NAMES, REGIONS, Array, Float32, LabelSet
+from affectkit.types import AU_NAMES, EXPRESSION_NAMES, Array, Float32, LabelSet
 
 FORMAT_VERSION = 2
 """Newest version of the model folder's format that this affectkit reads. 1: expression, action units, valence and
@@ -272,73 +270,20 @@ class ModelSpec:
         return {name: width for name, width, present in zip(FURTHER, widths, there, strict=True) if present}
 
     @property
+    def thresholds(self) -> dict[str, float]:
+        """The threshold of each action unit, by its name, in the order of ``au_labels``."""
+        return dict(zip(self.au_labels, self.au_thresholds, strict=True))
+
+    @property
     def label_thresholds(self) -> Array:
         """(A,) the thresholds in the order of ``labels.action_units``; not to be written to."""
         return _label_thresholds(self.au_labels, self.au_thresholds)
 
     def to_json(self) -> str:
         """The text of ``model.json``."""
-        document: dict[str, Any] = {
-            "format_version": self.format_version,
-            "name": self.name,
-            "version": self.version,
-            "licence": self.licence,
-            "trained_on": list(self.trained_on),
-            "metrics": self.metrics,
-            "input": {
-                "size": self.input.size,
-                "channels": self.input.channels,
-                "template": self.input.template,
-                "margin": self.input.margin,
-                "aligned_size": self.input.aligned_size,
-            },
-            "tasks": {
-                "expression": {
-                    "labels": list(self.expression_labels),
-                    "temperature": self.expression_temperature,
-                    "temperature_from": self.expression_temperature_from,
-                },
-                "au": {
-                    "labels": list(self.au_labels),
-                    "thresholds": list(self.au_thresholds),
-                    "thresholds_from": self.au_thresholds_from,
-                },
-                "va": {"labels": ["valence", "arousal"], "bins": self.va_bins} if self.valence_arousal else None,
-            },
-            "feature_width": self.feature_width,
-            "members": self.members,
-            "ensemble": self.ensemble,
-            "precision": self.precision,
-            "temporal": None
-            if self.temporal is None
-            else {
-                "sequence_length": self.temporal.sequence_length,
-                "feature_width": self.temporal.feature_width,
-                "direction": self.temporal.direction,
-            },
-            "files": self.files,
-        }
-        # What a model does not have is not written, so that the text of other models stays what it was.
-        if self.expression_prior is not None:
-            document["tasks"]["expression"] |= {
-                "prior": list(self.expression_prior),
-                "prior_from": self.expression_prior_from,
-                "balanced_temperature": self.balanced_temperature,
-            }
-        if self.intensity:
-            document["tasks"]["intensity"] = {"labels": list(self.au_labels)}
-        if self.visibility_thresholds is not None:
-            document["tasks"]["visibility"] = {
-                "labels": list(REGIONS),
-                "thresholds": list(self.visibility_thresholds),
-                "thresholds_from": self.visibility_thresholds_from,
-            }
-        if self.pose:
-            document["tasks"]["pose"] = {"labels": ["pitch", "yaw", "roll"], "unit": "degrees"}
-        if self.frame_model is not None:
-            document["frame_model"] = self.frame_model
-        document["digest"] = _digest(document)
-        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        from affectkit.spec_file import text_of  # late: it makes what is defined here
+
+        return text_of(self)
 
     @classmethod
     def from_json(cls, text: str, where: str | Path = "model.json") -> ModelSpec:
@@ -348,90 +293,9 @@ class ModelSpec:
             ModelError: not JSON, a field is missing or has an impossible value, or the format is newer than this
                 affectkit reads.
         """
-        try:
-            document = json.loads(text)
-            json.dumps(document, ensure_ascii=False).encode()  # names with halves of characters can be written nowhere
-        except (ValueError, RecursionError) as error:
-            reason = "nested too deeply" if isinstance(error, RecursionError) else error
-            raise ModelError(f"{where}: not valid JSON ({reason}); the file is damaged, reinstall the model") from error
-        if not isinstance(document, dict):
-            raise ModelError(f"{where}: expected a JSON object, got {type(document).__name__}")
-        version = document.get("format_version")
-        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-            raise ModelError(f"{where}: format_version must be a positive integer, got {version!r}")
-        if version > FORMAT_VERSION:
-            raise ModelError(
-                f"{where}: model format {version} is newer than this affectkit reads ({FORMAT_VERSION}); "
-                "pip install -U affectkit"
-            )
-        unknown = sorted(document.keys() - _FIELDS)
-        if unknown:
-            raise ModelError(f"{where}: has the unknown field {unknown[0]!r}; the file is damaged, reinstall the model")
-        if "digest" in document and document["digest"] != _digest(document):
-            raise ModelError(
-                f"{where}: damaged, or changed by hand; reinstall the model, or take out the field 'digest' if you "
-                "meant to change it"
-            )
-        try:
-            tasks = document["tasks"]
-            # A task that the network lacks is null, or a list of no labels.
-            expression, au, va = (tasks[task] for task in TASKS)
-            expression = {"labels": []} if expression is None else expression
-            au = {"labels": [], "thresholds": [], "thresholds_from": "no action units"} if au is None else au
-            temporal, visibility = document["temporal"], tasks.get("visibility")
-            prior, balanced = expression.get("prior"), expression.get("balanced_temperature")
-            _check_further(tasks, au["labels"], version)
-            return cls(
-                name=str(document["name"]),
-                version=str(document["version"]),
-                licence=str(document["licence"]),
-                trained_on=tuple(map(str, document["trained_on"])),
-                input=InputSpec(
-                    size=int(document["input"]["size"]),
-                    channels=document["input"]["channels"],
-                    template=str(document["input"]["template"]),
-                    margin=float(document["input"]["margin"]),
-                    aligned_size=None
-                    if document["input"].get("aligned_size") is None
-                    else int(document["input"]["aligned_size"]),
-                ),
-                au_thresholds=tuple(map(float, au["thresholds"])),
-                au_thresholds_from=str(au["thresholds_from"]),
-                members=int(document["members"]),
-                feature_width=int(document["feature_width"]),
-                expression_labels=_names(expression["labels"]),
-                # Models written before there was a temperature have none.
-                expression_temperature=float(expression.get("temperature", 1.0)),
-                expression_temperature_from=str(expression.get("temperature_from", "not calibrated")),
-                expression_prior=None if prior is None else tuple(map(float, prior)),
-                expression_prior_from=str(expression.get("prior_from", "not stated")),
-                balanced_temperature=None if balanced is None else float(balanced),
-                au_labels=_names(au["labels"]),
-                va_bins=VA_BINS if va is None else int(va["bins"]),
-                valence_arousal=va is not None,
-                intensity=tasks.get("intensity") is not None,
-                visibility_thresholds=None if visibility is None else tuple(map(float, visibility["thresholds"])),  # type: ignore[arg-type]
-                visibility_thresholds_from="not calibrated"
-                if visibility is None
-                else str(visibility["thresholds_from"]),
-                pose=tasks.get("pose") is not None,
-                ensemble=document["ensemble"],
-                temporal=None
-                if temporal is None
-                else TemporalSpec(
-                    sequence_length=int(temporal["sequence_length"]),
-                    feature_width=int(temporal["feature_width"]),
-                    direction=temporal["direction"],
-                ),
-                frame_model=None if document.get("frame_model") is None else str(document["frame_model"]),
-                precision=document.get("precision", "fp32"),
-                metrics=dict(document["metrics"]),
-                files={str(name): str(digest) for name, digest in document["files"].items()},
-            )
-        except KeyError as error:
-            raise ModelError(f"{where}: the field {error.args[0]!r} is missing") from error
-        except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:  # int(1e999)
-            raise ModelError(f"{where}: a field has a value of the wrong kind ({error})") from error
+        from affectkit.spec_file import parsed  # late: it makes what is defined here
+
+        return parsed(text, where)
 
 
 @lru_cache(maxsize=64)
@@ -459,64 +323,3 @@ def _label_thresholds(units: tuple[str, ...], thresholds: tuple[float, ...]) -> 
     ordered = np.array([by_name[name] for name in _labels((), units, True).action_units], np.float64)
     ordered.setflags(write=False)  # every caller is given the same array
     return ordered
-
-
-def _check_further(tasks: dict[str, Any], units: Any, version: int) -> None:
-    """Refuse tasks that the format does not have, or whose values stand in another order than ours.
-
-    Raises:
-        ValueError: such a task.
-    """
-    unknown = sorted(tasks.keys() - {*TASKS, *FURTHER})
-    if unknown:
-        raise ValueError(f"no such task: {unknown[0]!r}")
-    usual = {"intensity": units, "visibility": list(REGIONS), "pose": ["pitch", "yaw", "roll"]}
-    for name, labels in usual.items():
-        given = tasks.get(name)
-        if given is None:
-            continue
-        if version < 2:
-            raise ValueError(f"the task {name!r} needs the format 2, this file says {version}")
-        if given["labels"] != labels:
-            raise ValueError(f"the labels of {name!r} must be {labels}, got {given['labels']!r}")
-
-
-def _names(labels: Any) -> tuple[str, ...]:
-    """The labels of a task as model.json lists them.
-
-    Raises:
-        TypeError: no list, or not of texts.
-    """
-    if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
-        raise TypeError(f"labels must be a list of names, got {labels!r}")
-    return tuple(labels)
-
-
-_FIELDS = frozenset(
-    [
-        "format_version",
-        "name",
-        "version",
-        "licence",
-        "trained_on",
-        "metrics",
-        "input",
-        "tasks",
-        "feature_width",
-        "members",
-        "ensemble",
-        "precision",
-        "temporal",
-        "frame_model",
-        "files",
-        "digest",
-    ]
-)
-"""What model.json may hold at its top level."""
-
-
-def _digest(document: dict[str, Any]) -> str:
-    """sha256 of everything in a document but its digest, however it is laid out."""
-    rest = {name: value for name, value in document.items() if name != "digest"}
-    text = json.dumps(rest, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()

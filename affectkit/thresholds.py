@@ -26,10 +26,9 @@ def with_thresholds(model: ModelFolder, given: Mapping[str, float] | None) -> Mo
     if unknown:
         known = ", ".join(spec.au_labels) or "none"
         raise ValueError(f"au_thresholds: model {spec.name!r} has no {unknown[0]}; its action units are {known}")
-    pairs = zip(spec.au_labels, spec.au_thresholds, strict=True)
     changed = dataclasses.replace(
         spec,
-        au_thresholds=tuple(wanted.get(unit, own) for unit, own in pairs),
+        au_thresholds=tuple((spec.thresholds | wanted).values()),
         au_thresholds_from=f"{spec.au_thresholds_from}; given: {', '.join(sorted(wanted))}",
     )
     return dataclasses.replace(model, spec=changed)

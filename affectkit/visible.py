@@ -15,8 +15,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from affectkit.answers import Affect
 from affectkit.spec import ModelSpec
-from affectkit.types import REGIONS, Affect, Array, Float32, UInt8
+from affectkit.types import REGIONS, Array, Float32, UInt8
 
 Float = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]

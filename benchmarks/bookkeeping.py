@@ -21,9 +21,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from affectkit import cli, jobs
+from affectkit import cli
 from affectkit.predictor import Predictor
-from affectkit.video import open_source
+from affectkit.runs import run as jobs
+from affectkit.sources.opening import open_source
 
 
 def main() -> None:

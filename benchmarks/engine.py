@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from affectkit.benchmark import machine
 from affectkit.engines import Engine, open_engine
+from affectkit.measurements import machine
 from affectkit.models import load
 
 

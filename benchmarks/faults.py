@@ -22,9 +22,9 @@ from pathlib import Path
 
 import psutil
 
-import affectkit.jobs
+import affectkit.runs.run
 
-affectkit.jobs.CHECKPOINT_S = 0.05  # in workers too: they load this file
+affectkit.runs.run.CHECKPOINT_S = 0.05  # in workers too: they load this file
 
 ONCE_MORE = "what was done is kept: --resume continues it"
 NOTHING = "nothing unfinished was left behind"

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-OFTEN = "import affectkit.jobs as j; j.CHECKPOINT_S = 0.05; from affectkit.cli import main; main()"
+OFTEN = "import affectkit.runs.run as j; j.CHECKPOINT_S = 0.05; from affectkit.cli import main; main()"
 
 
 def main() -> None:

@@ -23,8 +23,8 @@ import av
 import cv2
 from PIL import Image
 
-from affectkit.benchmark import machine
-from affectkit.video import open_source
+from affectkit.measurements import machine
+from affectkit.sources.opening import open_source
 
 SAMPLE = Path(__file__).parent.parent / "samples" / "astronaut.mp4"
 

@@ -17,7 +17,7 @@ import cv2
 import psutil
 
 from affectkit import Predictor, open_source
-from affectkit.benchmark import machine
+from affectkit.measurements import machine
 from affectkit.outputs.layouts import layout
 from affectkit.outputs.writers import open_table
 

@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from affectkit.benchmark import machine
+from affectkit.measurements import machine
 
 
 def run(clips: list[Path], out: Path, *more: str, cores: set[int] | None = None) -> float:

@@ -19,8 +19,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from affectkit.benchmark import machine
 from affectkit.engines import open_engine
+from affectkit.measurements import machine
 from affectkit.models import load
 from affectkit.train.networks import MultitaskCNN, NetworkConfig, multiply_adds
 

@@ -20,13 +20,14 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from affectkit.engines import open_engine
+from affectkit.faces.boxes import iou
 from affectkit.faces.mtcnn import Mtcnn
-from affectkit.faces.tracking import Tracker, iou
+from affectkit.faces.opening import OpenedMtcnn
+from affectkit.faces.tracking import Tracker
 from affectkit.picture import RgbPicture
-from affectkit.predictor import FACE_WEIGHTS
+from affectkit.sources.opening import open_source
+from affectkit.sources.stills import read_image
 from affectkit.types import Detection, Frame, UInt8
-from affectkit.video import open_source, read_image
 
 WIDTH, HEIGHT, FPS = 960, 540, 25
 FACE_PX = 110
@@ -237,9 +238,7 @@ def main() -> None:
     parser.add_argument("--show", type=Path, help="folder for the scenes as videos with boxes and ids")
     parser.add_argument("--only", help="only the scene of this name")
     arguments = parser.parse_args()
-    mtcnn = Mtcnn(
-        *(open_engine(FACE_WEIGHTS / f"{stage}.onnx", device="cpu").run for stage in ("pnet", "rnet", "onet"))
-    )
+    mtcnn = OpenedMtcnn()
     heads = people(arguments.clips, mtcnn)
     results = {}
     print(f"{'scene':42} {'IDF1':>6} {'MOTA':>6} {'switches':>9} {'ids':>4} {'people':>7} {'missed':>7} {'false':>7}")

@@ -18,15 +18,17 @@ from typing import Any
 import numpy as np
 
 from affectkit import Predictor
+from affectkit.answers import Affect, Face, FrameResult
 from affectkit.readout import read_out
 from affectkit.smooth import Smoother
 from affectkit.spec import FURTHER, TASKS, ModelSpec
-from affectkit.temporal import TemporalBuffer, WindowConfig
+from affectkit.temporal import TemporalBuffer
 from affectkit.train.faces import FaceSet, relabelled
 from affectkit.train.metrics import ccc
 from affectkit.train.reading import read_set
 from affectkit.train.synthetic import MadeSequence, make_sequence
-from affectkit.types import Affect, Array, Face, FrameResult
+from affectkit.types import Array
+from affectkit.windows import WindowConfig
 
 FPS = 25
 SMOOTH_S = (0.08, 0.16, 0.24, 0.32, 0.48, 0.64, 0.96, 1.28)

@@ -24,10 +24,11 @@ from affectkit.export.precision import to_half, to_int8, widened
 from affectkit.export.runs import export_runs
 from affectkit.export.triton import write_triton
 from affectkit.export.verify import problems, read_golden, verify
-from affectkit.faces.mtcnn import Mtcnn
-from affectkit.faces.tracking import Tracker, TrackingConfig, track, whole_pictures
+from affectkit.faces.opening import open_detector
+from affectkit.faces.tracking import Tracker, track, whole_pictures
+from affectkit.faces.tracks import TrackingConfig
 from affectkit.models import FRAME_NAME, GOLDEN_NAME, SPEC_NAME, TEMPORAL_NAME, ModelFolder, sha256
-from affectkit.predictor import FACE_WEIGHTS
+from affectkit.sources.opening import open_source
 from affectkit.spec import ModelSpec, Precision
 from affectkit.train.checkpoints import load_checkpoint
 from affectkit.train.crops import crop_all
@@ -37,7 +38,6 @@ from affectkit.train.reading import read_set
 from affectkit.train.runs import checkpoints_of, spec_of
 from affectkit.train.splits import Split, select_split
 from affectkit.types import Array, CroppedFrame, UInt8
-from affectkit.video import open_source
 
 Target = Literal["onnx", "tensorrt", "triton"]
 
@@ -173,9 +173,7 @@ def faces_of(model: str | os.PathLike[str], source: str, *, aligned: bool = Fals
     if aligned:
         crops: Iterator[CroppedFrame] = take_whole(whole_pictures(frames), spec)
     else:
-        engines = [open_engine(FACE_WEIGHTS / f"{name}.onnx", device="cpu") for name in ("pnet", "rnet", "onet")]
-        detector = Mtcnn(*(engine.run for engine in engines))
-        crops = align(track(frames, Tracker(detector, TrackingConfig())), spec)
+        crops = align(track(frames, Tracker(open_detector(), TrackingConfig())), spec)
     found: list[UInt8] = []
     step = 1
     for k, frame in enumerate(crops):  # a long video: keep every 2nd, 4th ... frame so that memory stays bounded

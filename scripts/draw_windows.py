@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from affectkit.temporal import TemporalBuffer, WindowConfig, taper
+from affectkit.temporal import TemporalBuffer
 from affectkit.train.plots import pyplot
 from affectkit.types import Array
+from affectkit.windows import WindowConfig, taper
 
 LENGTH, FRAMES = 8, 21
 MODES = {

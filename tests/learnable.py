@@ -24,9 +24,9 @@ import cv2
 import numpy as np
 
 from affectkit.align import similarity
+from affectkit.sources.opening import open_source
 from affectkit.spec import InputSpec
 from affectkit.types import EXPRESSION_NAMES, Array, Float32, UInt8
-from affectkit.video import open_source
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 BASE_FRAME = 50

@@ -47,7 +47,7 @@ class Mutant:
 MTCNN = "test_mtcnn.py"
 TRACKING = "test_tracking.py"
 TIMES = "media/test_times.py"
-LIVE = "video.py"
+LIVE = "sources/live.py"
 
 MUTANTS = [
     # P-Net
@@ -88,7 +88,7 @@ MUTANTS = [
     # tracker
     Mutant("faces/tracking.py", "iou(t.last.box, face.box) < 0.05", "iou(t.last.box, face.box) < 2", TRACKING),
     Mutant("faces/tracking.py", "if step_s > 0:", "if step_s > 1e9:", TRACKING),
-    Mutant("faces/tracking.py", "SLOWS_S = 1.5", "SLOWS_S = 1500.0", TRACKING),
+    Mutant("faces/tracks.py", "SLOWS_S = 1.5", "SLOWS_S = 1500.0", TRACKING),
     Mutant("faces/tracking.py", "overlap + 2 * like -", "overlap -", TRACKING),
     Mutant("faces/tracking.py", "- 0.2 * away - 0.05 * gone_s", "", TRACKING),
     Mutant("faces/tracking.py", "return None if like < needed else", "return", TRACKING),
@@ -100,15 +100,15 @@ MUTANTS = [
     Mutant("faces/tracking.py", "config.hidden_s if crowded else", "config.moment_s if crowded else", TRACKING),
     Mutant("faces/tracking.py", "return self._drop_doubles(picture) or lost", "return lost", TRACKING),
     Mutant("faces/tracking.py", "elif away < 1 + 2 * gone_s:", "elif away < 100 + 2 * gone_s:", TRACKING),
-    Mutant("faces/tracking.py", "if 0.5 < other / size < 2 else None", "", TRACKING),
+    Mutant("faces/boxes.py", "if 0.5 < other / size < 2 else None", "", TRACKING),
     Mutant(
         "faces/tracking.py",
-        "return len(active) == len(self._tracks) and apart",
-        "return apart",
+        "calm = calm and len(active) == len(self._tracks)",
+        "calm = calm",
         "test_faces.py::test_detects_seldom_while_nothing_happens_and_often_when_something_does",
     ),
     Mutant(
-        "faces/tracking.py", "return product if product or (a.any() and b.any()) else 1.0", "return product", TRACKING
+        "faces/appearance.py", "return product if product or (a.any() and b.any()) else 1.0", "return product", TRACKING
     ),
     Mutant("faces/tracking.py", "share = min(1.0, step_s / 0.2)", "share = 1.0", TRACKING),
     Mutant("faces/changes.py", "before[down, across] = now[down, across]", "pass", TRACKING),
@@ -128,9 +128,9 @@ MUTANTS = [
     Mutant("picture.py", "+= (fx - 1) / 2, (fy - 1) / 2", "+= 0, 0", "test_picture.py"),
     Mutant("picture.py", "firsts * factors + (factors - 1) / 2", "firsts * factors", "test_picture.py"),
     # temporal
-    Mutant("temporal.py", "length - 1 - position) + 1", "length - 1 - position) * 0 + 1", "test_temporal.py"),
+    Mutant("windows.py", "length - 1 - position) + 1", "length - 1 - position) * 0 + 1", "test_temporal.py"),
     Mutant("temporal.py", "max(1, config.length // 2)", "max(1, config.length // 4)", "test_temporal.py"),
-    Mutant("temporal.py", "[:, 0, answered - start :]", "[:, 0, :]", "test_temporal.py"),
+    Mutant("windows.py", "[:, 0, answered - start :]", "[:, 0, :]", "test_temporal.py"),
     Mutant(
         "temporal.py",
         "return since is not None and time_s - since > self",
@@ -203,23 +203,25 @@ MUTANTS = [
         "return name if",
         "test_misuse.py::test_file_names_are_no_formulas",
     ),
-    Mutant("people.py", "face.score * frontal * math", "math", "test_people.py"),
-    Mutant("people.py", "* math.sqrt(max(0.0, width * height))", "", "test_people.py"),
-    Mutant("people.py", "if quality > person.quality:", "if quality >= person.quality:", "test_people.py"),
+    Mutant("outputs/contact_sheet.py", "face.score * frontal * math", "math", "test_people.py"),
+    Mutant("outputs/contact_sheet.py", "* math.sqrt(max(0.0, width * height))", "", "test_people.py"),
+    Mutant(
+        "outputs/contact_sheet.py", "if quality > person.quality:", "if quality >= person.quality:", "test_people.py"
+    ),
     # sources
-    Mutant("span.py", "if time_s >= self.end_s:", "if time_s > self.end_s:", "test_sources.py"),
-    Mutant("span.py", "not time_s < self.start_s", "not time_s <= self.start_s", "test_sources.py"),
-    Mutant("span.py", "if index % self.every == 0:", "if self.inside % self.every == 0:", "test_sources.py"),
-    Mutant("span.py", "if index >= self.first:", "if index > self.first:", "test_sources.py"),
-    Mutant("span.py", "self.inside += 1", "self.inside += 0", "test_sources.py"),
+    Mutant("sources/span.py", "if time_s >= self.end_s:", "if time_s > self.end_s:", "test_sources.py"),
+    Mutant("sources/span.py", "not time_s < self.start_s", "not time_s <= self.start_s", "test_sources.py"),
+    Mutant("sources/span.py", "if index % self.every == 0:", "if self.inside % self.every == 0:", "test_sources.py"),
+    Mutant("sources/span.py", "if index >= self.first:", "if index > self.first:", "test_sources.py"),
+    Mutant("sources/span.py", "self.inside += 1", "self.inside += 0", "test_sources.py"),
     Mutant(
         LIVE,
         "not 0 <= clock_s - before_s <= LARGEST_STEP_S",
         "not 0 < clock_s - before_s <= LARGEST_STEP_S",
         "test_live.py::test_a_clock_that_stands_still_is_no_jump",
     ),
-    Mutant("timing.py", "backwards += frame.pts <= last", "backwards += frame.pts < last - 99999", TIMES),
-    Mutant("timing.py", "if time_s > self.last_s - self._step_s:", "if time_s > self.last_s:", TIMES),
+    Mutant("sources/timing.py", "backwards += frame.pts <= last", "backwards += frame.pts < last - 99999", TIMES),
+    Mutant("sources/timing.py", "if time_s > self.last_s - self._step_s:", "if time_s > self.last_s:", TIMES),
 ]
 
 

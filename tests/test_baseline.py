@@ -15,13 +15,14 @@ from synthetic import write_clip
 from test_resume import clip as clip
 from test_resume import killed
 
-from affectkit import FakeEngine, Predictor, jobs, models
+from affectkit import FakeEngine, Predictor, models
 from affectkit.baseline import LEAST_FRAMES, Neutral, Rule, Seen, median_of, parse_rule
 from affectkit.corrected import Corrector
 from affectkit.errors import OutputError, SourceError
 from affectkit.finders import FromFile, FromSeconds
-from affectkit.jobs import Job, run_job
 from affectkit.options import OutputOptions
+from affectkit.runs import run as jobs
+from affectkit.runs.run import Job, run_job
 from affectkit.types import Array, Detection, UInt8
 
 Run = Callable[..., tuple[int, str, str]]

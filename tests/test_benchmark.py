@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from synthetic import beginning_of, grey_frames, write_clip
 
-from affectkit.benchmark import Measurement, machine, read_report, summary, table, to_table
+from affectkit.benchmark import to_table
 from affectkit.errors import SourceError
+from affectkit.measurements import Measurement, machine, read_report, summary, table
 from affectkit.predictor import Predictor
 
 Cli = Callable[..., tuple[int, str, str]]

@@ -370,7 +370,7 @@ def test_long_names(run_cli: Cli, clip: Path, length: int) -> None:
 def test_one_bad_input_never_stops_the_rest(
     run_cli: Cli, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from affectkit import video
+    from affectkit.sources import video
 
     real = video.VideoFile._describe
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from affectkit import Predictor
+from affectkit.faces.boxes import iou
 from affectkit.faces.own import OwnDetector
-from affectkit.faces.tracking import iou
 from affectkit.picture import RgbPicture
+from affectkit.sources.opening import open_source
 from affectkit.types import Detection, UInt8
-from affectkit.video import open_source
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 

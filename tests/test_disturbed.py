@@ -17,7 +17,7 @@ Cli = Callable[..., tuple[int, str, str]]
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and limits of Unix")
 
-OFTEN = "import affectkit.jobs as j; j.CHECKPOINT_S = 0; from affectkit.cli import main; main()"
+OFTEN = "import affectkit.runs.run as j; j.CHECKPOINT_S = 0; from affectkit.cli import main; main()"
 """The command, which notes how far it is after every few frames."""
 
 

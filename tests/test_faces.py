@@ -14,14 +14,17 @@ import numpy as np
 import pytest
 
 from affectkit.engines import open_engine
+from affectkit.faces.boxes import iou
 from affectkit.faces.changes import Searched
 from affectkit.faces.mtcnn import GREY, Mtcnn, cut_patches, nms, pyramid
-from affectkit.faces.tracking import Tracker, TrackingConfig, iou
+from affectkit.faces.opening import WEIGHTS as FACE_WEIGHTS
+from affectkit.faces.tracking import Tracker
+from affectkit.faces.tracks import TrackingConfig
 from affectkit.picture import RgbPicture
-from affectkit.predictor import FACE_WEIGHTS
-from affectkit.state import pack, unpack
+from affectkit.runs.state import pack, unpack
+from affectkit.sources.opening import open_source
+from affectkit.sources.stills import read_image
 from affectkit.types import Detection, Frame, UInt8
-from affectkit.video import open_source, read_image
 
 
 @pytest.fixture(scope="module")

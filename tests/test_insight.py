@@ -16,8 +16,8 @@ from synthetic import write_clip
 
 from affectkit.errors import DeviceUnavailable, ModelError
 from affectkit.faces import insight
+from affectkit.faces.boxes import iou
 from affectkit.faces.insight import InsightDetector, find_detector
-from affectkit.faces.tracking import iou
 from affectkit.predictor import Predictor
 
 Cli = Callable[..., tuple[int, str, str]]

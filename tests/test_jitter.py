@@ -14,13 +14,16 @@ import pytest
 from affectkit.align import crop_face
 from affectkit.engines import open_engine
 from affectkit.faces.mtcnn import SIDE_IN_SPREADS, UP_IN_SPREADS, Mtcnn, square_of
-from affectkit.faces.tracking import Tracker, TrackingConfig
+from affectkit.faces.opening import WEIGHTS as FACE_WEIGHTS
+from affectkit.faces.tracking import Tracker
+from affectkit.faces.tracks import TrackingConfig
 from affectkit.picture import SIDES_BT601, Colours, RgbPicture, YuvPicture, rgb_matrix
-from affectkit.planes import planes_of
-from affectkit.predictor import FACE_WEIGHTS
+from affectkit.sources.converter import FrameConverter as _Developer
+from affectkit.sources.geometry import Geometry as _Geometry
+from affectkit.sources.opening import open_source
+from affectkit.sources.planes import planes_of
 from affectkit.spec import InputSpec
 from affectkit.types import Detection, Frame, Picture, UInt8
-from affectkit.video import _Developer, _Geometry, open_source
 
 Planes = list[UInt8]
 

@@ -16,18 +16,25 @@ import pytest
 from make_tiny_model import EXPRESSIONS_ONLY, SHIPPED, TWELVE, expected, expected_sequence, write, write_temporal
 from synthetic import edit_spec, write_clip
 
-from affectkit import benchmark, jobs, models
+from affectkit import benchmark, models
+from affectkit.answers import Affect, Face, FrameResult
 from affectkit.engines import FakeEngine
 from affectkit.errors import EngineError, ModelError
 from affectkit.export.triton import write_triton
 from affectkit.outputs.layouts import Layout, layout
+from affectkit.outputs.overlay import Overlay
+from affectkit.outputs.panels import ALONE as _ALONE
+from affectkit.outputs.panels import CROWD as _CROWD
+from affectkit.outputs.panels import TWO as _TWO
+from affectkit.outputs.panels import bars as _bars
 from affectkit.outputs.table import table_of
+from affectkit.outputs.traces import VALENCE
 from affectkit.outputs.writers import open_table
-from affectkit.overlay import _ALONE, _CROWD, _TWO, VALENCE, Overlay, _bars
 from affectkit.predictor import Predictor
 from affectkit.readout import sigmoid, softmax
+from affectkit.runs import run as jobs
 from affectkit.spec import ModelSpec
-from affectkit.types import AU_TITLES, EXPRESSION_NAMES, Affect, Face, FrameResult, LabelSet
+from affectkit.types import AU_TITLES, EXPRESSION_NAMES, LabelSet
 
 Run = Callable[..., tuple[int, str, str]]
 

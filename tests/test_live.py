@@ -19,9 +19,10 @@ import pytest
 from synthetic import grey_frames, write_clip
 
 from affectkit import Predictor
+from affectkit.answers import FrameResult
 from affectkit.errors import SourceError
-from affectkit.types import FrameResult
-from affectkit.video import LiveSource, _Shown, open_source
+from affectkit.sources.live import LiveSource, _Shown
+from affectkit.sources.opening import open_source
 
 Run = Callable[..., tuple[int, str, str]]
 

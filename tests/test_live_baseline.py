@@ -12,12 +12,12 @@ from synthetic import write_clip
 from test_baseline import Faces, brightness_engine, pictures, relative, rows_of
 
 from affectkit import FakeEngine, Predictor, models
+from affectkit.answers import Affect, Face, FrameResult
 from affectkit.baseline import Neutral
 from affectkit.corrected import Corrector, relative_affect, with_raw
-from affectkit.jobs import Job, run_job
 from affectkit.options import OutputOptions
 from affectkit.outputs.layouts import layout
-from affectkit.types import Affect, Face, FrameResult
+from affectkit.runs.run import Job, run_job
 
 Run = Callable[..., tuple[int, str, str]]
 

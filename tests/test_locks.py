@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from affectkit import jobs
 from affectkit.errors import OutputError
-from affectkit.job import Job
-from affectkit.locks import OutputLock
 from affectkit.outputs import writers
-from affectkit.state import pack, unpack
-from affectkit.targets import check_target, short_stem
+from affectkit.outputs.files import check_target, short_stem
+from affectkit.runs import run as jobs
+from affectkit.runs.job import Job
+from affectkit.runs.locks import OutputLock
+from affectkit.runs.state import pack, unpack
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -90,7 +90,7 @@ def test_a_lock_is_held_by_one_and_leaves_nothing(tmp_path: Path) -> None:
 def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
     target = tmp_path / "t.csv"
     code = (
-        "import sys, time; from pathlib import Path; from affectkit.locks import OutputLock\n"
+        "import sys, time; from pathlib import Path; from affectkit.runs.locks import OutputLock\n"
         "with OutputLock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-P", "-c", code, str(target)], stdout=subprocess.PIPE, text=True)
@@ -111,7 +111,7 @@ def test_a_file_system_without_locks_is_told_of(
     def fails(_: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("affectkit.locks._lock", fails)
+    monkeypatch.setattr("affectkit.runs.locks._lock", fails)
     with OutputLock(tmp_path / "t.csv") as lock:
         assert not lock.held
     assert "has no locks" in caplog.text and hidden(tmp_path) == []

@@ -34,6 +34,7 @@ from patterns import states_are_equal
 from trees import Tree, Written
 
 from affectkit.align import crop_face, crop_frame
+from affectkit.answers import Affect
 from affectkit.predictor import Predictor
 from affectkit.spec import TEMPLATES, InputSpec
 from affectkit.train.checkpoints import load_checkpoint
@@ -43,7 +44,7 @@ from affectkit.train.faces import FaceSet
 from affectkit.train.networks import CONFIGS
 from affectkit.train.reading import read_set
 from affectkit.train.splits import read_manifest_part
-from affectkit.types import Affect, Detection, TrackedFrame, UInt8
+from affectkit.types import Detection, TrackedFrame, UInt8
 
 Cli = Callable[..., tuple[int, str, str]]
 

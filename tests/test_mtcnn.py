@@ -10,9 +10,9 @@ import pytest
 
 from affectkit.engines import open_engine
 from affectkit.faces.mtcnn import Mtcnn
-from affectkit.predictor import FACE_WEIGHTS
+from affectkit.faces.opening import WEIGHTS as FACE_WEIGHTS
+from affectkit.sources.opening import open_source
 from affectkit.types import Array, Detection, UInt8
-from affectkit.video import open_source
 
 HEIGHT, WIDTH = 60, 100
 

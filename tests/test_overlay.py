@@ -11,9 +11,11 @@ from synthetic import grey_frames, write_clip
 from test_sinks import face
 
 from affectkit import models
+from affectkit.answers import Face, FrameResult
 from affectkit.errors import OutputError
-from affectkit.overlay import ACTIVE, IDENTITIES, INACTIVE, Overlay, VideoWriter
-from affectkit.types import Face, FrameResult
+from affectkit.outputs.drawing import ACTIVE, IDENTITIES, INACTIVE
+from affectkit.outputs.overlay import Overlay
+from affectkit.outputs.video import VideoWriter
 
 
 def result(index: int, faces: tuple[Face, ...], *, height: int = 360, width: int = 640) -> FrameResult:

@@ -12,9 +12,9 @@ import pytest
 from synthetic import grey_frames, write_clip
 
 from affectkit.errors import OutputError
-from affectkit.people import CAPTION_PX, MOST_PEOPLE, THUMB_PX, ContactSheet
+from affectkit.outputs.contact_sheet import CAPTION_PX, MOST_PEOPLE, THUMB_PX, ContactSheet
 from affectkit.picture import RgbPicture
-from affectkit.state import pack, unpack
+from affectkit.runs.state import pack, unpack
 from affectkit.types import Detection, Frame, TrackedFace, TrackedFrame
 
 Run = Callable[..., tuple[int, str, str]]

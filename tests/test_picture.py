@@ -12,8 +12,8 @@ import pytest
 
 from affectkit.align import similarity
 from affectkit.picture import SIDES_BT601, SIDES_BT709, Colours, RgbPicture, YuvPicture, rgb_matrix
+from affectkit.sources.opening import open_source
 from affectkit.types import Picture, UInt8
-from affectkit.video import open_source
 
 
 def smooth(height: int = 96, width: int = 160) -> UInt8:

@@ -16,9 +16,10 @@ from synthetic import grey_frames, write_clip
 
 from affectkit import FakeEngine, Predictor, open_source
 from affectkit.align import crop_face
+from affectkit.answers import FrameResult
 from affectkit.errors import EngineError, ModelError, SourceError
-from affectkit.predictor import in_precision
-from affectkit.types import Array, Detection, FrameResult, UInt8
+from affectkit.models import resolve
+from affectkit.types import Array, Detection, UInt8
 
 
 class OneFace:
@@ -102,13 +103,14 @@ def test_a_stream_that_is_let_go_leaves_no_threads(tiny: Path, astronaut: Path) 
 def test_int8_where_the_cpu_is_made_for_it(
     monkeypatch: pytest.MonkeyPatch, precision: str, device: str, fast: bool, cuda: bool, taken: str
 ) -> None:
-    monkeypatch.setattr("affectkit.predictor.multiplies_bytes_fast", lambda: fast)
-    monkeypatch.setattr("affectkit.predictor.may_use_cuda", lambda: cuda)
-    assert in_precision("lite", precision, device) == taken
+    monkeypatch.setattr("affectkit.engines.cpu.multiplies_bytes_fast", lambda: fast)
+    monkeypatch.setattr("affectkit.engines.may_use_cuda", lambda: cuda)
+    assert resolve("lite", precision=precision, device=device).name == taken
 
 
 def test_precisions_that_are_not_there(tiny: Path) -> None:
-    assert in_precision(tiny, "auto", "cpu") == tiny and in_precision(tiny, "fp32", "cpu") == str(tiny)
+    assert resolve(tiny, precision="auto", device="cpu").name == str(tiny)
+    assert resolve(tiny, precision="fp32", device="cpu").name == str(tiny)
     with pytest.raises(ModelError, match=r"computes in fp32, and has no int8 copy; .*--precision int8"):
         Predictor(tiny, precision="int8")
     with pytest.raises(ModelError, match="lite-int8: computes in int8, and has no fp32 copy"):

@@ -19,6 +19,8 @@ import pytest
 
 from affectkit.errors import SourceError
 from affectkit.predictor import Predictor
+from affectkit.sources.opening import open_source
+from affectkit.sources.stills import read_image
 from affectkit.train.datasets import crops, open_sets, three_files
 from affectkit.train.datasets.manifest import Prepared, Row, read_manifest
 from affectkit.train.datasets.units import Journal, Unit, chunks, run_units
@@ -26,7 +28,6 @@ from affectkit.train.datasets.values import POINT_COLUMNS
 from affectkit.train.reading import read_set
 from affectkit.train.splits import split_of
 from affectkit.types import Array, UInt8
-from affectkit.video import open_source, read_image
 
 Cli = Callable[..., tuple[int, str, str]]
 

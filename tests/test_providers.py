@@ -117,7 +117,8 @@ def test_a_plugin_that_cannot_be_loaded(tiny: Path, tmp_path: Path, monkeypatch:
 
 
 openvino = pytest.mark.skipif(
-    importlib.util.find_spec("onnxruntime_ep_openvino") is None, reason="needs onnxruntime-ep-openvino (extra: openvino)"
+    importlib.util.find_spec("onnxruntime_ep_openvino") is None,
+    reason="needs onnxruntime-ep-openvino (extra: openvino)",
 )
 
 

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from synthetic import write_clip
 
-from affectkit import jobs
 from affectkit.errors import SourceError
-from affectkit.state import pack, seal, unpack
+from affectkit.runs import run as jobs
+from affectkit.runs.state import pack, seal, unpack
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -34,7 +34,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory, astronaut: Path) -> Path:
 
 def killed(clip: Path, out: Path, after_bytes: int, *options: str) -> bool:
     """Run, noting progress after every batch, and kill -9 once so much is in the partial table; False: it was done."""
-    code = "import affectkit.jobs as j; j.CHECKPOINT_S = 0; from affectkit.cli import main; main()"
+    code = "import affectkit.runs.run as j; j.CHECKPOINT_S = 0; from affectkit.cli import main; main()"
     command = [sys.executable, "-c", code, "predict", str(clip), "-o", str(out), "-q", *options]
     process = subprocess.Popen(command)
     try:

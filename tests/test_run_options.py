@@ -18,8 +18,6 @@ from affectkit.cli.options import opening_of, output_options, predictor_config, 
 from affectkit.cli.predict import predict
 from affectkit.cli.table import SHARED
 from affectkit.errors import OutputError
-from affectkit.gate import Opening
-from affectkit.job import Job, failure_line
 from affectkit.options import (
     OutputOptions,
     PredictKeywords,
@@ -28,6 +26,8 @@ from affectkit.options import (
     StreamKeywords,
     StreamOptions,
 )
+from affectkit.runs.job import Job, failure_line
+from affectkit.sources.limits import Opening
 
 Cli = Callable[..., tuple[int, str, str]]
 

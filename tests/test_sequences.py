@@ -15,7 +15,6 @@ from patterns import NAN, SMALL, config, faces_with_a_pattern, states_are_equal
 
 from affectkit.errors import ModelError, SourceError
 from affectkit.spec import InputSpec
-from affectkit.temporal import paper_windows
 from affectkit.train.augmentation import Augmentation
 from affectkit.train.batches import Batching
 from affectkit.train.checkpoints import load_network, load_temporal
@@ -25,6 +24,7 @@ from affectkit.train.faces import FaceSet, in_videos, join
 from affectkit.train.loop import train
 from affectkit.train.networks import MultitaskCNN, MultitaskCNNRNN
 from affectkit.train.sequences import plan_sequences, sequence_batches, sequence_logits, videos
+from affectkit.windows import paper_windows
 
 Cli = Callable[..., tuple[int, str, str]]
 SPEC = InputSpec(16, 1, "tight")

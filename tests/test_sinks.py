@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from affectkit.answers import Affect, Face, FrameResult
 from affectkit.errors import OutputError
 from affectkit.outputs.documents import json_text, write_json
 from affectkit.outputs.layouts import layout
 from affectkit.outputs.table import Table, table_of
 from affectkit.outputs.writers import SUFFIXES, CsvWriter, open_table
-from affectkit.types import AU_NAMES, EXPRESSION_NAMES, Affect, Face, FrameResult
+from affectkit.types import AU_NAMES, EXPRESSION_NAMES
 
 NATIVE = [
     "input",

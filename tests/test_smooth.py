@@ -10,10 +10,10 @@ import weakref
 import numpy as np
 import pytest
 
+from affectkit.answers import Affect, Face, FrameResult
 from affectkit.errors import SourceError
+from affectkit.runs.state import pack, unpack
 from affectkit.smooth import Smoother
-from affectkit.state import pack, unpack
-from affectkit.types import Affect, Face, FrameResult
 
 
 def result(index: int, time_s: float, values: dict[int, float], *, cut: bool = False) -> FrameResult:

@@ -13,8 +13,9 @@ from PIL import Image
 from synthetic import write_clip
 
 from affectkit.errors import SourceError
+from affectkit.sources.base import Source
+from affectkit.sources.opening import open_source
 from affectkit.types import Frame
-from affectkit.video import Source, open_source
 
 COUNT, FPS = 20, 25
 

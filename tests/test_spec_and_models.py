@@ -303,7 +303,8 @@ def test_templates_are_symmetric_and_inside() -> None:
 def test_a_model_may_run_on_anothers_network(tiny: Path, tiny_temporal: Path, tmp_path: Path) -> None:
     folder = models.load(tiny_temporal)
     assert folder.frame_onnx == tiny / "frame.onnx" and not (tiny_temporal / "frame.onnx").exists()
-    assert models.temporal_sibling(tiny) == str(tiny_temporal) and models.temporal_sibling(tiny_temporal) is not None
+    assert models.resolve(tiny, temporal=True).name == str(tiny_temporal)
+    assert models.resolve(tiny_temporal, temporal=True).name == str(tiny_temporal)
     assert ModelSpec.from_json(folder.spec.to_json()) == folder.spec
     shutil.copytree(tiny_temporal, tmp_path / "tiny-temporal")
     with pytest.raises(ModelError, match="missing"):  # alone

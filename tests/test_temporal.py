@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from affectkit.state import pack, unpack
-from affectkit.temporal import TemporalBuffer, WindowConfig, paper_windows, run_sequence, taper
+from affectkit.runs.state import pack, unpack
+from affectkit.temporal import TemporalBuffer
 from affectkit.types import Array
+from affectkit.windows import WindowConfig, paper_windows, run_sequence, taper
 
 LENGTH = 8
 

@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
+from affectkit.faces.boxes import iou
 from affectkit.faces.changes import Searched
-from affectkit.faces.tracking import Tracker, TrackingConfig, iou
+from affectkit.faces.tracking import Tracker
+from affectkit.faces.tracks import TrackingConfig
 from affectkit.picture import RgbPicture
 from affectkit.types import Array, Detection, Frame, UInt8
 

@@ -18,8 +18,10 @@ from PIL import Image
 from synthetic import grey_frames, write_clip
 
 from affectkit.errors import DeviceUnavailable, SourceError
+from affectkit.sources.names import printable
+from affectkit.sources.opening import open_source
+from affectkit.sources.stills import read_image
 from affectkit.types import Frame
-from affectkit.video import open_source, printable, read_image
 
 
 def decode(path: Path, **options: float) -> list[Frame]:

@@ -17,12 +17,13 @@ from make_tiny_model import BANDS, MARK, SEEN, SIZE
 
 from affectkit import FakeEngine, ModelSpec, Predictor, models, open_source
 from affectkit.align import crop_face
+from affectkit.answers import Affect, Face, FrameResult
 from affectkit.outputs.layouts import layout
 from affectkit.outputs.table import table_of
 from affectkit.outputs.writers import SUFFIXES, open_table
 from affectkit.readout import read_out
 from affectkit.spec import InputSpec
-from affectkit.types import AU_TITLES, REGIONS, Affect, Array, Detection, Face, FrameResult, LabelSet, UInt8
+from affectkit.types import AU_TITLES, REGIONS, Array, Detection, LabelSet, UInt8
 from affectkit.visible import UNIT_REGIONS, hidden_regions, inside, quality, regions_of, sharpness, withheld
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -370,7 +371,7 @@ def test_a_sequence_of_aligned_faces(tiny_seen_temporal: Path, tiny_seen: Path) 
 def test_an_interrupted_stream_goes_on_to_the_same_rows(
     temporal: bool, smooth_s: float, tiny_seen: Path, tiny_seen_temporal: Path
 ) -> None:
-    from affectkit.state import pack, unpack
+    from affectkit.runs.state import pack, unpack
 
     folder = tiny_seen_temporal if temporal else tiny_seen
     frames = np.stack(hidden_mouths(PATTERN * 2))
@@ -429,10 +430,10 @@ def test_misuse(
 
 
 def test_another_prior_is_another_run(tiny_seen: Path, tmp_path: Path) -> None:
-    from affectkit.gate import Opening
-    from affectkit.job import Job
-    from affectkit.notes import fingerprint
     from affectkit.options import OutputOptions, StreamOptions
+    from affectkit.runs.job import Job
+    from affectkit.runs.notes import fingerprint
+    from affectkit.sources.limits import Opening
 
     path = tmp_path / "p.png"
     cv2.imwrite(str(path), crop())

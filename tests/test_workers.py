@@ -14,11 +14,11 @@ import psutil
 import pytest
 from synthetic import grey_frames, write_clip
 
-from affectkit import workers
 from affectkit.errors import EngineError
-from affectkit.job import Job, finished, mark_of
 from affectkit.options import PredictorConfig, StreamOptions
-from affectkit.workers import Work, run_jobs
+from affectkit.runs import pool as workers
+from affectkit.runs.job import Job, finished, mark_of
+from affectkit.runs.pool import Work, run_jobs
 
 Run = Callable[..., tuple[int, str, str]]
 

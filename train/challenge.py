@@ -10,6 +10,7 @@ import numpy as np
 
 from affectkit.errors import SourceError
 from affectkit.outputs.documents import write_text
+from affectkit.sources.stills import read_image
 from affectkit.train.balance import Index
 from affectkit.train.datasets.manifest import lines_of
 from affectkit.train.datasets.points import FindPoints, in_crop
@@ -17,7 +18,6 @@ from affectkit.train.evaluate import Answers
 from affectkit.train.faces import FaceSet
 from affectkit.train.sequences import videos
 from affectkit.types import Float32, LabelSet, published_au_name
-from affectkit.video import read_image
 
 PICTURES = (".jpg", ".jpeg", ".png")
 

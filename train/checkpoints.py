@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import nn
 
 from affectkit.errors import ModelError
+from affectkit.outputs.files import written_whole
 from affectkit.train.config import config_from_dict
 from affectkit.train.networks import MultitaskCNN, MultitaskCNNRNN
 
@@ -18,9 +18,9 @@ Network = MultitaskCNN | MultitaskCNNRNN
 
 def save_atomically(state: dict[str, Any], path: Path) -> None:
     """Write a checkpoint so that a crash leaves the one before."""
-    partial = path.with_name(f".{path.name}.partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
+    # One temporary name for all processes: what a killed one leaves, which is large, is replaced by the next.
+    with written_whole(path, at=path.with_name(f".{path.name}.partial")) as partial:
+        torch.save(state, partial)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Answers:
 
     def thresholds(self) -> Array:
         """(A,) by ``spec.labels.action_units``."""
-        by_name = dict(zip(self.spec.au_labels, self.spec.au_thresholds, strict=True))
+        by_name = self.spec.thresholds
         return np.array([by_name[name] for name in self.spec.labels.action_units])
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from affectkit.errors import MissingDependency
+from affectkit.outputs.documents import write_text
 from affectkit.train.plots import pyplot
 
 METRICS_NAME = "metrics.jsonl"
@@ -38,7 +39,7 @@ class Journal:
         self._run = run
         self._path = run / METRICS_NAME
         kept = [line for line in read_metrics(run) if line["step"] <= step]
-        self._path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1 if step else None)
 
     def step(self, step: int, losses: Mapping[str, float], learning_rate: float) -> None:

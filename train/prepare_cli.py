@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from affectkit.errors import OutputError, SourceError
+from affectkit.outputs.files import write_whole
 from affectkit.train.datasets import (
     afew_va,
     aff_wild2,
@@ -23,7 +24,7 @@ from affectkit.train.datasets import (
     raf_db,
     three_files,
 )
-from affectkit.train.datasets.manifest import check_manifest_name, write_manifest, write_whole
+from affectkit.train.datasets.manifest import check_manifest_name, write_manifest
 from affectkit.train.datasets.points import mtcnn
 from affectkit.train.datasets.units import Journal, Unit, run_units
 from affectkit.types import Frame
@@ -101,7 +102,7 @@ def _finish(path: Path, units: list[Unit], journal: Journal, strict: bool, keep_
     if not any(row.labelled for row in prepared.rows):
         raise SourceError(f"nothing that can be used was found; no manifest is written\n{text}")
     write_manifest(prepared.rows, path)
-    write_whole(path.with_name("report.txt"), (text + "\n").encode())
+    write_whole(path.with_name("report.txt"), (text + "\n").encode(), synced=True)
     journal.remove()
     click.echo(text)
     click.echo(f"wrote {path}", err=True)
@@ -169,7 +170,7 @@ def _with_detector(units: MakeUnits) -> MakeUnits:
 
 
 def _disfa(source: Path, target: Path, **arguments: Any) -> list[Unit]:
-    from affectkit.video import open_source
+    from affectkit.sources.opening import open_source
 
     def frames_of(video: Path) -> Iterator[Frame]:
         return open_source(video).frames()

@@ -20,6 +20,7 @@ import numpy as np
 
 import affectkit
 from affectkit.outputs.documents import write_text
+from affectkit.outputs.files import written_whole
 from affectkit.train.faces import FaceSet
 from affectkit.types import Array
 
@@ -91,8 +92,11 @@ class RunRecord:
 
     def save_answers(self, faces: FaceSet, answers: Mapping[str, Array], thresholds: Sequence[float]) -> None:
         """Write ``dev.npz``: labels and answers for every face of the dev part."""
-        partial = self._run / f".{ANSWERS_NAME}.partial"
-        with partial.open("wb") as file:
+        target = self._run / ANSWERS_NAME
+        with (
+            written_whole(target, at=target.with_name(f".{ANSWERS_NAME}.partial")) as partial,
+            partial.open("wb") as file,
+        ):
             np.savez_compressed(
                 file,
                 names=np.array(faces.names, np.str_),
@@ -106,7 +110,6 @@ class RunRecord:
                 expressions=np.array(faces.label_set.expressions, np.str_),
                 action_units=np.array(faces.label_set.action_units, np.str_),
             )
-        os.replace(partial, self._run / ANSWERS_NAME)
 
 
 def _now() -> str:

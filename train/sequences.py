@@ -12,7 +12,6 @@ import torch
 
 from affectkit.errors import SourceError
 from affectkit.spec import InputSpec
-from affectkit.temporal import paper_windows
 from affectkit.train.augmentation import Augmentation, augment
 from affectkit.train.balance import Index
 from affectkit.train.batches import Batch, Batching, labels_of
@@ -21,6 +20,7 @@ from affectkit.train.faces import FaceSet
 from affectkit.train.losses import Labels
 from affectkit.train.networks import MultitaskCNNRNN
 from affectkit.types import Array
+from affectkit.windows import paper_windows
 
 
 def videos(faces: FaceSet) -> list[Index]:

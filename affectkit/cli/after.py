@@ -11,7 +11,7 @@ import click
 from affectkit.cli.common import say
 
 if TYPE_CHECKING:
-    from affectkit.job import Job
+    from affectkit.runs.job import Job
 
 PROGRAMS = ("elan", "vtt", "boris")
 
@@ -39,7 +39,7 @@ def check_after(
         OutputError: a file is there already, or cannot be written.
         MissingDependency: ELAN's files without pympi-ling.
     """
-    from affectkit.targets import check_target
+    from affectkit.outputs.files import check_target
 
     if not (min_track_s or programs):
         return

@@ -12,7 +12,7 @@ from affectkit.cli.common import configure_logging
 from affectkit.cli.options import debug_option, predictor_config, shared, stream_options
 
 if TYPE_CHECKING:
-    from affectkit import benchmark as bench
+    from affectkit import measurements
     from affectkit.predictor import Predictor
 
 
@@ -55,7 +55,7 @@ def benchmark(
     """
     import cv2
 
-    from affectkit import benchmark as bench
+    from affectkit import measurements
     from affectkit.outputs.documents import write_json
 
     configure_logging(debug)
@@ -63,22 +63,22 @@ def benchmark(
     if not clips and set(what) - {"start-up", "network"}:
         raise click.UsageError("stages, video and streams need a CLIP")
     wanted = what or (("start-up", "network", "stages", "video") if clips else ("start-up", "network"))
-    before = bench.read_report(compare) if compare is not None else []
+    before = measurements.read_report(compare) if compare is not None else []
     if output is not None:
-        bench.check_report(output)
-    rows: list[bench.Measurement] = []
+        measurements.check_report(output)
+    rows: list[measurements.Measurement] = []
     for found in _measured(clips, wanted, given):
         rows += found
-        for line in bench.table(found, before):
+        for line in measurements.table(found, before):
             click.echo(line)
     if output is not None:
         about = {name: given[name] for name in ("model", "device", "precision", "max_faces")}
-        write_json(output, bench.report(rows, **about))
+        write_json(output, measurements.report(rows, **about))
 
 
 def _measured(
     clips: Sequence[str], wanted: Collection[str], given: Mapping[str, Any]
-) -> Iterator[list[bench.Measurement]]:
+) -> Iterator[list[measurements.Measurement]]:
     """What is wanted, one after the other."""
     from affectkit import benchmark as bench
     from affectkit.engines import usable_cores

@@ -48,8 +48,8 @@ def identities(
       affectkit identities dyad.csv --merge 3=1 --drop 2 --name 0=Anna --name 1=Ben -o dyad-named.csv
     """
     from affectkit.cli.common import configure_logging
+    from affectkit.outputs.files import check_target
     from affectkit.tables.reading import read_table
-    from affectkit.targets import check_target
 
     configure_logging(debug)
     merge = {_face("--merge", old): _face("--merge", new) for old, new in _pairs("--merge", same)}

@@ -15,9 +15,9 @@ from affectkit.cli.options import debug_option, predictor_config, shared, stream
 from affectkit.cli.table import NETWORK
 
 if TYPE_CHECKING:
+    from affectkit.answers import FrameResult
     from affectkit.predictor import Predictor
-    from affectkit.types import FrameResult
-    from affectkit.video import LiveSource
+    from affectkit.sources.live import LiveSource
 
 
 @click.command()
@@ -47,7 +47,7 @@ def live(source: str, baseline: str | None, no_window: bool, seconds: float | No
     from affectkit.baseline import parse_rule
     from affectkit.live_baseline import check_live
     from affectkit.predictor import Predictor
-    from affectkit.video import LiveSource
+    from affectkit.sources.live import LiveSource
 
     configure_logging(debug)
     config, asked = predictor_config(given), stream_options(given, window="live")
@@ -126,7 +126,7 @@ def _window() -> Show:
     import cv2
 
     from affectkit.errors import MissingDependency
-    from affectkit.overlay import Overlay
+    from affectkit.outputs.overlay import Overlay
 
     title = "affectkit live"
     try:

@@ -50,7 +50,7 @@ def models_show(model: str, as_json: bool) -> None:
     if spec.expression_labels:
         click.echo("expressions " + ", ".join(spec.expression_labels))
     if spec.au_labels:
-        thresholds = zip(spec.au_labels, spec.au_thresholds, strict=True)
+        thresholds = spec.thresholds.items()
         click.echo("thresholds  " + "  ".join(f"{name} {threshold:.2f}" for name, threshold in thresholds))
         click.echo(f"            {spec.au_thresholds_from}")
     if spec.visibility_thresholds is not None:

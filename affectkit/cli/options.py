@@ -10,8 +10,8 @@ import click
 from affectkit.cli.table import SHARED
 
 if TYPE_CHECKING:
-    from affectkit.gate import Opening
     from affectkit.options import OutputOptions, PredictorConfig, StreamOptions
+    from affectkit.sources.limits import Opening
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Built = TypeVar("Built")
@@ -67,7 +67,7 @@ def output_options(given: Mapping[str, Any], **more: Any) -> OutputOptions:
 
 def opening_of(given: Mapping[str, Any]) -> Opening:
     """How a command opens its input; as :func:`stream_options`."""
-    from affectkit.gate import Opening
+    from affectkit.sources.limits import Opening
 
     return _built(Opening, given, deinterlace=given.get("deinterlace", "auto") == "auto")
 
@@ -95,7 +95,7 @@ def over_time(given: Mapping[str, Any]) -> bool | None:
     model, temporal, frame_by_frame = (given.get(name) for name in ("model", "temporal", "frame_by_frame"))
     if temporal and frame_by_frame:
         raise click.UsageError("--temporal looks at sequences, --frame-by-frame does not; leave out one of them")
-    if temporal and models.temporal_sibling(str(model)) is None:
+    if temporal and models.temporal_relative(models.resolve(str(model))) is None:
         raise click.UsageError(f"--temporal: model {model} has no temporal part, and there is no {model}-temporal")
     return True if temporal else False if frame_by_frame else None
 

@@ -27,8 +27,8 @@ from affectkit.cli.summary import summary, warn
 from affectkit.cli.table import NETWORK
 
 if TYPE_CHECKING:
-    from affectkit.job import Job, Outcome
-    from affectkit.workers import Work
+    from affectkit.runs.job import Job, Outcome
+    from affectkit.runs.pool import Work
 
 
 @click.command()
@@ -102,9 +102,9 @@ def predict(inputs: tuple[str, ...], processes: int, ray: str | None, quiet: boo
     import cv2
 
     from affectkit.errors import AffectKitError
-    from affectkit.job import failure_line
-    from affectkit.jobs import check_job
-    from affectkit.places import check_clashes, folders_made, plan, split_done
+    from affectkit.runs.job import failure_line
+    from affectkit.runs.places import check_clashes, folders_made, plan, split_done
+    from affectkit.runs.run import check_job
 
     configure_logging(debug)
     # OpenCV's own threads help nothing here: the stages work side by side already, and idle threads take their time.
@@ -158,7 +158,7 @@ def _work(given: Mapping[str, Any], *, absolute: bool) -> Work:
         click.UsageError: options that do not go together.
         ValueError: one is out of range.
     """
-    from affectkit.workers import Work
+    from affectkit.runs.pool import Work
 
     baseline = _checked_baseline(given, absolute=absolute) if _goes_together(given) else None
     config = predictor_config(given)
@@ -211,7 +211,7 @@ def _check_window(given: Mapping[str, Any]) -> None:
     from affectkit import models
 
     model, window, temporal = given["model"], given["window"], over_time(given)
-    looks_back = models.read_spec(models.find(model)).temporal is not None if temporal is None else temporal
+    looks_back = models.resolve(model).spec.temporal is not None if temporal is None else temporal
     if looks_back or (window == "live" and given["smooth_s"]):
         return
     context = click.get_current_context()
@@ -225,10 +225,10 @@ def _ended(
     jobs: Sequence[Job], work: Work, processes: int, ray: str | None, *, quiet: bool, debug: bool
 ) -> Iterator[tuple[Job, Outcome | str, str]]:
     """Run the jobs where they are to be run; what came of each, as they end, and on which device."""
-    from affectkit.workers import run_jobs
+    from affectkit.runs.pool import run_jobs
 
     if ray is not None:
-        cluster = late("affectkit.cluster", "ray", "--ray")
+        cluster = late("affectkit.runs.cluster", "ray", "--ray")
         yield from cluster.run_on_cluster(jobs, work, ray, processes if processes > 1 else None)
     elif processes > 1 and len(jobs) > 1:
         yield from run_jobs(jobs, work, processes)
@@ -240,9 +240,9 @@ def _one_by_one(
     jobs: Sequence[Job], work: Work, *, quiet: bool, debug: bool
 ) -> Iterator[tuple[Job, Outcome | str, str]]:
     """Run the jobs in this process. The error of a single one is raised."""
-    from affectkit.job import failure_line
-    from affectkit.jobs import run_job
     from affectkit.predictor import Predictor
+    from affectkit.runs.job import failure_line
+    from affectkit.runs.run import run_job
 
     with Predictor.from_config(work.predictor) as predictor:
         for job in jobs:

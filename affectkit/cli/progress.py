@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from affectkit.types import FrameResult
-    from affectkit.video import Source
+    from affectkit.answers import FrameResult
+    from affectkit.sources.base import Source
 
 
 class Watch:

@@ -50,10 +50,10 @@ def report(
 
     from affectkit.cli.common import configure_logging
     from affectkit.errors import UnknownSuffix
+    from affectkit.outputs.files import check_target, prepare_bytes, real_target
     from affectkit.report.groups import parse_grouping
     from affectkit.report.material import clips_of
     from affectkit.report.page import Options, Videos, document, library
-    from affectkit.targets import check_target, prepare_bytes, real_target
 
     configure_logging(debug)
     path = Path(output)

@@ -38,9 +38,9 @@ def summary(
     """
     from affectkit.cli.common import configure_logging
     from affectkit.errors import UnknownSuffix
+    from affectkit.outputs.files import check_target
     from affectkit.tables.reading import read_table
     from affectkit.tables.summary import Summary
-    from affectkit.targets import check_target
 
     configure_logging(debug)
     suffix = "" if output is None else Path(output).suffix.lower()

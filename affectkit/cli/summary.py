@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from affectkit.cli.common import say
 
 if TYPE_CHECKING:
-    from affectkit.job import Job, Outcome
+    from affectkit.runs.job import Job, Outcome
 
 
 def summary(job: Job, outcome: Outcome, device: str) -> str:
@@ -24,7 +24,7 @@ def summary(job: Job, outcome: Outcome, device: str) -> str:
 
 def warn(job: Job, outcome: Outcome) -> None:
     """Say what the table does not show."""
-    from affectkit.folder import told
+    from affectkit.sources.folder import told
 
     report = outcome.report
     left_out = told(report.left_out)

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from affectkit.errors import EngineError
+from affectkit.errors import EngineError, OutputError
+from affectkit.outputs.files import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,6 @@ class Profile:
         filled = dict(zip(free, (getattr(self, which), frames), strict=False))
         return tuple(filled.get(axis, length) for axis, length in enumerate(network))
 
-
     def check(self, path: Path, name: str, network: tuple[int, ...], given: tuple[int, ...]) -> None:
         """Refuse an input that the plan was not built for.
 
@@ -69,8 +69,8 @@ class Profile:
         low, high = self.shape(network, "smallest"), self.shape(network, "largest")
         if any(not a <= g <= b for a, g, b in zip(low, given, high, strict=True)):
             raise EngineError(
-                f"{path}: {name!r} of shape {given} is outside the plan's profile, {low} to {high}; use a batch size in "
-                "it, or build for another profile"
+                f"{path}: {name!r} of shape {given} is outside the plan's profile, {low} to {high}; use a batch size "
+                "in it, or build for another profile"
             )
 
 
@@ -129,10 +129,10 @@ def plan_for(key: PlanKey, name: str, build: Callable[[bytes], tuple[bytes, byte
         timed_before = timing.read_bytes() if timing.is_file() else b""
     plan, timed = build(timed_before)  # its errors are its own, not the cache's
     with _kept_in(folder):
-        _write(timing, timed)
-        _write(path, plan)
+        write_whole(timing, timed)
+        write_whole(path, plan)
         facts = {**asdict(key), "name": name, "sha256": hashlib.sha256(plan).hexdigest()}
-        _write(described, (json.dumps(facts, indent=2) + "\n").encode())
+        write_whole(described, (json.dumps(facts, indent=2) + "\n").encode())
     return plan
 
 
@@ -141,9 +141,11 @@ def _kept_in(folder: Path) -> Iterator[None]:
     """Reading and writing in the cache; what goes wrong says what to do."""
     try:
         yield
-    except OSError as error:
+    except (OSError, OutputError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        where, reason = (cause.filename, cause.strerror) if isinstance(cause, OSError) else (None, None)
         raise EngineError(
-            f"{error.filename or folder}: TensorRT's plan cannot be kept there ({error.strerror or error}); set "
+            f"{where or folder}: TensorRT's plan cannot be kept there ({reason or error}); set "
             f"{CACHE_VARIABLE} to a folder that can be written"
         ) from error
 
@@ -176,10 +178,3 @@ def _why(key: PlanKey, name: str, folder: Path) -> str:
 
 def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Complete or not at all: another process may be reading, or building the same."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(data)
-    os.replace(partial, path)

@@ -1,11 +1,11 @@
-"""What every face detector promises."""
+"""What every face detector promises, and what it may be able to do besides."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from affectkit.types import Detection, UInt8
+from affectkit.types import Detection, Picture, UInt8
 
 
 class Detector(Protocol):
@@ -16,15 +16,7 @@ class Detector(Protocol):
     A user's own needs ``detect`` only: without ``follow`` faces are looked for in every frame, landmarks may be left
     out of a :class:`affectkit.types.Detection`, and ``close`` is the user's to call (:mod:`affectkit.faces.own`).
 
-    A detector may have an attribute ``min_score``: the score that a face needs to begin a track (default .9), and a
-    method ``follow_picture`` that does what ``follow`` does with an :class:`affectkit.types.Picture`, so that a frame
-    in which faces are only followed need not be turned into RGB. With a method ``look``, which does what ``detect``
-    does in a part of the picture (left, top, right, bottom in px), new faces are looked for where the picture has
-    changed, while nothing happens; it may be called in another thread, at the same time as the other methods.
-
-    With a method ``settle`` (an :class:`affectkit.types.Picture` and its detections -> as many detections), which moves
-    the points of detected faces to where ``follow`` would have them after some frames, a detection only confirms the
-    faces that are followed: their points are those of ``follow``, and do not jump whenever faces are detected.
+    What else a detector can do is told by the protocols below, each for itself: it is used where it is there.
     """
 
     def detect(self, image: UInt8) -> list[Detection]:
@@ -41,4 +33,45 @@ class Detector(Protocol):
 
     def close(self) -> None:
         """Free what the detector holds."""
+        ...
+
+
+@runtime_checkable
+class HasMinScore(Protocol):
+    """A detector whose scores have a meaning of their own."""
+
+    min_score: float
+    """The score that a face needs to begin a track; of a detector without it .9."""
+
+
+@runtime_checkable
+class FollowsInPictures(Protocol):
+    """A detector that takes from a picture only what it needs."""
+
+    def follow_picture(self, picture: Picture, faces: Sequence[Detection]) -> list[Detection | None]:
+        """What ``follow`` does, so that a frame in which faces are only followed need not be turned into RGB."""
+        ...
+
+
+@runtime_checkable
+class LooksInRegions(Protocol):
+    """A detector that can look at a part of a picture: for new faces, where it has changed, while nothing happens.
+
+    All of its methods may be called in several threads at the same time.
+    """
+
+    def look(self, image: UInt8, region: tuple[int, int, int, int]) -> list[Detection]:
+        """What ``detect`` does, in a part of the picture: left, top, right, bottom, px."""
+        ...
+
+
+@runtime_checkable
+class SettlesPoints(Protocol):
+    """A detector with which a detection only confirms the faces that are followed.
+
+    Their points are those of ``follow`` then, and do not jump whenever faces are detected.
+    """
+
+    def settle(self, picture: Picture, faces: Sequence[Detection]) -> list[Detection]:
+        """Detected faces, as many, with their points where ``follow`` would have them after some frames."""
         ...

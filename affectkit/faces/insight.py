@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from affectkit.errors import DeviceUnavailable, MissingDependency, ModelError
-from affectkit.faces.tracking import iou
+from affectkit.faces.boxes import iou
 from affectkit.types import Detection, UInt8, check_image
 
 try:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from affectkit.faces.tracking import iou
+from affectkit.faces.boxes import iou
 from affectkit.types import Detection, UInt8
 
 SAME_FACE = 0.3

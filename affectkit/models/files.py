@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from affectkit.errors import ModelError
+from affectkit.models.choice import Choice, resolve
 from affectkit.models.names import (
     DEFAULT_MODEL,
     FRAME_NAME,
     GOLDEN_NAME,
     SPEC_NAME,
     TEMPORAL_NAME,
-    find,
     place,
     read_spec,
 )
@@ -111,11 +111,18 @@ def load(model: str | os.PathLike[str] = DEFAULT_MODEL) -> ModelFolder:
     Raises:
         ModelError: not found, newer than this affectkit, or a file is missing or not the one its spec names.
     """
-    folder = find(model)
-    spec = read_spec(folder)
-    problems = check_files(folder, spec)
+    return load_choice(resolve(model))
+
+
+def load_choice(choice: Choice) -> ModelFolder:
+    """Verify every file of a model that was found.
+
+    Raises:
+        ModelError: a file is missing or not the one its spec names.
+    """
+    problems = check_files(choice.folder, choice.spec)
     if problems:
         raise ModelError(
             f"{problems[0]}; reinstall the model (pip install --force-reinstall affectkit), or export it again"
         )
-    return ModelFolder(folder, spec)
+    return ModelFolder(choice.folder, choice.spec)

@@ -59,38 +59,3 @@ def place(folder: Path, name: str, spec: ModelSpec) -> Path:
         return folder / name
     beside = folder.parent / spec.frame_model
     return (beside if (beside / SPEC_NAME).is_file() else EMBEDDED / spec.frame_model) / name
-
-
-def temporal_sibling(model: str | os.PathLike[str]) -> str | None:
-    """The model that looks at sequences where ``model`` looks at single frames; itself if it does already.
-
-    Of ``lite`` it is ``lite-temporal``, of a folder the one beside it with that ending; None where there is none.
-    """
-    folder = find(model)
-    if read_spec(folder).temporal is not None:
-        return os.fspath(model)
-    name = f"{folder.name}-temporal"
-    if os.fspath(model) in embedded_names():
-        return name if name in embedded_names() else None
-    beside = folder.parent / name
-    return str(beside) if (beside / SPEC_NAME).is_file() else None
-
-
-def precision_sibling(model: str | os.PathLike[str], precision: str) -> str | None:
-    """The model that computes in ``precision`` what ``model`` does; itself where it does so, None where there is none.
-
-    Only embedded models have such copies, named with the precision at the end (``lite-int8``): a folder is what its
-    owner named.
-    """
-    name = os.fspath(model)
-    if read_spec(find(model)).precision == precision:
-        return name
-    copy = f"{name}-{precision}"
-    return copy if name in embedded_names() and copy in embedded_names() else None
-
-
-def frame_sibling(model: str | os.PathLike[str]) -> str:
-    """The model whose frame.onnx a temporal model runs on, by itself."""
-    folder = find(model)
-    found = place(folder, FRAME_NAME, read_spec(folder)).parent
-    return found.name if found.parent == EMBEDDED else str(found)

@@ -1,1 +1,1 @@
-"""What is written: tables in all formats, documents; each whole or not at all."""
+"""What is written: tables in all formats, documents, annotated videos, contact sheets; each whole or not at all."""

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from affectkit.targets import prepare_bytes
+from affectkit.outputs.files import write_whole
 
 REPEATED = 200
 """Length of a value from which on it is worth remembering how it is laid out: thousands of files hold the same ones."""
@@ -52,4 +52,4 @@ def write_json(path: Path, document: dict[str, Any]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, complete or not at all; an older one is replaced."""
-    prepare_bytes(path, text.encode("utf-8", "replace"), overwrite=True).commit()
+    write_whole(path, text.encode("utf-8", "replace"))

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from affectkit.types import Affect, Face, FrameResult, LabelSet, published_au_name
+from affectkit.answers import Affect, Face, FrameResult
+from affectkit.types import LabelSet, published_au_name
 
 TableFormat = Literal["native", "openface", "pyfeat", "paper"]
 

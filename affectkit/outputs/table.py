@@ -9,9 +9,10 @@ from itertools import chain
 
 import numpy as np
 
+from affectkit.answers import FrameResult
 from affectkit.outputs.layouts import Layout, Value, layout
 from affectkit.tables.table import Table as Table
-from affectkit.types import Array, FrameResult
+from affectkit.types import Array
 
 
 def table_of(results: Iterable[FrameResult], table: Layout | None = None) -> Table:

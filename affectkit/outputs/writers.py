@@ -12,10 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Protocol, Self, TextIO
 
+from affectkit.answers import FrameResult
 from affectkit.errors import MissingDependency, UnknownSuffix
+from affectkit.outputs.files import PartialFile, explain_os_error
 from affectkit.outputs.layouts import Layout, Value
-from affectkit.targets import PartialFile, explain_os_error
-from affectkit.types import FrameResult
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 

@@ -1,4 +1,7 @@
-"""The report as one HTML document that needs nothing but itself, and the videos that it refers to."""
+"""The report as one HTML document that needs nothing but itself, and the videos that it refers to.
+
+Over 350 lines: the page is read from its top to its bottom here, section by section.
+"""
 
 from __future__ import annotations
 

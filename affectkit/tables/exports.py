@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from affectkit.errors import MissingDependency, UnknownSuffix
+from affectkit.outputs.files import PartialFile, check_target, explain_os_error, prepare_bytes
 from affectkit.tables.bouts import bouts_of
 from affectkit.tables.columns import action_units, expressions
 from affectkit.tables.plots import name_of
 from affectkit.tables.portraits import located
 from affectkit.tables.summary import active_rows
 from affectkit.tables.tracks import Film, films_of, tracks_of
-from affectkit.targets import PartialFile, check_target, explain_os_error, prepare_bytes
 from affectkit.types import AU_TITLES
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from affectkit.folder import told_in_full
-from affectkit.gate import printable
 from affectkit.options import StreamOptions, fields_of
+from affectkit.sources.folder import told_in_full
+from affectkit.sources.names import printable
 from affectkit.tables.table import Table
 
 if TYPE_CHECKING:
-    from affectkit.types import FrameResult
-    from affectkit.video import Source
+    from affectkit.answers import FrameResult
+    from affectkit.sources.base import Source
 
 Progress = Callable[[int, int | None], object]
 """Is told how many frames are done, and of how many, None where that is not known."""

@@ -7,9 +7,9 @@ import json
 import os
 from pathlib import Path
 
+from affectkit.answers import FrameResult
 from affectkit.errors import UnknownSuffix
-from affectkit.targets import check_target, prepare_bytes
-from affectkit.types import FrameResult
+from affectkit.outputs.files import check_target, prepare_bytes
 
 SUFFIXES = (".json", ".png", ".jpg", ".jpeg", ".svg", ".pdf")
 

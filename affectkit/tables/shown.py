@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from affectkit.answers import Affect, Face, FrameResult
 from affectkit.tables.colours import of_identity
 from affectkit.tables.columns import action_units, expressions
 from affectkit.tables.plots import line_of, name_of
 from affectkit.tables.portraits import jpeg, located, portraits
 from affectkit.tables.tracks import Film, Float, Track, films_of, seconds_of, tracks_of
-from affectkit.types import Affect, Face, FrameResult
 
 if TYPE_CHECKING:
     from affectkit.tables.summary import Group, Summary

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from affectkit.errors import MissingDependency
+from affectkit.outputs.files import prepare_bytes
 from affectkit.tables.bouts import GAP_S, bouts_of
 from affectkit.tables.columns import action_units, expressions, measured
 from affectkit.tables.tracks import Film, Float, Rows, films_of, tracks_of
-from affectkit.targets import prepare_bytes
 from affectkit.types import Array
 
 if TYPE_CHECKING:

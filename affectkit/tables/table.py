@@ -214,7 +214,7 @@ class Table:
 def _written(text: str, path: str | os.PathLike[str] | None, overwrite: bool) -> str | None:
     if path is None:
         return text
-    from affectkit.targets import prepare_bytes
+    from affectkit.outputs.files import prepare_bytes
 
     prepare_bytes(Path(path), text.encode("utf-8", "replace"), overwrite=overwrite).commit()
     return None

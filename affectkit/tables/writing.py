@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from affectkit.errors import MissingDependency, UnknownSuffix
 from affectkit.outputs.documents import json_text
+from affectkit.outputs.files import PartialFile, explain_os_error, prepare_bytes
 from affectkit.tables.columns import TEXTS, is_integer
-from affectkit.targets import PartialFile, explain_os_error, prepare_bytes
 from affectkit.types import Array
 
 if TYPE_CHECKING:

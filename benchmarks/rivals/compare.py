@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from affectkit.benchmark import machine
+from affectkit.measurements import machine
 from benchmarks.rivals.worker import WAYS
 
 

@@ -145,7 +145,7 @@ def _notes(folder: Path) -> list[Path]:
     from synthetic import write_clip
 
     from affectkit import Predictor
-    from affectkit.jobs import Job, run_job
+    from affectkit.runs.run import Job, run_job
 
     clip = write_clip(folder / "clip.mp4", [np.full((48, 64, 3), 5 * k, np.uint8) for k in range(12)])
     job = Job(str(clip), folder / "t.csv")
@@ -156,7 +156,7 @@ def _notes(folder: Path) -> list[Path]:
                 raise KeyboardInterrupt
             yield result
 
-    from affectkit import jobs
+    from affectkit.runs import run as jobs
 
     usual, jobs.CHECKPOINT_S = jobs.CHECKPOINT_S, 0.0
     try:
@@ -203,8 +203,8 @@ def attempt(predictor: Any, kind: str, path: Path, scratch: Path) -> str:
     """Do with one file what a user would; ``rows``, ``error: ...``, or ``fault: ...``."""
     from affectkit import Predictor
     from affectkit.errors import AffectKitError
-    from affectkit.jobs import Job, run_job
     from affectkit.options import OutputOptions
+    from affectkit.runs.run import Job, run_job
 
     out = scratch / "out"
     shutil.rmtree(out, ignore_errors=True)

@@ -22,8 +22,11 @@ from synthetic import grey_frames, write_clip
 
 from affectkit import Predictor
 from affectkit.errors import SourceError
-from affectkit.gate import Opening, is_url, open_container, watched
-from affectkit.video import LiveSource, open_source
+from affectkit.sources.gate import open_container, watched
+from affectkit.sources.limits import Opening
+from affectkit.sources.live import LiveSource
+from affectkit.sources.names import is_url
+from affectkit.sources.opening import open_source
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -50,7 +53,7 @@ def in_a_limited_process(code: str, *arguments: object) -> str:
 READ = """
 import sys
 from affectkit.errors import SourceError
-from affectkit.video import open_source
+from affectkit.sources.opening import open_source
 try:
     print(sum(1 for _ in open_source(sys.argv[1]).frames()))
 except SourceError as error:
@@ -336,7 +339,7 @@ def test_every_format_of_the_list_reads_itself_only(tmp_path: Path) -> None:
     """Names are FFmpeg's; a misspelled one would refuse what it was meant to allow."""
     from av.format import ContainerFormat
 
-    from affectkit import gate
+    from affectkit.sources import gate
 
     unknown = []
     for name in gate.NETWORK_FORMATS.split(","):

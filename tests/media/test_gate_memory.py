@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from synthetic import write_clip
 
+from affectkit.assembly import frames_ahead as _frames_ahead
 from affectkit.engines import open_engine
 from affectkit.faces import strips
 from affectkit.faces.mtcnn import nms
-from affectkit.predictor import FACE_WEIGHTS, _frames_ahead
+from affectkit.faces.opening import WEIGHTS as FACE_WEIGHTS
+from affectkit.sources.base import SourceInfo
 from affectkit.types import RunNetwork
-from affectkit.video import SourceInfo
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def test_strips_answer_as_the_whole(
 
 
 def _first_frame(clip: Path) -> np.ndarray:
-    from affectkit.video import open_source
+    from affectkit.sources.opening import open_source
 
     return next(iter(open_source(clip).frames())).image
 
@@ -80,7 +81,7 @@ def test_large_frames_wait_in_no_queue() -> None:
 
 LIMITED = """
 import resource, sys
-from affectkit.video import open_source
+from affectkit.sources.opening import open_source
 from affectkit import Predictor
 predictor = Predictor(sys.argv[2], min_face_px=int(sys.argv[3]), threads=1)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

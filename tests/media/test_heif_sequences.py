@@ -11,8 +11,8 @@ from media.odd_pictures import box, tiled_picture
 from synthetic import grey_frames, write_clip
 
 from affectkit.errors import SourceError
-from affectkit.stills import is_picture, is_sequence
-from affectkit.video import open_source
+from affectkit.sources.kinds import is_picture, is_sequence
+from affectkit.sources.opening import open_source
 
 needs_hevc = pytest.mark.skipif("libx265" not in av.codecs_available, reason="this FFmpeg does not write HEVC")
 

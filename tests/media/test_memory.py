@@ -14,16 +14,18 @@ from media.odd_files import huge_gif
 from PIL import Image
 from synthetic import grey_frames, write_clip
 
-from affectkit import Predictor, kept, stills
+from affectkit import Predictor
 from affectkit.batch import MAX_PIXELS, batched
 from affectkit.errors import OutputError, SourceError
-from affectkit.gate import pixels_counted
-from affectkit.jobs import Job, run_job
-from affectkit.kept import KeptPictures
 from affectkit.options import OutputOptions, StreamOptions
+from affectkit.outputs import kept
+from affectkit.outputs.kept import KeptPictures
 from affectkit.picture import RgbPicture
+from affectkit.runs.run import Job, run_job
+from affectkit.sources import stills
+from affectkit.sources.limits import pixels_counted
+from affectkit.sources.opening import open_source
 from affectkit.types import CroppedFrame, Frame, TrackedFrame
-from affectkit.video import open_source
 
 SIDE = 3072
 MEGAPIXELS = SIDE * SIDE / 1e6
@@ -31,8 +33,8 @@ MEGAPIXELS = SIDE * SIDE / 1e6
 MEASURED = """
 import json, sys
 from pathlib import Path
-from affectkit import stills
-from affectkit.video import open_source
+from affectkit.sources import stills
+from affectkit.sources.opening import open_source
 stills.REDUCED_FROM = 1_000_000
 def status(name):
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -205,7 +207,7 @@ RENDERED = """
 import resource, sys
 from pathlib import Path
 from affectkit import Predictor
-from affectkit.jobs import Job, run_job
+from affectkit.runs.run import Job, run_job
 predictor = Predictor(sys.argv[2], min_face_px=400, threads=2)
 out = Path(sys.argv[3])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -16,8 +16,10 @@ from media.odd_pictures import tiled_picture
 from PIL import Image, ImageCms, PngImagePlugin
 
 from affectkit.errors import MissingDependency, SourceError
-from affectkit.stills import read_image, turned
-from affectkit.video import VideoFile, open_source
+from affectkit.sources.opening import open_source
+from affectkit.sources.pixels import turned
+from affectkit.sources.stills import read_image
+from affectkit.sources.video import VideoFile
 
 GREYS = (40, 100, 160, 220)
 
@@ -264,7 +266,7 @@ def test_a_picture_that_is_cut_short_is_damaged(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["p.jpg", "p.png", "grey.jpg"])
 def test_large_pictures_come_at_a_fraction(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("affectkit.stills.REDUCED_FROM", 3000)
+    monkeypatch.setattr("affectkit.sources.stills.REDUCED_FROM", 3000)
     image = detailed()[..., 0] if name.startswith("grey") else detailed()
     Image.fromarray(image).save(tmp_path / name)
     source = open_source(tmp_path / name)
@@ -278,7 +280,7 @@ def test_large_pictures_come_at_a_fraction(tmp_path: Path, name: str, monkeypatc
 
 
 def test_what_cannot_be_read_within_the_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("affectkit.stills.MEMORY", 30_000)
+    monkeypatch.setattr("affectkit.sources.stills.MEMORY", 30_000)
     Image.fromarray(detailed()).save(tmp_path / "p.png")
     with pytest.raises(SourceError, match="too many for PNG"):
         open_source(tmp_path / "p.png")

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from media.odd_pictures import combed, interlaced
 
-from affectkit.video import LiveSource, open_source
+from affectkit.sources.live import LiveSource
+from affectkit.sources.opening import open_source
 
 
 def combs(image: np.ndarray) -> float:

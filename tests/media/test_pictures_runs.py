@@ -130,7 +130,7 @@ def test_boxes_of_reduced_pictures_are_in_the_files_pixels(
     Image.fromarray(np.asarray(large, np.uint8)).save(tmp_path / "large.png")
     with Predictor(tiny) as predictor:
         (face,) = predictor.predict_image(frame)
-        monkeypatch.setattr("affectkit.stills.REDUCED_FROM", frame.shape[0] * frame.shape[1])
+        monkeypatch.setattr("affectkit.sources.stills.REDUCED_FROM", frame.shape[0] * frame.shape[1])
         ((result),) = predictor.stream(tmp_path / "large.png", keep_images=True)
     assert result.reduced == 3 and result.image is not None and result.image.shape == frame.shape
     (seen,) = result.faces

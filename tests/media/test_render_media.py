@@ -12,8 +12,8 @@ import pytest
 from media.odd_files import odd_avi
 from media.odd_pictures import avi_with_sound, joined, number_of, transport_stream
 
-from affectkit.overlay import VideoWriter
-from affectkit.video import open_source
+from affectkit.outputs.video import VideoWriter
+from affectkit.sources.opening import open_source
 
 
 def render(source: Path, target: Path, **options: float) -> None:

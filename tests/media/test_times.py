@@ -20,8 +20,9 @@ from media.odd_pictures import (
 )
 from synthetic import grey_frames, write_clip
 
-from affectkit.timing import Clock
-from affectkit.video import Source, open_source
+from affectkit.sources.base import Source
+from affectkit.sources.opening import open_source
+from affectkit.sources.timing import Clock
 
 
 def read(path: Path, **options: float) -> tuple[Source, list[float], list[int]]:

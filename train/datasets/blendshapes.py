@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from affectkit.errors import MissingDependency, SourceError
+from affectkit.sources.opening import IMAGE_SUFFIXES
 from affectkit.train.datasets.manifest import AU_COLUMNS, Prepared, Row, need, relative
 from affectkit.train.datasets.points import as_points, picture
 from affectkit.train.datasets.units import Unit, chunks, collect
 from affectkit.types import Array, UInt8
-from affectkit.video import IMAGE_SUFFIXES
 
 LIPS = 13, 14
 """Mesh points in the middle of the inner upper and lower lip."""

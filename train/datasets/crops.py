@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from affectkit.errors import OutputError, SourceError
+from affectkit.outputs.files import explain_os_error, write_whole
 from affectkit.picture import warp
 from affectkit.types import Array, UInt8
 
@@ -131,9 +132,9 @@ def save_bytes(data: bytes, path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+        raise explain_os_error(path, error) from error
+    write_whole(path, data)
 
 
 def decoded(data: bytes, where: object) -> UInt8:

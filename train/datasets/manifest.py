@@ -9,10 +9,8 @@ picture is the crop. Only ``path`` has to be there.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import io
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +21,7 @@ from typing import Any
 import pandas as pd
 
 from affectkit.errors import OutputError, SourceError
+from affectkit.outputs.files import write_whole
 from affectkit.train.datasets.labels import au_columns, check_table, read_csv
 from affectkit.train.datasets.values import POINT_COLUMNS
 
@@ -185,31 +184,11 @@ def write_manifest(rows: Sequence[Row], path: Path) -> None:
         first = table[again].iloc[0]
         raise SourceError(f"{first['path']}: comes a second time in split {first['split']} of {path}")
     if path.suffix == ".csv":
-        write_whole(path, table.to_csv(index=False).encode())
+        write_whole(path, table.to_csv(index=False).encode(), synced=True)
     else:
         data = io.BytesIO()
         table.to_parquet(data, index=False)
-        write_whole(path, data.getvalue())
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole, or as it was before.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+        write_whole(path, data.getvalue(), synced=True)
 
 
 def read_manifest(path: Path, *, au_at: float | None = None, expressions: Sequence[str] | None = None) -> pd.DataFrame:

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from affectkit.errors import SourceError
+from affectkit.sources.stills import read_image
 from affectkit.train.datasets.crops import cut_out, save
 from affectkit.train.datasets.manifest import Points, Prepared
 from affectkit.types import Array, UInt8
-from affectkit.video import read_image
 
 FindPoints = Callable[[UInt8], Array]
 """RGB picture -> (N, 5, 2) px, the points of its faces in falling order of confidence."""

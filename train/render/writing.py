@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
-import os
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ import numpy as np
 import pandas as pd
 
 from affectkit.errors import OutputError
+from affectkit.outputs.documents import write_text
+from affectkit.outputs.files import written_whole
 from affectkit.train.datasets.manifest import HEAD_COLUMNS
 from affectkit.train.render.plan import Plan, Sample
 from affectkit.types import UInt8
@@ -76,7 +77,7 @@ def open_folder(folder: Path, plan: Plan) -> None:
                     f"{folder}: holds a set of another plan ({note.name}); give its options, or another folder"
                 )
         else:
-            note.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+            write_text(note, json.dumps(wanted, indent=2) + "\n")
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({error})") from error
 
@@ -145,19 +146,13 @@ class _Worker:
 def write_shard(folder: Path, shard: Shard, maker: Maker) -> int:
     """Render a shard; its pictures are put in place first, then its rows."""
     target = folder / "pictures" / f"{shard.name}.zip"
-    partial = target.with_suffix(f".part{os.getpid()}")
     rows = []
-    try:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
-            for sample in samples_of(shard, maker):
-                archive.writestr(zipfile.ZipInfo(f"{sample.name}.jpg", _EPOCH), encode(sample.picture))
-                rows.append({"path": f"pictures/{target.name}/{sample.name}.jpg", **sample.row})
-        os.replace(partial, target)
-        done = folder / "rows" / f"{shard.name}.parquet"
-        pd.DataFrame(rows).to_parquet(done.with_suffix(f".part{os.getpid()}"), index=False)
-        os.replace(done.with_suffix(f".part{os.getpid()}"), done)
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error})") from error
+    with written_whole(target) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+        for sample in samples_of(shard, maker):
+            archive.writestr(zipfile.ZipInfo(f"{sample.name}.jpg", _EPOCH), encode(sample.picture))
+            rows.append({"path": f"pictures/{target.name}/{sample.name}.jpg", **sample.row})
+    with written_whole(folder / "rows" / f"{shard.name}.parquet") as partial:
+        pd.DataFrame(rows).to_parquet(partial, index=False)
     return len(rows)
 
 
@@ -185,9 +180,8 @@ def write_manifest(folder: Path, plan: Plan) -> pd.DataFrame:
             table[name] = pd.Series(np.nan, table.index, dtype="float64")
     table["frame"] = table["frame"].astype("Int64")
     table = table[[*HEAD_COLUMNS, *(name for name in table.columns if name not in HEAD_COLUMNS)]]
-    partial = folder / f"manifest.part{os.getpid()}"
-    table.to_parquet(partial, index=False)
-    os.replace(partial, folder / "manifest.parquet")
+    with written_whole(folder / "manifest.parquet") as partial:
+        table.to_parquet(partial, index=False)
     return table
 
 

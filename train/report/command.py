@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
 from affectkit.errors import OutputError
+from affectkit.outputs.documents import write_text
 from affectkit.train.report.data import Faces
 from affectkit.train.report.material import gather
 from affectkit.train.report.page import document
@@ -44,6 +44,4 @@ def write_report(run: Path, output: Path, *, overwrite: bool = False) -> None:
         raise OutputError(f"{output}: there is no folder {output.parent}")
     known: dict[str, Faces] = {}
     page = document([gather(one, known) for one in found], run.resolve().name)
-    partial = output.with_name(f".{output.name}.partial")
-    partial.write_text(page, encoding="utf-8")
-    os.replace(partial, output)
+    write_text(output, page)

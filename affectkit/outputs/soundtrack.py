@@ -15,7 +15,7 @@ from typing import Self
 import av
 import av.error
 
-from affectkit.gate import open_container
+from affectkit.sources.gate import open_container
 
 log = logging.getLogger(__name__)
 

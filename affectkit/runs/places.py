@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import click
 
 from affectkit.errors import OutputError
-from affectkit.gate import is_url
-from affectkit.job import Job
-from affectkit.locks import OutputLock
-from affectkit.targets import explain_os_error
+from affectkit.outputs.files import explain_os_error
+from affectkit.runs.job import Job
+from affectkit.runs.locks import OutputLock
+from affectkit.sources.names import is_url
 
 
 def plan(inputs: Sequence[str], output: str | None, render: str | None, contact_sheet: str | None) -> list[Job]:

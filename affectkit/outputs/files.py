@@ -6,7 +6,8 @@ import errno
 import hashlib
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from affectkit.errors import OutputError
@@ -125,6 +126,44 @@ class PartialFile:
         """Remove it if it is there."""
         with suppress(OSError):
             self.path.unlink(missing_ok=True)
+
+
+@contextmanager
+def written_whole(path: Path, *, overwrite: bool = True, at: Path | None = None) -> Iterator[Path]:
+    """A temporary name to write a file under, which has its final one at the end; where writing fails, none is left.
+
+    Args:
+        at: the temporary name, for what a killed process leaves to be replaced by the next; None: one of this process.
+
+    Raises:
+        OutputError: as of :func:`check_target`, or the disk is full.
+    """
+    partial = PartialFile(path, overwrite=overwrite, path=at)
+    try:
+        yield partial.path
+    except OSError as error:
+        partial.discard()
+        raise explain_os_error(path, error) from error
+    except BaseException:
+        partial.discard()
+        raise
+    partial.commit()
+
+
+def write_whole(path: Path, data: bytes, *, overwrite: bool = True, synced: bool = False) -> None:
+    """Write a file, complete or not at all.
+
+    Args:
+        synced: whether it also outlives a power cut a moment later, which takes longer.
+
+    Raises:
+        OutputError: as of :func:`check_target`, or the disk is full.
+    """
+    with written_whole(path, overwrite=overwrite) as partial, partial.open("wb") as file:
+        file.write(data)
+        if synced:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def prepare_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> PartialFile:

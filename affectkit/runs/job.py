@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from affectkit.errors import AffectKitError
-from affectkit.targets import real_target, short_stem
-from affectkit.video import SourceReport
+from affectkit.outputs.files import real_target, short_stem
+from affectkit.sources.base import SourceReport
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from affectkit.errors import OutputError
-from affectkit.targets import explain_os_error, real_target, short_stem
+from affectkit.outputs.files import explain_os_error, real_target, short_stem
 
 if sys.platform == "win32":
     import msvcrt

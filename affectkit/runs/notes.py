@@ -14,13 +14,14 @@ from typing import Any
 from affectkit import __version__
 from affectkit.baseline import parse_rule
 from affectkit.errors import SourceError
-from affectkit.gate import Opening, printable
-from affectkit.job import Job
-from affectkit.locks import OutputLocks
 from affectkit.options import OutputOptions, StreamOptions, fields_of
-from affectkit.state import pack, unpack
-from affectkit.targets import prepare_bytes, real_target, short_stem
-from affectkit.video import IMAGE_SUFFIXES
+from affectkit.outputs.files import real_target, short_stem, write_whole
+from affectkit.runs.job import Job
+from affectkit.runs.locks import OutputLocks
+from affectkit.runs.state import pack, unpack
+from affectkit.sources.limits import Opening
+from affectkit.sources.names import printable
+from affectkit.sources.opening import IMAGE_SUFFIXES
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ def write_note(job: Job, document: dict[str, Any]) -> None:
     Raises:
         OutputError: the disk is full, or the folder cannot be written to any more.
     """
-    prepare_bytes(job.note, pack(document), overwrite=True).commit()
+    write_whole(job.note, pack(document))
 
 
 def rows_of(job: Job, stored: dict[str, Any]) -> Path:

@@ -19,7 +19,7 @@ import av.error
 import av.stream
 from av.format import Flags
 
-from affectkit.gate import rate_of
+from affectkit.sources.streams import rate_of
 
 ASSUMED_RATE = 25.0
 """Frames a second, where nothing tells. FFmpeg assumes the same."""

@@ -12,28 +12,33 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from affectkit.answers import FrameResult
 from affectkit.baseline import check_rule, parse_rule
 from affectkit.baseline_file import Finder, finder_of
-from affectkit.checkpointer import Checkpointer, Counts, still_kept
-from affectkit.checkpointer import Interrupted as Interrupted
 from affectkit.corrected import CorrectedTable, open_corrected
-from affectkit.folder import told_in_full
-from affectkit.gate import Opening, opens_by_itself, printable
-from affectkit.job import Job as Job
-from affectkit.job import Outcome as Outcome
-from affectkit.kept import KeptPictures
-from affectkit.locks import OutputLocks
-from affectkit.notes import STRANGE, contents_of, fingerprint, forget, made_with, read_note, refuse, rows_of
 from affectkit.options import OutputOptions, StreamOptions, fields_of
+from affectkit.outputs.contact_sheet import ContactSheet, check_sheet_suffix
+from affectkit.outputs.files import check_target, explain_os_error, real_target
+from affectkit.outputs.kept import KeptPictures
 from affectkit.outputs.layouts import layout
+from affectkit.outputs.overlay import MAX_SIZE, Overlay
+from affectkit.outputs.video import VideoWriter, check_video_suffix
 from affectkit.outputs.writers import TableSink, check_suffix, open_table
-from affectkit.overlay import MAX_SIZE, Overlay, VideoWriter, check_video_suffix
-from affectkit.people import ContactSheet, check_sheet_suffix
 from affectkit.predictor import Predictor
 from affectkit.results import ResultStream
-from affectkit.targets import check_target, explain_os_error, real_target
-from affectkit.types import FrameResult, TrackedFrame
-from affectkit.video import Source, open_source
+from affectkit.runs.checkpointer import Checkpointer, Counts, still_kept
+from affectkit.runs.checkpointer import Interrupted as Interrupted
+from affectkit.runs.job import Job as Job
+from affectkit.runs.job import Outcome as Outcome
+from affectkit.runs.locks import OutputLocks
+from affectkit.runs.notes import STRANGE, contents_of, fingerprint, forget, made_with, read_note, refuse, rows_of
+from affectkit.sources.base import Source
+from affectkit.sources.folder import told_in_full
+from affectkit.sources.gate import opens_by_itself
+from affectkit.sources.limits import Opening
+from affectkit.sources.names import printable
+from affectkit.sources.opening import open_source
+from affectkit.types import TrackedFrame
 
 log = logging.getLogger(__name__)
 
@@ -91,10 +96,7 @@ def run_job(
         Interrupted: instead of KeyboardInterrupt, where the run can be resumed.
     """
     asked, outputs, opening = asked or StreamOptions(), outputs or OutputOptions(), opening or Opening()
-    if outputs.resume and job.video is not None:
-        raise ValueError("an annotated video cannot be resumed; leave out --render, or --resume")
-    finder = _finder(predictor, job, asked, outputs)
-    source = open_source(job.source, **fields_of(opening))
+    finder, source = _finder(predictor, job, asked, outputs), open_source(job.source, **fields_of(opening))
     with ExitStack() as stack:
         locks = stack.enter_context(OutputLocks(job.table, job.video, job.sheet, patience_s=patience_s))
         described = predictor.describe()
@@ -107,9 +109,7 @@ def run_job(
             resume_from = (rows_of(job, stored), stored["length"])
             counts = Counts.restored(stored["counts"])
         forget(job, locks, keep=stored)
-        pictures = None if job.video is None else KeptPictures(real_target(job.video).parent, MAX_SIZE)
-        if pictures is not None:
-            stack.callback(pictures.close)
+        pictures = _kept(stack, job)
         results = _results(predictor, source, job, asked, sheet, pictures, stored)
         sink = _sink(predictor, job, outputs, finder, resume_from)
         keeper = Checkpointer(job, sink, started_by, counts, sheet, every_s=CHECKPOINT_S, noted=stored is not None)
@@ -122,20 +122,35 @@ def run_job(
             counts.add(result)
             if job.video is None:
                 keeper.maybe_note(results)
-        meta = _meta(described, source, job, counts, made_with(asked, outputs, opening))
         told, remarks = _baseline_told(sink, predictor)
+        meta = _meta(described, source, job, counts, made_with(asked, outputs, opening))
         keeper.prepare(meta | told, overwrite=outputs.overwrite or outputs.resume)
     resumed_at = None if stored is None else stored["stream"]["last"] + 1
     return Outcome(counts.read, len(counts.tracks), counts.without_face, source.report, resumed_at, remarks)
 
 
 def _finder(predictor: Predictor, job: Job, asked: StreamOptions, outputs: OutputOptions) -> Finder | None:
-    """What finds the neutral values, where action units are told relative to them."""
+    """What finds the neutral values, where action units are told relative to them.
+
+    Raises:
+        ValueError: what is asked for does not go together.
+    """
+    if outputs.resume and job.video is not None:
+        raise ValueError("an annotated video cannot be resumed; leave out --render, or --resume")
     if outputs.baseline is None:
         return None
     rule = parse_rule(outputs.baseline)
     check_rule(rule, start_s=asked.start_s, end_s=asked.end_s, rendered=job.video is not None)
     return finder_of(rule, predictor, asked)
+
+
+def _kept(stack: ExitStack, job: Job) -> KeptPictures | None:
+    """Where the pictures of an annotated video wait for what is said of them."""
+    if job.video is None:
+        return None
+    pictures = KeptPictures(real_target(job.video).parent, MAX_SIZE)
+    stack.callback(pictures.close)
+    return pictures
 
 
 def _results(

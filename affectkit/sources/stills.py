@@ -15,18 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-import cv2
-import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from affectkit.errors import MissingDependency, SourceError
+from affectkit.sources.kinds import HEIF_BRANDS, HEVC_BRANDS, brand_of, holds_av1
+from affectkit.sources.pixels import in_rgb, turned
 from affectkit.types import UInt8
-
-SUFFIXES = frozenset(
-    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-    | {".pbm", ".pnm", ".heic", ".heif", ".hif", ".avif", ".jp2", ".j2k"}
-)
-"""By which a picture is known, whatever it holds; files of other names are known by what they hold."""
 
 REDUCED_FROM = 40_000_000
 """Pixels; larger pictures are read at a half, a third ... of their size. No face needs more, and the search for
@@ -38,24 +32,13 @@ MEMORY = 650_000_000
 _BYTES_A_PIXEL = {"HEIF": 12, "AVIF": 12, "WEBP": 24, "GIF": 9, "JPEG2000": 16, "APNG": 16, "TIFF turned": 9}
 """While decoding, all copies that the libraries keep; 5 for the others."""
 
-_STRIP_PIXELS = 1 << 20
-"""Large pictures are turned into RGB by strips of about so many pixels: some conversions take 24 bytes for each."""
-
 _FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "DIB", "PPM", "AVIF", "GIF", "JPEG2000")
 
 _UNSAID_S = 0.1
 """What a frame of an animation lasts that says nothing, or nothing that a player would follow."""
 
-_MOST_BOXES = 1000
-"""Of an ISO base media file, that are looked at."""
-
 _PREVIEW, _MASK = 1, 4
 """Bits of TIFF's tag NewSubfileType."""
-
-_HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"avif", b"avis", b"avio"})
-_SEQUENCE_BRANDS = frozenset({b"msf1", b"hevc", b"hevx", b"hevm", b"hevs"})
-"""Of files that say first that they hold a sequence; others may as well. Animated AVIF (avis) is read by Pillow."""
-_HEVC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,95 +51,6 @@ class Still:
     """When it is shown, of an animation; NaN: it has no time."""
     reduced: int = 1
     """How many of the file's pixels one of its sides is made of."""
-
-
-def is_picture(path: Path) -> bool:
-    """Whether a file is read as pictures, by its first bytes. GIFs are films, unless they lie among pictures.
-
-    A GIF whose pictures have no times is none, though: FFmpeg takes them for one. Of HEIF it is so unless
-    :func:`is_sequence`.
-    """
-    try:
-        with path.open("rb") as file:
-            head = file.read(32)
-            if head.startswith(b"GIF8"):
-                return _lacks_times(file)
-    except OSError:
-        return False
-    if head.startswith(b"\xff\xd8\xff"):
-        return path.suffix.lower() not in (".mjpeg", ".mjpg")  # a film of JPEGs begins like one of them
-    known = (b"\x89PNG\r\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
-    return head.startswith(known) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP") or _brand(head) in _HEIF_BRANDS
-
-
-def is_sequence(path: Path) -> bool:
-    """Whether a HEIF file holds a sequence of pictures with times, which is a film in all but its name.
-
-    The pictures that such a file may hold besides are its cover.
-    """
-    try:
-        with path.open("rb") as file:
-            brand = _brand(file.read(32))
-            if brand not in _HEIF_BRANDS | _SEQUENCE_BRANDS or brand == b"avis":
-                return False
-            start = 0
-            for _ in range(_MOST_BOXES):
-                file.seek(start)
-                head = file.read(16)
-                if head[4:8] == b"moov":
-                    return True
-                size = int.from_bytes(head[:4], "big")
-                size = int.from_bytes(head[8:], "big") if size == 1 else size
-                if len(head) < 8 or size < 8:  # the last box, or none
-                    return False
-                start += size
-    except (OSError, ValueError, OverflowError):  # of an offset beyond all files
-        pass
-    return False
-
-
-def _lacks_times(file: IO[bytes]) -> bool:
-    """Whether a GIF has several pictures, of which one is not preceded by a graphic control extension.
-
-    Blocks as in the GIF89a specification (CompuServe, 1990), sections 18 to 27; of a damaged file the part before.
-    """
-    file.seek(10)
-    tables = file.read(3)
-    if len(tables) < 3:
-        return False
-    file.seek(13 + (3 << (tables[0] & 7) + 1 if tables[0] & 0x80 else 0))
-    images, timed = 0, False
-    bare = False
-    while (kind := file.read(1)) in (b"!", b","):
-        if kind == b"!":
-            timed = file.read(1) == b"\xf9" or timed
-        else:
-            images, bare, timed = images + 1, bare or not timed, False
-            place = file.read(9)
-            if len(place) < 9:
-                break
-            file.seek((3 << (place[8] & 7) + 1 if place[8] & 0x80 else 0) + 1, 1)  # its colours, and a code size
-        while size := file.read(1):  # blocks of the extension, or of the picture's pixels
-            if size == b"\0":
-                break
-            file.seek(size[0], 1)
-        if bare and images > 1:
-            return True
-    return False
-
-
-def is_gif(path: Path) -> bool:
-    """Whether a file is a GIF."""
-    try:
-        with path.open("rb") as file:
-            return file.read(4) == b"GIF8"
-    except OSError:
-        return False
-
-
-def _brand(head: bytes) -> bytes:
-    """Of an ISO base media file; empty: it is none."""
-    return head[8:12] if head[4:8] == b"ftyp" else b""
 
 
 def read_image(path: Path) -> UInt8:
@@ -187,8 +81,8 @@ def stills(path: Path) -> Iterator[Still]:
         with path.open("rb") as file:
             head = file.read(32)
             file.seek(0)
-            brand = _brand(head)
-            if brand in _HEVC_BRANDS or (brand in _HEIF_BRANDS and not _holds_av1(file)):
+            brand = brand_of(head)
+            if brand in HEVC_BRANDS or (brand in HEIF_BRANDS and not holds_av1(file)):
                 yield from _heif(path, file)
             else:
                 yield from _pillow(path, file)
@@ -204,8 +98,8 @@ def number_of_pictures(path: Path) -> tuple[int, bool, float | None]:
     with path.open("rb") as file:
         head = file.read(32)
         file.seek(0)
-        brand = _brand(head)
-        if brand in _HEVC_BRANDS or (brand in _HEIF_BRANDS and not _holds_av1(file)):
+        brand = brand_of(head)
+        if brand in HEVC_BRANDS or (brand in HEIF_BRANDS and not holds_av1(file)):
             return len(_heif_library(path).open_heif(file)), False, None
         with _quiet():
             image = _opened(path, file)
@@ -217,14 +111,6 @@ def number_of_pictures(path: Path) -> tuple[int, bool, float | None]:
             except Exception as error:
                 raise _damaged(path, error) from error
             return count - bool(getattr(image, "default_image", False)), True, 1 / _lasts_s(image)
-
-
-def _holds_av1(file: IO[bytes]) -> bool:
-    """Whether a file of a general brand names AVIF among those that it complies with."""
-    size = int.from_bytes(file.read(4), "big")
-    brands = file.read(min(max(size, 8), 256) - 4)
-    file.seek(0)
-    return b"avif" in brands or b"avis" in brands
 
 
 def _pillow(path: Path, file: IO[bytes]) -> Iterator[Still]:
@@ -366,7 +252,7 @@ def _developed(path: Path, image: Image.Image, *, last: bool) -> Still:
     orientation = _orientation(image)
     image.load()
     rest = reduction(image.width, image.height)
-    picture = _rgb(path, image, rest)
+    picture = in_rgb(path, image, rest)
     if last:
         cast(Any, image).im = None
     return Still(turned(picture, orientation), reduced=reduced * rest)
@@ -388,96 +274,6 @@ def _orientation(image: Image.Image) -> int:
     return int(value) if value in range(1, 9) else 1
 
 
-def turned(image: UInt8, orientation: int) -> UInt8:
-    """A picture brought upright by EXIF's orientation, 1 to 8."""
-    if orientation in (2, 3):
-        image = image[:, ::-1]
-    if orientation in (3, 4):
-        image = image[::-1]
-    if orientation >= 5:
-        image = image.swapaxes(0, 1)
-        image = image[:, ::-1] if orientation in (6, 7) else image
-        image = image[::-1] if orientation in (7, 8) else image
-    return np.ascontiguousarray(image)
-
-
-def _rgb(path: Path, image: Image.Image, reduced: int = 1) -> UInt8:
-    """Of every mode that Pillow has, at a whole fraction of its size; alpha is left out, as it is."""
-    width, height = image.size
-    scale = _scale_of_numbers(path, image)
-    picture = np.empty((-(-height // reduced), -(-width // reduced), 3), np.uint8)
-    for top, strip in _strips(image, reduced):
-        rgb = _strip_in_rgb(path, strip, scale)
-        rows = picture[top // reduced : -(-(top + len(rgb)) // reduced)]
-        rows[:] = rgb if reduced == 1 else np.asarray(Image.fromarray(rgb).reduce(reduced), np.uint8)
-    return picture
-
-
-def shrink(image: UInt8, reduced: int) -> UInt8:
-    """RGB (H, W, 3) of whose pixels ``reduced`` x ``reduced`` are averaged to one, fewer at the last row and column."""
-    height, width = image.shape[:2]
-    rows = reduced * max(1, _STRIP_PIXELS // (width * reduced))
-    strips = (np.ascontiguousarray(image[top : top + rows]) for top in range(0, height, rows))
-    return np.concatenate([np.asarray(Image.fromarray(strip).reduce(reduced), np.uint8) for strip in strips])
-
-
-def _strips(image: Image.Image, whole: int = 1) -> Iterator[tuple[int, Image.Image]]:
-    """Strips of a picture, each with its first row, which is a multiple of ``whole``."""
-    width, height = image.size
-    rows = whole * max(1, _STRIP_PIXELS // (width * whole))
-    if rows >= height:
-        yield 0, image
-        return
-    for top in range(0, height, rows):
-        yield top, image.crop((0, top, width, min(height, top + rows)))
-
-
-def _scale_of_numbers(path: Path, image: Image.Image) -> float:
-    """What the numbers of a picture of 32 bits a channel are multiplied with to become brightness 0..255.
-
-    Raises:
-        SourceError: that is not known.
-    """
-    if image.mode not in ("I", "F"):
-        return 1.0
-    low, high = math.nan, math.nan
-    for _, strip in _strips(image):
-        numbers = np.asarray(strip)
-        low, high = np.fmin(low, np.fmin.reduce(numbers, axis=None)), np.fmax(high, np.fmax.reduce(numbers, axis=None))
-    if not (low >= 0 and high <= 65535) or (image.mode == "F" and high > 255):
-        raise SourceError(
-            f"{path}: its values, {low:g} to {high:g}, are no brightness that is known; save it with 8 or 16 bits"
-        )
-    return 1 / 256 if image.mode == "I" else 255.0 if high <= 1 else 1.0
-
-
-def _strip_in_rgb(path: Path, image: Image.Image, scale: float) -> UInt8:
-    mode = image.mode
-    if mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.uint16)
-        return _grey((values >> 8).astype(np.uint8))
-    if mode == "I":
-        return _grey((np.asarray(image).astype(np.float64) * scale).astype(np.uint8))
-    if mode == "F":
-        return _grey(np.round(np.asarray(image).astype(np.float64) * scale).astype(np.uint8))
-    if mode in ("RGBa", "La"):
-        image = image.convert({"RGBa": "RGBA", "La": "LA"}[mode])
-    if image.mode == "L":
-        return _grey(np.asarray(image, np.uint8))
-    if image.mode == "LA":
-        return _grey(np.asarray(image, np.uint8)[:, :, 0])
-    if image.mode != "RGB":
-        try:
-            image = image.convert("RGB")
-        except ValueError as error:
-            raise SourceError(f"{path}: its colours ({mode}) cannot be read; save it as RGB") from error
-    return np.asarray(image, np.uint8)
-
-
-def _grey(image: UInt8) -> UInt8:
-    return np.asarray(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_GRAY2RGB), np.uint8)
-
-
 def _heif(path: Path, file: IO[bytes]) -> Iterator[Still]:
     """The pictures of a HEIC file; libheif joins their tiles and turns them as the file says."""
     library = _heif_library(path)
@@ -490,7 +286,7 @@ def _heif(path: Path, file: IO[bytes]) -> Iterator[Still]:
             if width * height * _BYTES_A_PIXEL["HEIF"] > MEMORY:
                 raise too_large(path, width, height, "HEIF")
             rest = reduction(width, height)
-            yield Still(_rgb(path, picture.to_pillow(), rest), reduced=rest)
+            yield Still(in_rgb(path, picture.to_pillow(), rest), reduced=rest)
     except SourceError:
         raise
     except Exception as error:  # libheif's come as many kinds

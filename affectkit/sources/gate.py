@@ -8,32 +8,23 @@ after a few are forbidden.
 
 from __future__ import annotations
 
-import math
 import os
-import re
 import threading
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit, urlunsplit
 
 import av
 import av.error
 import av.stream
 from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.format import ContainerFormat
-from av.stream import Disposition
-from av.video.format import VideoFormat
 
 from affectkit.errors import DeviceUnavailable, SourceError
+from affectkit.sources.limits import Opening, with_margin
+from affectkit.sources.names import is_url, printable
+from affectkit.sources.streams import best_stream
 
 T = TypeVar("T")
-
-MAX_PIXELS = 16384 * 16384 // 4
-"""Of one frame: 8192 x 8192, twice as much as 8K film has. A few bytes can announce any size, and the decoder, which
-makes room before it has seen a single pixel, believes them."""
 
 OPENS_IN_S = 20.0
 """Longest time that opening may take; then it is given up, whatever FFmpeg is doing."""
@@ -82,66 +73,6 @@ _SCHEMES = {
     **{scheme: _PROTOCOLS[scheme] for scheme in ("srt", "udp", "tcp")},
 }
 """The protocols that a URL may make FFmpeg speak; ``file`` is in none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """How a source is opened; the same for every time that it is."""
-
-    decode_on: str = "cpu"
-    """``cpu``, or a device of FFmpeg's."""
-    input_format: str | None = None
-    """FFmpeg's name of the format; None: it finds out, among those that are allowed."""
-    max_pixels: int = MAX_PIXELS
-    """Most pixels of one frame (:func:`pixels_counted`); what has more is refused before it is decoded."""
-    fps: float | None = None
-    """Frames a second of what has no times of its own; None: as it says itself."""
-    deinterlace: bool = True
-    """Whether frames that are marked as interlaced are deinterlaced."""
-
-    def __post_init__(self) -> None:
-        if self.fps is not None and not 0 < self.fps < 1_000_000:
-            raise ValueError(f"fps must be positive, got {self.fps}")
-        if self.max_pixels < 1:
-            raise ValueError(f"max_pixels must be at least 1, got {self.max_pixels}")
-        if self.input_format is not None:
-            try:
-                known = ContainerFormat(self.input_format, "r").is_input
-            except ValueError:
-                known = False
-            if not known:
-                raise ValueError(
-                    "input_format must be a format that FFmpeg reads, as mp4, mpegts, h264 or hls, "
-                    f"got {self.input_format!r}"
-                )
-
-
-@dataclass(frozen=True, slots=True)
-class Film:
-    """The video stream that is read, and what else there was."""
-
-    format: str
-    """FFmpeg's name of the container."""
-    index: int
-    """Of the stream, among all of the container's."""
-    streams: int
-    """Number of video streams, pictures included."""
-    others: tuple[str, ...]
-    """The video streams that are not read, in words."""
-
-
-def is_url(name: str) -> bool:
-    """Whether a source is read over the network."""
-    return re.match(r"[a-z][a-z0-9+.-]+://", name, re.IGNORECASE) is not None
-
-
-def printable(name: str) -> str:
-    """A source's name as tables and messages show it: no passwords or tokens of URLs, no undecodable bytes."""
-    if is_url(name):
-        parts = urlsplit(name)
-        host = parts.netloc.rpartition("@")[2]
-        name = urlunsplit((parts.scheme, host, parts.path, "", ""))
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def watched(work: Callable[[], T], name: str, limit_s: float = OPENS_IN_S) -> T:
@@ -212,7 +143,7 @@ def open_container(
             protocols = "file,crypto"  # whose segments may be encrypted, with the key beside them
     limits |= {"protocol_whitelist": protocols, "format_whitelist": formats}
     # Passed on to the decoders that look at the first frames; the one that decodes is told in prepare.
-    options |= {"options": {"max_pixels": _with_margin(opening.max_pixels)}, "container_options": limits}
+    options |= {"options": {"max_pixels": with_margin(opening.max_pixels)}, "container_options": limits}
     try:
         if opening.decode_on == "cpu":
             return cast(av.container.InputContainer, av.open(source, **options))
@@ -288,126 +219,3 @@ def _open_on_device(source: Any, decode_on: str, name: str, options: dict[str, A
             "hardware and driver; or decode on the cpu"
         ) from error
     return container
-
-
-_NO_FILM = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
-"""A cover, small pictures for a slider, a still; or what only adds to another stream."""
-
-
-def best_stream(container: av.container.InputContainer) -> av.VideoStream | None:
-    """The film: what can be decoded before what cannot, what moves before stills; then the one that the container
-    marks as default, then the longest, then the first. Pictures that are marked as such are no film.
-    """
-    streams = [stream for stream in container.streams.video if not stream.disposition & _NO_FILM]
-    if not streams:
-        return None
-
-    def rank(stream: av.VideoStream) -> tuple[bool, bool, bool, float, int]:
-        marked = bool(stream.disposition & Disposition.default)
-        still = _is_still(stream) and len(streams) > 1
-        return _decodes(stream), not still, marked, length_s(stream) or 0.0, -stream.index
-
-    return max(streams, key=rank)
-
-
-def _decodes(stream: av.VideoStream) -> bool:
-    return cast(Any, stream).codec_context is not None
-
-
-def _is_still(stream: av.VideoStream) -> bool:
-    """Whether there is one picture only, as far as the container says."""
-    if stream.frames:
-        return stream.frames == 1
-    length, rate = length_s(stream), rate_of(stream)
-    return length is not None and rate is not None and length * rate < 1.5
-
-
-def rate_of(stream: av.VideoStream) -> float | None:
-    """Average frames a second; None where the container does not say, or nonsense."""
-    for name in ("average_rate", "guessed_rate", "base_rate"):
-        with suppress(ZeroDivisionError, AttributeError):  # of a codec that is unknown, a time base of 0
-            rate = getattr(stream, name)
-            if rate is not None and 0 < rate < 1_000_000:
-                return float(rate)
-    return None
-
-
-def length_s(stream: av.VideoStream) -> float | None:
-    """Seconds that the container gives a video stream; None where it does not say."""
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    return tagged_length_s(stream)
-
-
-def tagged_length_s(stream: av.VideoStream) -> float | None:
-    """The same by Matroska's tag: 00:00:02.400000000."""
-    clock = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
-    return int(clock[1]) * 3600 + int(clock[2]) * 60 + float(clock[3]) if clock else None
-
-
-def prepare(container: av.container.InputContainer, opening: Opening, name: str) -> av.VideoStream:
-    """The film of a container, ready to be decoded within the limits.
-
-    Raises:
-        SourceError: there is none, its codec is unknown, or its frames are too large.
-    """
-    stream = best_stream(container)
-    if stream is None:
-        raise SourceError(f"{name}: has no video stream, only sound, data or a cover picture; give a video")
-    if not _decodes(stream):
-        raise SourceError(
-            f"{name}: its video is in a codec that this FFmpeg cannot decode; convert it, to H.264 for example"
-        )
-    codec = stream.codec_context
-    counted = pixels_counted(codec.width, codec.height, codec.pix_fmt)
-    if counted > opening.max_pixels:
-        deep = f" ({codec.pix_fmt}, of which each counts for more)" if counted > codec.width * codec.height else ""
-        raise SourceError(
-            f"{name}: its frames are {codec.width} x {codec.height}{deep}, more than {opening.max_pixels} pixels, "
-            "which takes much memory; if you trust it, raise --max-pixels (max_pixels=)"
-        )
-    # Container options do not reach this context, and a stream may change its size later.
-    most = opening.max_pixels * 1000 // pixels_counted(1000, 1, codec.pix_fmt)
-    codec.options = {**codec.options, "max_pixels": _with_margin(most)}
-    # Frame threads drop the frames in flight when a damaged packet comes, and how many depends on the machine.
-    stream.thread_type = "SLICE"
-    return stream
-
-
-def pixels_counted(width: int, height: int, pixel_format: str | None) -> int:
-    """Pixels of a frame, by which its memory is limited: those of more than four bytes count for as many as fit in."""
-    return math.ceil(width * height * max(1.0, _bytes_a_pixel(pixel_format or "rgba") / 4))
-
-
-@lru_cache(maxsize=256)
-def _bytes_a_pixel(pixel_format: str) -> float:
-    """Of all planes together, 16 bits for 10."""
-    try:
-        found = VideoFormat(pixel_format)
-    except ValueError:
-        return 4.0
-    return found.padded_bits_per_pixel / 8
-
-
-def _with_margin(pixels: int) -> str:
-    """FFmpeg counts the pixels of its buffers, whose sides are whole blocks and some rows more."""
-    return str(min(2**31 - 1, pixels + pixels // 8 + (1 << 16)))
-
-
-def describe(container: av.container.InputContainer, stream: av.VideoStream) -> Film:
-    """What was chosen, for the meta file."""
-    others = tuple(_in_words(other) for other in container.streams.video if other.index != stream.index)
-    return Film(container.format.name, stream.index, len(container.streams.video), others)
-
-
-def _in_words(stream: av.VideoStream) -> str:
-    words = [f"stream {stream.index}:"]
-    if _decodes(stream):
-        codec = stream.codec_context
-        words += [codec.name, f"{codec.width} x {codec.height}"]
-    else:
-        words.append("unknown codec")
-    length = length_s(stream)
-    words += [f"{length:.2f} s"] if length else []
-    flags = [flag.name.replace("_", " ") for flag in Disposition if flag & stream.disposition and flag.name]
-    return " ".join(words + [f"({', '.join(flags)})"] * bool(flags))

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from affectkit.errors import OutputError
+from affectkit.outputs.files import PartialFile, prepare_bytes
 from affectkit.outputs.writers import check_suffix
-from affectkit.targets import PartialFile, prepare_bytes
 from affectkit.types import Detection, TrackedFrame, UInt8
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -105,7 +105,7 @@ class ContactSheet:
         return prepare_bytes(path, data.tobytes(), overwrite=overwrite)
 
     def state(self) -> list[Any]:
-        """Everything to resume from, for :mod:`affectkit.state`."""
+        """Everything to resume from, for :mod:`affectkit.runs.state`."""
         return [[t, p.frames, p.first, p.last, p.quality, p.thumbnail] for t, p in self._people.items()]
 
     def restore(self, state: list[Any]) -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from affectkit.errors import MissingDependency, SourceError
-from affectkit.gate import printable
 from affectkit.picture import RgbPicture
-from affectkit.span import Span
-from affectkit.stills import SUFFIXES, Still, is_gif, is_picture, is_sequence, number_of_pictures, stills
+from affectkit.sources.base import Described, LeftOut, SourceInfo, SourceReport
+from affectkit.sources.kinds import SUFFIXES, is_gif, is_picture, is_sequence
+from affectkit.sources.names import printable
+from affectkit.sources.span import Span
+from affectkit.sources.stills import Still, number_of_pictures, stills
 from affectkit.types import Frame
-from affectkit.video import Described, LeftOut, SourceInfo, SourceReport
 
 _VIDEOS = frozenset(
     {".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp"}

@@ -17,11 +17,11 @@ import cv2
 
 from affectkit.engines import usable_cores
 from affectkit.errors import AffectKitError, EngineError
-from affectkit.gate import Opening
-from affectkit.job import Mark, failure_line, finished, mark_of
-from affectkit.jobs import Interrupted, Job, Outcome, run_job
 from affectkit.options import OutputOptions, PredictorConfig, StreamOptions
 from affectkit.predictor import Predictor
+from affectkit.runs.job import Mark, failure_line, finished, mark_of
+from affectkit.runs.run import Interrupted, Job, Outcome, run_job
+from affectkit.sources.limits import Opening
 
 log = logging.getLogger(__name__)
 

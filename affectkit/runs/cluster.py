@@ -20,12 +20,12 @@ import ray.data
 
 from affectkit import models
 from affectkit.errors import AffectKitError, EngineError
-from affectkit.gate import is_url
-from affectkit.job import finished
-from affectkit.jobs import Interrupted, Job, Outcome
 from affectkit.options import PredictorConfig
-from affectkit.predictor import Predictor, in_precision
-from affectkit.workers import TRIES, Work, attempt, deaths_in_words
+from affectkit.predictor import Predictor
+from affectkit.runs.job import finished
+from affectkit.runs.pool import TRIES, Work, attempt, deaths_in_words
+from affectkit.runs.run import Interrupted, Job, Outcome
+from affectkit.sources.names import is_url
 
 log = logging.getLogger(__name__)
 
@@ -125,8 +125,8 @@ def _everywhere(config: PredictorConfig) -> PredictorConfig:
         if where and Path(where).is_dir():
             detector = f"{kind}:{os.path.abspath(where)}"
     if precision == "auto" and not config.temporal:
-        model = os.fspath(in_precision(model, "auto", config.device))
-        precision = models.read_spec(models.find(model)).precision
+        choice = models.resolve(model, precision="auto", device=config.device)
+        model, precision = choice.name, choice.spec.precision
     return dataclasses.replace(config, model=model, detector=detector, precision=precision, threads=config.threads or 1)
 
 
