@@ -11,8 +11,9 @@ import json
 from pathlib import Path
 
 import onnx
+import onnx.helper
 
-from affectkit.models import FRAME_NAME, SPEC_NAME, TEMPORAL_NAME, sha256
+from affectkit.models import FRAME_NAME, TEMPORAL_NAME, sha256
 from affectkit.spec import TEMPLATES, ModelSpec
 from affectkit.types import REGIONS
 
@@ -66,8 +67,15 @@ def described(spec: ModelSpec) -> dict[str, str]:
 def describe(path: Path, spec: ModelSpec) -> None:
     """Write the metadata of a model into one of its ONNX files; what it computes stays as it is."""
     model = onnx.load(str(path))
-    kept = {entry.key: entry.value for entry in model.metadata_props if path.name == READOUT_NAME}
-    onnx.helper.set_model_props(model, described(spec) | kept)
+    told = described(spec)
+    if path.name == READOUT_NAME:
+        told["outputs"] = "by face: probabilities, decisions, shares of 0 to 1, valence and arousal, pose in degrees"
+        if spec.labels.action_units:  # decoded values are in this order, logits in the network's
+            told["au_labels"] = json.dumps(list(spec.labels.action_units))
+            told["au_thresholds"] = json.dumps([float(value) for value in spec.label_thresholds])
+        if spec.labels.expressions:
+            told["expression_labels"] = json.dumps(list(spec.labels.expressions))
+    onnx.helper.set_model_props(model, told)
     onnx.save(model, str(path))
 
 
@@ -81,7 +89,3 @@ def describe_folder(folder: Path, spec: ModelSpec) -> ModelSpec:
         describe(folder / name, spec)
     return dataclasses.replace(spec, files=dict(spec.files) | {name: sha256(folder / name) for name in own})
 
-
-def write_spec(folder: Path, spec: ModelSpec) -> None:
-    """model.json of a folder."""
-    (folder / SPEC_NAME).write_text(spec.to_json(), encoding="utf-8")

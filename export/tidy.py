@@ -19,10 +19,10 @@ def tidied(model: onnx.ModelProto) -> onnx.ModelProto:
     graph = model.graph
     needed = {output.name for output in graph.output}
     kept = []
-    for node in reversed(graph.node):  # in topological order, so whoever reads a value comes after its maker
+    for node in list(graph.node)[::-1]:  # in topological order, so whoever reads a value comes after its maker
         if needed.intersection(node.output):
             kept.append(node)
-            needed.update(_read_by(node))
+            needed.update(_read_by(node) - {""})  # the name of an input that is left out
     kept.reverse()
     initializers = [tensor for tensor in graph.initializer if tensor.name in needed]
     made = {name for node in kept for name in node.output}
@@ -52,6 +52,7 @@ def with_constant_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     _without_zero_states(model)
     _joined_by_constants(model)
+    _picked_by_lists(model)
     tidied(model)
     graph = model.graph
     known = {tensor.name for tensor in graph.initializer} | {""}
@@ -85,17 +86,44 @@ def _constants(model: onnx.ModelProto) -> dict[str, Array]:
 
 
 def _without_zero_states(model: onnx.ModelProto) -> None:
-    """Leave out first states that are zeros of any size, which is what a GRU without one has."""
+    """Leave out first states that are zeros of any size, which is what a GRU without one has.
+
+    Its last state is given a name, though nothing reads it: OpenCV takes it for the only answer otherwise.
+    """
     makers = {name: node for node in model.graph.node for name in node.output}
     arrays = _constants(model)
     for node in model.graph.node:
-        if node.op_type != "GRU" or len(node.input) < 6:
+        if node.op_type != "GRU":
             continue
-        name = node.input[5]
+        if len(node.output) == 1:
+            node.output.append(f"{node.output[0]}_last")
+        name = node.input[5] if len(node.input) > 5 else ""
         while name in makers and makers[name].op_type in ("Slice", "Expand", "Identity"):
             name = makers[name].input[0]
         if name in arrays and not arrays[name].any():
             del node.input[5:]
+        while not node.input[-1]:
+            del node.input[-1]
+
+
+def _picked_by_lists(model: onnx.ModelProto) -> None:
+    """Pick along an axis by a list of one and drop the axis after: OpenCV takes a single index for such a list."""
+    arrays = _constants(model)
+    lists: dict[str, Array] = {}
+    nodes = []
+    for node in model.graph.node:
+        nodes.append(node)
+        index = arrays.get(node.input[1]) if node.op_type == "Gather" else None
+        if index is None or index.ndim:
+            continue
+        axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
+        picked, place, dropped = f"{node.output[0]}_picked", f"pick_{int(index)}", f"drop_{axis}"
+        lists |= {place: np.array([int(index)], np.int64), dropped: np.array([axis], np.int64)}
+        nodes.append(onnx.helper.make_node("Squeeze", [picked, dropped], [node.output[0]]))
+        node.input[1], node.output[0] = place, picked
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(values, name) for name, values in lists.items())
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
 
 
 def _joined_by_constants(model: onnx.ModelProto) -> None:
@@ -114,7 +142,8 @@ def _joined_by_constants(model: onnx.ModelProto) -> None:
             if turned.op_type != "Transpose" or turns != [[0, 2, 1, 3]]:
                 continue
             for joined in readers.get(turned.output[0], []):
-                if joined.op_type == "Reshape" and joined.input[0] == turned.output[0]:
+                apart = joined.op_type == "Reshape" and joined.input[0] == turned.output[0] and joined.input[1] != shape
+                if apart:
                     joined.input[1], found = shape, True
     if found:
         model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([0, 0, -1], np.int64), shape))
