@@ -173,7 +173,9 @@ def write_readout(frame: Path, target: Path, spec: ModelSpec, faces: UInt8) -> N
         scale = 100 if name == "pose" else 1
         away = float(np.abs(got[name].astype(np.float64) - want).max())
         share = float((got[name] != want).mean()) if want.dtype == np.bool_ else 0.0
-        if (want.dtype == np.bool_ and share > 0.01) or (want.dtype != np.bool_ and not away <= scale * LARGEST_DIFFERENCE):
+        if (want.dtype == np.bool_ and share > 0.01) or (
+            want.dtype != np.bool_ and not away <= scale * LARGEST_DIFFERENCE
+        ):
             raise EngineError(f"{target.name}: {name} differs by {away:.1e} from what is decoded in Python")
 
 
