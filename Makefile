@@ -3,6 +3,8 @@
 PYTHON ?= python3
 # Choose another build of torch with `make test TORCH=torch` (plain `torch` brings CUDA on Linux).
 TORCH ?= torch==2.13.0
+# More for pytest, such as `make test PYTEST_FLAGS="-n 2"`: two processes.
+PYTEST_FLAGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
@@ -27,7 +29,7 @@ test: $(VENV)/.dev wheel
 	$(BIN)/ruff check .
 	# The installed package is checked, not the source tree: it is what users get, export and train included.
 	cd tests && ../$(BIN)/mypy --config-file ../pyproject.toml -p affectkit
-	$(BIN)/pytest
+	$(BIN)/pytest $(PYTEST_FLAGS)
 
 # While you edit: format, lint, types, and the tests that are not marked slow, on the source tree itself.
 quick: editable

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from affectkit.spec import ModelSpec as ModelSpec
     from affectkit.spec import TemporalSpec as TemporalSpec
     from affectkit.tables.reading import read_table as read_table
+    from affectkit.tables.summary import Group as Group
+    from affectkit.tables.summary import Measure as Measure
     from affectkit.tables.summary import Summary as Summary
     from affectkit.tables.table import Table as Table
     from affectkit.types import AU_NAMES as AU_NAMES
@@ -72,10 +74,12 @@ _HOME = {
     "FrameResult": "answers",
     "Film": "sources.streams",
     "Frame": "types",
+    "Group": "tables.summary",
     "InputSpec": "spec",
     "LabelSet": "types",
     "LeftOut": "sources.base",
     "LiveSource": "sources.live",
+    "Measure": "tables.summary",
     "MissingDependency": "errors",
     "ModelError": "errors",
     "ModelSpec": "spec",
@@ -116,10 +120,12 @@ __all__ = [
     "Film",
     "Frame",
     "FrameResult",
+    "Group",
     "InputSpec",
     "LabelSet",
     "LeftOut",
     "LiveSource",
+    "Measure",
     "MissingDependency",
     "ModelError",
     "ModelSpec",

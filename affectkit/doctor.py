@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 
 from affectkit import models
 from affectkit.errors import AffectKitError
@@ -75,6 +76,7 @@ def _runtime() -> list[Check]:
 def _devices() -> list[Check]:
     """Every device that this installation could have, tried for real with a small network."""
     from affectkit.engines import open_engine, ort
+    from affectkit.engines.providers import PROVIDERS
     from affectkit.faces.opening import WEIGHTS
 
     gpus = _gpus()
@@ -84,6 +86,9 @@ def _devices() -> list[Check]:
         wanted.append("cuda")
     if "TensorrtExecutionProvider" in ort.providers() and version_of("tensorrt"):
         wanted.append("ort-tensorrt")
+    wanted += [name for name, one in PROVIDERS.items() if one.plugin and find_spec(one.plugin)]
+    if "CoreMLExecutionProvider" in ort.providers():
+        wanted.append("coreml")
     if version_of("tensorrt"):
         wanted.append("tensorrt")
     elif gpus:

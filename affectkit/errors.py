@@ -12,9 +12,10 @@
     └── MissingDependency          an optional package is needed; the message holds the install command
 
 ``ValueError`` and ``TypeError`` stay what they are in Python: misuse of a call. Each message names what was given,
-what is wrong with it, and what to do.
+what is wrong with it, and what to do; ``.path`` and ``.reason`` are its parts.
 """
 
+import os
 from typing import ClassVar, Self
 
 
@@ -23,6 +24,28 @@ class AffectKitError(Exception):
 
     misused: ClassVar[bool] = False
     """Whether what was asked for does not exist anywhere, and is no failure: the exit code is 2 then, else 1."""
+
+    @property
+    def path(self) -> str | None:
+        """The file, folder or URL that the message begins with; None where it is about none."""
+        return self._parts()[0]
+
+    @property
+    def reason(self) -> str:
+        """What is wrong and what to do: the message without :attr:`path`."""
+        return self._parts()[1]
+
+    def _parts(self) -> tuple[str | None, str]:
+        """The message taken apart; names may hold what usually ends them."""
+        message = str(self)
+        ends = [k for k in range(len(message)) if message.startswith(": ", k)]
+        there = [k for k in ends if os.path.lexists(message[:k])]
+        for k in (*reversed(there), *ends[:1]):
+            name = message[:k]
+            named = k in there or "://" in name or os.sep in name or os.path.splitext(name)[1]
+            if named and not name.startswith("--"):
+                return name, message[k + 2 :]
+        return None, message
 
 
 class SourceError(AffectKitError):

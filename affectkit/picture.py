@@ -56,6 +56,17 @@ def to_channels(image: UInt8, channels: int) -> UInt8:
     return np.asarray(image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.uint8)
 
 
+def luma_of(rgb: UInt8) -> UInt8:
+    """Luma (H, W) 0..255 of RGB (H, W, 3), in the 220 steps that video has.
+
+    R, G and B of a video's frame are rounded, and with them what luma is made of; in those steps it is, almost always,
+    the video's own again. So a film in RGB gives the numbers of the film that it was made of.
+    """
+    in_256ths = cv2.cvtColor(rgb.astype(np.uint16) << 8, cv2.COLOR_RGB2GRAY)
+    narrow = cv2.convertScaleAbs(in_256ths, alpha=219 / 255 / 256, beta=16)
+    return np.asarray(cv2.LUT(narrow, _WIDENED), np.uint8)
+
+
 class RgbPicture:
     """A picture that is in RGB already. See :class:`affectkit.types.Picture`."""
 
@@ -82,8 +93,7 @@ class RgbPicture:
             return warp(self._image, matrix, size)
         # Luma first, as the planes of a video have it: then both are rounded at the same places.
         cut = square(self._image.shape, inverted(matrix), size)
-        luma = to_channels(self._image[cut.rows, cut.columns], 1)[:, :, 0]
-        return cut.of_region(luma)[:, :, None]
+        return cut.of_region(luma_of(self._image[cut.rows, cut.columns]))[:, :, None]
 
     def patches(self, firsts: Array, steps: Array, size: int, outside: int, *, average: bool = False) -> UInt8:
         """Bilinear squares (N, size, size, 3); ``outside`` is the grey beyond the border."""
@@ -234,6 +244,9 @@ class YuvPicture:
         )
         cb, cr = self._planes[1][down, across], self._planes[2][down, across]
         leaves = colours.leaves_rgb(luma, cb, cr)
+        if any(leaves) and not colours.full_range and cut.levels[0][0] == 1:
+            # Hardly anything is averaged: pixel by pixel, as a film in RGB would have it.
+            return cut.of_region(luma_of(self._region(cut.rows, cut.columns)))
         if any(leaves):
             # As fine as colour mostly is, and as what the square shows: in the picture, where no places have to be
             # found for it.
@@ -244,6 +257,22 @@ class YuvPicture:
             )
             luma = colours.as_shown(luma, np.asarray(cv2.merge(tuple(parts)), np.uint8), leaves)
         return cut.of_region(luma)
+
+    def _region(self, rows: slice, columns: slice) -> UInt8:
+        """A part of the picture in RGB (h, w, 3); colour is blended between its pixels, and all is rounded once."""
+        shape = rows.stop - rows.start, columns.stop - columns.start
+        parts = [self._planes[0][rows, columns].astype(np.float32)]
+        for plane in self._planes[1:]:
+            down, across = (round(whole / small) for whole, small in zip(self.shape, plane.shape, strict=True))
+            # One pixel of colour more on each side, for what lies in between.
+            top, left = max(rows.start // down - 1, 0), max(columns.start // across - 1, 0)
+            part = plane[top : -(-rows.stop // down) + 1, left : -(-columns.stop // across) + 1].astype(np.float32)
+            size = part.shape[1] * across, part.shape[0] * down
+            fine = cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)
+            y, x = rows.start - top * down, columns.start - left * across
+            parts.append(np.asarray(fine[y : y + shape[0], x : x + shape[1]], np.float32))
+        rgb = cv2.transform(cv2.merge(parts), self._colours.rgb)
+        return np.asarray(cv2.add(rgb, (0, 0, 0, 0), dtype=cv2.CV_8U), np.uint8)
 
     def patches(self, firsts: Array, steps: Array, size: int, outside: int, *, average: bool = False) -> UInt8:
         """See :meth:`RgbPicture.patches`."""

@@ -1,4 +1,7 @@
-"""Predictor: the stages wired together. It computes nothing itself."""
+"""Predictor: the stages wired together. It computes nothing itself.
+
+Over 350 lines: it is one class, and two thirds of it say what its methods take and give.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from typing import Any, Self, Unpack
+from typing import Any, Self, Unpack, overload
 
 import numpy as np
 
@@ -23,6 +26,7 @@ from affectkit.faces.base import Detector
 from affectkit.faces.known import detections_at
 from affectkit.faces.own import check_detector
 from affectkit.faces.search import FaceSearch
+from affectkit.given import PictureLike, as_rgb, boxes_given
 from affectkit.live_baseline import LiveBaseline, check_live
 from affectkit.networks import Networks
 from affectkit.options import (
@@ -36,13 +40,13 @@ from affectkit.options import (
 )
 from affectkit.outputs.layouts import layout
 from affectkit.outputs.table import Table, table_of
-from affectkit.results import ResultStream, Session, resumed
+from affectkit.results import ResultStream, Session, in_file, resumed
 from affectkit.sources.base import Source
 from affectkit.sources.live import LiveSource
 from affectkit.sources.names import printable
 from affectkit.sources.opening import open_source
 from affectkit.tables.origin import Progress, counted, with_origin
-from affectkit.types import Array, TrackedFrame, UInt8, check_image
+from affectkit.types import Array, TrackedFrame, UInt8
 from affectkit.versions import deciding_versions
 from affectkit.visible import inside
 
@@ -309,31 +313,63 @@ class Predictor(Networks):
             found = corrected_table(results, table, finder, self.spec.label_thresholds)
         return with_origin(found, self.describe(), opened, asked, baseline)
 
-    def predict_image(self, image: UInt8, *, landmarks: Array | None = None) -> list[Face]:
-        """The faces of one picture.
+    @overload
+    def predict_image(
+        self, image: list[Any] | tuple[Any, ...], *, landmarks: None = None, boxes: None = None, bgr: bool = False
+    ) -> list[list[Face]]: ...
+
+    @overload
+    def predict_image(
+        self, image: PictureLike, *, landmarks: Array | None = None, boxes: Array | None = None, bgr: bool = False
+    ) -> list[Face]: ...
+
+    def predict_image(
+        self, image: PictureLike, *, landmarks: Array | None = None, boxes: Array | None = None, bgr: bool = False
+    ) -> list[Face] | list[list[Face]]:
+        """The faces of one picture, or of each of a list.
 
         Args:
-            image: RGB uint8 (H, W, 3).
+            image: a path, a Pillow image, or RGB uint8 (H, W, 3); or a list of them.
             landmarks: (N, 5, 2) px, known points of N faces (eyes, nose tip, mouth corners, left to right in the
                 picture): nothing is detected then, and box and score are those of the points' surroundings and 1.
+            boxes: (N, 4) x, y, width, height in px, known boxes of N faces: nothing is detected then, the score is 1,
+                and the points are what the detector sees in them, or where they mostly lie, if it cannot follow.
+            bgr: whether arrays are blue, green, red, as OpenCV reads them.
 
         Returns:
-            faces in falling order of score, or in the order of ``landmarks``; ``track_id`` is the position.
+            faces in falling order of score, or in the order of ``landmarks`` or ``boxes``; ``track_id`` is the
+            position. Of a list of pictures a list of such lists.
+
+        Raises:
+            SourceError: a file is missing, damaged or no picture.
+            TypeError, ValueError: it is none of these, or of another shape or type.
         """
-        check_image(image)
-        if landmarks is None:
-            found = self._search.in_picture(image)
+        if isinstance(image, list | tuple):
+            if landmarks is not None or boxes is not None:
+                raise ValueError("landmarks and boxes are those of one picture; give the pictures one by one")
+            return [self._faces_of(one, None, None, bgr) for one in image]
+        return self._faces_of(image, landmarks, boxes, bgr)
+
+    def _faces_of(self, image: PictureLike, landmarks: Array | None, boxes: Array | None, bgr: bool) -> list[Face]:
+        """The faces of one picture; what is known of them is in pixels of its file."""
+        picture, reduced = as_rgb(image, bgr=bgr)
+        if landmarks is not None and boxes is not None:
+            raise ValueError("give landmarks or boxes, not both: points say all that boxes do")
+        if landmarks is not None:
+            found = detections_at((np.asarray(landmarks, np.float32) - (reduced - 1) / 2) / reduced)
+        elif boxes is not None:
+            found = self._search.in_boxes(picture, boxes_given(np.asarray(boxes, np.float64) / reduced))
         else:
-            found = detections_at(landmarks)
+            found = self._search.in_picture(picture)
         if not found:
             return []
-        crops = np.stack([crop_face(image, face.landmarks, self.spec.input) for face in found])
-        shares = np.stack([inside(face.landmarks, image.shape[1], image.shape[0]) for face in found])
+        crops = np.stack([crop_face(picture, face.landmarks, self.spec.input) for face in found])
+        shares = np.stack([inside(face.landmarks, picture.shape[1], picture.shape[0]) for face in found])
         # Known points say which way up a face is.
         affects = self._reader.read(self._reader.ask(crops, found, inside=shares, turn=landmarks is None))
         return [
             Face(i, face.box, face.score, face.landmarks, affect)
-            for i, (face, affect) in enumerate(zip(found, affects, strict=True))
+            for i, (face, affect) in enumerate(zip((in_file(f, reduced) for f in found), affects, strict=True))
         ]
 
     def describe(self) -> dict[str, Any]:

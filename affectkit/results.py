@@ -10,6 +10,7 @@ import numpy as np
 
 from affectkit.align import crop_frame, without_picture
 from affectkit.answers import Affect, Face, FrameResult
+from affectkit.clock import Clock
 from affectkit.faces.tracking import Tracker
 from affectkit.live_baseline import LiveBaseline
 from affectkit.picture import RgbPicture
@@ -209,7 +210,10 @@ class ResultStream(Iterator[FrameResult]):
 
 
 class Session:
-    """One camera's frames, taken as they come. Made by :meth:`affectkit.Predictor.session`."""
+    """One camera's frames, taken as they come. Made by :meth:`affectkit.Predictor.session`.
+
+    In a ``with`` it forgets everything at the end; what still waits for later pictures :meth:`flush` returns before.
+    """
 
     def __init__(
         self, tracker: Tracker, spec: ModelSpec, finisher: Finisher, name: str, baseline: LiveBaseline | None = None
@@ -217,19 +221,26 @@ class Session:
         self._tracker, self._spec, self._finisher, self._name = tracker, spec, finisher, name
         self._baseline = baseline
         self._count = 0
+        self._clock = Clock()
 
     def push(self, image: UInt8, time_s: float) -> list[FrameResult]:
         """Take the next picture.
 
         Args:
             image: RGB uint8 (H, W, 3); its size may change.
-            time_s: when it was taken, seconds of any clock that does not run backwards.
+            time_s: when it was taken, seconds of any clock; each later than the one before.
 
         Returns:
             the results that are ready, in order: with a lookahead of 0 that of this picture, else the one of
             ``lookahead`` pictures before (none at first).
+
+        Raises:
+            ValueError: the time is no number, or not later than that of the picture before.
+            TypeError: the picture is no array of uint8.
         """
-        return self.take(Frame(self._count, time_s, RgbPicture(image), self._name))
+        picture = RgbPicture(image)  # refuses what is none, whatever its time
+        self._clock.check(time_s)
+        return self.take(Frame(self._count, time_s, picture, self._name))
 
     def take(self, frame: Frame) -> list[FrameResult]:
         """Like :meth:`push` for a frame that has its number, time and name."""
@@ -252,3 +263,10 @@ class Session:
         if self._baseline is not None:
             self._baseline.reset()
         self._count = 0
+        self._clock = Clock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.reset()

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -18,10 +18,13 @@ from affectkit import models
 from affectkit.align import align, take_whole
 from affectkit.engines import open_engine
 from affectkit.errors import EngineError, ModelError, SourceError
+from affectkit.export.describe import READOUT_NAME, describe_folder
 from affectkit.export.folders import check_folder, put_in_place
 from affectkit.export.parity import ParityReport, compare_models
 from affectkit.export.precision import to_half, to_int8, widened
+from affectkit.export.readout import write_readout
 from affectkit.export.runs import export_runs
+from affectkit.export.tidy import tidied, with_constant_weights
 from affectkit.export.triton import write_triton
 from affectkit.export.verify import problems, read_golden, verify
 from affectkit.faces.opening import open_detector
@@ -39,7 +42,7 @@ from affectkit.train.runs import checkpoints_of, spec_of
 from affectkit.train.splits import Split, select_split
 from affectkit.types import Array, CroppedFrame, UInt8
 
-Target = Literal["onnx", "tensorrt", "triton"]
+Target = Literal["onnx", "readout", "tensorrt", "triton"]
 
 PARITY_NAME = "parity.json"
 CALIBRATION = 512
@@ -87,7 +90,7 @@ def export_model(
     Args:
         model: name of an embedded model, a model folder, a training run, or a folder of students' runs.
         folder: the model folder to write.
-        target: ``tensorrt``: int8 as TensorRT reads it, see :func:`affectkit.export.precision.to_int8`; ``triton``: a
+        target: ``readout``: with a second graph that decodes (:mod:`affectkit.export.readout`); ``tensorrt``: int8 as TensorRT reads it, see :func:`affectkit.export.precision.to_int8`; ``triton``: a
             model repository (:mod:`affectkit.export.triton`) instead of the model folder.
         calibration: (N, S, S, C) real faces; int8 needs them.
         labelled: what they are in words, and labelled faces to compare decisions and metrics on.
@@ -114,6 +117,8 @@ def export_model(
             frame_model=None,  # what another model's frame.onnx becomes is this model's own
             metrics={},
         )
+        if target == "readout":
+            write_readout(partial / FRAME_NAME, partial / READOUT_NAME, spec, read_golden(original.golden)["faces"])
         golden = _golden(original, partial)
         report = compare_models(spec, golden)
         card = original.path / CARD_NAME
@@ -226,10 +231,10 @@ def _convert(
         assert calibration is not None
         to_int8(source, target, calibration, for_tensorrt=for_tensorrt)
     else:
-        onnx.save(widened(onnx.load(str(source))), str(target))
+        onnx.save(tidied(widened(onnx.load(str(source)))), str(target))
     if original.temporal_onnx is not None:
         # The recurrent part costs next to nothing, and its state remembers every rounding: it stays float32.
-        shutil.copyfile(original.temporal_onnx, partial / TEMPORAL_NAME)
+        onnx.save(with_constant_weights(onnx.load(str(original.temporal_onnx))), str(partial / TEMPORAL_NAME))
     shutil.copyfile(original.golden, partial / GOLDEN_NAME)
 
 
@@ -265,7 +270,8 @@ def _note(original: ModelFolder, precision: Precision) -> str:
     )
 
 
-def _write_spec(partial: Path, spec: Any) -> None:
+def _write_spec(partial: Path, spec: ModelSpec) -> None:
+    describe_folder(partial, spec)
     names = sorted(path.name for path in partial.iterdir() if path.name != SPEC_NAME)
     finished = dataclasses.replace(spec, files={name: sha256(partial / name) for name in names})
     (partial / SPEC_NAME).write_text(finished.to_json(), encoding="utf-8")

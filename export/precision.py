@@ -20,6 +20,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
 from affectkit.errors import EngineError
+from affectkit.export.tidy import tidied
 from affectkit.types import Array, UInt8
 
 QUANTISED = ("Conv", "Gemm", "MatMul", "Add", "AveragePool", "GlobalAveragePool", "MaxPool")
@@ -83,6 +84,7 @@ def to_half(source: Path, target: Path) -> None:
     converted = convert_float_to_float16(model, keep_io_types=True, node_block_list=blocked)
     OnnxModel(converted).topological_sort()  # the converter adds its casts at the end
     del converted.graph.value_info[:]  # and leaves notes on types that are no longer true
+    tidied(converted)
     onnx.checker.check_model(converted, full_check=True)
     onnx.save(converted, str(target))
 
@@ -252,7 +254,7 @@ def to_int8(source: Path, target: Path, faces: UInt8, *, for_tensorrt: bool = Fa
             raise EngineError(f"{source}: cannot be quantised ({error})") from error
         finally:
             quiet.setLevel(level)
-    onnx.save(without_relus(named(onnx.load(str(target)))), str(target))
+    onnx.save(tidied(without_relus(named(onnx.load(str(target))))), str(target))
     onnx.checker.check_model(str(target), full_check=True)
 
 

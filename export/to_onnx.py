@@ -22,7 +22,9 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from affectkit.errors import EngineError
+from affectkit.export.describe import describe_folder
 from affectkit.export.folders import check_folder, put_in_place
+from affectkit.export.tidy import tidied, with_constant_weights
 from affectkit.export.verify import Parity, compare_golden, problems
 from affectkit.models import FRAME_NAME, GOLDEN_NAME, SPEC_NAME, TEMPORAL_NAME, frame_of, sha256
 from affectkit.readout import check_outputs
@@ -88,7 +90,16 @@ def write_temporal_onnx(heads: Sequence[TemporalHeads], path: Path) -> None:
     shapes = {"features": {1: torch.export.Dim("b", min=1, max=65536), 2: torch.export.Dim("t", min=1, max=65536)}}
     free = {1: "b", 2: "t"}
     names = network.names
-    _write(network, example, path, input_name="features", output_names=names, dynamic_shapes=shapes, free=free)
+    _write(
+        network,
+        example,
+        path,
+        input_name="features",
+        output_names=names,
+        dynamic_shapes=shapes,
+        free=free,
+        recurrent=True,
+    )
 
 
 @contextlib.contextmanager
@@ -115,6 +126,7 @@ def _write(
     output_names: Sequence[str],
     dynamic_shapes: dict[str, Any],
     free: dict[int, str],
+    recurrent: bool = False,
 ) -> None:
     """Export one network; ``free`` names the axes of the outputs that are as long as those of the input."""
     # The exporter looks for torchvision's operators first, which no network here has, and logs that there are none.
@@ -146,6 +158,7 @@ def _write(
     for value in model.graph.output:
         for axis, axis_name in free.items():
             value.type.tensor_type.shape.dim[axis].dim_param = axis_name
+    tidied(with_constant_weights(model) if recurrent else model)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
 
@@ -300,7 +313,8 @@ def write_model_folder(
         if over:
             raise EngineError(f"the exported graph differs from torch: {'; '.join(over)}")
         (partial / CARD_NAME).write_text(card, encoding="utf-8")
-        finished = dataclasses.replace(spec, files=digests | {name: sha256(partial / name) for name in names})
+        finished = describe_folder(partial, spec)
+        finished = dataclasses.replace(finished, files=digests | {name: sha256(partial / name) for name in names})
         (partial / SPEC_NAME).write_text(finished.to_json(), encoding="utf-8")
         put_in_place(partial, folder)
     logging.getLogger(__name__).info("wrote %s", folder)

@@ -17,6 +17,8 @@ from affectkit.spec import ModelSpec
 
 LARGEST_BATCH = 128
 PREFERRED = (8, 32, 128)
+WARM_FRAMES = 16
+"""Length of the sequences that the server warms up with."""
 DELAY_US = 2000
 """Longest time that the server lets a request wait for others to share its batch."""
 
@@ -28,9 +30,19 @@ CARD = """\
 - `{name}`: `faces` uint8 ({size}, {size}, {channels}), an aligned face of {what} -> logits {logits}
   and `features` ({members}, {tasks}, {width}), each by member
 {temporal}
-Labels, thresholds and decoding stand in `model.json`, beside this file; `affectkit.readout.read_out` decodes logits
+{windows}Labels, thresholds and decoding stand in `model.json`, beside this file; `affectkit.readout.read_out` decodes logits
 whose first two axes are (members, faces): transpose what the server answers. All of a face is decoded, whether it
 can be seen or not; `affectkit.visible.withheld` takes out what cannot.
+"""
+
+
+WINDOWS = """\
+Of a face that is followed without a cut, give the temporal network windows of {length} frames (fewer where the face was
+seen for less, which is one window): each begins {length} // 2 frames after the one before, and the last is moved back so
+that it ends with the sequence. Where windows overlap, average their logits, each weighted by how far the frame is from
+the nearer end of its window; `affectkit.temporal` does it so (mode `overlap`). Live, give the last {length} frames and
+read the frame that is as far from the end as you can wait.
+
 """
 
 
@@ -97,6 +109,7 @@ def write_triton(model: ModelFolder, folder: Path, *, overwrite: bool = False) -
             tasks=tasks,
             width=spec.feature_width,
             temporal=temporal,
+            windows="" if spec.temporal is None else WINDOWS.format(length=spec.temporal.sequence_length),
         )
         (partial / "README.md").write_text(card, encoding="utf-8")
         (partial / "model.json").write_text(spec.to_json(), encoding="utf-8")
@@ -129,9 +142,20 @@ def _write_model(
         "dynamic_batching {\n"
         f"  preferred_batch_size: [ {', '.join(map(str, PREFERRED))} ]\n"
         f"  max_queue_delay_microseconds: {DELAY_US}\n}}",
+        "model_warmup [\n" + ",\n".join(_warmup(inputs, batch) for batch in (1, *PREFERRED)) + "\n]",
         "instance_group [\n  {\n    count: 1\n    kind: KIND_AUTO\n  }\n]",
     ]
     (folder / "config.pbtxt").write_text("\n".join(blocks) + "\n", encoding="utf-8")
+
+
+def _warmup(inputs: list[_Tensor], batch: int) -> str:
+    """A request that the server makes of itself when it starts, so that the first one from outside need not wait."""
+    lines = [f'    name: "{batch} at once"', f"    batch_size: {batch}"]
+    for tensor in inputs:
+        dims = ", ".join(str(length if length > 0 else WARM_FRAMES) for length in tensor.dims)
+        value = f"data_type: {tensor.kind} dims: [ {dims} ] zero_data: true"
+        lines.append(f'    inputs {{\n      key: "{tensor.name}"\n      value: {{ {value} }}\n    }}')
+    return "  {\n" + "\n".join(lines) + "\n  }"
 
 
 def faces_first(model: onnx.ModelProto) -> onnx.ModelProto:

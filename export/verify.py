@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,13 @@ class Parity:
     """Cosine of the angle between what was got and what was expected, over all values."""
 
 
+RUNS = 3
+"""Of each size: a CUDA graph is captured in the second run of a size, and launched in the third."""
+
+WORKERS = 2
+"""Threads that share an engine while it is verified."""
+
+
 def compare_golden(
     folder: Path,
     golden: Mapping[str, Array],
@@ -42,28 +50,55 @@ def compare_golden(
 ) -> list[Parity]:
     """Run the golden inputs through the ONNX files of a model folder and measure every output.
 
+    All of them and then a few, ``RUNS`` times each, and again from several threads at once; the worst run counts.
+
     Args:
         frame: the network that looks at single faces, where it is not the folder's own.
         golden: the arrays of golden.npz: ``faces`` and the outputs they give; for models with a temporal part also
             ``sequence_features`` and ``sequence_*``.
         precision: what the networks compute in.
     """
-    parity = _run(frame or folder / FRAME_NAME, {"faces": golden["faces"]}, "", golden, device, precision)
+    parity = _run(frame or folder / FRAME_NAME, "faces", 0, "", golden, device, precision)
     if "sequence_features" in golden:
-        inputs = {"features": golden["sequence_features"]}
-        parity += _run(folder / TEMPORAL_NAME, inputs, "sequence_", golden, device, precision)
+        parity += _run(folder / TEMPORAL_NAME, "sequence_features", 1, "sequence_", golden, device, precision)
     return parity
 
 
 def _run(
-    path: Path, inputs: dict[str, Array], prefix: str, golden: Mapping[str, Array], device: str, precision: Precision
+    path: Path, given: str, axis: int, prefix: str, golden: Mapping[str, Array], device: str, precision: Precision
 ) -> list[Parity]:
+    """Measure the outputs of one network; ``axis`` is that of the faces (or sequences) in its input."""
+    inputs = golden[given]
+    few = max(1, inputs.shape[axis] // 2)
+    parts = [inputs, np.ascontiguousarray(inputs.take(range(few), axis))]
     engine = open_engine(path, device=device, precision=precision)
+    found: dict[str, Parity] = {}
+
+    def run(part: Array) -> dict[str, Array]:
+        return engine.run({given.removeprefix(prefix): part})
+
     try:
-        got = engine.run(inputs)
+        for part in parts:
+            for _ in range(RUNS):
+                _worst(found, prefix, run(part), golden, part.shape[axis])
+        with ThreadPoolExecutor(WORKERS) as pool:
+            mixed = parts * RUNS
+            for part, answers in zip(mixed, pool.map(run, mixed), strict=True):
+                _worst(found, prefix, answers, golden, part.shape[axis])
     finally:
         engine.close()
-    return [measure(prefix + name, answer, golden[prefix + name]) for name, answer in got.items()]
+    return list(found.values())
+
+
+def _worst(
+    found: dict[str, Parity], prefix: str, answers: Mapping[str, Array], golden: Mapping[str, Array], count: int
+) -> None:
+    """Note every output of a run that is further off than those before; the golden outputs are (members, faces, ...)."""
+    for name, answer in answers.items():
+        one = measure(prefix + name, answer, golden[prefix + name][:, :count])
+        before = found.get(one.name)
+        if before is None or not one.largest <= before.largest or not one.cosine >= before.cosine:
+            found[one.name] = one
 
 
 def measure(name: str, got: Array, want: Array) -> Parity:
@@ -109,6 +144,13 @@ def problems(parity: Iterable[Parity], precision: Precision) -> list[str]:
     return found
 
 
+def tolerance_of(precision: Precision) -> str:
+    """The tolerance in words."""
+    allowed = GOLDEN_TOLERANCES[precision]
+    most = "" if math.isinf(allowed.relative) else f"within {allowed.relative:g} of the largest value and "
+    return f"{most}with a cosine of {allowed.cosine:g} at least"
+
+
 def verify(model: ModelFolder, *, device: str = "auto") -> list[Parity]:
     """Compare a model's engine with its golden outputs.
 
@@ -118,7 +160,7 @@ def verify(model: ModelFolder, *, device: str = "auto") -> list[Parity]:
     golden = read_golden(model.golden)
     try:
         return compare_golden(model.path, golden, frame=model.frame_onnx, device=device, precision=model.spec.precision)
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, IndexError) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else error
         raise ModelError(f"{model.golden}: does not fit the model ({reason}); export the model again") from error
 

@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from affectkit.align import crop_face
+from affectkit.align import crop_face, similarity
 from affectkit.engines import open_engine
+from affectkit.faces.boxes import RESTING, at_rest
 from affectkit.faces.mtcnn import SIDE_IN_SPREADS, UP_IN_SPREADS, Mtcnn, square_of
 from affectkit.faces.opening import WEIGHTS as FACE_WEIGHTS
 from affectkit.faces.tracking import Tracker
@@ -170,6 +171,34 @@ def stored(planes: Planes, pixel_format: str) -> av.VideoFrame:
         plane.update(rows)
     frame.color_range = 2 if pixel_format == "yuvj420p" else 1
     return frame
+
+
+def test_a_film_in_rgb_gives_the_same_crops(planes: list[Planes]) -> None:
+    """Of skin that is brighter than red can be, too; before, one pixel of five was a level off, some six levels."""
+    developer, matrix = _Developer(), similarity(FIVE, SPEC.template_px())
+    for y, cb, cr in planes[:2]:
+        for brighter in (0, 60):
+            part = [np.clip(y.astype(int) + brighter, 16, 235).astype(np.uint8), cb, cr]
+            film = developer.picture(stored(part, "yuv420p"), _Geometry())
+            wanted, found = (p.crop(matrix, 64, 1).astype(int) for p in (RgbPicture(rgb_of(part)), film))
+            assert (found != wanted).mean() < 0.001 and np.abs(found - wanted).max() <= 1
+
+
+FIVE = np.array([[149, 76], [172, 77], [160, 91], [148, 96], [171, 97]], np.float32)
+"""Points of a face of the sample clip."""
+
+
+def test_a_face_leaves_its_rest_little_by_little() -> None:
+    """Before, one that moved by a hundredth of a pixel more than another was six hundredths ahead of it."""
+    before = Detection((0.0, 0.0, 50.0, 40.0), 0.99, np.full((5, 2), 20, np.float32))
+    away = np.linspace(0, 4 * RESTING * 50, 401)
+    now = [Detection((x, 0.0, 50.0, 40.0), 0.98, before.landmarks + np.float32([x, -x / 2])) for x in away]
+    faces = [at_rest(before, face) for face in now]
+    points, boxes = (np.array([getattr(f, name) for f in faces]) for name in ("landmarks", "box"))
+    assert faces[90] is before and all(a is b for a, b in zip(faces[201:], now[201:], strict=True))
+    steps = np.abs(np.diff(points, axis=0)).max((1, 2))
+    assert steps.max() < 2.1 * away[1]
+    np.testing.assert_allclose(boxes[:, 0], points[:, 0, 0] - 20, atol=1e-5)
 
 
 def test_a_still_face_stays_where_it_is(mtcnn: Mtcnn, planes: list[Planes]) -> None:

@@ -41,10 +41,12 @@ def test_public_names() -> None:
         "Film",
         "Frame",
         "FrameResult",
+        "Group",
         "InputSpec",
         "LabelSet",
         "LeftOut",
         "LiveSource",
+        "Measure",
         "MissingDependency",
         "ModelError",
         "ModelSpec",
@@ -108,7 +110,7 @@ MAY_IMPORT = {
     "picture": {"types", "warping"},
     # rooms
     "models": {"engines", "errors", "models", "onnx_files", "spec", "types"},  # whether one may be fast decides
-    "engines": STAGE | {"engines", "outputs"},  # plans are kept whole or not at all
+    "engines": STAGE | {"engines", "models", "outputs"},  # a fake one asks for the usual spec; plans are kept whole
     "faces": STAGE | {"engines", "faces"},  # opening.py opens the networks of detectors
     "sources": STAGE | {"sources"},
     "outputs": STAGE | {"batch", "outputs", "sources", "tables"},  # as many pictures wait as a batch has
@@ -117,6 +119,7 @@ MAY_IMPORT = {
     "turning": STAGE | {"readout", "visible"},
     "reading": STAGE | {"align", "readout", "turning", "visible"},  # what comes between crops and answers
     "temporal": STAGE | {"windows"},
+    "given": STAGE | {"sources"},
     "thresholds": {"models", "types"},
     **dict.fromkeys(BASELINE, STAGE | BASELINE | {"options", "outputs", "predictor", "sources", "tables"}),
     "options": {"baseline", "engines", "faces", "outputs", "sources", "spec", "types", "windows"},

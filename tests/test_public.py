@@ -8,11 +8,13 @@ from collections.abc import Iterator
 
 import pandas as pd
 import pytest
-from matplotlib.axes import Axes
 
 import affectkit
 
 PUBLIC: dict[str, object] = {name: getattr(affectkit, name) for name in affectkit.__all__}
+
+FOREIGN = {"pd": pd, "pandas": pd, "Axes": object}
+"""Of other packages, which are imported for type checkers only; ``Axes`` is matplotlib's."""
 
 HANDED_OUT = {"LiveSource", "ResultStream", "Session"}
 """Made by methods and functions: how they are constructed is not public."""
@@ -21,8 +23,8 @@ OPERATORS = ("__init__", "__enter__", "__iter__", "__next__", "__getitem__", "__
 
 
 def hints(where: object) -> dict[str, object]:
-    """The annotations of a class or function, in which names that are imported for type checkers only are known."""
-    return typing.get_type_hints(where, localns={**PUBLIC, "pd": pd, "pandas": pd, "Axes": Axes})
+    """The annotations of a class or function; what is imported for type checkers only has to be public or foreign."""
+    return typing.get_type_hints(where, localns={**PUBLIC, **FOREIGN})
 
 
 def parts(hint: object) -> Iterator[object]:

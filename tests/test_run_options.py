@@ -158,7 +158,7 @@ def test_signatures_are_spelled_out() -> None:
     assert {name: p.default for name, p in shown.items() if name != "engine"} == fields and "engine" in shown
     for method, more in (
         (Predictor.stream, {"keep_images", "fps", "resume", "on_tracked"}),
-        (Predictor.predict, {"baseline", "fps"}),
+        (Predictor.predict, {"baseline", "fps", "progress"}),
     ):
         asked = inspect.signature(method).parameters
         names = {field.name for field in dataclasses.fields(StreamOptions)}

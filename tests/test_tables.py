@@ -198,7 +198,8 @@ def test_summary_with_known_answers(two: Table) -> None:
 
 def test_bouts_end_at_gaps_only_if_they_are_long() -> None:
     def bouts(*frames: int) -> int | None:
-        return made([(k, 0, 0.9, 1.0) for k in frames]).summary().groups[0].measures["AU12"].bouts
+        there = [(k, 0, 0.9, 1.0) if k in frames else (k, -1, 0.0, 0.0) for k in range(20)]
+        return made(there).summary().groups[0].measures["AU12"].bouts
 
     assert bouts(0, 1, 2, 3) == 1
     assert bouts(0, 1, 6, 7) == 1  # .4 s are missing
@@ -306,7 +307,7 @@ def test_results_are_json_and_have_short_names(astronaut: Path, tmp_path: Path) 
         result.save(tmp_path / "r.gif")
     pytest.importorskip("matplotlib")
     result.save(tmp_path / "r.png")
-    assert affectkit.open_source(tmp_path / "r.png").info.width == 1350
+    assert next(iter(affectkit.open_source(tmp_path / "r.png").frames())).image.shape == (825, 1350, 3)
     with pytest.raises(OutputError, match="exists"):
         result.save(tmp_path / "r.png")
 
@@ -339,3 +340,34 @@ def test_progress_is_told(astronaut: Path) -> None:
     with Predictor() as predictor:
         predictor.predict(astronaut, every=20, progress=lambda done, of: told.append((done, of)))
     assert told == [(1, 100), (21, 100), (41, 100), (61, 100), (81, 100), (100, 100)]
+
+
+def test_bouts_for_elan_are_opened_again(two: Table, tmp_path: Path) -> None:
+    elan = pytest.importorskip("pympi.Elan")
+    two.name({0: "Anna"}).export(tmp_path / "t.eaf")
+    found = elan.Eaf(str(tmp_path / "t.eaf"))
+    assert set(found.get_tier_names()) == {"Anna expression", "Anna AU12", "Anna AU25", "face 1 expression"}
+    assert found.get_annotation_data_for_tier("Anna AU12") == [(200, 500, "AU12"), (700, 800, "AU12")]
+    told = found.get_annotation_data_for_tier("Anna expression")
+    assert [one[2] for one in sorted(told)] == ["neutral", "happiness", "neutral", "happiness"]
+    with pytest.raises(OutputError, match="exists already"):
+        two.export(tmp_path / "t.eaf")
+
+
+def test_bouts_as_subtitles_and_for_boris(two: Table, tmp_path: Path) -> None:
+    two.export(tmp_path / "t.vtt")
+    text = (tmp_path / "t.vtt").read_text()
+    assert text.startswith("WEBVTT\n\n00:00:00.000 --> 00:00:00.200\nface 0: neutral\n")
+    assert "00:00:00.300 --> 00:00:00.400\nface 0: happiness AU12 AU25\nface 1: neutral\n" in text
+    two.export(tmp_path / "t.boris")
+    project = json.loads((tmp_path / "t.boris").read_text())
+    events = project["observations"]["t"]["events"]
+    assert [one[0] for one in events if one[1:3] == ["face 0", "AU12"]] == [0.2, 0.5, 0.7, 0.8]
+    assert {one["code"] for one in project["behaviors_conf"].values()} == {"AU12", "AU25", "neutral", "happiness"}
+    assert len(events) % 2 == 0 and events == sorted(events, key=lambda one: one[0])
+    with pytest.raises(UnknownSuffix, match=r"\.eaf, \.vtt, \.boris"):
+        two.export(tmp_path / "t.srt")
+    still = made([(0, 0, 0.9, 1.0)])
+    still.columns["timestamp"][:] = np.nan
+    with pytest.raises(ValueError, match="no times"):
+        still.export(tmp_path / "s.vtt")

@@ -28,10 +28,12 @@ from affectkit import (
     Film,
     Frame,
     FrameResult,
+    Group,
     InputSpec,
     LabelSet,
     LeftOut,
     LiveSource,
+    Measure,
     MissingDependency,
     ModelError,
     ModelSpec,
@@ -48,12 +50,14 @@ from affectkit import (
     SourceInfo,
     SourceReport,
     StreamKeywords,
+    Summary,
     Table,
     TemporalSpec,
     TrackedFace,
     TrackedFrame,
     __version__,
     open_source,
+    read_table,
 )
 
 Pixels = npt.NDArray[np.uint8]
@@ -62,6 +66,7 @@ Pixels = npt.NDArray[np.uint8]
 def make(model: str | Path, spec: ModelSpec) -> Predictor:
     """Every argument of a predictor."""
     engine: Engine = FakeEngine.of(spec, {"happiness": 3.0})
+    engine = FakeEngine.constant(spec, happiness=0.9)
     with Predictor(model, engine=engine) as tested:
         tested.warm_up(1)
     Predictor(model, detect_evry=2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -80,6 +85,7 @@ def make(model: str | Path, spec: ModelSpec) -> Predictor:
         precision="fp32",
         prior="natural",
         min_quality=0.0,
+        au_thresholds={"AU04": 0.4},
     )
 
 
@@ -97,6 +103,7 @@ def results(predictor: Predictor, path: Path) -> Iterator[tuple[int, float, str]
         lookahead=0,
         max_gap_s=0.5,
         smooth_s=0.2,
+        min_confidence=0.5,
         keep_images=True,
         fps=None,
         resume=None,
@@ -129,6 +136,10 @@ def tables(predictor: Predictor, path: Path, picture: Pixels) -> Sequence[Table]
     aligned: list[Affect] = predictor.predict_aligned(np.stack([picture]))
     also, logits = predictor.predict_aligned(np.stack([picture]), return_logits=True)
     sequence: list[Affect] = predictor.predict_sequence(np.stack([picture]))
+    several: list[list[Face]] = predictor.predict_image([path, picture])
+    known: list[Face] = predictor.predict_image(path, boxes=np.zeros((1, 4)))
+    opencv: list[Face] = predictor.predict_image(picture, bgr=True)
+    print(len(several), len(known), len(opencv))
     print(len(faces), len(aligned), len(also), sorted(logits), len(sequence))
     predictor.predict("x.mp4", evry=2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     predictor.predict("x.mp4", every="2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -136,10 +147,41 @@ def tables(predictor: Predictor, path: Path, picture: Pixels) -> Sequence[Table]
         predictor.predict(path),
         predictor.predict(str(path), every=2, smooth_s=0.5, window="live", max_faces=1, aligned=True),
         predictor.predict(path, baseline="auto", start_s=1.0),
-        predictor.predict(path, baseline=(0.0, 2.5)),
+        predictor.predict(path, baseline=(0.0, 2.5), progress=lambda done, of: print(done, of)),
         predictor.predict(picture, fps=25.0),
         predictor.predict([picture, picture], fps=25.0),
     ]
+
+
+def tables_again(path: Path, result: FrameResult) -> Summary:
+    """What can be done with a table, and with a frame."""
+    table: Table = read_table(path)
+    table = table.filter(min_confidence=0.9, min_track_s=1, min_quality=0.3).merge({3: 4}).drop([2]).name({0: "Anna"})
+    table.baseline("auto").save(path, overwrite=True)
+    text: str | None = table.to_csv()
+    table.to_json(path)
+    table.to_parquet(path)
+    table.plot("AU12", "valence", faces=0, thresholds=False)
+    table.export(path)
+    result.plot()
+    result.save(path)
+    print(text, table.meta, list(table.records()), result.to_dict(), [face.to_dict() for face in result.faces])
+    table.summary(bye="input")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    table.filter(min_track=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    found: Summary = table.summary(by=("input", "face_id"), gap_s=0.5)
+    found.to_csv(path, wide=True)
+    return found
+
+
+def summed_up(path: Path) -> Iterator[tuple[str, float | None]]:
+    """What a table comes to."""
+    table: Table = read_table(path)
+    summary: Summary = table.summary()
+    group: Group
+    for group in summary:
+        measure: Measure
+        for name, measure in group.measures.items():
+            yield name, measure.mean
 
 
 def as_it_happens(predictor: Predictor, picture: Pixels) -> int:
@@ -153,6 +195,8 @@ def as_it_happens(predictor: Predictor, picture: Pixels) -> int:
     session = predictor.session(lookahead=0, max_faces=1, smooth_s=0.1, baseline="0-3", name="front")
     found = [*session.push(picture, 0.0), *session.flush(), *predictor.push(picture, 0.04)]
     session.reset()
+    with predictor.session() as forgetful:
+        forgetful.push(picture, 0.0)
     predictor.session(lookahed=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     predictor.live(0, window="live")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     return shown + len(found)

@@ -126,5 +126,7 @@ def write_calibration(
         spec = dataclasses.replace(
             spec, expression_temperature=temperature, expression_temperature_from=f"least log loss on {provenance}"
         )
-    write_text(folder / models.SPEC_NAME, spec.to_json())
+    from affectkit.export.refresh import write_refreshed  # late: export stands on train
+
+    write_refreshed(folder, spec)  # the networks say it too
     return folder

@@ -64,7 +64,7 @@ _TABLE = (
         "PredictorConfig",
         default="auto",
         show_default=True,
-        help="auto, cpu, cuda[:N], tensorrt[:N] or ort-tensorrt.",
+        help="auto, cpu, cuda[:N], tensorrt[:N], ort-tensorrt, tensorrt-rtx, openvino or coreml.",
     ),
     Shared(
         "--precision",

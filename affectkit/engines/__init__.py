@@ -8,10 +8,11 @@ from pathlib import Path
 from affectkit.engines.base import Engine, usable_cores
 from affectkit.engines.fake import FakeEngine
 from affectkit.engines.plans import Profile
+from affectkit.engines.providers import PROVIDERS
 
 __all__ = ["Engine", "FakeEngine", "Profile", "check_device", "may_use_cuda", "open_engine", "usable_cores"]
 
-DEVICES = "auto, cpu, cuda, cuda:N, tensorrt, tensorrt:N, ort-tensorrt"
+DEVICES = "auto, cpu, cuda, cuda:N, tensorrt, tensorrt:N, ort-tensorrt, tensorrt-rtx, openvino, coreml"
 
 
 def check_device(device: str) -> str:
@@ -20,7 +21,7 @@ def check_device(device: str) -> str:
     Raises:
         ValueError: it is not.
     """
-    if device in ("auto", "cpu", "cuda", "tensorrt", "ort-tensorrt") or re.fullmatch(r"(cuda|tensorrt):\d+", device):
+    if device in ("auto", "cpu", "tensorrt", *PROVIDERS) or re.fullmatch(r"(cuda|tensorrt):\d+", device):
         return device
     raise ValueError(f"device must be one of {DEVICES}, got {device!r}")
 
@@ -50,7 +51,7 @@ def open_engine(
     Args:
         device: ``auto`` takes CUDA where it works, else the CPU. Every other value is binding.
         threads: CPU threads; None leaves it to the backend (all cores).
-        precision: what the file computes in; part of what TensorRT's plan is kept by.
+        precision: what the file computes in; part of what TensorRT's plan is kept by, and of what providers are told.
         weights: sha256 of the file where it is known already; likewise.
         profile: numbers of faces that TensorRT's plan is built for.
 
@@ -69,4 +70,4 @@ def open_engine(
     from affectkit.engines.ort import OrtEngine, check_installation  # late: loads onnxruntime
 
     check_installation()
-    return OrtEngine(path, device=device, threads=threads)
+    return OrtEngine(path, device=device, threads=threads, precision=precision, profile=profile)

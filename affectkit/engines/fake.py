@@ -16,8 +16,10 @@ class FakeEngine:
     """Answers with what a function makes of the inputs, and remembers what it was asked.
 
     Example:
-        >>> engine = FakeEngine(lambda inputs: {"au": np.zeros((1, len(inputs["faces"]), 8), np.float32)})
+        >>> engine = FakeEngine.constant(happiness=0.9, AU12=0.8, valence=0.5)
+        >>> faces = Predictor(engine=engine).predict_image("portrait.jpg")
         >>> engine = FakeEngine.of(spec, {"happiness": 5.0, "AU12": 3.0})
+        >>> engine = FakeEngine(lambda inputs: {"au": np.zeros((1, len(inputs["faces"]), 8), np.float32)})
     """
 
     def __init__(self, answer: Callable[[Mapping[str, Array]], dict[str, Array]], *, device: str = "fake") -> None:
@@ -65,6 +67,34 @@ class FakeEngine:
             faces = len(inputs["faces"])
             said = {task: np.tile(row, (spec.members, faces, 1)) for task, row in rows.items()}
             return said | {"features": np.zeros((spec.members, faces, *features), np.float32)}
+
+        return cls(answer, device=device)
+
+    @classmethod
+    def constant(cls, spec: ModelSpec | None = None, *, device: str = "fake", **values: float) -> Self:
+        """An engine that says the same of every face, in the numbers that come out: ``happiness=.9, AU12=.8``.
+
+        Args:
+            spec: of the model; None: of the embedded ``lite``, which ``Predictor(engine=...)`` takes by itself.
+            values: probabilities of expressions and action units, ``AU12_i`` for an intensity, 0..1, ``valence`` and
+                ``arousal``, -1..1; ``brows``, ``eyes``, ``mouth`` (visible shares), ``pitch``, ``yaw``, ``roll``
+                (degrees). The rest of the expressions share what is left; what is not named is 0, and visible.
+
+        Raises:
+            ValueError: there is no such label, or a value is out of range.
+        """
+        from affectkit.engines.constant import logits_of, usual_spec
+
+        spec = usual_spec() if spec is None else spec
+        logits, dimensions = logits_of(spec, values)
+        engine = cls.of(spec, logits, device=device)
+        said = engine._answer
+        if dimensions is None:
+            return engine
+
+        def answer(inputs: Mapping[str, Array]) -> dict[str, Array]:
+            outputs = said(inputs)
+            return outputs | {"va": np.tile(dimensions, (spec.members, len(inputs["faces"]), 1))}
 
         return cls(answer, device=device)
 

@@ -7,12 +7,16 @@ import threading
 import weakref
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from affectkit.engines.base import usable_cores
-from affectkit.engines.plans import cache_folder
+from affectkit.engines.plans import Profile, cache_folder
+from affectkit.engines.providers import PROVIDERS, Asked, Provider, without_tf32
 from affectkit.errors import DeviceUnavailable, EngineError, MissingDependency
 from affectkit.types import Array
 from affectkit.versions import versions_of
@@ -29,6 +33,11 @@ log = logging.getLogger(__name__)
 _SESSIONS: weakref.WeakValueDictionary[tuple[object, ...], onnxruntime.InferenceSession] = weakref.WeakValueDictionary()
 """Sessions in use, by file and settings. They may be run from several threads, and weights are in memory once."""
 _SESSIONS_LOCK = threading.Lock()
+_PLUGINS: set[str] = set()
+"""Those that are loaded, by provider."""
+_PLUGINS_LOCK = threading.Lock()
+Wanted = list[str | tuple[str, dict[str, str]]]
+"""Providers, with what they are told."""
 
 SMALL_BYTES = 32 << 20
 """Networks under this size are computed by a thread each, larger ones by all threads together."""
@@ -64,6 +73,34 @@ def providers() -> list[str]:
     return list(onnxruntime.get_available_providers())
 
 
+def plugin_devices(provider: Provider) -> list[Any]:
+    """The devices of a plug-in, which is loaded first.
+
+    Raises:
+        DeviceUnavailable: this ONNX Runtime is too old, the plug-in cannot be loaded, or there is no device for it.
+    """
+    if not hasattr(onnxruntime.SessionOptions, "add_provider_for_devices"):
+        raise DeviceUnavailable(
+            f"{provider.name} is a plug-in, which needs ONNX Runtime 1.24 or newer; pip install -U it"
+        )
+    with _PLUGINS_LOCK:
+        if provider.name not in _PLUGINS:
+            try:
+                library = import_module(provider.plugin).get_library_path()
+                onnxruntime.register_execution_provider_library(provider.name, library)
+            except Exception as error:  # whatever a package of others does when it is loaded
+                reason = str(error).strip().splitlines()[0]
+                raise DeviceUnavailable(
+                    f"{provider.name} cannot be loaded: {provider.dead} ({reason}); or use --device cpu"
+                ) from error
+            _PLUGINS.add(provider.name)  # for the life of the process: sessions of others may use it
+    found = [device for device in onnxruntime.get_ep_devices() if device.ep_name == provider.name]
+    if not found:
+        raise DeviceUnavailable(f"{provider.name} finds no device here: {provider.dead}; or use --device cpu")
+    # OpenVINO lists graphics chips as well; what it is told (threads, precision) is meant for the processor.
+    return [device for device in found if device.ep_metadata.get("ov_device") == "CPU"] or found[:1]
+
+
 def _preload() -> None:
     """CUDA and cuDNN may come as pip packages, which the loader does not find by itself (since ONNX Runtime 1.21)."""
     if hasattr(onnxruntime, "preload_dlls"):
@@ -73,8 +110,17 @@ def _preload() -> None:
 class OrtEngine:
     """A network on ONNX Runtime."""
 
-    def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None) -> None:
-        self._path = path
+    def __init__(
+        self,
+        path: Path,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        precision: str = "fp32",
+        profile: Profile | None = None,
+    ) -> None:
+        """Load an ONNX file; the arguments are those of :func:`affectkit.engines.open_engine`."""
+        self._path, self._precision, self._profile = path, precision, profile or Profile()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only: its warnings about node placement go to stderr otherwise
         # Threads that spin while they wait take the cores from decoding and drawing between two runs: 74 frames a
@@ -87,14 +133,13 @@ class OrtEngine:
         in_parts = threads > 1 and small and device in ("auto", "cpu")
         options.intra_op_num_threads = 1 if in_parts else threads
         self._session: onnxruntime.InferenceSession | None = None
+        self._profiled = False
         if device == "auto":
             self._session, self._device = self._open_auto(options)
         elif device == "cpu":
             self._session, self._device = self._open(["CPUExecutionProvider"], options), "cpu"
-        elif device == "ort-tensorrt":
-            self._session, self._device = self._open_tensorrt(options)
         else:
-            self._session, self._device = self._open_cuda(device, options)
+            self._session, self._device = self._open_on(device, options)
         self._inputs = {i.name: (_DTYPES.get(i.type), i.shape) for i in self._session.get_inputs()}
         self._outputs = [o.name for o in self._session.get_outputs()]
         self._batch_axes = self._find_batch_axes() if in_parts and self._device == "cpu" else None
@@ -109,77 +154,88 @@ class OrtEngine:
         found = [o.shape.index(batch) if batch in o.shape else -1 for o in self._session.get_outputs()]
         return found if isinstance(batch, str) and -1 not in found else None
 
-    def _open(self, wanted: list[str | tuple[str, dict[str, str]]], options: object) -> onnxruntime.InferenceSession:
-        """A session of this file with these providers; one that another engine of this process holds is shared."""
+    def _open(self, wanted: Wanted, options: Any, *, plugged: bool = False) -> onnxruntime.InferenceSession:
+        """A session of this file with these providers; one that another engine of this process holds is shared.
+
+        Args:
+            plugged: the options hold the provider already, and ``wanted`` only tells sessions apart.
+        """
         facts = self._path.stat() if self._path.is_file() else None
         same_file = (str(self._path.resolve()), facts and facts.st_mtime_ns, facts and facts.st_size)
-        key = (*same_file, repr(wanted), options.intra_op_num_threads)  # type: ignore[attr-defined]
+        key = (*same_file, repr(wanted), options.intra_op_num_threads)
         with _SESSIONS_LOCK:
             session = _SESSIONS.get(key)
             if session is None:
-                session = _SESSIONS[key] = self._load(wanted, options)
+                session = _SESSIONS[key] = self._load(None if plugged else wanted, options)
         return session
 
-    def _load(self, wanted: list[str | tuple[str, dict[str, str]]], options: object) -> onnxruntime.InferenceSession:
+    def _load(self, wanted: Wanted | None, options: Any) -> onnxruntime.InferenceSession:
         try:
             return onnxruntime.InferenceSession(str(self._path), options, providers=wanted)
         except Exception as error:  # onnxruntime's exceptions have no base class of their own
             reason = str(error).strip().splitlines()[0]
             raise EngineError(f"{self._path}: ONNX Runtime cannot load it: {reason}") from error
 
-    def _open_cuda(self, device: str, options: object) -> tuple[onnxruntime.InferenceSession, str]:
-        number = device.partition(":")[2] or "0"
-        if "CUDAExecutionProvider" not in providers():
+    def _open_on(self, device: str, options: Any) -> tuple[onnxruntime.InferenceSession, str]:
+        """A session on a device of :data:`affectkit.engines.providers.PROVIDERS`, and what it is called."""
+        kind, _, number = device.partition(":")
+        provider = PROVIDERS[kind]
+        known = find_spec(provider.plugin) is not None if provider.plugin else provider.name in providers()
+        if not known:
+            what = kind.removeprefix("ort-").replace("cuda", "CUDA").replace("tensorrt", "TensorRT")
             raise DeviceUnavailable(
-                f"device {device!r}: the installed ONNX Runtime has no CUDA provider; "
-                "pip uninstall -y onnxruntime && pip install 'affectkit[gpu]', or use --device cpu"
+                f"device {device!r}: the installed ONNX Runtime has no {what} provider; {provider.missing}, or use "
+                "--device cpu"
             )
-        _preload()
-        # TF32 rounds to ten bits, which no golden output of a float32 network survives.
-        session = self._open([("CUDAExecutionProvider", {"device_id": number, "use_tf32": "0"})], options)
+        asked = self._asked(kind, number or "0", options)
+        told = provider.options(asked)
+        wanted: Wanted = [(provider.name, told)]
+        if provider.plugin:
+            options.add_provider_for_devices(plugin_devices(provider), told)
+            wanted = [f"{provider.name} {sorted(told.items())}"]
+        else:
+            _preload()
+            if kind == "ort-tensorrt":  # what that cannot run goes to CUDA
+                wanted.append((PROVIDERS["cuda"].name, PROVIDERS["cuda"].options(asked)))
+        session = self._open(wanted, options, plugged=bool(provider.plugin))
         # ONNX Runtime falls back to the CPU without an error (microsoft/onnxruntime#23372), so what it took is checked.
-        if session.get_providers()[0] != "CUDAExecutionProvider":
+        if session.get_providers()[0] != provider.name:
             raise DeviceUnavailable(
-                f"device {device!r}: CUDA could not be started (no GPU with that number, or its driver, CUDA or cuDNN "
-                "is missing); see `affectkit doctor`, or use --device cpu"
+                f"device {device!r}: it could not be started ({provider.dead}); see `affectkit doctor`, or use "
+                "--device cpu"
             )
-        return session, f"cuda:{number}"
+        self._profiled = provider.profiled
+        return session, f"{kind}:{number or 0}" if provider.numbered else kind
 
-    def _open_tensorrt(self, options: object) -> tuple[onnxruntime.InferenceSession, str]:
-        """ONNX Runtime's own way into TensorRT; what that cannot run goes to CUDA."""
-        if "TensorrtExecutionProvider" not in providers():
-            raise DeviceUnavailable(
-                "device 'ort-tensorrt': the installed ONNX Runtime has no TensorRT provider; pip uninstall -y "
-                "onnxruntime && pip install 'affectkit[gpu]' 'tensorrt<11' (it is linked with 10), or use --device cpu"
-            )
-        _preload()
-        folder = cache_folder() / "ort-tensorrt"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise EngineError(f"{folder}: cannot be made ({error.strerror}); set AFFECTKIT_CACHE to another") from error
-        cache = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(folder), "trt_timing_cache_enable": "1"}
-        rest = ("CUDAExecutionProvider", {"use_tf32": "0"})
-        wanted: list[str | tuple[str, dict[str, str]]] = [("TensorrtExecutionProvider", cache), rest]
-        session = self._open(wanted, options)
-        if session.get_providers()[0] != "TensorrtExecutionProvider":
-            raise DeviceUnavailable(
-                "device 'ort-tensorrt': TensorRT could not be started (no GPU, or TensorRT's libraries, CUDA or cuDNN "
-                "are missing); see `affectkit doctor`, or use --device cpu"
-            )
-        return session, "ort-tensorrt"
+    def _asked(self, kind: str, number: str, options: Any) -> Asked:
+        """What the provider is told; with a cache folder, and the shapes of the inputs, where it builds something."""
+        folder, shapes = cache_folder() / kind, {}
+        if PROVIDERS[kind].profiled:
+            without_tf32()
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise EngineError(
+                    f"{folder}: cannot be made ({error.strerror}); set AFFECTKIT_CACHE to another"
+                ) from error
+            plain = onnxruntime.SessionOptions()
+            plain.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            plain.log_severity_level = 3
+            for given in self._load(["CPUExecutionProvider"], plain).get_inputs():
+                shapes[given.name] = tuple(length if isinstance(length, int) else -1 for length in given.shape)
+        return Asked(number, self._precision, options.intra_op_num_threads, self._profile, shapes, folder)
 
-    def _open_auto(self, options: object) -> tuple[onnxruntime.InferenceSession, str]:
+    def _open_auto(self, options: Any) -> tuple[onnxruntime.InferenceSession, str]:
         if "CUDAExecutionProvider" in providers():
             try:
-                return self._open_cuda("cuda", options)
+                return self._open_on("cuda", options)
             except EngineError as error:
                 log.info("%s", error)
         return self._open(["CPUExecutionProvider"], options), "cpu"
 
     @property
     def device(self) -> str:
-        """``cpu``, ``cuda:N`` or ``ort-tensorrt``: what the session really took."""
+        """``cpu``, ``cuda:N``, ``ort-tensorrt`` ...: what the session really took."""
         return self._device
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -241,6 +297,9 @@ class OrtEngine:
             if not fits:
                 allowed = ", ".join(str(want) for want in shape)
                 raise EngineError(f"{self._path}: input {name!r} must have shape ({allowed}), got {given.shape}")
+            if self._profiled:
+                network = tuple(length if isinstance(length, int) else -1 for length in shape)
+                self._profile.check(self._path, name, network, given.shape)
 
     def close(self) -> None:
         """See :class:`affectkit.engines.Engine`."""

@@ -55,6 +55,24 @@ class Profile:
         filled = dict(zip(free, (getattr(self, which), frames), strict=False))
         return tuple(filled.get(axis, length) for axis, length in enumerate(network))
 
+    def check(self, path: Path, name: str, network: tuple[int, ...], given: tuple[int, ...]) -> None:
+        """Refuse an input that the plan was not built for.
+
+        Args:
+            path: of the network, for the message.
+            network: shape of the input in the network, -1 where it is free.
+            given: that of the batch.
+
+        Raises:
+            EngineError: a free axis is shorter or longer than the profile's.
+        """
+        low, high = self.shape(network, "smallest"), self.shape(network, "largest")
+        if any(not a <= g <= b for a, g, b in zip(low, given, high, strict=True)):
+            raise EngineError(
+                f"{path}: {name!r} of shape {given} is outside the plan's profile, {low} to {high}; use a batch size "
+                "in it, or build for another profile"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class PlanKey:

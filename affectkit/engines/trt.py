@@ -245,12 +245,7 @@ class TrtEngine:
             if len(given.shape) != len(want) or any(w not in (-1, g) for w, g in zip(want, given.shape, strict=True)):
                 allowed = ", ".join("n" if length < 0 else str(length) for length in want)
                 raise EngineError(f"{self._path}: input {name!r} must have shape ({allowed}), got {given.shape}")
-            low, high = (self._profile.shape(want, which) for which in ("smallest", "largest"))
-            if any(not a <= g <= b for a, g, b in zip(low, given.shape, high, strict=True)):
-                raise EngineError(
-                    f"{self._path}: {name!r} of shape {given.shape} is outside the plan's profile, {low} to {high}; "
-                    "use a batch size in it, or build for another profile"
-                )
+            self._profile.check(self._path, name, want, given.shape)
             shapes[name] = given.shape
         return shapes
 

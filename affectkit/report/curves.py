@@ -11,7 +11,7 @@ import numpy as np
 from affectkit.report.material import MOST_FACES, Clip, Person
 from affectkit.tables.colours import of_expressions, of_identity
 from affectkit.tables.columns import action_units, expressions
-from affectkit.tables.tracks import Float
+from affectkit.tables.tracks import Float, Rows
 from affectkit.types import AU_TITLES
 
 BINS = 600
@@ -33,7 +33,7 @@ def curves_of(clip: Clip, key: str) -> dict[str, Any]:
     }
 
 
-def _face(clip: Clip, person: Person, x: Float, bins: Float) -> dict[str, Any]:
+def _face(clip: Clip, person: Person, x: Float, bins: Rows) -> dict[str, Any]:
     columns = clip.table.columns
     places = clip.film.places(columns["frame"][person.rows])
 
@@ -44,7 +44,8 @@ def _face(clip: Clip, person: Person, x: Float, bins: Float) -> dict[str, Any]:
 
     limits = clip.table.meta.get("au_thresholds")
     limits = limits if isinstance(limits, dict) else {}
-    shown, idle = [], []
+    shown: list[str] = []
+    idle: list[str] = []
     for unit in action_units(columns):
         one = person.group.measures.get(unit)
         (shown if one is not None and (one.bouts or one.share is None) else idle).append(unit)
@@ -76,12 +77,12 @@ def _face(clip: Clip, person: Person, x: Float, bins: Float) -> dict[str, Any]:
     }
 
 
-def _bins(count: int) -> Float:
+def _bins(count: int) -> Rows:
     """First place of each bin, and behind the last one the number of all."""
     return np.linspace(0, count, min(count, BINS) + 1).astype(np.intp)
 
 
-def _ends(x: Float, bins: Float) -> Float:
+def _ends(x: Float, bins: Rows) -> Float:
     """The x of every point: of bins of a single frame its own, of others two."""
     if len(bins) == len(x) + 1:
         return x
@@ -90,7 +91,7 @@ def _ends(x: Float, bins: Float) -> Float:
     return np.stack([starts, middles], axis=1).reshape(-1)
 
 
-def _extremes(values: Float, bins: Float) -> Float:
+def _extremes(values: Float, bins: Rows) -> Float:
     """The lowest and the highest value of each bin, in the order in which they come."""
     if len(bins) == len(values) + 1:
         return values
@@ -105,7 +106,7 @@ def _extremes(values: Float, bins: Float) -> Float:
     return np.array(found)
 
 
-def _means(values: Float, bins: Float) -> Float:
+def _means(values: Float, bins: Rows) -> Float:
     """The mean of each bin, for both of its points."""
     if len(bins) == len(values) + 1:
         return values

@@ -33,9 +33,12 @@ function rowsOf(clip, face) {
     rows.push({
       label: "<b>" + unit.name + "</b> " + unit.title, height: 36, range: [0, 1], limit: unit.limit,
       share: unit.share === null ? "" : Math.round(100 * unit.share) + " %",
-      traces: [{
-        x, y: unit.y, name: unit.name, mode: "lines", fill: "tozeroy", fillcolor: face.colour + "2b",
-        line: { color: face.colour, width: 1.4 }, hovertemplate: unit.name + " %{y:.2f}<extra></extra>",
+      traces: [{  // a fill of its own: that of a line would bridge the gaps
+        x, y: unit.y.map((value) => value === null ? 0 : value), mode: "none", fill: "tozeroy",
+        fillcolor: face.colour + "2b", hoverinfo: "skip",
+      }, {
+        x, y: unit.y, name: unit.name, mode: "lines", line: { color: face.colour, width: 1.4 },
+        hovertemplate: unit.name + " %{y:.2f}<extra></extra>",
       }],
     });
   }
@@ -59,7 +62,7 @@ function drawFace(clip, face, plot) {
     hovermode: "x", hoverlabel: { font: { size: 12 } }, dragmode: "zoom", plot_bgcolor: "#fff", paper_bgcolor: "#fff",
     xaxis: {
       range: clip.range.slice(), anchor: rows.length > 1 ? "y" + rows.length : "y", showgrid: true, gridcolor: "#eef1f4",
-      zeroline: false, title: { text: clip.timed ? "time (s)" : "frame", standoff: 4 },
+      zeroline: false, title: { text: clip.timed ? "time (s)" : "frame", standoff: 4 }, hoverformat: clip.timed ? ".2f" : "d",
     },
     shapes: face.gaps.map(([a, b]) => ({
       type: "rect", xref: "x", yref: "paper", x0: a, x1: b, y0: 0, y1: 1, fillcolor: "#e3e7ec", line: { width: 0 },
@@ -83,8 +86,10 @@ function drawFace(clip, face, plot) {
     }
     const middle = top - height / 2;
     layout.annotations.push(
-      { text: row.label, xref: "paper", yref: "paper", x: 0, xanchor: "right", xshift: -8, y: middle, showarrow: false },
-      { text: row.share, xref: "paper", yref: "paper", x: 1, xanchor: "left", xshift: 6, y: middle, showarrow: false });
+      { text: row.label, xref: "paper", yref: "paper", x: 0, xanchor: "right", xshift: -8, y: middle,
+        yanchor: "middle", showarrow: false },
+      { text: row.share, xref: "paper", yref: "paper", x: 1, xanchor: "left", xshift: 6, y: middle,
+        yanchor: "middle", showarrow: false });
     row.traces.forEach((trace) => traces.push(Object.assign({ xaxis: "x", yaxis: axis, connectgaps: false }, trace)));
     top -= height + space / inside;
   });
@@ -176,10 +181,10 @@ function tie(clip, part, charts, circle) {
 }
 
 function drawGroups(groups, box) {
-  const count = groups.measures.length, columns = Math.min(count, 9), traces = [];
+  const columns = groups.measures.length, traces = [];
   const layout = {
     margin: { l: 40, r: 10, t: 28, b: 40 }, font: FONT, showlegend: false, boxmode: "group",
-    grid: { rows: 1, columns, pattern: "independent" }, annotations: [],
+    grid: { rows: 1, columns, pattern: "independent", xgap: 0.28 }, annotations: [],
   };
   groups.measures.forEach((measure, k) => {
     const end = k ? String(k + 1) : "";
@@ -190,7 +195,10 @@ function drawGroups(groups, box) {
       hovertemplate: measure.name + " %{y:.2f}<extra></extra>",
     }));
     layout["xaxis" + end] = { fixedrange: true };
-    layout["yaxis" + end] = { fixedrange: true, gridcolor: "#eef1f4", zerolinecolor: "#c3cad2" };
+    layout["yaxis" + end] = { fixedrange: true, gridcolor: "#eef1f4", zerolinecolor: "#c3cad2", nticks: 5 };
+    if (measure.what === "share") {
+      Object.assign(layout["yaxis" + end], { range: [-0.03, 1.03], tickformat: ".0%", tickvals: [0, 0.25, 0.5, 0.75, 1] });
+    }
     layout.annotations.push({
       text: "<b>" + measure.name + "</b> " + measure.what, xref: "x" + end + " domain", yref: "y" + end + " domain", x: 0.5,
       y: 1, yanchor: "bottom", showarrow: false,
@@ -209,5 +217,12 @@ const drawn = data.clips.map((clip) => {
 });
 if (data.groups && data.groups.measures.length) drawGroups(data.groups, document.getElementById("groups-plot"));
 Promise.all(drawn).then(() => { document.documentElement.dataset.ready = "yes"; });
-// What is folded away is printed too; charts are as wide as the paper.
-window.addEventListener("beforeprint", () => document.querySelectorAll(".js-plotly-plot").forEach((one) => Plotly.Plots.resize(one)));
+// Charts are drawn anew as wide as an A4 sheet: the browser would print them as wide as the window.
+const SHEET = 700;
+const allCharts = () => [...document.querySelectorAll(".js-plotly-plot")];
+window.addEventListener("beforeprint", () => allCharts().forEach((one) => {
+  Plotly.relayout(one, { width: one.classList.contains("va") ? 320 : SHEET });
+}));
+window.addEventListener("afterprint", () => allCharts().forEach((one) => {
+  Plotly.relayout(one, { width: null, autosize: true });
+}));

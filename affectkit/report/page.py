@@ -23,7 +23,8 @@ from affectkit.report.curves import curves_of
 from affectkit.report.groups import Compared, Grouping, compared
 from affectkit.report.markup import Markup, data_url, element, joined, number, table, void
 from affectkit.report.material import MOST_FACES, Clip, Person, doubts, left_out, quality_facts
-from affectkit.tables.colours import IDENTITIES, of_identity
+from affectkit.tables.colours import IDENTITIES, of_expressions, of_identity
+from affectkit.tables.columns import expressions
 from affectkit.tables.portraits import jpeg
 from affectkit.types import AU_TITLES
 
@@ -31,6 +32,9 @@ Videos = Literal["link", "embed", "none"]
 
 MOST_EMBEDDED = 200 << 20
 """Bytes of videos within a page; browsers open no larger one with ease."""
+
+FEWEST_FRAMES = 3
+"""Of a clip that has curves; of pictures the numbers say it all."""
 
 LIMITS = (
     "A facial configuration is not an emotion. No number here says what a person feels, intends or is fit for.",
@@ -144,7 +148,7 @@ def _overview(clips: Sequence[Clip]) -> Markup:
             group = person.group
             expression = _most(person, "expression", 1)
             va = (group.measures[name].mean if name in group.measures else None for name in ("valence", "arousal"))
-            seen = f"{group.seconds:.1f} s" if group.seconds is not None else f"{group.frames}"
+            seen = f"{group.seconds:.1f} s" if group.seconds is not None else f"{group.frames} frames"
             rows.append(
                 (
                     link,
@@ -186,9 +190,10 @@ def _per_cent(share: float | None) -> str:
 
 def _clip(clip: Clip, key: str, options: Options) -> Markup:
     warned = doubts(clip)
-    shown = clip.people[:MOST_FACES]
+    curved = len(clip.film.frames) >= FEWEST_FRAMES
+    shown = clip.people[:MOST_FACES] if curved else ()
     gone = left_out(clip)
-    more = len(clip.people) - len(shown)
+    more = len(clip.people) - len(shown) if curved else 0
     return joined(
         element("ul", [element("li", one) for one in warned], class_="doubts") if warned else None,
         element("div", [_card(person, clip) for person in clip.people[: 2 * MOST_FACES]], class_="people"),
@@ -198,6 +203,7 @@ def _clip(clip: Clip, key: str, options: Options) -> Markup:
             element("aside", _video(clip, key, options), element("div", id=f"{key}-va", class_="va")),
             element(
                 "div",
+                _legend(clip),
                 [
                     element(
                         "figure",
@@ -222,8 +228,19 @@ def _clip(clip: Clip, key: str, options: Options) -> Markup:
         ),
         element("h3", "What was left out, and why"),
         element("ul", [element("li", one) for one in gone], class_="plain") if gone else element("p", "Nothing."),
-        [element("details", element("summary", f"Numbers of {person.name}"), _numbers(person)) for person in shown],
+        [
+            element("details", element("summary", f"Numbers of {person.name}"), _numbers(person))
+            for person in clip.people[:MOST_FACES]
+        ],
     )
+
+
+def _legend(clip: Clip) -> Markup:
+    """What colours and lines mean."""
+    colours = of_expressions(expressions(clip.table.columns))
+    chips = [element("span", element("i", style=f"background:{colour}"), name) for name, colour in colours.items()]
+    said = "Dotted: the threshold; grey: the face is not seen; at the right the share of frames with the unit active."
+    return joined(element("p", chips, class_="legend") if chips else None, element("p", said, class_="note"))
 
 
 def _idle(clip: Clip, person: Person) -> str:
@@ -357,7 +374,7 @@ def _groups_data(grouping: Grouping, rows: Sequence[Compared]) -> dict[str, Any]
         "colours": [IDENTITIES[k % len(IDENTITIES)] for k in range(len(grouping.levels))],
         "measures": [
             {"name": one.name, "what": one.what, "values": [[round(v, 4) for v in level] for level in one.values]}
-            for one in rows[:9]
+            for one in rows[:6]
         ],
     }
 

@@ -75,12 +75,12 @@ def measured(columns: Mapping[str, Array]) -> tuple[str, ...]:
 
 def values_of_faces(columns: Mapping[str, Array]) -> tuple[str, ...]:
     """Columns that are empty where nothing is said of a face, though it was found."""
-    return tuple(name for name in columns if name not in FACE | (SEEN - {"pitch", "yaw", "roll"}))
+    return tuple(name for name in columns if name not in FACE | SEEN)
 
 
 def as_integers(values: Array) -> Array:
-    """Floats without gaps as whole numbers; with gaps as they are."""
-    return values.astype(np.int64) if len(values) and not np.isnan(values).any() else values
+    """Whole numbers without gaps as such; all else as it is."""
+    return values.astype(np.int64) if len(values) and (values == np.round(values)).all() else values
 
 
 def usual_order(names: Iterable[str]) -> list[str]:

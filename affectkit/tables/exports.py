@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 SUFFIXES = {"elan": ".eaf", "vtt": ".vtt", "boris": ".boris"}
 """By program."""
 
+SHORTEST_S = 0.2
+"""Bout in subtitles."""
+
 MOST_KEYS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -138,7 +141,8 @@ def _kind(video: Path) -> str:
 
 
 def _vtt(bouts: list[Bout]) -> str:
-    """Subtitles: a line for each identity, new where anything changes."""
+    """Subtitles: a line for each identity, new where anything changes; of bouts that last long enough to be read."""
+    bouts = [bout for bout in bouts if bout.end_s - bout.begin_s > SHORTEST_S - 1e-6]
     times = sorted({round(side, 3) for bout in bouts for side in (bout.begin_s, bout.end_s)})
     cues: list[tuple[float, float, str]] = []
     for begin, end in pairwise(times):

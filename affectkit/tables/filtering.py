@@ -142,7 +142,7 @@ def _inputs(table: Table, of: str | None, what: str) -> Array:
         return np.ones(len(table), bool)
     if of not in all_names:
         raise ValueError(f"{what}: the table has no input {of!r}; it has {', '.join(all_names[:5])}")
-    return names == of
+    return np.asarray(names == of)
 
 
 def _known(table: Table, of: Array, faces: Iterable[int], what: str) -> None:

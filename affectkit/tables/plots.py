@@ -75,12 +75,11 @@ def plot_table(
             colour = of_identity(track.face if len(tracks) > 1 else k)
             stroke = _STROKES[k % len(_STROKES)] if len(tracks) > 1 else "-"
             ax.plot(x, y, color=colour, linestyle=stroke, linewidth=1.3, label=label)
-    limits = table.meta.get("au_thresholds") if thresholds else None
-    for name in names if isinstance(limits, dict) else ():
-        if name in limits and isinstance(limits[name], int | float):
-            ax.axhline(
-                limits[name], color="#555555", linewidth=0.8, linestyle=(0, (2, 3)), label=f"threshold of {name}"
-            )
+    known = table.meta.get("au_thresholds") if thresholds else None
+    for name in names:
+        limit = known.get(name) if isinstance(known, dict) else None
+        if isinstance(limit, int | float):
+            ax.axhline(limit, color="#555555", linewidth=0.8, linestyle=(0, (2, 3)), label=f"threshold of {name}")
     ax.set_xlabel("time (s)" if timed else "frame")
     ax.set_ylim(-1.05 if any(name in ("valence", "arousal") for name in names) else None, None)
     if all(name in action_units(table.columns) or name.endswith("_i") for name in names):
@@ -100,8 +99,9 @@ def _usual(table: Table) -> list[str]:
     units = action_units(table.columns)
     if not units:
         raise ValueError("plot: name a column; the table has neither valence nor action units")
-    means = [np.nanmean(table.columns[unit]) if not np.isnan(table.columns[unit]).all() else -1.0 for unit in units]
-    return [units[int(np.argmax(means))]]
+    columns = {unit: table.columns[unit] for unit in units}
+    means = {unit: -1.0 if np.isnan(one).all() else float(np.nanmean(one)) for unit, one in columns.items()}
+    return [max(units, key=lambda unit: means[unit])]
 
 
 def _chosen(tracks: list[Track], faces: int | Iterable[int] | None) -> list[Track]:

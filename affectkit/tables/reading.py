@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -251,4 +251,4 @@ def _check(path: Path, columns: dict[str, Array]) -> None:
 
 
 def _shown(value: float) -> str:
-    return "an empty value" if math.isnan(value) else f"{cast(float, value):g}"
+    return "an empty value" if math.isnan(value) else f"{value:g}"

@@ -30,7 +30,9 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, np.ndarray):
-        return [plain(one) for one in value.tolist()]
+        return plain(value.tolist())
+    if isinstance(value, list):
+        return [plain(one) for one in value]
     number = float(value)
     return round(number, 6) if math.isfinite(number) else None
 

@@ -207,8 +207,8 @@ def _stretches(table: Table, film: Film, by: tuple[str, ...]) -> Iterator[_Stret
     """The identities of an input, each in the parts that the groups cut it into."""
     tracks = tracks_of(table.columns, film)
     if not tracks:
-        key = tuple({"input": film.input, "face_id": -1}.get(name) for name in by)
-        yield _Stretch(key, _order(key), film, np.empty(0, np.intp))
+        nothing: dict[str, Value] = {"input": film.input, "face_id": -1}
+        yield _stretch(by, nothing, film, np.empty(0, np.intp))
     for track in tracks:
         others = [name for name in by if name not in ("input", "face_id")]
         values = [tuple(table.columns[name][row] for name in others) for row in track.rows] if others else []
@@ -216,12 +216,19 @@ def _stretches(table: Table, film: Film, by: tuple[str, ...]) -> Iterator[_Stret
             rows = track.rows[[value == cut for value in values]] if others else track.rows
             known: dict[str, Value] = {"input": film.input, "face_id": track.face}
             known |= {name: _simple(value) for name, value in zip(others, cut, strict=True)}
-            key = tuple(known[name] for name in by)
-            yield _Stretch(key, _order(key), film, rows)
+            yield _stretch(by, known, film, rows)
+
+
+def _stretch(by: tuple[str, ...], known: Mapping[str, Value], film: Film, rows: Rows) -> _Stretch:
+    key = tuple(known.get(name) for name in by)
+    return _Stretch(key, _order(key), film, rows)
 
 
 def _simple(value: Any) -> Value:
-    return value.item() if isinstance(value, np.generic) else value
+    """A cell as a value of Python's."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
 def _order(key: tuple[Value, ...]) -> tuple[Any, ...]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import pytest
 from media.odd_pictures import (
     avi_with_sound,
@@ -16,9 +18,11 @@ from media.odd_pictures import (
     transport_stream,
     without_first_times,
 )
+from synthetic import grey_frames, write_clip
 
 from affectkit.sources.base import Source
 from affectkit.sources.opening import open_source
+from affectkit.sources.timing import Clock
 
 
 def read(path: Path, **options: float) -> tuple[Source, list[float], list[int]]:
@@ -91,6 +95,27 @@ def test_a_clock_that_goes_back_is_no_pause_of_a_day(tmp_path: Path) -> None:
     assert which[:20] == list(range(20)) and len(times) >= 48
     assert max(times) < 300 and sum(b < a for a, b in pairwise(times)) == 1
     assert "ends early" not in source.report.problem
+
+
+def times_of(clip: Path, given: list[float | None]) -> list[float]:
+    """The clock's times for frames that say these times themselves, or none."""
+    with av.open(str(clip)) as container:
+        clock, times = Clock(container, container.streams.video[0]), []
+        for time_s in given:
+            frame = av.VideoFrame(16, 16, "gray")
+            frame.time_base, frame.dts = Fraction(1, 1000), None
+            frame.pts = None if time_s is None else round(1000 * time_s)
+            times.append(clock.time_of(frame))
+    return times
+
+
+def test_a_made_up_time_that_went_too_far_by_rounding_shifts_nothing(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "c.mp4", grey_frames(3))  # 25 a second
+    assert times_of(clip, [0, 0.04, None, 0.12, 0.16]) == pytest.approx([0, 0.04, 0.08, 0.12, 0.16])
+    # Less than a step behind what was made up: it comes right after that, and the clock is as it was.
+    assert times_of(clip, [0, 0.04, None, 0.07, 0.12]) == pytest.approx([0, 0.04, 0.08, 0.08004, 0.12])
+    # A step and more: the file's clock begins there, and stays behind by as much.
+    assert times_of(clip, [0, 0.04, None, 0.03, 0.07]) == pytest.approx([0, 0.04, 0.08, 0.12, 0.16])
 
 
 def test_an_array_has_no_times_to_tell_of() -> None:
