@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from affectkit.errors import SourceError
-from affectkit.sources.stills import _orientation, stills, turned
+from affectkit.sources.pixels import turned
+from affectkit.sources.stills import _orientation, stills
 from affectkit.types import Array, Detection, UInt8, check_image
 
 PictureLike: TypeAlias = "str | os.PathLike[str] | Array | Any"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from affectkit.picture import SIDES_BT601, Colours, RgbPicture, YuvPicture
-from affectkit.planes import common
+from affectkit.sources.planes import common
 from affectkit.types import UInt8
 from affectkit.warping import inverted, upright_patches, warp
 

@@ -81,7 +81,7 @@ def test_deep_pictures_are_reduced(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert whole.shape == (167, 201, 3)
     want = (rows >> 8).astype(float)
     np.testing.assert_allclose(whole[:166, 0, 0], want[:332].reshape(-1, 2).mean(1), atol=0.51)
-    monkeypatch.setattr(stills, "_STRIP_PIXELS", 1000)
+    monkeypatch.setattr("affectkit.sources.pixels._STRIP_PIXELS", 1000)
     np.testing.assert_array_equal(stills.read_image(tmp_path / "deep.png"), whole)
 
 
@@ -91,7 +91,7 @@ def test_strips_are_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, m
     image = Image.fromarray(noise, "RGBA").convert("RGB").convert("L" if mode in ("I", "F", "LA", "1") else "RGB")
     image.convert(mode).save(tmp_path / "p.tif")
     whole = stills.read_image(tmp_path / "p.tif")
-    monkeypatch.setattr(stills, "_STRIP_PIXELS", 400)
+    monkeypatch.setattr("affectkit.sources.pixels._STRIP_PIXELS", 400)
     np.testing.assert_array_equal(stills.read_image(tmp_path / "p.tif"), whole)
 
 
