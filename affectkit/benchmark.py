@@ -25,7 +25,7 @@ import numpy as np
 
 from affectkit import models
 from affectkit.align import align
-from affectkit.engines import Engine, open_engine, usable_cores
+from affectkit.engines import Engine, Profile, open_engine, usable_cores
 from affectkit.errors import AffectKitError, OutputError, SourceError
 from affectkit.faces.tracking import Tracker, TrackingConfig, track
 from affectkit.options import PredictorConfig, StreamKeywords, StreamOptions, fields_of
@@ -139,8 +139,9 @@ def networks(
             folder = models.load(name)
             try:
                 precision = folder.spec.precision
+                profile = Profile(largest=max(128, *batches))  # where batches have to be known beforehand
                 engines[name] = open_engine(
-                    folder.frame_onnx, device=device, threads=count_threads, precision=precision
+                    folder.frame_onnx, device=device, threads=count_threads, precision=precision, profile=profile
                 )
             except AffectKitError:
                 if name == model:  # a copy in another precision may not run there

@@ -88,4 +88,3 @@ def describe_folder(folder: Path, spec: ModelSpec) -> ModelSpec:
     for name in own:
         describe(folder / name, spec)
     return dataclasses.replace(spec, files=dict(spec.files) | {name: sha256(folder / name) for name in own})
-

@@ -64,9 +64,9 @@ def readout_graph(frame: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
     """The frame network with the decoding behind it. Labels are in the order of ``spec.labels``.
 
     Outputs, each where the model has it, of n faces: ``expression_probabilities`` (n, E), ``au_probabilities`` (n, A),
-    ``au_active`` (n, A) bool, ``au_intensities`` (n, A), ``valence_arousal`` (n, 2), ``visibility`` (n, 3) of brows, eyes
-    and mouth, ``au_hidden`` (n, A) bool: nothing can be said of these, ``face_hidden`` (n,) bool: of the whole face,
-    ``pose`` (n, 3) degrees in the crop.
+    ``au_active`` (n, A) bool, ``au_intensities`` (n, A), ``valence_arousal`` (n, 2), ``visibility`` (n, 3) of brows,
+    eyes and mouth, ``au_hidden`` (n, A) bool: nothing can be said of these, ``face_hidden`` (n,) bool: of the whole
+    face, ``pose`` (n, 3) degrees in the crop.
     """
     model = onnx.ModelProto()
     model.CopyFrom(frame)
@@ -173,7 +173,9 @@ def write_readout(frame: Path, target: Path, spec: ModelSpec, faces: UInt8) -> N
         scale = 100 if name == "pose" else 1
         away = float(np.abs(got[name].astype(np.float64) - want).max())
         share = float((got[name] != want).mean()) if want.dtype == np.bool_ else 0.0
-        if (want.dtype == np.bool_ and share > 0.01) or (want.dtype != np.bool_ and not away <= scale * LARGEST_DIFFERENCE):
+        if (want.dtype == np.bool_ and share > 0.01) or (
+            want.dtype != np.bool_ and not away <= scale * LARGEST_DIFFERENCE
+        ):
             raise EngineError(f"{target.name}: {name} differs by {away:.1e} from what is decoded in Python")
 
 

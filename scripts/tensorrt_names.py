@@ -1,6 +1,7 @@
 """Record what TensorRT and CUDA publish of what affectkit uses, with signatures: tests/data/tensorrt_signatures.json.
 
-    pip download --no-deps tensorrt_cu12_bindings==10.13.3.9 tensorrt_cu13_bindings cuda-bindings cuda-bindings==12.8.0
+    pip download --no-deps tensorrt_cu12_bindings==10.13.3.9 tensorrt_cu13_bindings cuda-bindings
+    pip download --no-deps cuda-bindings==12.8.0
     python scripts/tensorrt_names.py *.whl
 
 Neither needs a GPU or TensorRT's libraries: the bindings are imported over empty ones (tests/tensorrt_stubs.py, which
@@ -22,11 +23,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "tests" / "data" / "tensorrt_signatures.json"
 SOURCES = [ROOT / "affectkit" / "engines" / name for name in ("trt.py", "cuda.py")]
-CLASSES = (
-    "Builder BuilderFlag IBuilderConfig ICudaEngine IExecutionContext IHostMemory ILogger INetworkDefinition "
-    "IOptimizationProfile IProgressMonitor ITensor ITimingCache MemoryPoolType NetworkDefinitionCreationFlag OnnxParser "
-    "ParserError Runtime TensorIOMode"
-).split()
+CLASSES = [
+    *("Builder", "BuilderFlag", "IBuilderConfig", "ICudaEngine", "IExecutionContext", "IHostMemory", "ILogger"),
+    *("INetworkDefinition", "IOptimizationProfile", "IProgressMonitor", "ITensor", "ITimingCache", "MemoryPoolType"),
+    *("NetworkDefinitionCreationFlag", "OnnxParser", "ParserError", "Runtime", "TensorIOMode"),
+]
 """Of TensorRT, whose objects we hold."""
 sys.path.insert(0, str(ROOT / "tests"))
 
@@ -107,7 +108,9 @@ def main() -> None:
 def _compact(table: dict[str, Any]) -> str:
     """JSON with a line for each call."""
     wheels = [
-        f"{json.dumps(wheel)}: {{\n" + ",\n".join(f" {json.dumps(n)}: {json.dumps(o)}" for n, o in found.items()) + "\n}"
+        f"{json.dumps(wheel)}: {{\n"
+        + ",\n".join(f" {json.dumps(n)}: {json.dumps(o)}" for n, o in found.items())
+        + "\n}"
         for wheel, found in table.items()
     ]
     return "{\n" + ",\n".join(wheels) + "\n}\n"

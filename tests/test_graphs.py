@@ -91,7 +91,7 @@ def test_states_that_are_not_zero_stay() -> None:
     for start, kept in ((0.0, 3), (0.5, 6)):
         state = arrays.from_array(np.full((1, 2, 3), start, np.float32), "state")
         weights = [arrays.from_array(np.ones((1, 9, 3), np.float32), name) for name in ("w", "r")]
-        node = helper.make_node("GRU", ["x", "w", "r", "", "", "state"][: 6], ["y"], hidden_size=3)
+        node = helper.make_node("GRU", ["x", "w", "r", "", "", "state"][:6], ["y"], hidden_size=3)
         graph = helper.make_graph(
             [node],
             "g",
@@ -149,9 +149,7 @@ MODELS = ("tiny", "tiny_ensemble", "tiny_labels", "tiny_expressions", "tiny_seen
 
 @pytest.mark.parametrize("fixture", MODELS)
 @pytest.mark.parametrize("rule", ["probabilities", "logits"])
-def test_the_read_out_graph_decodes(
-    fixture: str, rule: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_the_read_out_graph_decodes(fixture: str, rule: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     import dataclasses
 
     model = models.load(request.getfixturevalue(fixture))
@@ -191,11 +189,17 @@ def test_export_with_a_read_out_graph(tiny_seen: Path, tmp_path: Path, run_cli: 
     for name in ("frame.onnx", "readout.onnx"):
         assert json.loads(metadata(tmp_path / "m" / name)["au_thresholds"]) == pytest.approx([0.123] * count)
     stored = {t.name: t for t in onnx.load(str(tmp_path / "m" / "readout.onnx")).graph.initializer}
-    (limits,) = (stored[n.input[1]] for n in onnx.load(str(tmp_path / "m" / "readout.onnx")).graph.node if n.output[0] == "au_active")
+    (limits,) = (
+        stored[n.input[1]]
+        for n in onnx.load(str(tmp_path / "m" / "readout.onnx")).graph.node
+        if n.output[0] == "au_active"
+    )
     assert onnx.numpy_helper.to_array(limits) == pytest.approx(0.123)
 
 
-def test_a_read_out_graph_that_decodes_wrongly(tiny_seen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_out_graph_that_decodes_wrongly(
+    tiny_seen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = models.load(tiny_seen)
 
     def wrong(frame: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:

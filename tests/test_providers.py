@@ -1,4 +1,4 @@
-"""Devices that are providers of ONNX Runtime: what they are told, what they answer, and what is said where they lack."""
+"""Devices that are providers of ONNX Runtime: what they are told and answer, and what is said where they lack."""
 
 from __future__ import annotations
 
@@ -117,7 +117,8 @@ def test_a_plugin_that_cannot_be_loaded(tiny: Path, tmp_path: Path, monkeypatch:
 
 
 openvino = pytest.mark.skipif(
-    importlib.util.find_spec("onnxruntime_ep_openvino") is None, reason="needs onnxruntime-ep-openvino (extra: openvino)"
+    importlib.util.find_spec("onnxruntime_ep_openvino") is None,
+    reason="needs onnxruntime-ep-openvino (extra: openvino)",
 )
 
 

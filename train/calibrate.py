@@ -12,7 +12,6 @@ import numpy as np
 
 from affectkit import models
 from affectkit.errors import ModelError
-from affectkit.outputs.documents import write_text
 from affectkit.readout import softmax
 from affectkit.train.metrics import best_f1_threshold
 from affectkit.types import Array

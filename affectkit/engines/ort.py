@@ -80,7 +80,9 @@ def plugin_devices(provider: Provider) -> list[Any]:
         DeviceUnavailable: this ONNX Runtime is too old, the plug-in cannot be loaded, or there is no device for it.
     """
     if not hasattr(onnxruntime.SessionOptions, "add_provider_for_devices"):
-        raise DeviceUnavailable(f"{provider.name} is a plug-in, which needs ONNX Runtime 1.24 or newer; pip install -U it")
+        raise DeviceUnavailable(
+            f"{provider.name} is a plug-in, which needs ONNX Runtime 1.24 or newer; pip install -U it"
+        )
     with _PLUGINS_LOCK:
         if provider.name not in _PLUGINS:
             try:

@@ -54,7 +54,6 @@ class Profile:
         filled = dict(zip(free, (getattr(self, which), frames), strict=False))
         return tuple(filled.get(axis, length) for axis, length in enumerate(network))
 
-
     def check(self, path: Path, name: str, network: tuple[int, ...], given: tuple[int, ...]) -> None:
         """Refuse an input that the plan was not built for.
 
@@ -69,8 +68,8 @@ class Profile:
         low, high = self.shape(network, "smallest"), self.shape(network, "largest")
         if any(not a <= g <= b for a, g, b in zip(low, given, high, strict=True)):
             raise EngineError(
-                f"{path}: {name!r} of shape {given} is outside the plan's profile, {low} to {high}; use a batch size in "
-                "it, or build for another profile"
+                f"{path}: {name!r} of shape {given} is outside the plan's profile, {low} to {high}; use a batch size "
+                "in it, or build for another profile"
             )
 
 
