@@ -20,8 +20,8 @@ from affectkit.cli.common import late, show_parity
     type=click.Choice(["onnx", "readout", "tensorrt", "triton"]),
     default="onnx",
     show_default=True,
-    help="readout: beside it a graph that decodes, readout.onnx. tensorrt: also build its plan on this machine's GPU and "
-    "verify it. triton: a model repository of its server.",
+    help="readout: beside it a graph that decodes, readout.onnx. tensorrt: also build its plan on this machine's GPU "
+    "and verify it. triton: a model repository of its server.",
 )
 @click.option("--name", help="Name of the new model.  [default: MODEL's, with the precision]")
 @click.option("--faces", help="int8: a video, picture or folder; the faces found in it decide the ranges.")
