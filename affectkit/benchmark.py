@@ -23,7 +23,7 @@ import numpy as np
 from affectkit import models
 from affectkit.align import align
 from affectkit.answers import FrameResult
-from affectkit.engines import Engine, open_engine
+from affectkit.engines import Engine, Profile, open_engine
 from affectkit.errors import AffectKitError
 from affectkit.faces.tracking import Tracker, track
 from affectkit.faces.tracks import TrackingConfig
@@ -81,8 +81,9 @@ def networks(
             folder = models.load(name)
             try:
                 precision = folder.spec.precision
+                profile = Profile(largest=max(128, *batches))  # where batches have to be known beforehand
                 engines[name] = open_engine(
-                    folder.frame_onnx, device=device, threads=count_threads, precision=precision
+                    folder.frame_onnx, device=device, threads=count_threads, precision=precision, profile=profile
                 )
             except AffectKitError:
                 if name == model:  # a copy in another precision may not run there

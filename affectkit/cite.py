@@ -50,5 +50,5 @@ def method_section(meta: Mapping[str, Any]) -> str:
     return (
         f"Action units, expressions, valence and arousal were predicted {temporal} by affectkit "
         f"{versions.get('affectkit', '(version unknown)')} with its model {model['name']} (version "
-        f"{model.get('version', '?')}, {precision}{checksum}){found}. Thresholds of action units: the model's."
+        f"{model.get('version', '?')}, {precision}{checksum}){found}."
     )

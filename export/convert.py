@@ -90,8 +90,9 @@ def export_model(
     Args:
         model: name of an embedded model, a model folder, a training run, or a folder of students' runs.
         folder: the model folder to write.
-        target: ``readout``: with a second graph that decodes (:mod:`affectkit.export.readout`); ``tensorrt``: int8 as TensorRT reads it, see :func:`affectkit.export.precision.to_int8`; ``triton``: a
-            model repository (:mod:`affectkit.export.triton`) instead of the model folder.
+        target: ``readout``: with a second graph that decodes (:mod:`affectkit.export.readout`); ``tensorrt``: int8 as
+            TensorRT reads it, see :func:`affectkit.export.precision.to_int8`; ``triton``: a model repository
+            (:mod:`affectkit.export.triton`) instead of the model folder.
         calibration: (N, S, S, C) real faces; int8 needs them.
         labelled: what they are in words, and labelled faces to compare decisions and metrics on.
         name: of the new model; None: the original's with the precision.

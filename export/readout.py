@@ -64,9 +64,9 @@ def readout_graph(frame: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
     """The frame network with the decoding behind it. Labels are in the order of ``spec.labels``.
 
     Outputs, each where the model has it, of n faces: ``expression_probabilities`` (n, E), ``au_probabilities`` (n, A),
-    ``au_active`` (n, A) bool, ``au_intensities`` (n, A), ``valence_arousal`` (n, 2), ``visibility`` (n, 3) of brows, eyes
-    and mouth, ``au_hidden`` (n, A) bool: nothing can be said of these, ``face_hidden`` (n,) bool: of the whole face,
-    ``pose`` (n, 3) degrees in the crop.
+    ``au_active`` (n, A) bool, ``au_intensities`` (n, A), ``valence_arousal`` (n, 2), ``visibility`` (n, 3) of brows,
+    eyes and mouth, ``au_hidden`` (n, A) bool: nothing can be said of these, ``face_hidden`` (n,) bool: of the whole
+    face, ``pose`` (n, 3) degrees in the crop.
     """
     model = onnx.ModelProto()
     model.CopyFrom(frame)

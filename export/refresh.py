@@ -14,6 +14,7 @@ from affectkit.export.readout import write_readout
 from affectkit.export.tidy import tidied, with_constant_weights
 from affectkit.export.verify import read_golden
 from affectkit.models import FRAME_NAME, SPEC_NAME, TEMPORAL_NAME, load
+from affectkit.outputs.documents import write_text
 from affectkit.spec import ModelSpec
 from affectkit.types import Array
 
@@ -53,11 +54,15 @@ def refresh(folder: Path) -> list[str]:
 
 
 def write_refreshed(folder: Path, spec: ModelSpec) -> None:
-    """Write model.json, and what the networks themselves say of it: metadata, and the decoding of a read-out graph."""
+    """Write model.json, and what the networks themselves say of it: metadata, and the decoding of a read-out graph.
+
+    Raises:
+        OutputError: model.json cannot be written.
+    """
     target = folder / READOUT_NAME
     if target.is_file():
         write_readout(folder / FRAME_NAME, target, spec, read_golden(folder / "golden.npz")["faces"])
-    (folder / SPEC_NAME).write_text(describe_folder(folder, spec).to_json(), encoding="utf-8")
+    write_text(folder / SPEC_NAME, describe_folder(folder, spec).to_json())
 
 
 def _same(before: onnx.ModelProto, after: onnx.ModelProto, inputs: dict[str, Array], path: Path) -> None:

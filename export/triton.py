@@ -30,16 +30,16 @@ CARD = """\
 - `{name}`: `faces` uint8 ({size}, {size}, {channels}), an aligned face of {what} -> logits {logits}
   and `features` ({members}, {tasks}, {width}), each by member
 {temporal}
-{windows}Labels, thresholds and decoding stand in `model.json`, beside this file; `affectkit.readout.read_out` decodes logits
-whose first two axes are (members, faces): transpose what the server answers. All of a face is decoded, whether it
-can be seen or not; `affectkit.visible.withheld` takes out what cannot.
+{windows}Labels, thresholds and decoding stand in `model.json`, beside this file; `affectkit.readout.read_out`
+decodes logits whose first two axes are (members, faces): transpose what the server answers. All of a face is decoded,
+whether it can be seen or not; `affectkit.visible.withheld` takes out what cannot.
 """
 
 
 WINDOWS = """\
 Of a face that is followed without a cut, give the temporal network windows of {length} frames (fewer where the face was
-seen for less, which is one window): each begins {length} // 2 frames after the one before, and the last is moved back so
-that it ends with the sequence. Where windows overlap, average their logits, each weighted by how far the frame is from
+seen for less, which is one window): each begins {length} // 2 frames after the one before, and the last is moved back
+to end with the sequence. Where windows overlap, average their logits, each weighted by how far the frame is from
 the nearer end of its window; `affectkit.temporal` does it so (mode `overlap`). Live, give the last {length} frames and
 read the frame that is as far from the end as you can wait.
 

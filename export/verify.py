@@ -93,7 +93,7 @@ def _run(
 def _worst(
     found: dict[str, Parity], prefix: str, answers: Mapping[str, Array], golden: Mapping[str, Array], count: int
 ) -> None:
-    """Note every output of a run that is further off than those before; the golden outputs are (members, faces, ...)."""
+    """Note every output of a run that is further off than before; the golden outputs are (members, faces, ...)."""
     for name, answer in answers.items():
         one = measure(prefix + name, answer, golden[prefix + name][:, :count])
         before = found.get(one.name)

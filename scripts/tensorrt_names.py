@@ -1,6 +1,7 @@
 """Record what TensorRT and CUDA publish of what affectkit uses, with signatures: tests/data/tensorrt_signatures.json.
 
-    pip download --no-deps tensorrt_cu12_bindings==10.13.3.9 tensorrt_cu13_bindings cuda-bindings cuda-bindings==12.8.0
+    pip download --no-deps tensorrt_cu12_bindings==10.13.3.9 tensorrt_cu13_bindings cuda-bindings
+    pip download --no-deps cuda-bindings==12.8.0
     python scripts/tensorrt_names.py *.whl
 
 Neither needs a GPU or TensorRT's libraries: the bindings are imported over empty ones (tests/tensorrt_stubs.py, which
@@ -23,24 +24,9 @@ ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "tests" / "data" / "tensorrt_signatures.json"
 SOURCES = [ROOT / "affectkit" / "engines" / name for name in ("trt.py", "cuda.py")]
 CLASSES = [
-    "Builder",
-    "BuilderFlag",
-    "IBuilderConfig",
-    "ICudaEngine",
-    "IExecutionContext",
-    "IHostMemory",
-    "ILogger",
-    "INetworkDefinition",
-    "IOptimizationProfile",
-    "IProgressMonitor",
-    "ITensor",
-    "ITimingCache",
-    "MemoryPoolType",
-    "NetworkDefinitionCreationFlag",
-    "OnnxParser",
-    "ParserError",
-    "Runtime",
-    "TensorIOMode",
+    *("Builder", "BuilderFlag", "IBuilderConfig", "ICudaEngine", "IExecutionContext", "IHostMemory", "ILogger"),
+    *("INetworkDefinition", "IOptimizationProfile", "IProgressMonitor", "ITensor", "ITimingCache", "MemoryPoolType"),
+    *("NetworkDefinitionCreationFlag", "OnnxParser", "ParserError", "Runtime", "TensorIOMode"),
 ]
 """Of TensorRT, whose objects we hold."""
 sys.path.insert(0, str(ROOT / "tests"))

@@ -1,9 +1,9 @@
 """Stand-ins for `tensorrt` and `cuda.bindings.runtime` that compute with ONNX Runtime.
 
 They have the published names only, and every call has to fit a signature that was read off the real bindings
-(scripts/tensorrt_names.py). A plan of theirs is the ONNX file itself; device memory is ordinary memory; a captured CUDA graph is a list of calls.
-They follow the documented rules: statuses, shapes before runs, nothing executed while a stream is being captured, one
-graph for one state of a context.
+(scripts/tensorrt_names.py). A plan of theirs is the ONNX file itself; device memory is ordinary memory; a captured CUDA
+graph is a list of calls. They follow the documented rules: statuses, shapes before runs, nothing executed while a
+stream is being captured, one graph for one state of a context.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The embedded models in every runtime that is here, against ONNX Runtime's and torch's answers; a table of them.
 
     python tests/runtimes.py [MODEL ...]
-    NODE_PATH=.../node_modules python tests/runtimes.py      # with onnxruntime-node, from `npm install onnxruntime-node`
+    NODE_PATH=.../node_modules python tests/runtimes.py       # with `npm install --ignore-scripts onnxruntime-node`
 
 Of float32 networks the golden inputs are compared with the golden outputs, torch's; a difference is relative to the
 largest value of its output. Of int8 networks, whose ranges were found on faces and which no two runtimes round alike,
@@ -45,8 +45,9 @@ ort.InferenceSession.create(model).then(async (session) => {
   const given = {[asked.name]: new ort.Tensor(asked.type, data, asked.dims)};
   const answers = await session.run(given), shapes = {};
   for (const [name, tensor] of Object.entries(answers)) {
+    const values = tensor.data;
     shapes[name] = tensor.dims;
-    fs.writeFileSync(folder + "/" + name + ".bin", Buffer.from(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength));
+    fs.writeFileSync(folder + "/" + name + ".bin", Buffer.from(values.buffer, values.byteOffset, values.byteLength));
   }
   fs.writeFileSync(folder + "/answers.json", JSON.stringify(shapes));
 }).catch((error) => { console.error(error); process.exit(1); });
@@ -109,7 +110,11 @@ RUNTIMES: dict[str, tuple[Callable[[Path, Arrays], Arrays], Callable[[], str]]] 
     "OpenCV dnn": (with_opencv, lambda: "" if int(cv2.__version__.partition(".")[0]) >= 5 else "needs OpenCV 5"),
     "onnxruntime-node": (
         with_node,
-        lambda: "" if node_is_here() else "node finds no onnxruntime-node (npm install onnxruntime-node; NODE_PATH)",
+        lambda: (
+            ""
+            if node_is_here()
+            else "node finds no onnxruntime-node (npm install --ignore-scripts onnxruntime-node; NODE_PATH)"
+        ),
     ),
 }
 """How each runs a network, and why it cannot here, or nothing."""

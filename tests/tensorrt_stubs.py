@@ -1,7 +1,8 @@
 """TensorRT's real Python bindings without its libraries: empty ones stand in, so that the bindings can be imported.
 
-The bindings are a small wheel, the libraries gigabytes. What the bindings take from them when they are called (a builder,
-a runtime) comes back as a null pointer, so nothing can be built; but their classes, calls and signatures are all there.
+The bindings are a small wheel, the libraries gigabytes. What the bindings take from them when they are called (a
+builder, a runtime) comes back as a null pointer, so nothing can be built; but their classes, calls and signatures are
+all there.
 """
 
 from __future__ import annotations

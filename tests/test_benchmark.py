@@ -31,6 +31,7 @@ def test_a_comparison_knows_which_way_is_better() -> None:
     assert "before" not in third
 
 
+@pytest.mark.slow
 def test_every_part_is_measured_and_compared(
     astronaut: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_cli: Cli
 ) -> None:

@@ -49,6 +49,7 @@ def left_behind() -> list[str]:
     return sorted(os.listdir())
 
 
+@pytest.mark.slow
 def test_predict_writes_table_meta_and_video(run_cli: Cli, astronaut: Path) -> None:
     code, out, err = run_cli(
         "predict", astronaut, "-o", "a.csv", "--render", "a.mp4", "--end", 1, "--every", 2, "--uncertainty"
@@ -77,6 +78,7 @@ def test_without_an_output_the_table_is_here(run_cli: Cli, clip: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["t.jsonl", "t.parquet"])
 def test_other_tables(run_cli: Cli, clip: Path, name: str) -> None:
     assert run_cli("predict", clip, "-o", name, "-q") == (0, "", "")
@@ -184,6 +186,7 @@ def test_output_folder_unwritable(run_cli: Cli, clip: Path, monkeypatch: pytest.
     one_line(err, "locked", "cannot be written to", "permissions")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("existing", ["t.csv", "t.csv.meta.json", "t.mp4"])
 def test_existing_outputs_are_kept(run_cli: Cli, clip: Path, existing: str) -> None:
     Path(existing).write_text("precious")
@@ -247,12 +250,14 @@ def test_unknown_and_damaged_models(run_cli: Cli, clip: Path, tiny: Path, tmp_pa
     one_line(err, "frame.onnx", "damaged", "reinstall")
 
 
+@pytest.mark.slow
 def test_debug_shows_the_traceback() -> None:
     command = [sys.executable, "-m", "affectkit", "predict", "gone.mp4", "--debug"]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 1 and "Traceback" in run.stderr and "SourceError" in run.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_interrupted_in_the_middle(tmp_path: Path, number: int, expected: int) -> None:
     if signal.getsignal(number) is signal.SIG_IGN:
@@ -280,6 +285,7 @@ def test_no_progress_in_a_pipe(run_cli: Cli, clip: Path) -> None:
     assert out == "" and "\x1b" not in err and "fps" not in err
 
 
+@pytest.mark.slow
 def test_progress_on_a_terminal(clip: Path) -> None:
     import pty
 
@@ -332,6 +338,7 @@ def run_without(package: str, *arguments: str) -> subprocess.CompletedProcess[st
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_doctor_names_what_is_missing() -> None:
     run = run_without("onnxruntime", "doctor")
     assert run.returncode == 1 and "pip install 'affectkit[cpu]'" in run.stdout
@@ -392,6 +399,7 @@ def test_version_and_help(run_cli: Cli) -> None:
     assert code == 0 and all(name in out for name in ("predict", "doctor", "models", "train"))
 
 
+@pytest.mark.slow
 def test_train_without_torch() -> None:
     run = run_without("torch", "train", "teacher")
     assert run.returncode == 1 and "pip install 'affectkit[train]'" in run.stderr

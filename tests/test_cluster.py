@@ -35,6 +35,7 @@ def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.slow
 def test_a_cluster_loses_no_input_when_a_worker_dies(tmp_path: Path, tiny: Path) -> None:
     """Two workers, ten videos of which one is no video; one worker is killed in the middle of its input."""
     clips = [write_clip(tmp_path / f"c{k}.mp4", grey_frames(300, height=240, width=320)) for k in range(9)]
@@ -60,6 +61,7 @@ def test_a_cluster_loses_no_input_when_a_worker_dies(tmp_path: Path, tiny: Path)
     assert not [p.name for p in (tmp_path / "out").iterdir() if p.name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_what_an_interrupted_run_left_is_not_gone_on_with_unasked(tmp_path: Path, tiny: Path) -> None:
     clip = write_clip(tmp_path / "c.mp4", grey_frames(5))
     command = predict([clip], tmp_path / "out", tiny, "--ray", "local")
@@ -69,6 +71,7 @@ def test_what_an_interrupted_run_left_is_not_gone_on_with_unasked(tmp_path: Path
     assert not [p.name for p in (tmp_path / "out").iterdir() if p.name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_not_there(tmp_path: Path, tiny: Path) -> None:
     clip = write_clip(tmp_path / "c.mp4", grey_frames(5))
     command = predict([clip], tmp_path / "out", tiny, "--ray", "ray://127.0.0.1:1")
@@ -77,6 +80,7 @@ def test_a_cluster_that_is_not_there(tmp_path: Path, tiny: Path) -> None:
     assert run.returncode == 1 and "no cluster can be reached" in run.stderr and "Traceback" not in run.stderr
 
 
+@pytest.mark.slow
 def test_a_cluster_that_does_not_start_in_time(tmp_path: Path, tiny: Path) -> None:
     clip = write_clip(tmp_path / "c.mp4", grey_frames(5))
     _, _, _, *arguments = predict([clip], tmp_path / "out", tiny, "--ray", "local")

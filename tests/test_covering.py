@@ -149,6 +149,7 @@ def test_disturbance_without_covers_is_as_before() -> None:
     assert first.face
 
 
+@pytest.mark.slow
 def test_the_further_heads_answer_and_learn() -> None:
     torch.manual_seed(0)
     config = NetworkConfig(

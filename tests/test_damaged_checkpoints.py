@@ -57,6 +57,7 @@ def test_what_a_checkpoint_lacks_is_one_line(damage: Callable[[dict[str, Any]], 
         assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", [b"", b"\0" * 100, b"PK\x03\x04", b"text"])
 def test_files_that_are_no_weights(data: bytes, tmp_path: Path, run_cli: Cli) -> None:
     (tmp_path / "CNN").mkdir()
@@ -68,6 +69,7 @@ def test_files_that_are_no_weights(data: bytes, tmp_path: Path, run_cli: Cli) ->
     assert code == 1 and err.count("\n") == 1 and "best.pt" in err and not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_run_whose_last_checkpoint_is_damaged_says_so(tmp_path: Path) -> None:
     faces = faces_with_a_pattern(32)
     train(config(epochs=1), faces, faces, tmp_path)

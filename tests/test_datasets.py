@@ -514,6 +514,7 @@ def test_without_mediapipe(tmp_path: Path) -> None:
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_prepare_writes_a_manifest_and_a_report(aff_wild: Path, tmp_path: Path, run_cli: Cli) -> None:
     target = tmp_path / "prepared"
     code, out, _ = run_cli("train", "prepare", "aff-wild2", aff_wild, "-o", target, "--thin", "--points", "none")
@@ -535,6 +536,7 @@ def test_every_reader_has_its_command(run_cli: Cli) -> None:
     assert code == 0 and all(name in out for name in names)
 
 
+@pytest.mark.slow
 def test_disfa_through_the_real_detector(tmp_path: Path, astronaut: Path, run_cli: Cli) -> None:
     root = tmp_path / "disfa-src"
     for unit in (1, 2, 4, 6, 12, 15, 20, 25):

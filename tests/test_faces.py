@@ -102,6 +102,7 @@ def test_patches_are_grey_outside_the_picture() -> None:
     assert (patch[:20, :20] == GREY).all() and (patch[30:, 30:] == 0).all()
 
 
+@pytest.mark.slow
 def test_agrees_with_the_original(mtcnn: Mtcnn, shared: Path) -> None:
     """At least 97 % of the original's faces at IoU >= .8 with points within 4 %; at most 2 that neither knows."""
     expected = json.loads((shared / "clips" / "expected.json").read_text())
@@ -482,6 +483,7 @@ def test_iou_by_hand() -> None:
     assert math.isclose(iou((1, 2, 3, 4), (1, 2, 3, 4)), 1)
 
 
+@pytest.mark.slow
 def test_real_clips_have_faces_where_they_are(mtcnn: Mtcnn, shared: Path) -> None:
     tracker = Tracker(mtcnn)
     found = {f.index: len(tracker.update(f).faces) for f in open_source(shared / "clips/noface_face.mov").frames()}

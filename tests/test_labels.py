@@ -312,6 +312,7 @@ def test_results_of_two_models_do_not_mix() -> None:
 # The command line, from the video to every output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_predict_with_all_of_its_outputs(
     name: str, folders: dict[str, Path], clip: Path, tmp_path: Path, run_cli: Run
@@ -331,6 +332,7 @@ def test_predict_with_all_of_its_outputs(
     assert list(meta["au_thresholds"]) == list(labels.action_units)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["labels", "expressions"])
 def test_over_time_and_smoothed_a_run_is_gone_on_with(
     name: str,
@@ -359,6 +361,7 @@ def test_over_time_and_smoothed_a_run_is_gone_on_with(
     assert list(read(out)[0]) == columns("native", SETS[name])
 
 
+@pytest.mark.slow
 def test_a_run_is_not_gone_on_with_under_other_labels(
     astronaut: Path, tmp_path: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -399,6 +402,7 @@ def test_models_show_and_verify(tiny_labels: Path, tiny_expressions: Path, run_c
         assert len(out.splitlines()) == 1 + outputs
 
 
+@pytest.mark.slow
 def test_the_benchmark_writes_such_tables(tiny_expressions: Path, clip: Path, tmp_path: Path) -> None:
     with Predictor(tiny_expressions, device="cpu") as predictor:
         frames, _ = benchmark.to_table(predictor, str(clip), tmp_path, render=True)
@@ -445,6 +449,7 @@ def test_the_shipped_labels_look_as_before() -> None:
         assert all(bar.title_x == plan.units[1] for bar in units)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("faces", [1, 2, 3, 8])
 @pytest.mark.parametrize("labels", MANY, ids=lambda labels: f"{len(labels.action_units)}-{len(labels.expressions)}")
 def test_drawing(labels: LabelSet, faces: int, folders: dict[str, Path]) -> None:
@@ -496,6 +501,7 @@ def test_exports(name: str, folders: dict[str, Path], tmp_path: Path, run_cli: R
     assert ("`au`" in card) is bool(labels.action_units) and f"`features` (1, {len(spec.tasks)}, 4)" in card
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["labels", "expressions"])
 def test_networks_of_torch_are_exported_with_the_outputs_they_have(name: str, tmp_path: Path) -> None:
     import torch

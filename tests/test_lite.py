@@ -71,6 +71,7 @@ def test_balanced_answers_need_a_prior_which_it_states() -> None:
     assert len(affects) == 1
 
 
+@pytest.mark.slow
 def test_faces_judged_by_eye(shared: Path, predictor: Predictor) -> None:
     """Plain cases of FER+, one coder, never trained on: how often a face with a unit scores over one without."""
     judged = pd.read_csv(ROOT / "benchmarks" / "data" / "ferplus_by_eye.csv")

@@ -56,6 +56,7 @@ def manifest(folder: Path, count: int = 60, **columns: object) -> Path:
 # --- labels of rows of their own (valence and arousal of AFEW-VA, of Aff-Wild2) ---------------------------------------
 
 
+@pytest.mark.slow
 def test_valence_and_arousal_of_faces_without_an_expression_are_learned(tmp_path: Path, run_cli: Cli) -> None:
     """AFEW-VA alone: it used to train on nothing, with exit code 0."""
     va = np.random.default_rng(1).uniform(-1, 1, (60, 2)).round(3)
@@ -131,6 +132,7 @@ def test_a_model_answers_what_was_labelled() -> None:
     assert outputs.features.shape == (2, 2, 128) and "va" not in network.heads
 
 
+@pytest.mark.slow
 def test_a_student_of_a_teacher_with_other_labels(tmp_path: Path, run_cli: Cli) -> None:
     """It learns what its labels say, what the teacher says, and answers both."""
     rng = np.random.default_rng(0)
@@ -176,6 +178,7 @@ def test_an_epoch_may_be_as_long_as_the_shortest_task() -> None:
     assert lengths == [9, 2]
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = faces_with_a_pattern(64), faces_with_a_pattern(32, 1)
     run = tmp_path / "run"
@@ -218,6 +221,7 @@ def test_bad_labels_end_a_run_before_it_starts(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_intensities_become_present_and_absent(tmp_path: Path, run_cli: Cli) -> None:
     path = manifest(tmp_path, AU12=[0, 1, 2, 3, 4, 5] * 10)
     code, _, err = run_cli("train", "teacher", "--manifest", path, "-o", tmp_path / "r", *SMALL_RUN, "--au-at", 2)

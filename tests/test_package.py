@@ -207,7 +207,7 @@ UNTYPED = {
     # what meta files, reports and models say, on its way to JSON or from it
     *("answers.py", "baseline.py", "baseline_file.py", "measurements.py", "networks.py", "predictor.py"),
     *("outputs/documents.py", "spec.py", "spec_file.py", "sources/base.py", "sources/folder.py", "sources/timing.py"),
-    *("report/curves.py", "report/page.py"),
+    *("report/comparison.py", "report/curves.py", "report/page.py"),
     *("tables/exports.py", "tables/reading.py", "tables/shown.py", "tables/table.py", "tables/writing.py"),
     *("runs/checkpointer.py", "runs/notes.py", "runs/run.py"),
     "plain.py",  # what is stored of a stage: State

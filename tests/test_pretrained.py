@@ -90,6 +90,7 @@ def some_faces(count: int = 12, size: int = 56) -> Array:
     return rng.integers(0, 256, (count, size, size, 1)).astype(np.uint8)
 
 
+@pytest.mark.slow
 def test_answers_are_those_of_the_files_arithmetic(tmp_path: Path) -> None:
     layers = layers_of()
     faces = some_faces()
@@ -108,6 +109,7 @@ def test_size_of_the_network() -> None:
     assert multiply_adds(network) == pytest.approx(201e6, rel=0.01)
 
 
+@pytest.mark.slow
 def test_training_begins_with_the_file_and_follows_the_seed(tmp_path: Path) -> None:
     file = write(tmp_path / "d.dat", layers_of())
     faces, dev = faces_with_a_pattern(24), faces_with_a_pattern(16, 1)
@@ -121,6 +123,7 @@ def test_training_begins_with_the_file_and_follows_the_seed(tmp_path: Path) -> N
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), first.parameters(), strict=True))
 
 
+@pytest.mark.slow
 def test_a_student_may_have_a_teacher_with_other_faces(tmp_path: Path) -> None:
     faces, dev = faces_with_a_pattern(24), faces_with_a_pattern(16, 1)
     teacher = MultitaskCNN(resnet29_config(32)).eval()
@@ -132,6 +135,7 @@ def test_a_student_may_have_a_teacher_with_other_faces(tmp_path: Path) -> None:
     assert (tmp_path / "student" / "best.pt").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "said"),
     [

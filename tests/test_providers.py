@@ -1,4 +1,4 @@
-"""Devices that are providers of ONNX Runtime: what they are told, what they answer, and what is said where they lack."""
+"""Devices that are providers of ONNX Runtime: what they are told and answer, and what is said where they lack."""
 
 from __future__ import annotations
 

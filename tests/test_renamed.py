@@ -78,6 +78,7 @@ def as_it_was_stored(settings: TrainConfig) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in dataclasses.asdict(settings).items()}
 
 
+@pytest.mark.slow
 def test_checkpoints_with_the_former_names_are_read_and_resumed(tmp_path: Path) -> None:
     settings = config(epochs=2, sampling="per-task", batch_size=18)
     settings = dataclasses.replace(settings, init_from="0" * 64, teacher_view="clean")

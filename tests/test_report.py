@@ -246,6 +246,7 @@ def test_numbers_as_theses_print_them() -> None:
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_finished_run(finished: Path) -> None:
     page = page_of(finished)
     assert page.titles[0] == "run"
@@ -284,6 +285,7 @@ def test_a_finished_run(finished: Path) -> None:
     assert "mostly chance: neutral (2), happiness (2), contempt (1)" in page.text
 
 
+@pytest.mark.slow
 def test_the_worst_faces_of_each_task(finished: Path) -> None:
     page = page_of(finished)
     faces = [values for tag, values in page.attributes if tag == "li"]
@@ -298,6 +300,7 @@ def test_the_worst_faces_of_each_task(finished: Path) -> None:
     assert "The distribution of the labels cannot be shown: its data is not here any more: /gone/a.csv" in page.text
 
 
+@pytest.mark.slow
 def test_at_most_48_faces_a_task(tmp_path: Path) -> None:
     n = 70
     rng = np.random.default_rng(0)
@@ -316,6 +319,7 @@ def test_at_most_48_faces_a_task(tmp_path: Path) -> None:
     assert len(ranges) == 5 and all(float(low) <= float(high) for low, high in ranges)
 
 
+@pytest.mark.slow
 def test_pictures_and_distribution_where_the_data_is_there(readable: Path) -> None:
     page = page_of(readable)
     crops = page.pictures("image/jpeg")
@@ -331,6 +335,7 @@ def test_pictures_and_distribution_where_the_data_is_there(readable: Path) -> No
     assert "labels in an epoch as it is" in page.text and "This run was not balanced" in page.text
 
 
+@pytest.mark.slow
 def test_nothing_comes_from_elsewhere_and_nothing_runs(finished: Path) -> None:
     page = page_of(finished)
     text = (finished.parent / "page.html").read_text(encoding="utf-8")
@@ -342,6 +347,7 @@ def test_nothing_comes_from_elsewhere_and_nothing_runs(finished: Path) -> None:
     assert text.startswith("<!DOCTYPE html>\n") and page.tags["h1"] == 1
 
 
+@pytest.mark.slow
 def test_hostile_names(tmp_path: Path) -> None:
     evil = '"><script>alert(1)</script>&amp;.png'
     dev = dev_answers(
@@ -368,6 +374,7 @@ def test_markup_is_escaped_unless_it_is_ours() -> None:
 # --- runs that are not finished, and what is missing ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_running_run(tmp_path: Path) -> None:
     lines = [epoch_line(1)]
     run = write_run(tmp_path / "run", lines=lines, state="running", step=12, epoch=2, updated=now().isoformat())
@@ -383,6 +390,7 @@ def test_a_running_run(tmp_path: Path) -> None:
     assert page.row("AU12Lip corner puller")[1:] == [".70", ".70", ".70"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
     page = page_of(write_run(tmp_path / "run", dev=dev_answers(), state="interrupted", step=12, epoch=1))
     assert "Not finished. Interrupted. 1 of 3 epochs, step 12 of 30, 40%." in page.text
@@ -396,11 +404,13 @@ def test_before_the_first_epoch(tmp_path: Path) -> None:
     assert "Scores cannot be shown: no epoch has been measured yet" in page.text
 
 
+@pytest.mark.slow
 def test_a_running_runs_numbers_agree_though_its_line_is_older(tmp_path: Path) -> None:
     page = page_of(write_run(tmp_path / "run", lines=[epoch_line(1, 0.123)], dev=dev_answers(), state="running"))
     assert ".123" not in page.text and "Expression accuracy .800" in page.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04half", None])
 def test_damaged_answers(finished: Path, damage: bytes | None) -> None:
     path = finished / "dev.npz"
@@ -414,6 +424,7 @@ def test_damaged_answers(finished: Path, damage: bytes | None) -> None:
     assert "Calibration cannot be shown: dev.npz" in page.text and "Confusion matrix" in str(page.attributes)
 
 
+@pytest.mark.slow
 def test_answers_of_the_wrong_shape(finished: Path) -> None:
     np.savez(finished / "dev.npz", **dev_answers(au=np.zeros((6, 3))))
     with pytest.raises(ValueError, match=r"au has the shape \(6, 3\), and \(6, 2\) is needed"):
@@ -421,6 +432,7 @@ def test_answers_of_the_wrong_shape(finished: Path) -> None:
     assert "Worst faces" in page_of(finished).titles
 
 
+@pytest.mark.slow
 def test_half_written_files(finished: Path) -> None:
     for name in ("metrics.jsonl", "progress.json", "run.json"):
         whole = (finished / name).read_bytes()
@@ -429,6 +441,7 @@ def test_half_written_files(finished: Path) -> None:
         (finished / name).write_bytes(whole)
 
 
+@pytest.mark.slow
 def test_a_network_without_some_tasks(tmp_path: Path) -> None:
     n, few = np.empty, (6, 0)
     alone = dev_answers(
@@ -445,6 +458,7 @@ def test_a_network_without_some_tasks(tmp_path: Path) -> None:
     assert "Valence and arousal" not in page.titles and "Expression accuracy" not in page.text
 
 
+@pytest.mark.slow
 def test_students_are_compared(tmp_path: Path) -> None:
     write_run(tmp_path / "students" / "student_0", dev=dev_answers())
     better = dev_answers(expression=np.array([0, 1, 1, 1, 2, NAN]))
@@ -459,6 +473,7 @@ def test_students_are_compared(tmp_path: Path) -> None:
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_command(run_cli: Cli, finished: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.html"
     code, out, err = run_cli("train", "report", finished, "-o", output)
@@ -472,6 +487,7 @@ def test_the_command(run_cli: Cli, finished: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*partial"))
 
 
+@pytest.mark.slow
 def test_a_run_of_the_trainer(run_cli: Cli, readable: Path, tmp_path: Path) -> None:
     """Nothing written by hand: what the loop writes is what status and report read."""
     run = tmp_path / "trained"

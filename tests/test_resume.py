@@ -52,6 +52,7 @@ def killed(clip: Path, out: Path, after_bytes: int, *options: str) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_a_killed_run_is_gone_on_with_to_the_same_table(
     suffix: str, clip: Path, tmp_path: Path, tiny_temporal: Path, run_cli: Run

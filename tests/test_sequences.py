@@ -205,6 +205,7 @@ def temporal_config(**changes: object) -> TrainConfig:
     return config(**{"sequence_length": 8, "batch_size": 4, "epochs": 6, "learning_rate": 1e-2, "cnn": "x", **changes})
 
 
+@pytest.mark.slow
 def test_memory_tells_what_a_frame_cannot(cnn: Path, tmp_path: Path) -> None:
     network, _ = load_network(cnn / "best.pt")
     report = train(temporal_config(), reversing(60, 0), reversing(20, 1), tmp_path / "run", cnn=network)
@@ -218,6 +219,7 @@ def test_memory_tells_what_a_frame_cannot(cnn: Path, tmp_path: Path) -> None:
         load_temporal(cnn / "best.pt")
 
 
+@pytest.mark.slow
 def test_temporal_runs_resume_and_have_students(cnn: Path, tmp_path: Path) -> None:
     network, _ = load_network(cnn / "best.pt")
     data = reversing(16, 0), reversing(8, 1)
@@ -239,6 +241,7 @@ def test_temporal_runs_resume_and_have_students(cnn: Path, tmp_path: Path) -> No
         train(config(), *data, tmp_path / "other", cnn=network)
 
 
+@pytest.mark.slow
 def test_temporal_evaluate_and_predict_from_the_command_line(cnn: Path, tmp_path: Path, run_cli: Cli) -> None:
     rows = []
     for k, faces in enumerate((reversing(6, 0), reversing(3, 1))):

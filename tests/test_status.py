@@ -32,6 +32,7 @@ def gone() -> int:
     return child.pid
 
 
+@pytest.mark.slow
 def test_a_finished_run(run_cli: Cli, tmp_path: Path) -> None:
     code, out, err = run_cli("train", "status", write_run(tmp_path / "run"))
     assert code == 0 and err == ""
@@ -130,6 +131,7 @@ def test_while_the_files_are_being_written(run_cli: Cli, tmp_path: Path) -> None
     assert read_json(tmp_path / "run" / "progress.json") == {}
 
 
+@pytest.mark.slow
 def test_an_older_run_says_what_it_can(run_cli: Cli, tmp_path: Path) -> None:
     train(config(epochs=1), faces_with_a_pattern(48), faces_with_a_pattern(16, seed=1), tmp_path / "run")
     for name in ("run.json", "progress.json", "dev.npz"):
@@ -182,6 +184,7 @@ def test_durations() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_curves_of_losses_that_a_logarithmic_axis_cannot_show(tmp_path: Path) -> None:
     """Warnings are errors here: matplotlib's of a logarithmic axis and of an empty legend reached users."""
     line = epoch_line(1)

@@ -57,6 +57,7 @@ def options(folder: Path) -> list[str]:
     return [part for option, name in pairs for part in (option, str(folder / name))]
 
 
+@pytest.mark.slow
 def test_an_exported_model_comes_back_as_a_network_that_trains() -> None:
     folder = models.load("lite-ensemble")
     with np.load(folder.golden) as golden:
@@ -81,6 +82,7 @@ def test_a_model_of_another_make_is_refused(tiny: Path) -> None:
         restore(models.load(tiny), np.zeros((2, 16, 16, 1), np.uint8))
 
 
+@pytest.mark.slow
 def test_students_begin_from_a_model_and_are_averaged(tmp_path: Path, run_cli: Run) -> None:
     data = options(tmp_path)
     common = ["--epochs", "1", "--batch-size", "16"]

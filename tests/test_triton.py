@@ -49,6 +49,7 @@ def config_of(folder: Path) -> object:
     return text_format.Parse((folder / "config.pbtxt").read_text(), ModelConfig())
 
 
+@pytest.mark.slow
 def test_the_repository_is_what_triton_reads(recurrent: Path, tmp_path: Path) -> None:
     write_triton(models.load(recurrent), tmp_path / "repository")
     assert sorted(p.name for p in (tmp_path / "repository").iterdir()) == [
@@ -95,6 +96,7 @@ def test_the_networks_answer_by_face(recurrent: Path, tmp_path: Path) -> None:
         assert got == pytest.approx(golden[f"sequence_{name}"].swapaxes(0, 1), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_triton_from_the_command_line(recurrent: Path, tmp_path: Path, run_cli: Cli, tiny: Path) -> None:
     code, _, err = run_cli("export", tiny, "-o", tmp_path / "t", "--format", "triton")
     assert code == 0 and "triton" in err

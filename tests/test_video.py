@@ -104,6 +104,7 @@ def decodable(path: Path) -> int:
     return count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["t.mkv", "t.webm", "t.mp4"])
 def test_a_missing_end_is_noticed_in_every_container(tmp_path: Path, name: str) -> None:
     rng = np.random.default_rng(0)
@@ -369,6 +370,7 @@ def test_wrong_arrays_are_refused(array: object, error: type[Exception], message
         open_source(array)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_real_clips(shared: Path) -> None:
     report = {}
     for name in ("utterance_1.mp4", "no_face.mp4", "noface_face.mov"):

@@ -81,7 +81,8 @@ def plot_table(
         if isinstance(limit, int | float):
             ax.axhline(limit, color="#555555", linewidth=0.8, linestyle=(0, (2, 3)), label=f"threshold of {name}")
     ax.set_xlabel("time (s)" if timed else "frame")
-    ax.set_ylim(-1.05 if any(name in ("valence", "arousal") for name in names) else None, None)
+    if all(name in ("valence", "arousal") for name in names):
+        ax.set_ylim(-1.05, 1.05)
     if all(name in action_units(table.columns) or name.endswith("_i") for name in names):
         ax.set_ylim(-0.02, 1.02)
     ax.set_ylabel(names[0] if len(names) == 1 else "")

@@ -160,7 +160,7 @@ def _strip(table: Table, film: Film, track: Track, image: Any) -> str:
     )
     return (
         f"<div style='display:flex;align-items:center;gap:12px;margin:4px 0'>{picture}"
-        f"<div style='width:110px'><b>{escape(name_of(table, track))}</b><br>"
+        f"<div style='width:140px'><b>{escape(name_of(table, track))}</b><br>"
         f"<span style='color:#667'>{seen}</span></div>"
         f"{curves}</div>"
     )

@@ -18,6 +18,7 @@ def test_the_same_seed_changes_the_same_bytes() -> None:
     assert one == other != data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["videos", "pictures", "notes"])
 def test_what_is_not_mutated_gives_rows(tmp_path: Path, kind: str) -> None:
     folder, scratch = tmp_path / "corpus", tmp_path / "scratch"

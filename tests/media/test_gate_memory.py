@@ -90,6 +90,7 @@ print(results, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes on Linux only")
 @pytest.mark.parametrize(("count", "smallest"), [(10, 400), (2, 40)])
 def test_film_of_8k(tmp_path: Path, tiny: Path, count: int, smallest: int) -> None:
