@@ -18,7 +18,7 @@ from affectkit.errors import ModelError
 from affectkit.options import PredictorConfig, StreamOptions
 from affectkit.reading import FACTS, Reader, aligned_face
 from affectkit.readout import check_outputs
-from affectkit.results import Finisher, Waiting
+from affectkit.results import Postprocessing, Waiting
 from affectkit.smooth import Smoother
 from affectkit.spec import FURTHER, ModelSpec
 from affectkit.temporal import TemporalBuffer
@@ -98,9 +98,9 @@ class Networks:
                 "take a temporal one (temporal=True)"
             )
 
-    def _finisher(
+    def _postprocessing(
         self, asked: StreamOptions, keep_images: bool, on_tracked: Callable[[TrackedFrame], None] | None = None
-    ) -> Finisher:
+    ) -> Postprocessing:
         """What makes results of crops, for one more source.
 
         Raises:
@@ -113,7 +113,7 @@ class Networks:
         elif asked.lookahead:
             raise ValueError(f"model {spec.name!r} looks at single frames, so there is nothing to look ahead for")
         smoother = Smoother(smooth_s, spec.label_thresholds, live=live, labels=spec.labels) if smooth_s else None
-        return Finisher(
+        return Postprocessing(
             self._reader,
             spec,
             buffer,

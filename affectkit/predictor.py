@@ -197,13 +197,13 @@ class Predictor(Networks):
                 f"{printable(opened.info.name)}: its pictures have no times, and may have nothing to do with each "
                 "other; leave out --temporal (temporal=), or give --fps (fps=) if they are the frames of a video"
             )
-        finisher = self._finisher(asked, keep_images, on_tracked)
+        postprocessing = self._postprocessing(asked, keep_images, on_tracked)
         tracker = self._search.tracker(asked.max_faces)
-        first = 0 if resume is None else resumed(finisher, tracker, resume)
+        first = 0 if resume is None else resumed(postprocessing, tracker, resume)
         frames = opened.frames(start_s=asked.start_s, end_s=asked.end_s, every=asked.every, first=first)
         kept = keep_images or on_tracked is not None
         batches = crops_of(opened, frames, tracker, asked, self.spec.input, self._pace, keep_pictures=kept)
-        return ResultStream(batches, finisher, None if asked.aligned else tracker)
+        return ResultStream(batches, postprocessing, None if asked.aligned else tracker)
 
     def live(
         self,
@@ -257,14 +257,14 @@ class Predictor(Networks):
         asked = StreamOptions(
             window="live", lookahead=lookahead, max_faces=max_faces, max_gap_s=max_gap_s, smooth_s=smooth_s
         )
-        finisher = self._finisher(asked, keep_images)
+        postprocessing = self._postprocessing(asked, keep_images)
         relative = None
         if baseline is not None:
             rule = parse_rule(baseline)
             check_live(rule)
             found = finder_of(rule, self, StreamOptions(max_faces=max_faces))
             relative = LiveBaseline(found, self.spec.label_thresholds)
-        return Session(self._search.tracker(max_faces), self.spec, finisher, name, relative)
+        return Session(self._search.tracker(max_faces), self.spec, postprocessing, name, relative)
 
     def push(self, image: UInt8, time_s: float) -> list[FrameResult]:
         """Take the next frame of a camera: :meth:`Session.push` of a session that is opened at the first call.

@@ -25,7 +25,7 @@ Waiting: TypeAlias = tuple[TrackedFrame, dict[str, Array]]
 """A frame whose sequence is not over, and what was said of its N faces singly, arrays (M, N, ...) by output."""
 
 
-class Finisher:
+class Postprocessing:
     """The second half of the pipeline, from crops on. Takes batches of frames, gives results back in order."""
 
     def __init__(
@@ -149,9 +149,9 @@ def in_file(face: Detection, reduced: int) -> Detection:
     return Detection((x + shift, y + shift, width, height), face.score, points)
 
 
-def resumed(finisher: Finisher, tracker: Tracker, state: Mapping[str, Any]) -> int:
+def resumed(postprocessing: Postprocessing, tracker: Tracker, state: Mapping[str, Any]) -> int:
     """Take over the state of an interrupted stream; the index of its next frame."""
-    finisher.restore(state["finisher"])
+    postprocessing.restore(state["finisher"])
     if state["tracker"] is not None:
         tracker.restore(state["tracker"])
     return int(state["last"]) + 1
@@ -163,8 +163,10 @@ class ResultStream(Iterator[FrameResult]):
     Who stops before the end closes it, or takes it in a ``with``, so that the source is let go of at once.
     """
 
-    def __init__(self, batches: Iterable[list[CroppedFrame]], finisher: Finisher, tracker: Tracker | None) -> None:
-        self._batches, self._finisher, self._tracker = iter(batches), finisher, tracker
+    def __init__(
+        self, batches: Iterable[list[CroppedFrame]], postprocessing: Postprocessing, tracker: Tracker | None
+    ) -> None:
+        self._batches, self._postprocessing, self._tracker = iter(batches), postprocessing, tracker
         self._ready: deque[FrameResult] = deque()
         self._over = False
         self._last = -1
@@ -177,10 +179,10 @@ class ResultStream(Iterator[FrameResult]):
             batch = next(self._batches, None)
             if batch is None:
                 self._over = True
-                self._ready.extend(self._finisher.flush())
+                self._ready.extend(self._postprocessing.flush())
             else:
                 self._last = batch[-1].tracked.frame.index
-                self._ready.extend(self._finisher.push(batch))
+                self._ready.extend(self._postprocessing.push(batch))
         return self._ready.popleft()
 
     def close(self) -> None:
@@ -206,7 +208,7 @@ class ResultStream(Iterator[FrameResult]):
         tracker = None if self._tracker is None else self._tracker.state_at(self._last)
         if self._tracker is not None and tracker is None:
             return None
-        return {"last": self._last, "tracker": tracker, "finisher": self._finisher.state()}
+        return {"last": self._last, "tracker": tracker, "finisher": self._postprocessing.state()}
 
 
 class Session:
@@ -216,9 +218,14 @@ class Session:
     """
 
     def __init__(
-        self, tracker: Tracker, spec: ModelSpec, finisher: Finisher, name: str, baseline: LiveBaseline | None = None
+        self,
+        tracker: Tracker,
+        spec: ModelSpec,
+        postprocessing: Postprocessing,
+        name: str,
+        baseline: LiveBaseline | None = None,
     ) -> None:
-        self._tracker, self._spec, self._finisher, self._name = tracker, spec, finisher, name
+        self._tracker, self._spec, self._postprocessing, self._name = tracker, spec, postprocessing, name
         self._baseline = baseline
         self._count = 0
         self._clock = Clock()
@@ -245,20 +252,20 @@ class Session:
     def take(self, frame: Frame) -> list[FrameResult]:
         """Like :meth:`push` for a frame that has its number, time and name."""
         self._count = frame.index + 1
-        return self._told(self._finisher.push([crop_frame(self._tracker.update(frame), self._spec.input)]))
+        return self._told(self._postprocessing.push([crop_frame(self._tracker.update(frame), self._spec.input)]))
 
     def _told(self, results: list[FrameResult]) -> list[FrameResult]:
         return results if self._baseline is None else self._baseline.apply(results)
 
     def flush(self) -> list[FrameResult]:
         """No more pictures: return what still waited for later ones, and forget all tracks."""
-        results = self._told(self._finisher.flush())
+        results = self._told(self._postprocessing.flush())
         self.reset()
         return results
 
     def reset(self) -> None:
         """Forget all tracks and what waits; ids begin at 0 again."""
-        self._finisher.flush()
+        self._postprocessing.flush()
         self._tracker.reset()
         if self._baseline is not None:
             self._baseline.reset()

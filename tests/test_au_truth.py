@@ -17,6 +17,8 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 from truth import ask, cast, files, measures, report, scores, shots, talking
 
+pytestmark = pytest.mark.slow
+
 NAN = float("nan")
 
 

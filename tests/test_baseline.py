@@ -225,6 +225,7 @@ def test_seen_often_enough() -> None:
         finder.add(Seen(0, None, 0, np.zeros(2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 @pytest.mark.parametrize("table_format", ["native", "openface", "pyfeat", "paper"])
 def test_every_format_has_the_corrected_and_the_raw_values(

@@ -22,6 +22,8 @@ from affectkit.train.crops import crop_matrix
 from affectkit.train.networks import MultitaskCNN, MultitaskCNNRNN, resnet50_config
 from affectkit.train.published import published_names, read_checkpoint
 
+pytestmark = pytest.mark.slow
+
 Cli = Callable[..., tuple[int, str, str]]
 SPEC = InputSpec(112, 3, "published", margin=112 / 134, aligned_size=134)
 

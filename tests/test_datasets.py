@@ -556,6 +556,7 @@ def test_disfa_through_the_real_detector(tmp_path: Path, astronaut: Path, run_cl
     assert (apart > crop.shape[1] / 10).all() and max(crop.shape) <= 384
 
 
+@pytest.mark.slow
 def test_training_on_a_manifest(tmp_path: Path, run_cli: Cli) -> None:
     rng = np.random.default_rng(0)
     rows = []

@@ -44,7 +44,7 @@ class CapableSquares(Squares):
         found = self.detect(image)
         return [next((one for one in found if iou(one.box, face.box) > 0.3), None) for face in faces]
 
-    def look(self, image: UInt8, region: tuple[int, int, int, int]) -> list[Detection]:
+    def detect_in(self, image: UInt8, region: tuple[int, int, int, int]) -> list[Detection]:
         left, top, right, bottom = region
         seen = np.zeros_like(image)
         seen[top:bottom, left:right] = image[top:bottom, left:right]
@@ -183,16 +183,16 @@ def test_it_may_be_asked_in_another_thread(case: Case) -> None:
 
 
 def test_a_part_of_the_picture_is_searched_as_the_whole_is(case: Case) -> None:
-    if not hasattr(case.detector, "look"):
+    if not hasattr(case.detector, "detect_in"):
         pytest.skip("this detector searches whole pictures only")
     height, width = case.image.shape[:2]
-    (whole,) = case.detector.look(case.image, (0, 0, width, height))
+    (whole,) = case.detector.detect_in(case.image, (0, 0, width, height))
     assert iou(whole.box, case.box) >= case.tolerance
     x, y, side_x, side_y = case.box
     region = tuple(int(v) for v in (max(0, x - side_x), max(0, y - side_y), x + 2 * side_x, y + 2 * side_y))
-    (part,) = case.detector.look(case.image, region)
+    (part,) = case.detector.detect_in(case.image, region)
     assert iou(part.box, case.box) >= case.tolerance, "in pixels of the picture, not of the part"
-    assert case.detector.look(case.image, (0, 0, max(1, int(x)), height)) == []
+    assert case.detector.detect_in(case.image, (0, 0, max(1, int(x)), height)) == []
 
 
 def test_a_picture_is_followed_in_as_its_pixels_are(case: Case) -> None:

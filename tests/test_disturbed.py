@@ -34,6 +34,7 @@ def whole(astronaut: Path, tmp_path: Path, tiny: Path, run_cli: Cli) -> bytes:
     return out.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [["--resume"], ["--overwrite"]])
 def test_a_second_run_takes_nothing_from_a_living_one(
     more: list[str], astronaut: Path, tmp_path: Path, tiny: Path, whole: bytes

@@ -25,6 +25,8 @@ from affectkit.train.faces import fixed_share, join, only_tasks
 from affectkit.train.loop import train
 from affectkit.train.runs import checkpoints_of
 
+pytestmark = pytest.mark.slow
+
 Cli = Callable[..., tuple[int, str, str]]
 
 

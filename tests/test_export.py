@@ -26,7 +26,10 @@ from affectkit.train.loop import train
 from affectkit.train.runs import spec_of
 
 Cli = Callable[..., tuple[int, str, str]]
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,10 @@ from affectkit.train.networks import FEATURE_WIDTH, MultitaskCNN
 from affectkit.train.runs import spec_of
 from affectkit.types import EXPRESSION_NAMES, LabelSet
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"),
+]
 
 SEEN = dataclasses.replace(SMALL, intensity=True, visibility=True, pose=True)
 OUTPUTS = ["expression", "au", "va", "intensity", "visibility", "pose", "features"]

@@ -15,7 +15,7 @@ import pytest
 
 from affectkit.engines import open_engine
 from affectkit.faces.boxes import iou
-from affectkit.faces.changes import Searched
+from affectkit.faces.changes import ChangeDetector
 from affectkit.faces.mtcnn import GREY, Mtcnn, cut_patches, nms, pyramid
 from affectkit.faces.opening import WEIGHTS as FACE_WEIGHTS
 from affectkit.faces.tracking import Tracker
@@ -194,7 +194,7 @@ class Looking(Scripted):
         super().__init__(faces)
         self.looks: list[tuple[int, tuple[int, int, int, int]]] = []
 
-    def look(self, image: UInt8, region: tuple[int, int, int, int]) -> list[Detection]:
+    def detect_in(self, image: UInt8, region: tuple[int, int, int, int]) -> list[Detection]:
         self.looks.append((int(image[0, 0, 0]), region))
         left, top, right, bottom = region
         return [d for d in self._all(image) if left <= d.box[0] <= right and top <= d.box[1] <= bottom]
@@ -228,7 +228,7 @@ def test_somebody_who_comes_in_is_found_by_the_change() -> None:
 
 def test_somebody_who_fades_in_is_noticed_in_the_end() -> None:
     """Two grey levels a look are less than counts as a change; what they come to is not."""
-    searched, seen = Searched(), []
+    searched, seen = ChangeDetector(), []
     for step in range(6):
         image = np.full((90, 160, 3), 60, np.uint8)
         image[40:80, 110:150] += 2 * step
@@ -247,9 +247,9 @@ def test_a_look_sees_the_picture_as_it_was(monkeypatch: pytest.MonkeyPatch) -> N
     slow = threading.Event()
 
     class Late(Looking):
-        def look(self, image: UInt8, region: tuple[int, int, int, int]) -> list[Detection]:
+        def detect_in(self, image: UInt8, region: tuple[int, int, int, int]) -> list[Detection]:
             slow.wait(10)
-            return super().look(image, region)
+            return super().detect_in(image, region)
 
     def run(pool: ThreadPoolExecutor | None) -> list[tuple[int, tuple[int, int, int, int]]]:
         detector = Late(lambda i: [(30, 10)])
@@ -298,7 +298,7 @@ def test_a_face_comes_back_under_its_id_but_not_for_ever() -> None:
     def faces(i: int) -> list[tuple[float, float]]:
         return [] if 5 <= i < 10 or 20 <= i < 60 else [(30, 30)]
 
-    found = ids(Tracker(Scripted(faces), TrackingConfig(keep_lost_s=0.6)), 70)
+    found = ids(Tracker(Scripted(faces), TrackingConfig(max_lost_s=0.6)), 70)
     assert found[12] == [0] and found[65] == [1]
 
 

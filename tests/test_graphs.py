@@ -27,7 +27,10 @@ from affectkit.train.calibrate import write_calibration
 from affectkit.train.networks import FEATURE_WIDTH, MultitaskCNN, TemporalHeads
 
 Cli = Callable[..., tuple[int, str, str]]
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,8 @@ from affectkit.train.networks import MultitaskCNN, NetworkConfig
 from affectkit.train.published import backbone_names, published_config, published_names
 from affectkit.types import LabelSet
 
+pytestmark = pytest.mark.slow
+
 Cli = Callable[..., tuple[int, str, str]]
 
 

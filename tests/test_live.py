@@ -24,6 +24,8 @@ from affectkit.errors import SourceError
 from affectkit.sources.live import LiveSource, _Shown
 from affectkit.sources.opening import open_source
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., tuple[int, str, str]]
 
 

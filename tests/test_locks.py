@@ -123,6 +123,7 @@ def test_long_and_odd_names_have_files_of_their_own() -> None:
     assert len(set(stems)) == 4 and all(len(stem.encode()) <= 200 for stem in stems) and stems[3] == "caf"
 
 
+@pytest.mark.slow
 def test_a_run_beside_a_living_one_is_refused(
     interrupted: tuple[Path, list[Any]], tmp_path: Path, tiny: Path, run_cli: Run, whole: Callable[[str, Path], bytes]
 ) -> None:
@@ -140,6 +141,7 @@ def test_a_run_beside_a_living_one_is_refused(
     assert hidden(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_make_one_table(
     astronaut: Path, tmp_path: Path, tiny: Path, whole: Callable[[str, Path], bytes]
 ) -> None:

@@ -46,6 +46,8 @@ from affectkit.train.reading import read_set
 from affectkit.train.splits import read_manifest_part
 from affectkit.types import Detection, TrackedFrame, UInt8
 
+pytestmark = pytest.mark.slow
+
 Cli = Callable[..., tuple[int, str, str]]
 
 SIZE = 40

@@ -34,6 +34,7 @@ def clip(tmp_path: Path) -> Path:
     return write_clip(tmp_path / "clip.mp4", grey_frames(6))
 
 
+@pytest.mark.slow
 def test_a_folder_with_a_slash_is_made(run_cli: Cli, clip: Path, tmp_path: Path, tiny: Path) -> None:
     other = tmp_path / "other.mp4"
     other.write_bytes(clip.read_bytes())
@@ -96,6 +97,7 @@ def test_windows_that_mean_something(run_cli: Cli, clip: Path, tiny: Path, tiny_
                 predictor.stream(clip, **wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -185,6 +187,7 @@ def test_frames_that_are_left_out_by_number_are_not_said_to_be_missing(run_cli: 
     assert len(list(open_source(frames, fps=25).frames(start_s=0.2))) == 5
 
 
+@pytest.mark.slow
 @unix
 @pytest.mark.parametrize("closed", ["2>&-", "1>&-", "0<&-", "0<&- 1>&- 2>&-"])
 def test_closed_standard_streams(closed: str, clip: Path, tiny: Path, tmp_path: Path) -> None:

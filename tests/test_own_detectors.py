@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from affectkit import Predictor
+from affectkit.faces.own import OwnDetector
 from affectkit.types import Detection, UInt8
 
 
@@ -108,3 +109,16 @@ def test_the_best_faces_come_first_whatever_the_order(tiny: Path) -> None:
     two = [Detection((5, 5, 20, 20), 0.5), Detection((35, 35, 20, 20), 0.9)]
     with Predictor(tiny, detector=answering(lambda: tuple(two))) as predictor:
         assert [face.score for face in predictor.predict_image(np.zeros((60, 60, 3), np.uint8))] == [0.9, 0.5]
+
+
+class Former(Boxes):
+    """With the former name of ``detect_in``."""
+
+    def look(self, image: UInt8, region: tuple[int, int, int, int]) -> list[Detection]:
+        return self.detect(image)
+
+
+def test_the_former_name_of_a_method_is_understood_and_told() -> None:
+    with pytest.warns(DeprecationWarning, match="Former.look is now called detect_in"):
+        detector = OwnDetector(Former())
+    assert len(detector.detect_in(np.zeros((8, 8, 3), np.uint8), (0, 0, 8, 8))) == 1

@@ -81,6 +81,7 @@ def test_crowds_are_bounded() -> None:
     assert len(kept) <= 2 * MOST_PEOPLE and kept[:3] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_predict_writes_a_contact_sheet(astronaut: Path, tiny: Path, tmp_path: Path, run_cli: Run) -> None:
     out, sheet = tmp_path / "a.csv", tmp_path / "people.jpg"
     code, _, err = run_cli("predict", astronaut, "-o", out, "--contact-sheet", sheet, "--model", tiny)

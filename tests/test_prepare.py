@@ -177,6 +177,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_kill_9_in_the_middle(tmp_path: Path, run_cli: Cli) -> None:
     source = aff_wild(tmp_path / "aff")
     command = ["train", "prepare", "aff-wild2", str(source), "--points", "none", "-o"]
@@ -257,6 +258,7 @@ def test_a_csv_through_the_command(tmp_path: Path, run_cli: Cli) -> None:
 # --- points by the real detector --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_points_of_crops_are_those_that_predict_finds(tmp_path: Path, astronaut: Path, run_cli: Cli) -> None:
     source = aff_wild(tmp_path / "aff", videos=1, frames=2)
     for frame in open_source(astronaut).frames():

@@ -42,6 +42,8 @@ from affectkit.train.render.plan import Plan, Sample
 from affectkit.train.render.shapes import macro_weights
 from affectkit.types import EXPRESSION_NAMES
 
+pytestmark = pytest.mark.slow
+
 SEED = 5
 LOCAL = ("chin-width", "l-eye-scale", "r-eye-scale", "mouth-angles")
 MOVEMENTS = {**ACTION_UNITS, **DISTRACTORS}

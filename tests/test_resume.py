@@ -79,6 +79,7 @@ def test_a_killed_run_is_gone_on_with_to_the_same_table(
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_can_be_gone_on_with(
     clip: Path, tmp_path: Path, tiny: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +116,7 @@ def test_beginning_anew_removes_what_was_left(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.csv", "out.csv.meta.json"]
 
 
+@pytest.mark.slow
 def test_a_contact_sheet_goes_on_too(clip: Path, tmp_path: Path, tiny_temporal: Path, run_cli: Run) -> None:
     options = ("--model", str(tiny_temporal), "--smooth", "1", "--contact-sheet")
     assert run_cli("predict", clip, "-o", tmp_path / "whole.csv", "-q", *options, tmp_path / "whole.png")[0] == 0

@@ -123,6 +123,7 @@ def test_made_sequences_are_what_they_say(tmp_path: Path) -> None:
     assert changes
 
 
+@pytest.mark.slow
 def test_heads_learn_from_made_sequences(tmp_path: Path, run_cli: Run) -> None:
     data = options(tmp_path)
     run = tmp_path / "heads"
@@ -184,6 +185,7 @@ def test_videos_with_labels_say_what_the_heads_learn_and_a_teacher_the_rest(tmp_
     np.testing.assert_allclose(said["va"][6:], 0.25)
 
 
+@pytest.mark.slow
 def test_heads_learn_from_labelled_videos_too(tmp_path: Path, run_cli: Run) -> None:
     spec = InputSpec(64, 1, "tight")
     faces, _ = read_manifest_faces(a_video(tmp_path))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from affectkit.faces.boxes import iou
-from affectkit.faces.changes import Searched
+from affectkit.faces.changes import ChangeDetector
 from affectkit.faces.tracking import Tracker
 from affectkit.faces.tracks import TrackingConfig
 from affectkit.picture import RgbPicture
@@ -133,7 +133,7 @@ def test_what_is_half_hidden_teaches_no_movement() -> None:
     assert found[-1][100] == 0
 
 
-def test_what_is_half_hidden_teaches_no_look() -> None:
+def test_what_is_half_hidden_teaches_no_appearance() -> None:
     """Half a second beside another face changes what is seen of a face; afterwards it looks as it did before."""
     own = person(1)
     changed = person(2, like=0.75, other=1)
@@ -267,7 +267,7 @@ def test_two_tracks_on_one_face_are_one() -> None:
 
 def test_what_changed_where_a_known_face_was_is_no_news() -> None:
     """The picture is searched against what it was when the face was known to be there."""
-    searched = Searched()
+    searched = ChangeDetector()
     image = np.full((90, 160, 3), 60, np.uint8)
     searched.changed(RgbPicture(image), [])
     lit = image.copy()

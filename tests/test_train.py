@@ -331,6 +331,7 @@ def test_brightness_and_contrast_hardly_matter() -> None:
     assert LiteBackbone.normalise(torch.full((1, 1, 16, 16), 9.0)).abs().max() == 0
 
 
+@pytest.mark.slow
 def test_it_learns(tmp_path: Path) -> None:
     report = train(config(epochs=6), faces_with_a_pattern(160), faces_with_a_pattern(60, 1), tmp_path / "run")
     assert report["expression"]["accuracy"] > 0.95
@@ -341,6 +342,7 @@ def test_it_learns(tmp_path: Path) -> None:
     assert lines[-1]["loss"]["total"] < lines[0]["loss"]["total"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [3, 10, 17])
 def test_an_interrupted_run_ends_in_the_same_numbers(tmp_path: Path, after: int) -> None:
     data = faces_with_a_pattern(160), faces_with_a_pattern(60, 1)

@@ -18,6 +18,8 @@ from affectkit.train.distill import student_loss  # noqa: E402
 from affectkit.train.losses import Labels, further  # noqa: E402
 from affectkit.train.networks import Outputs  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 N = 40
 
 

@@ -13,6 +13,8 @@ import pytest
 
 import affectkit
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 SCRIPT = HERE / "typed_user.py"
 

@@ -20,6 +20,8 @@ from affectkit.runs import pool as workers
 from affectkit.runs.job import Job, finished, mark_of
 from affectkit.runs.pool import Work, run_jobs
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., tuple[int, str, str]]
 
 

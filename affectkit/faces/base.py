@@ -54,13 +54,13 @@ class FollowsInPictures(Protocol):
 
 
 @runtime_checkable
-class LooksInRegions(Protocol):
-    """A detector that can look at a part of a picture: for new faces, where it has changed, while nothing happens.
+class DetectsInRegions(Protocol):
+    """A detector that can search a part of a picture: for new faces, where it has changed, while nothing happens.
 
     All of its methods may be called in several threads at the same time.
     """
 
-    def look(self, image: UInt8, region: tuple[int, int, int, int]) -> list[Detection]:
+    def detect_in(self, image: UInt8, region: tuple[int, int, int, int]) -> list[Detection]:
         """What ``detect`` does, in a part of the picture: left, top, right, bottom, px."""
         ...
 

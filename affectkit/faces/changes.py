@@ -23,7 +23,7 @@ KNOWN_MARGIN = 0.25
 """Of a known face's box, on every side, whatever changes is taken for that person moving."""
 
 
-class Searched:
+class ChangeDetector:
     """Brightness of every cell when it was last searched."""
 
     def __init__(self) -> None:

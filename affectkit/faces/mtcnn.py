@@ -82,7 +82,7 @@ class Mtcnn:
         """See :class:`affectkit.faces.base.Detector`."""
         return self._detect(image, (0, 0, image.shape[1], image.shape[0]), cv2.INTER_AREA)
 
-    def look(self, image: UInt8, region: tuple[int, int, int, int]) -> list[Detection]:
+    def detect_in(self, image: UInt8, region: tuple[int, int, int, int]) -> list[Detection]:
         """Like :meth:`detect`, but only for faces in a part of the picture: left, top, right, bottom, px.
 
         In the whole picture for faces from 1.4 times the smallest size on: small ones hardly come without changing it.

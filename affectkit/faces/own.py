@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
 from affectkit.faces.boxes import iou
 from affectkit.types import Detection, UInt8
@@ -22,9 +23,19 @@ def check_detector(detector: object) -> None:
     if isinstance(detector, type) or not callable(getattr(detector, "detect", None)):
         what = f"the class {detector.__name__}" if isinstance(detector, type) else type(detector).__name__
         raise TypeError(f"detector must be a name, or an object with a method detect(image), got {what}")
-    for name in ("follow", "follow_picture", "look"):
+    for name in ("follow", "follow_picture", "detect_in", "look"):
         if not callable(getattr(detector, name, detector.detect)):  # type: ignore[attr-defined]
             raise TypeError(f"detector {type(detector).__name__}: {name} must be a method, or left out")
+
+
+def _detect_in(detector: Any) -> Callable[..., Any] | None:
+    """The method that searches a part of a picture, if there is one; it was called ``look``."""
+    found = getattr(detector, "detect_in", None)
+    if found is None and hasattr(detector, "look"):
+        name = type(detector).__name__
+        warnings.warn(f"{name}.look is now called detect_in; rename it", DeprecationWarning, stacklevel=3)
+        found = detector.look
+    return cast("Callable[..., Any] | None", found)
 
 
 class OwnDetector:
@@ -47,8 +58,9 @@ class OwnDetector:
         # What is optional is there only if the detector has it: the tracker asks.
         if hasattr(detector, "min_score"):
             self.min_score = float(detector.min_score)
-        if hasattr(detector, "look"):
-            self.look = lambda image, region: self._checked(detector.look(image, region))
+        detect_in = _detect_in(detector)
+        if detect_in is not None:
+            self.detect_in = lambda image, region: self._checked(detect_in(image, region))
         if hasattr(detector, "follow_picture"):
             self.follow_picture = lambda picture, faces: self._followed(detector.follow_picture(picture, faces), faces)
 

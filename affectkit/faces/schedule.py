@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from affectkit.faces.base import LooksInRegions
+from affectkit.faces.base import DetectsInRegions
 from affectkit.faces.boxes import Box, iou, touch
-from affectkit.faces.changes import Searched
+from affectkit.faces.changes import ChangeDetector
 from affectkit.faces.tracks import TrackingConfig
 from affectkit.picture import RgbPicture
 from affectkit.plain import State
@@ -19,7 +19,7 @@ from affectkit.types import Picture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Look:
+class _Search:
     """A search for new faces that is going on."""
 
     index: int
@@ -31,12 +31,12 @@ class _Look:
 class Schedule:
     """Remembers when faces were detected, and what came of it; one for each video."""
 
-    def __init__(self, config: TrackingConfig, detector: LooksInRegions | None, pool: Executor | None) -> None:
+    def __init__(self, config: TrackingConfig, detector: DetectsInRegions | None, pool: Executor | None) -> None:
         """Start without detections.
 
         Args:
-            detector: looks for new faces; None: it cannot look at a part of a picture, so all faces are detected.
-            pool: looks for new faces while known ones are followed. The results are the same without it.
+            detector: finds new faces; None: it cannot search a part of a picture, so all faces are detected.
+            pool: searches for new faces while known ones are followed. The results are the same without it.
         """
         self._config, self._detector, self._pool = config, detector, pool
         self.reset()
@@ -44,20 +44,20 @@ class Schedule:
     def reset(self) -> None:
         """Forget everything."""
         self._detected_at, self._detected_s, self._whole_s = -1, -math.inf, -math.inf
-        self._searched = Searched()
+        self._changes = ChangeDetector()
         self.forget()
 
     def forget(self) -> None:
         """The next picture has nothing to do with those before."""
-        self._looking: _Look | None = None
+        self._pending: _Search | None = None
         self._uneventful = 0  # detections in a row that were due and brought nothing new
 
     def plan(self, index: int, time_s: float, known: Sequence[Box], *, calm: bool) -> tuple[bool, bool]:
-        """Whether faces have to be looked for in this frame, and whether it will do to look for new ones.
+        """Whether faces have to be detected in this frame, and whether it will do to search for new ones.
 
         Args:
             known: boxes of the faces that were there in the frame before.
-            calm: no face is lost or doubtful, and no frames were left out.
+            calm: no face is lost, no track is tentative, and no frames were left out.
         """
         # Counted in frames of the source: where most are left out, a face has moved too far to be followed.
         due = index - self._detected_at >= self._config.detect_every
@@ -73,49 +73,49 @@ class Schedule:
         return all(not touch(a, b) for a, b in combinations(known, 2))
 
     def _may_wait(self, time_s: float, count: int) -> bool:
-        """Whether it is not long ago that other faces were looked for, in a picture in which nothing happens."""
+        """Whether it is not long ago that other faces were searched for, in a picture in which nothing happens."""
         config = self._config
         enough = config.max_faces is not None and count >= config.max_faces
         wait_s = max(config.enough_s, config.settled_s) if enough else config.settled_s
         # A millisecond under it, so that the rounding of clocks does not decide whether a frame is the one.
         return 0 <= time_s - self._detected_s < wait_s - 1e-3
 
-    def begin_look(self, picture: Picture, index: int, time_s: float, known: Sequence[Box]) -> None:
-        """Look for faces that are not ``known``, in the whole picture from time to time, else where it has changed."""
+    def begin_search(self, picture: Picture, index: int, time_s: float, known: Sequence[Box]) -> None:
+        """Search for faces that are not ``known``: in the whole picture now and then, else where it has changed."""
         detector, limit = self._detector, self._config.match_iou
-        region = self._searched.changed(picture, known)
+        region = self._changes.changed(picture, known)
         if time_s - self._whole_s >= self._config.whole_s - 1e-3:
             height, width = picture.shape
             region, self._whole_s = (0, 0, width, height), time_s
-        self._looking = None
+        self._pending = None
         if region is None or detector is None:
             return
 
         if self._pool is not None and isinstance(picture, RgbPicture):
-            picture = RgbPicture(picture.rgb().copy())  # its owner may use the memory again before the look is over
+            picture = RgbPicture(picture.rgb().copy())  # its owner may use the memory again before the search is over
 
         def appeared() -> bool:
             return any(
                 all(iou(face.box, box) < limit for box in known)
-                for face in detector.look(picture.detector_rgb(), region)
+                for face in detector.detect_in(picture.detector_rgb(), region)
             )
 
         if self._pool is None:
             seen = appeared()
-            self._looking = _Look(index, lambda: seen)
+            self._pending = _Search(index, lambda: seen)
         else:
-            self._looking = _Look(index, self._pool.submit(appeared).result)
+            self._pending = _Search(index, self._pool.submit(appeared).result)
 
     def new_face_came(self, index: int, *, cut: bool) -> bool:
         """What the search that was started ``detect_every`` frames ago saw; until then it is not asked.
 
         Always so many frames, however fast it was: the results are the same in every run.
         """
-        looking = self._looking
-        if looking is None or (not cut and index - looking.index < self._config.detect_every):
+        pending = self._pending
+        if pending is None or (not cut and index - pending.index < self._config.detect_every):
             return False
-        self._looking = None
-        return not cut and looking.saw_new_face()
+        self._pending = None
+        return not cut and pending.saw_new_face()
 
     def detected(self, picture: Picture, time_s: float, *, uneventful: bool) -> None:
         """All faces of this picture were detected.
@@ -124,8 +124,8 @@ class Schedule:
             uneventful: that was due, and brought nothing new.
         """
         self._uneventful = self._uneventful + 1 if uneventful else 0
-        self._searched.note(picture)
-        self._whole_s, self._looking = time_s, None
+        self._changes.note(picture)
+        self._whole_s, self._pending = time_s, None
 
     def asked(self, index: int, time_s: float) -> None:
         """The detector was asked in this frame, for all faces or for new ones, or had no need to be."""
@@ -133,21 +133,21 @@ class Schedule:
 
     def state(self) -> tuple[State, Callable[[], Any]]:
         """What :meth:`restore` takes, and what has to be put into it as ``looking``, when that is asked for."""
-        looking = self._looking
+        pending = self._pending
         plain = {
             "detected_at": self._detected_at,
             "detected_s": self._detected_s,
             "whole_s": self._whole_s,
-            "searched": self._searched.state(),
+            "searched": self._changes.state(),
             "uneventful": self._uneventful,
         }
-        return plain, lambda: None if looking is None else [looking.index, looking.saw_new_face()]
+        return plain, lambda: None if pending is None else [pending.index, pending.saw_new_face()]
 
     def restore(self, state: State) -> None:
         """Go on from :meth:`state`."""
         self._detected_at, self._detected_s = state["detected_at"], state["detected_s"]
         self._whole_s, self._uneventful = state["whole_s"], state["uneventful"]
-        self._searched.restore(state["searched"])
+        self._changes.restore(state["searched"])
         if state["looking"] is not None:
             began, seen = state["looking"]
-            self._looking = _Look(began, lambda: bool(seen))
+            self._pending = _Search(began, lambda: bool(seen))

@@ -6,7 +6,7 @@ import dataclasses
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from affectkit.faces.base import Detector, HasMinScore, LooksInRegions, SettlesPoints
+from affectkit.faces.base import Detector, DetectsInRegions, HasMinScore, SettlesPoints
 from affectkit.faces.opening import open_detector
 from affectkit.faces.own import OwnDetector
 from affectkit.faces.tracking import Tracker
@@ -55,7 +55,7 @@ class FaceSearch:
             self._tracking = TrackingConfig(detect_every=detect_every, settled_s=0)
         self._states_kept = states_kept
         self._detecting = threading.Lock()
-        self._looking = ThreadPoolExecutor(1, "affectkit look") if threads > 1 else None
+        self._pool = ThreadPoolExecutor(1, "affectkit search") if threads > 1 else None
 
     @property
     def detector(self) -> Detector:
@@ -66,13 +66,13 @@ class FaceSearch:
         """A tracker for one more video."""
         told = self._detector.min_score if isinstance(self._detector, HasMinScore) else self._tracking.min_score
         config = dataclasses.replace(self._tracking, min_score=float(told), max_faces=max_faces)
-        safe = isinstance(self._detector, LooksInRegions)  # such a detector may be asked in several threads at once
+        safe = isinstance(self._detector, DetectsInRegions)  # such a detector may be asked in several threads at once
         return Tracker(
             self._detector,
             config,
             states_kept=self._states_kept,
             lock=None if safe else self._detecting,
-            pool=self._looking,
+            pool=self._pool,
         )
 
     def in_picture(self, image: UInt8) -> list[Detection]:
@@ -102,6 +102,6 @@ class FaceSearch:
 
     def close(self) -> None:
         """Free the detector, unless it was given."""
-        if self._looking is not None:
-            self._looking.shutdown(cancel_futures=True)
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
         self._detector.close()

@@ -5,7 +5,7 @@ follows the faces it knows, which costs a fraction. While nothing happens it is 
 
 Who is who: a face is first the one that was there before and moved like that (overlap and motion); where that leaves a
 choice, as when faces cross, it is the one that looks like it: a small picture of each face is kept and compared. A face
-that is gone is remembered for ``keep_lost_s``. After a cut every face is a new one, unless the shot is one that was
+that is gone is remembered for ``max_lost_s``. After a cut every face is a new one, unless the shot is one that was
 shown before: then those who were in it are expected where they were.
 """
 
@@ -20,8 +20,8 @@ from concurrent.futures import Executor
 
 import numpy as np
 
-from affectkit.faces.appearance import likeness, look_of, unit
-from affectkit.faces.base import Detector, FollowsInPictures, LooksInRegions, SettlesPoints
+from affectkit.faces.appearance import appearance_of, similarity, unit
+from affectkit.faces.base import Detector, DetectsInRegions, FollowsInPictures, SettlesPoints
 from affectkit.faces.boxes import Box, at_rest, away_from, centre, iou, same_face, stayed, touch
 from affectkit.faces.schedule import Schedule
 from affectkit.faces.shots import Shots
@@ -63,7 +63,7 @@ class Tracker:
         self._in_pictures = detector if isinstance(detector, FollowsInPictures) else None
         self._settling = detector if isinstance(detector, SettlesPoints) else None
         self._config = config or TrackingConfig()
-        self._schedule = Schedule(self._config, detector if isinstance(detector, LooksInRegions) else None, pool)
+        self._schedule = Schedule(self._config, detector if isinstance(detector, DetectsInRegions) else None, pool)
         self.reset()
 
     def reset(self) -> None:
@@ -75,12 +75,12 @@ class Tracker:
         self._index = -1
         self._time_s = -math.inf
         self._name: str | None = None
-        self._doubts: list[tuple[Box, float]] = []  # faces that may be lost ones, and since when
+        self._tentative: list[tuple[Box, float]] = []  # tentative tracks: faces that may be lost ones, and since when
         self._states: deque[tuple[int, Callable[[], State]]] = deque(maxlen=self._states_kept)
 
     def forget(self) -> None:
         """The next picture has nothing to do with those before: forget all faces, but not which ids were given."""
-        self._tracks, self._doubts = [], []
+        self._tracks, self._tentative = [], []
         self._shots.forget()
         self._schedule.forget()
 
@@ -90,26 +90,26 @@ class Tracker:
         before, self._index = self._index, frame.index
         time_s = frame.time_s if math.isfinite(frame.time_s) else frame.index / PICTURES_A_SECOND
         backwards, self._time_s = time_s < self._time_s, time_s
-        # The pictures of a folder may show anyone: no face is followed there without looking for others, or doubted.
+        # The pictures of a folder may show anyone: no face is followed there without detection, or held back.
         another = self._name is not None and frame.name != self._name
         self._name = frame.name
         cut = self._begin_shot(frame.picture, backwards)
         active = [t for t in self._tracks if t.seen == before and not cut]
-        since_s = self._time_s - config.keep_lost_s
+        since_s = self._time_s - config.max_lost_s
         self._tracks = [t for t in self._tracks if t.seen == before or t.seen_s >= since_s]
         # Where frames are left out, a face has moved too far to be followed for long.
-        calm = not another and frame.index - before <= LEFT_OUT and not self._doubts
+        calm = not another and frame.index - before <= LEFT_OUT and not self._tentative
         calm = calm and len(active) == len(self._tracks)  # none is lost that may come back
-        due, looks = self._schedule.plan(frame.index, time_s, [t.last.box for t in active], calm=calm)
-        must = another or bool(self._doubts) or not active or (due and not looks)
+        due, partly = self._schedule.plan(frame.index, time_s, [t.last.box for t in active], calm=calm)
+        must = another or bool(self._tentative) or not active or (due and not partly)
         must = must or self._schedule.new_face_came(frame.index, cut=cut)
         if must or self._follow(frame.picture, active):
             must = True
-            eventful = self._detect(frame.picture, active, before, doubts=not another)
+            eventful = self._detect(frame.picture, active, before, tentative=not another)
             self._schedule.detected(frame.picture, time_s, uneventful=due and not eventful)
-        elif looks:
+        elif partly:
             known = [t.last.box for t in self._tracks if t.seen == self._index]
-            self._schedule.begin_look(frame.picture, frame.index, time_s, known)
+            self._schedule.begin_search(frame.picture, frame.index, time_s, known)
         if must or due:
             self._schedule.asked(frame.index, time_s)
         faces = [t for t in self._tracks if t.seen == frame.index]
@@ -139,20 +139,21 @@ class Tracker:
             if face is None or iou(face.box, track.last.box) < self._config.match_iou:
                 lost = True
                 continue
-            look = look_of(picture, face.box)
-            if likeness(look, track.look) < self._config.same_look:
+            appearance = appearance_of(picture, face.box)
+            if similarity(appearance, track.appearance) < self._config.same_similarity:
                 lost = True  # whoever came in front of it
                 continue
-            self._see(track, face, look)
+            self._see(track, face, appearance)
         return self._drop_doubles(picture) or lost
 
-    def _see(self, track: Track, face: Detection, look: Float32) -> None:
+    def _see(self, track: Track, face: Detection, appearance: Float32) -> None:
         """Note that a track is ``face`` in this frame."""
-        look_now, velocity, step_s = track.look, track.velocity, self._time_s - track.seen_s
+        average, velocity, step_s = track.appearance, track.velocity, self._time_s - track.seen_s
         # Only what is seen undisturbed is learned: half hidden, the box of what is left moves, and looks, otherwise.
         alone = all(t.track_id == track.track_id or iou(t.last.box, face.box) < 0.05 for t in self._tracks)
-        if alone and (likeness(look, track.look) >= self._config.known_look or track.seen - track.first < 5):
-            look_now = unit(track.look + np.float32(0.1) * (look - track.look)) if track.look.any() else look
+        known = similarity(appearance, average) >= self._config.known_similarity
+        if alone and (known or track.seen - track.first < 5):
+            average = unit(average + np.float32(0.1) * (appearance - average)) if average.any() else appearance
             if step_s > 0:
                 (x, y), (old_x, old_y) = centre(face.box), centre(track.last.box)
                 share = min(1.0, step_s / 0.2)  # an average over about a fifth of a second: single boxes jitter
@@ -161,7 +162,7 @@ class Tracker:
                     velocity[1] + share * ((y - old_y) / step_s - velocity[1]),
                 )
         seen = dataclasses.replace(
-            track, last=face, look=look_now, seen=self._index, seen_s=self._time_s, velocity=velocity
+            track, last=face, appearance=average, seen=self._index, seen_s=self._time_s, velocity=velocity
         )
         self._tracks[next(i for i, t in enumerate(self._tracks) if t.track_id == track.track_id)] = seen
 
@@ -172,14 +173,14 @@ class Tracker:
         for i, one in enumerate(current):
             for other in current[i + 1 :]:
                 if iou(one.last.box, other.last.box) > 0.5 and not {one.track_id, other.track_id} & lost:
-                    look = look_of(picture, one.last.box)
-                    # The older one where both are as like.
-                    worse = other if likeness(look, one.look) >= likeness(look, other.look) - 0.02 else one
+                    seen = appearance_of(picture, one.last.box)
+                    like, like_other = similarity(seen, one.appearance), similarity(seen, other.appearance)
+                    worse = other if like >= like_other - 0.02 else one  # the older one where both are as like
                     lost.add(worse.track_id)
         self._tracks = [dataclasses.replace(t, seen=self._index - 1) if t.track_id in lost else t for t in self._tracks]
         return bool(lost)
 
-    def _detect(self, picture: Picture, active: list[Track], before: int, *, doubts: bool) -> bool:
+    def _detect(self, picture: Picture, active: list[Track], before: int, *, tentative: bool) -> bool:
         """Detect, and give every face the id of the track it continues, or a new one.
 
         Args:
@@ -190,12 +191,12 @@ class Tracker:
         """
         with self._detecting:
             faces = self._detector.detect(picture.detector_rgb())
-        looks = [look_of(picture, face.box) for face in faces]
+        appearances = [appearance_of(picture, face.box) for face in faces]
         pairs = sorted(
             (-score, i, k)
             for i, track in enumerate(self._tracks)
             for k, face in enumerate(faces)
-            if (score := self._match(track, face, looks[k])) is not None
+            if (score := self._match(track, face, appearances[k])) is not None
         )
         chosen: dict[int, Track] = {}
         used: set[int] = set()
@@ -204,26 +205,26 @@ class Tracker:
                 used.add(i)
                 chosen[k] = self._tracks[i]
         if self._settling is not None:
-            began_at = {k: track for k, track in chosen.items() if doubts and track.seen >= before}
+            began_at = {k: track for k, track in chosen.items() if tentative and track.seen >= before}
             faces = self._steadied(picture, faces, began_at)
         for k, track in chosen.items():
-            self._see(track, faces[k], looks[k])
-        doubted, self._doubts = self._doubts, []
+            self._see(track, faces[k], appearances[k])
+        known_before, self._tentative = self._tentative, []
         for k, face in enumerate(faces):
             if k in chosen or face.score < self._config.min_score:
                 continue
             if any(iou(face.box, t.last.box) > 0.5 for t in self._tracks if t.seen == self._index):
                 continue
-            since_s = min((s for box, s in doubted if iou(box, face.box) > 0.3), default=self._time_s)
+            since_s = min((s for box, s in known_before if iou(box, face.box) > 0.3), default=self._time_s)
             crowded = any(touch(face.box, other.box) for i, other in enumerate(faces) if i != k)
-            doubted_s = self._config.hidden_s if crowded else self._config.moment_s
-            if doubts and self._time_s - since_s < doubted_s and self._may_be_lost(face, looks[k], crowded):
-                self._doubts.append((face.box, since_s))
+            tentative_s = self._config.hidden_s if crowded else self._config.moment_s
+            if tentative and self._time_s - since_s < tentative_s and self._may_be_lost(face, appearances[k], crowded):
+                self._tentative.append((face.box, since_s))
                 continue
-            self._tracks.append(Track(self._next_id, face, looks[k], self._index, self._index, self._time_s))
+            self._tracks.append(Track(self._next_id, face, appearances[k], self._index, self._index, self._time_s))
             self._next_id += 1
         now = {t.track_id for t in self._tracks if t.seen == self._index}
-        return bool(self._doubts) or now != {t.track_id for t in active}
+        return bool(self._tentative) or now != {t.track_id for t in active}
 
     def _steadied(self, picture: Picture, faces: list[Detection], followed: dict[int, Track]) -> list[Detection]:
         """Detected faces with the points that following gives, so that these do not jump with every detection.
@@ -259,28 +260,28 @@ class Tracker:
             found = self._detector.follow(picture.detector_rgb(), faces)
         return [None if now is None else at_rest(face, now) for face, now in zip(faces, found, strict=True)]
 
-    def _match(self, track: Track, face: Detection, look: Float32) -> float | None:
+    def _match(self, track: Track, face: Detection, appearance: Float32) -> float | None:
         """How likely a detection continues a track, higher is likelier; None: it does not."""
-        config, like, expected = self._config, likeness(look, track.look), track.expected(self._time_s)
+        config, like, expected = self._config, similarity(appearance, track.appearance), track.expected(self._time_s)
         overlap, gone_s, away = iou(expected, face.box), self._time_s - track.seen_s, away_from(expected, face.box)
         if away is None:
             return None
         if overlap >= config.match_iou and gone_s <= config.moment_s:
-            needed = config.stayed_look
+            needed = config.stayed_similarity
         elif overlap >= config.match_iou or away < min(1.0, 0.5 + gone_s):
-            needed = config.returned_look
+            needed = config.returned_similarity
         elif away < 1 + 2 * gone_s:
-            needed = config.known_look
+            needed = config.known_similarity
         else:
             return None
         return None if like < needed else overlap + 2 * like - 0.2 * away - 0.05 * gone_s
 
-    def _may_be_lost(self, face: Detection, look: Float32, crowded: bool) -> bool:
+    def _may_be_lost(self, face: Detection, appearance: Float32, crowded: bool) -> bool:
         """Whether a face that matches no track may be a lost one that is still half hidden."""
         for track in self._tracks:
             away = away_from(track.expected(self._time_s), face.box)
             near = away is not None and away < 1 + 2 * (self._time_s - track.seen_s)
-            alike = crowded or likeness(look, track.look) >= self._config.doubtful_look
+            alike = crowded or similarity(appearance, track.appearance) >= self._config.tentative_similarity
             if track.seen < self._index and near and alike:
                 return True
         return False
@@ -294,8 +295,8 @@ class Tracker:
     def _state(self) -> Callable[[], State]:
         """The state as it is now, spelled out when it is asked for: every frame has one, and few are."""
         # Tracks never change, and the lists that shots hold are not shared.
-        tracks, doubts = tuple(self._tracks), tuple(self._doubts)
-        shots, (schedule, looking) = self._shots.state(), self._schedule.state()
+        tracks, tentative = tuple(self._tracks), tuple(self._tentative)
+        shots, (schedule, pending) = self._shots.state(), self._schedule.state()
         plain = {"next_id": self._next_id, "index": self._index, "time_s": self._time_s, "name": self._name}
 
         def spelled_out() -> State:
@@ -304,8 +305,8 @@ class Tracker:
                 **shots_spelled_out(shots),
                 **schedule,
                 "tracks": [stored_track(track) for track in tracks],
-                "doubts": [[list(box), since_s] for box, since_s in doubts],
-                "looking": looking(),
+                "doubts": [[list(box), since_s] for box, since_s in tentative],
+                "looking": pending(),
             }
 
         return spelled_out
@@ -316,7 +317,7 @@ class Tracker:
         self._tracks = [restored_track(stored) for stored in state["tracks"]]
         self._shots.restore(state)
         self._schedule.restore(state)
-        self._doubts = [(tuple(box), since_s) for box, since_s in state["doubts"]]
+        self._tentative = [(tuple(box), since_s) for box, since_s in state["doubts"]]
         self._next_id, self._index = state["next_id"], state["index"]
         self._time_s, self._name = state["time_s"], state["name"]
 

@@ -22,8 +22,8 @@ class TrackingConfig:
     """Frames from one detection to the next while all faces are being followed; 1: detect in every frame."""
     settled_s: float = 0.5
     """The same, in seconds, while nothing happens: all known faces are there and apart, and the last detection brought
-    nothing new. What a look sees counts ``detect_every`` frames later. Only what has changed is looked at, so who comes
-    in close to a known face may be found as late as ``whole_s``. 0: always ``detect_every``."""
+    nothing new. What a search finds counts ``detect_every`` frames later. Only what has changed is searched, so a face
+    that appears close to a known one may be found as late as ``whole_s``. 0: always ``detect_every``."""
     whole_s: float = 2.0
     """Seconds from one search of the whole picture to the next, while only what has changed is searched in between."""
     enough_s: float = 2.0
@@ -32,19 +32,19 @@ class TrackingConfig:
     """Score a face needs to begin a track; what is being followed may score less."""
     match_iou: float = 0.3
     """Overlap at which a detection is the face that a track saw last."""
-    keep_lost_s: float = 3.0
+    max_lost_s: float = 3.0
     """How long a lost face is remembered, so that it comes back under its id."""
-    same_look: float = 0.5
-    """Likeness (correlation of the small pictures) under which a face is not the one that was followed."""
-    stayed_look: float = 0.1
-    """Likeness that a face needs to be the one that was there a moment ago: half hidden it looks like no known face."""
+    same_similarity: float = 0.5
+    """Similarity (correlation of the small pictures) under which a face is not the one that was followed."""
+    stayed_similarity: float = 0.1
+    """Similarity that a face needs to be the one that was there a moment ago, which may be half hidden by now."""
     moment_s: float = 0.3
-    returned_look: float = 0.4
-    """Likeness that a face needs to be taken for one that was lost about there."""
-    known_look: float = 0.6
-    """Likeness that a face needs to be taken for one that was lost somewhere else."""
-    doubtful_look: float = 0.25
-    """Likeness at which a face may still turn out to be one that was lost: it gets no id for ``moment_s``."""
+    returned_similarity: float = 0.4
+    """Similarity that a face needs to be taken for one that was lost about there."""
+    known_similarity: float = 0.6
+    """Similarity that a face needs to be taken for one that was lost somewhere else."""
+    tentative_similarity: float = 0.25
+    """Similarity at which a face may still turn out to be one that was lost: it gets no id for ``moment_s``."""
     hidden_s: float = 0.8
     """The same for one with another close to it, which may hide a part of it."""
     cut_difference: float = 0.25
@@ -65,8 +65,8 @@ class TrackingConfig:
 class Track:
     track_id: int
     last: Detection
-    look: Float32
-    """What it looks like, an average over time; see :func:`look_of`."""
+    appearance: Float32
+    """An average over time; see :func:`appearance_of`."""
     first: int
     """Index of the frame it was first seen in."""
     seen: int
@@ -84,9 +84,9 @@ class Track:
 
 def stored_track(track: Track) -> list[Any]:
     velocity = list(track.velocity)
-    return [track.track_id, of_detection(track.last), track.look, track.first, track.seen, track.seen_s, velocity]
+    return [track.track_id, of_detection(track.last), track.appearance, track.first, track.seen, track.seen_s, velocity]
 
 
 def restored_track(stored: list[Any]) -> Track:
-    track_id, last, look, first, seen, seen_s, velocity = stored
-    return Track(track_id, to_detection(last), look, first, seen, seen_s, tuple(velocity))
+    track_id, last, appearance, first, seen, seen_s, velocity = stored
+    return Track(track_id, to_detection(last), appearance, first, seen, seen_s, tuple(velocity))

@@ -28,6 +28,8 @@ from affectkit.sources.live import LiveSource
 from affectkit.sources.names import is_url
 from affectkit.sources.opening import open_source
 
+pytestmark = pytest.mark.slow
+
 Cli = Callable[..., tuple[int, str, str]]
 
 LIMITED_MB = 1500

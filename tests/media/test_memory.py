@@ -27,6 +27,8 @@ from affectkit.sources.limits import pixels_counted
 from affectkit.sources.opening import open_source
 from affectkit.types import CroppedFrame, Frame, TrackedFrame
 
+pytestmark = pytest.mark.slow
+
 SIDE = 3072
 MEGAPIXELS = SIDE * SIDE / 1e6
 

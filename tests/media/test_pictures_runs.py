@@ -22,7 +22,7 @@ from affectkit.types import Detection
 Cli = Callable[..., tuple[int, str, str]]
 
 
-pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_an_empty_folder")]
 
 
 def meta(name: str) -> dict[str, Any]:

@@ -42,6 +42,7 @@ def loudness(path: Path) -> np.ndarray:
     return np.array([float(np.mean(levels[k])) if k in levels else 0.0 for k in range(max(levels) + 1)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["mono", "stereo"])
 @pytest.mark.parametrize("name", ["o.mp4", "o.mov", "o.mkv"])
 def test_the_mp3_of_an_avi_comes_along_whole(tmp_path: Path, name: str, layout: str) -> None:
@@ -59,6 +60,7 @@ def test_sound_that_is_encoded_anew_lasts(tmp_path: Path) -> None:
     assert 18 <= len(heard) <= 22 and heard[2:18].min() > 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["o.mp4", "o.mkv"])
 @pytest.mark.parametrize("second_s", [10.4, 200.0, 3.0, 60.0])
 def test_pieces_play_one_after_the_other(tmp_path: Path, name: str, second_s: float) -> None:
@@ -88,6 +90,7 @@ def test_a_pause_of_a_day_does_not_end_the_run(tmp_path: Path) -> None:
     assert shown == pytest.approx([0, 0.04, 0.08, 0.12], abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["back", "slow"])
 def test_an_odd_clock_ends_no_run_with_an_annotated_video(
     tmp_path: Path, kind: str, run_cli: Callable[..., tuple[int, str, str]], tiny: Path
