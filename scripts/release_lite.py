@@ -56,8 +56,8 @@ computed in float32 |
 | outputs | logits of expression (7), of AU presence and intensity (19 each), of visibility (brows, eyes, mouth), pose \
 in degrees, 20 bins each of valence and arousal, 128 features a task |
 | method | Deng, Chen, Shi, "Multitask Emotion Recognition with Incomplete Labels", FG 2020: sets of which each is \
-labelled for some of the tasks; it started from the weights of a network of before, which the five students of \
-`lite-ensemble` had taught, and they taught expression, valence and arousal of photographs all along |
+labelled for some of the tasks; the five students of `lite-ensemble` taught expression, valence and arousal of \
+photographs all along. Trained from random weights in six minutes of one H200 (scripts/train_on_gpu.py) |
 | licence | {licence} |
 
 ## What it was trained on, and what the labels are
@@ -75,7 +75,7 @@ labelled for some of the tasks; it started from the weights of a network of befo
   called units active in most photographs.
 - {coded} faces of FER+ were **coded for AU1, 2, 4, 6, 9, 15, 17 and 20 by a language model** that looked at them
   enlarged (benchmarks/data/ferplus_coded_for_training.csv), each once and without knowing the votes; no certified
-  coder has seen them. They came six times an epoch.
+  coder has seen them. They came six times as often as others.
 
 Something was laid over a quarter of the training faces (masks, hands, dark glasses, hair, the picture's end), some
 stood on their head, and some crops showed no face, so that the network says what it can see.
@@ -133,8 +133,7 @@ taught.)
 
 ## Limits
 
-- Units whose movement is a pixel or two of the crop (7, 14, 18, 20, 23, 24) are weak, on renderings as on people: a
-  network that sees 64 px cannot tell them well.
+- Units whose movement is a pixel or two of the crop (7, 14, 18, 20, 23, 24) are weak, on renderings as on people.
 - Disgust and fear are rare in the sets of photographs and poorly recognised; contempt is not among the classes.
 - Both sets lean towards frontal faces of adults, many of them public figures, and nothing records age, gender or skin
   tone.
