@@ -14,7 +14,9 @@ from test_options import SMALL_RUN, manifest
 
 from affectkit.errors import ModelError
 from affectkit.export.checkpoints import import_checkpoints
+from affectkit.export.runs import export_runs
 from affectkit.train.checkpoints import load_checkpoint
+from affectkit.train.config import TrainConfig
 from affectkit.train.initial import adapted, origins
 from affectkit.train.networks import MultitaskCNN, NetworkConfig
 from affectkit.train.published import backbone_names, published_config, published_names
@@ -25,17 +27,22 @@ pytestmark = pytest.mark.slow
 Cli = Callable[..., tuple[int, str, str]]
 
 
+def as_trained(network: MultitaskCNN) -> None:
+    """Batch-norms of which no two are alike."""
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+            layer.running_mean.uniform_(-0.1, 0.1)
+            layer.running_var.uniform_(0.5, 1.5)
+            layer.weight.data.uniform_(0.5, 1.5)
+            layer.bias.data.uniform_(-0.1, 0.1)
+
+
 @pytest.fixture(scope="module")
 def released(tmp_path_factory: pytest.TempPathFactory) -> tuple[MultitaskCNN, Path]:
     """A network and its released checkpoint, under the published names and with the prefix of several GPUs."""
     torch.manual_seed(3)
     network = MultitaskCNN(published_config()).eval()
-    for layer in network.modules():
-        if isinstance(layer, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):  # as trained: no two alike
-            layer.running_mean.uniform_(-0.1, 0.1)
-            layer.running_var.uniform_(0.5, 1.5)
-            layer.weight.data.uniform_(0.5, 1.5)
-            layer.bias.data.uniform_(-0.1, 0.1)
+    as_trained(network)
     back = {ours: theirs for theirs, ours in published_names(recurrent=False).items()}
     state = {}
     for name, value in network.state_dict().items():
@@ -117,6 +124,19 @@ def test_an_imported_folder_trains_again(released: tuple[MultitaskCNN, Path], tm
     for name in ("expression", "au", "va"):
         scale = float(getattr(want, name).abs().max())
         torch.testing.assert_close(getattr(got, name), getattr(want, name), atol=1e-3 * scale, rtol=1e-3)
+
+
+def test_a_small_network_of_any_widths_trains_again(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    config = dataclasses.replace(SMALL, widths=(8, 16, 24), blocks=(1, 3, 2), dropout=0.1)
+    network = MultitaskCNN(config).eval()
+    as_trained(network)
+    about = dataclasses.asdict(TrainConfig(network=config))
+    fitted = {"au_thresholds": [0.5] * 8, "expression_temperature": 1.0}
+    torch.save({"config": about, "network": network.state_dict(), **fitted}, tmp_path / "best.pt")
+    export_runs([tmp_path / "best.pt"], tmp_path / "small", name="small", licence="MIT", trained_on=["noise"], card="x")
+    (found,), _ = origins(str(tmp_path / "small"), faces_with_a_pattern(16))
+    assert found.config == config
 
 
 def test_rows_of_the_last_layer_follow_the_names() -> None:

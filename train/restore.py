@@ -52,13 +52,14 @@ def restore(folder: ModelFolder, faces: UInt8) -> list[MultitaskCNN]:
 
 
 def _config_of(folder: ModelFolder, state: dict[str, Tensor]) -> NetworkConfig:
-    """The network that a member is: the one of the known ones whose layers have these names and shapes.
+    """The network that a member is: one of the known ones, or a small one of any widths, whose layers have these names
+    and shapes.
 
     Raises:
         ModelError: it is none of them.
     """
     spec = folder.spec
-    for known in CONFIGS.values():
+    for known in (*CONFIGS.values(), _small(state)):
         config = dataclasses.replace(
             known,
             size=spec.input.size,
@@ -77,6 +78,20 @@ def _config_of(folder: ModelFolder, state: dict[str, Tensor]) -> NetworkConfig:
         if convolutions and all(shapes.get(name) == state[name].shape for name in convolutions):
             return config
     raise ModelError(f"{folder.path}: its layers are of no network that can be trained here; give a training run")
+
+
+def _small(state: dict[str, Tensor]) -> NetworkConfig:
+    """A network of `lite`'s kind with the widths and blocks that the layers tell: blocks of one width are a stage."""
+    widths: list[int] = []
+    blocks: list[int] = []
+    while (first := state.get(f"backbone.stages.{sum(blocks)}.conv1.weight")) is not None:
+        width = int(first.shape[0])
+        if not widths or widths[-1] != width:
+            widths.append(width)
+            blocks.append(0)
+        blocks[-1] += 1
+    lite = CONFIGS["lite"]
+    return dataclasses.replace(lite, widths=tuple(widths), blocks=tuple(blocks)) if widths else lite
 
 
 def _states(folder: ModelFolder) -> dict[int, dict[str, Tensor]]:
