@@ -32,6 +32,7 @@ class _Builder:
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model = model
         self._count = 0
+        (self._opset,) = (one.version for one in model.opset_import if not one.domain)
 
     def constant(self, values: Array) -> str:
         """Name of a constant."""
@@ -50,6 +51,8 @@ class _Builder:
 
     def mean(self, value: str, name: str = "") -> str:
         """Over the members."""
+        if self._opset < 18:  # the axes were an attribute
+            return self.node("ReduceMean", [value], name, axes=[0], keepdims=0)
         return self.node("ReduceMean", [value, self.constant(np.array([0], np.int64))], name, keepdims=0)
 
     def averaged(self, logits: str, kind: str, by_logits: bool, name: str = "") -> str:

@@ -5,7 +5,7 @@
 #   INSTALL=0 PYTHON=.venv/bin/python scripts/on_a_gpu.sh cuda     with what is installed there already
 #
 # Also: MODELS (embedded names or folders), BATCHES, STREAMS, REPEATS, RESULTS (a folder), HEAVY=0 (no 5 x ResNet-50),
-# CLIP. Each device has an environment of its own, .venv-gpu-DEVICE: ONNX Runtime's two builds overwrite each other.
+# CLIP (empty: networks only). Each device has an environment of its own, .venv-gpu-DEVICE: ONNX Runtime's two builds overwrite each other.
 # A device that cannot be used is skipped, and the reason is said. Exit code 1 where a network answers wrongly.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -16,7 +16,7 @@ read -r -a models <<<"${MODELS:-lite lite-ensemble lite-int8 lite-temporal}"
 read -r -a batches <<<"${BATCHES:-1 8 32 128 512 1024}"
 read -r -a streams <<<"${STREAMS:-1 2 4 8}"
 results=${RESULTS:-$root/benchmarks/results}
-clip=${CLIP:-$root/samples/astronaut.mp4}
+clip=${CLIP-$root/samples/astronaut.mp4}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$results"
@@ -111,8 +111,8 @@ for device in "${devices[@]}"; do
         fi
         what=(--what network)
         for batch in "${batches[@]}"; do what+=(--batch "$batch"); done
-        case $name in
-        five-* | *-temporal) ;;
+        case "$clip:$name" in
+        :* | *:five-* | *:*-temporal) ;;
         *)
             what+=("$clip" --what video --what streams)
             for count in "${streams[@]}"; do what+=(--streams "$count"); done
