@@ -102,7 +102,7 @@ def test_an_array_has_no_times_to_tell_of() -> None:
 
 
 def test_an_edit_list_that_leaves_pictures_out_is_told(tmp_path: Path) -> None:
-    """With broken clocks it shows 200 s of five pictures that lie 640 s apart: the first, as FFmpeg has it; silently."""
+    """With broken clocks it shows 200 s of five pictures that lie 640 s apart: one, which FFmpeg hands over."""
     source = open_source(broken_time_base(tmp_path / "c.mp4", 1))
     assert [f.time_s for f in source.frames()] == [0]
     assert source.report.complete and source.report.times is not None
