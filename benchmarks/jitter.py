@@ -5,8 +5,9 @@
 Every clip is decoded once and written again without loss (FFmpeg through PyAV); only what a format itself rounds is
 rounded. Each copy is analysed like any file and compared, frame by frame, with the copy in H.264 and Matroska. Of each
 frame the largest difference of any action unit counts. "At the same points" cuts the faces of the copy where those of
-the reference are: what is left is colour conversion and the network. Copies whose colours FFmpeg converts by its
-default flags are named ``swscale``: in RGB those are a level or so darker, so they are not the same pictures.
+the reference are: what is left is colour conversion and the network; of these crops, how many pixels differ. Copies
+whose colours FFmpeg converts by its default flags are named ``swscale``: in RGB those are a level or so darker, so they
+are not the same pictures.
 """
 
 from __future__ import annotations
@@ -187,6 +188,8 @@ class Answers:
     boxes: list[np.ndarray] = field(default_factory=list)
     points: list[np.ndarray] = field(default_factory=list)
     same_points: list[np.ndarray] = field(default_factory=list)
+    crops: list[np.ndarray] = field(default_factory=list)
+    """A frame, (faces, S, S, C), at the points of the reference."""
 
 
 def analyse(predictor: Predictor, path: Path, reference: Answers | None) -> Answers:
@@ -203,6 +206,7 @@ def analyse(predictor: Predictor, path: Path, reference: Answers | None) -> Answ
         if index >= len(where.points):
             break
         crops = [crop_face(frame.picture, five, predictor.spec.input) for five in where.points[index]]
+        answers.crops.append(np.array(crops, np.int16))
         affects = read_out(predictor.logits(np.stack(crops)), predictor.spec) if crops else []
         answers.same_points.append(np.array([affect.au_probabilities for affect in affects]))
     return answers
@@ -231,6 +235,8 @@ def compare(reference: Answers, copy: Answers) -> dict[str, float]:
         lambda a, b: float(np.abs(np.array([*(a[:2] - b[:2]), *(a[2:] - b[2:])])).max() / a[2]),
     )
     every = _differences(reference.units, copy.units, lambda a, b: float(np.nanmean(np.abs(a - b))))
+    pixels = _differences(reference.crops, copy.crops, lambda a, b: float((a != b).mean()))
+    levels = _differences(reference.crops, copy.crops, lambda a, b: float(np.abs(a - b).max()))
     by_unit = [
         np.abs(one[face] - other[face])
         for one, other in zip(reference.units, copy.units, strict=False)
@@ -245,6 +251,9 @@ def compare(reference: Answers, copy: Answers) -> dict[str, float]:
         "au_p99_of_the_worst_unit": float(np.nanmax(np.nanquantile(by_unit, 0.99, axis=0))) if by_unit else 0.0,
         "au_p99_of_all_values": float(np.nanquantile(by_unit, 0.99)) if by_unit else 0.0,
         "au_p99_at_the_same_points": float(np.quantile(same, 0.99)),
+        "crops_pixels_that_differ": float(pixels.mean()),
+        "crops_most_levels": float(levels.max()),
+        "points_mean_px": float(points.mean()),
         "points_p99_px": float(np.quantile(points, 0.99)),
         "box_p99_of_width": float(np.quantile(boxes, 0.99)),
         "seconds": copy.seconds,
@@ -289,6 +298,7 @@ def main() -> None:
                     f"{clip.stem:12s} {model:10s} {copy:32s} AU p99 {found['au_p99']:.4f} max {found['au_max']:.3f}"
                     f"  all values {found['au_p99_of_all_values']:.4f}"
                     f"  same points {found['au_p99_at_the_same_points']:.4f}  points {found['points_p99_px']:.3f} px"
+                    f"  crops {100 * found['crops_pixels_that_differ']:.2f} % up to {found['crops_most_levels']:.0f}"
                     f"  box {100 * found['box_p99_of_width']:.2f} %  other faces {found['frames_with_other_faces']}",
                     flush=True,
                 )

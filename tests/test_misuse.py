@@ -241,6 +241,32 @@ def test_ctrl_c_again_and_again_is_never_a_traceback(after_s: float, tmp_path: P
     assert not Path("t.csv").exists()
 
 
+PRESSED = """
+import os, runpy, signal, sys
+class Press:
+    def find_spec(self, name, path=None, target=None):
+        if name == wanted:
+            sys.meta_path.remove(self)
+            for _ in range(3):
+                os.kill(os.getpid(), signal.SIGINT)
+wanted = sys.argv.pop(1)
+sys.meta_path.insert(0, Press())
+runpy.run_module("affectkit", run_name="__main__", alter_sys=True)
+"""
+"""The command; when it first asks for a module, Ctrl-C is pressed three times."""
+
+
+@unix
+@pytest.mark.parametrize("module", ["affectkit.cli", "numpy", "cv2", "av", "onnxruntime"])
+def test_ctrl_c_three_times_at_the_start(module: str, tmp_path: Path, tiny: Path) -> None:
+    """While modules are still being loaded, where it was a traceback of the import that it met."""
+    path = write_clip(tmp_path / "c.mp4", grey_frames(3))
+    command = [sys.executable, "-P", "-c", PRESSED, module, "predict", str(path), "-o", "t.csv", "--model", str(tiny)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode in (130, -signal.SIGINT) and "Traceback" not in done.stderr, done.stderr
+    assert not Path("t.csv").exists()
+
+
 @unix
 def test_ctrl_c_with_several_processes(tmp_path: Path, tiny: Path) -> None:
     """All of them are pressed, as by a terminal, while they load."""

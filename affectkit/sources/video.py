@@ -213,6 +213,9 @@ class VideoFile(Described):
         )
         if missing:
             report.complete, report.problem = False, missing
+        elif container.format.name.startswith("mov") and stream.frames > self._packets and report.times is not None:
+            # As it wants to be: an edit list shows parts of a recording.
+            report.times["left_out_by_edit_list"] = stream.frames - self._packets
 
 
 def _start_s(container: av.container.InputContainer, stream: av.VideoStream) -> float:

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 from media import odd_files
+from PIL import Image, ImageCms
 from synthetic import grey_frames, write_clip
 
 from affectkit import Predictor
@@ -224,6 +225,25 @@ def test_pictures_with_a_colour_profile(tmp_path: Path) -> None:
     path = odd_files.with_profile(tmp_path / "profile.mov", frames=4)
     code = READ + "\nimport gc\nfor _ in range(20):\n    list(open_source(sys.argv[1]).frames())\n    gc.collect()\n"
     assert in_a_limited_process(code, path).strip() == "4"
+
+
+@pytest.mark.parametrize("input_format", [None, "apng"])
+def test_animations_with_a_colour_profile(tmp_path: Path, input_format: str | None) -> None:
+    """The same of APNG, through Pillow and through FFmpeg: the process ended with a segmentation fault."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    first, *rest = (Image.new("RGB", (48, 32), (60 * k, 10, 200)) for k in range(4))
+    path = tmp_path / "a.apng"
+    first.save(path, format="PNG", save_all=True, append_images=rest, duration=100, icc_profile=profile)
+    assert b"iCCP" in path.read_bytes()
+    code = f"""
+import gc, sys
+from affectkit.sources.opening import open_source
+for _ in range(20):
+    reds = [int(f.image[0, 0, 0]) for f in open_source(sys.argv[1], input_format={input_format!r}).frames()]
+    gc.collect()
+print(reds)
+"""
+    assert in_a_limited_process(code, path).strip() == "[0, 60, 120, 180]"
 
 
 def test_a_codec_that_nothing_decodes(tmp_path: Path, run_cli: Cli) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from synthetic import write_clip
 
 from affectkit.assembly import frames_ahead as _frames_ahead
@@ -105,3 +106,24 @@ def test_film_of_8k(tmp_path: Path, tiny: Path, count: int, smallest: int) -> No
     assert done.returncode == 0, done.stderr
     frames, megabytes = map(int, done.stdout.split())
     assert frames == count and megabytes < 650
+
+
+ONE_PICTURE = """
+import resource, sys
+from affectkit import Predictor
+resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))
+resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+(result,) = Predictor(sys.argv[2], threads=1).stream(sys.argv[1])
+print(result.image is None, len(result.faces))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA counts all memory on Linux only")
+def test_a_picture_of_141_megapixels(tmp_path: Path, tiny: Path) -> None:
+    """In 1 GB and 60 s of one core; it took 10.8 GB and 105 s."""
+    path = tmp_path / "large.jpg"
+    Image.new("L", (12000, 11790), 90).save(path)
+    command = [sys.executable, "-P", "-c", ONE_PICTURE, str(path), str(tiny)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    assert done.stdout.split() == ["True", "0"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 import pytest
+from media.odd_files import broken_time_base
 from media.odd_pictures import (
     avi_with_sound,
     copied_with_decoding_times,
@@ -123,3 +124,13 @@ def test_an_array_has_no_times_to_tell_of() -> None:
 
     source = open_source(np.zeros((2, 8, 8, 3), np.uint8))
     assert all(math.isnan(f.time_s) for f in source.frames()) and source.report.times is None
+
+
+def test_an_edit_list_that_leaves_pictures_out_is_told(tmp_path: Path) -> None:
+    """With broken clocks it shows 200 s of five pictures that lie 640 s apart: one, which FFmpeg hands over."""
+    source = open_source(broken_time_base(tmp_path / "c.mp4", 1))
+    assert [f.time_s for f in source.frames()] == [0]
+    assert source.report.complete and source.report.times is not None
+    assert source.report.times["left_out_by_edit_list"] == 4
+    whole = open_source(write_clip(tmp_path / "w.mp4", grey_frames(5)))
+    assert len(list(whole.frames())) == 5 and "left_out_by_edit_list" not in (whole.report.times or {})
