@@ -84,7 +84,7 @@ class State:
         self.refused = False
         """What was captured cannot be a graph, so the capture will end with an error."""
         self.noted_error = False
-        """An error of before that nobody has asked for yet: TensorRT takes it for one of its next run."""
+        """An error of before that was not asked for yet: TensorRT takes it for one of its next run."""
 
 
 def make_cudart(state: State) -> types.ModuleType:
