@@ -217,7 +217,7 @@ const drawn = data.clips.map((clip) => {
 });
 if (data.groups && data.groups.measures.length) drawGroups(data.groups, document.getElementById("groups-plot"));
 Promise.all(drawn).then(() => { document.documentElement.dataset.ready = "yes"; });
-// Charts are drawn anew as wide as an A4 sheet: the browser would print them as wide as the window.
+// Charts are drawn again, as wide as an A4 sheet: the browser would print them as wide as the window.
 const SHEET = 700;
 const allCharts = () => [...document.querySelectorAll(".js-plotly-plot")];
 window.addEventListener("beforeprint", () => allCharts().forEach((one) => {

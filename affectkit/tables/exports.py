@@ -6,6 +6,7 @@ What is exported are bouts: stretches in which a unit is active, or an expressio
 from __future__ import annotations
 
 import json
+import math
 import mimetypes
 import os
 from dataclasses import dataclass
@@ -143,14 +144,19 @@ def _kind(video: Path) -> str:
 def _vtt(bouts: list[Bout]) -> str:
     """Subtitles: a line for each identity, new where anything changes; of bouts that last long enough to be read."""
     bouts = [bout for bout in bouts if bout.end_s - bout.begin_s > SHORTEST_S - 1e-6]
-    times = sorted({round(side, 3) for bout in bouts for side in (bout.begin_s, bout.end_s)})
+    ordered = sorted(bouts, key=lambda one: (one.who, one.kind != "expression"))
+    changes: dict[float, list[int]] = {}
+    for k, bout in enumerate(ordered):
+        for side in (bout.begin_s, bout.end_s):
+            changes.setdefault(round(side, 3), []).append(k)
+    going: set[int] = set()
     cues: list[tuple[float, float, str]] = []
-    for begin, end in pairwise(times):
-        middle = (begin + end) / 2
+    for begin, end in pairwise([*sorted(changes), math.inf]):
+        for k in changes[begin]:
+            going ^= {k}  # it begins, or ends
         told: dict[str, list[str]] = {}
-        for bout in sorted(bouts, key=lambda one: (one.who, one.kind != "expression")):
-            if bout.begin_s <= middle < bout.end_s:
-                told.setdefault(bout.who, []).append(bout.what)
+        for k in sorted(going):
+            told.setdefault(ordered[k].who, []).append(ordered[k].what)
         text = "\n".join(f"{_plain(who)}: {' '.join(labels)}" for who, labels in told.items())
         if text and cues and cues[-1][1] == begin and cues[-1][2] == text:
             cues[-1] = (cues[-1][0], end, text)
