@@ -13,7 +13,13 @@ SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "on_a_gpu.sh"
 
 def test_skipped_verified_measured(tiny: Path, tmp_path: Path) -> None:
     settings = {"INSTALL": "0", "PYTHON": sys.executable, "MODELS": str(tiny), "BATCHES": "1 3", "STREAMS": "1"}
-    settings |= {"RESULTS": str(tmp_path), "REPEATS": "1", "HEAVY": "0", "CLIP": "", "AFFECTKIT_CACHE": str(tmp_path / "cache")}
+    settings |= {
+        "RESULTS": str(tmp_path),
+        "REPEATS": "1",
+        "HEAVY": "0",
+        "CLIP": "",
+        "AFFECTKIT_CACHE": str(tmp_path / "cache"),
+    }
     command = ["bash", str(SCRIPT), "coreml", "cpu"]  # no Linux has the first, the second stands for a GPU
     run = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
