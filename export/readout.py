@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnx.helper
 import onnx.numpy_helper
@@ -34,14 +36,14 @@ class _Builder:
         self._count = 0
         (self._opset,) = (one.version for one in model.opset_import if not one.domain)
 
-    def constant(self, values: Array) -> str:
+    def constant(self, values: npt.ArrayLike) -> str:
         """Name of a constant."""
         self._count += 1
         name = f"readout_constant_{self._count}"
         self.model.graph.initializer.append(onnx.numpy_helper.from_array(np.ascontiguousarray(values), name))
         return name
 
-    def node(self, kind: str, inputs: Sequence[str], name: str = "", **attributes: object) -> str:
+    def node(self, kind: str, inputs: Sequence[str], name: str = "", **attributes: Any) -> str:
         """Name of what a node gives."""
         self._count += 1
         name = name or f"readout_{self._count}"
@@ -57,7 +59,7 @@ class _Builder:
 
     def averaged(self, logits: str, kind: str, by_logits: bool, name: str = "") -> str:
         """Members -> one answer: ``kind`` of the mean of their logits, or the mean of their ``kind``."""
-        attributes = {"axis": -1} if kind == "Softmax" else {}
+        attributes: dict[str, Any] = {"axis": -1} if kind == "Softmax" else {}
         if by_logits:
             return self.node(kind, [self.mean(logits)], name, **attributes)
         return self.mean(self.node(kind, [logits], **attributes), name)
@@ -198,7 +200,7 @@ def expected_answers(logits: dict[str, Array], spec: ModelSpec) -> dict[str, Arr
     if spec.visibility_thresholds is not None:
         found["visibility"] = visibility_of(logits, spec)
         hidden = hidden_regions(found["visibility"], spec)
-        found["face_hidden"] = hidden.all(1)
+        found["face_hidden"] = np.asarray(hidden.all(1))
         if spec.labels.action_units:
             found["au_hidden"] = hidden_units(hidden, spec.labels.action_units)
     if spec.pose:
