@@ -361,6 +361,7 @@ def test_an_interrupted_run_ends_in_the_same_numbers(tmp_path: Path, after: int)
     assert lines[0] == lines[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["forward", "signal"])
 def test_an_interrupt_in_the_middle_of_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     """Ctrl-C comes anywhere: half a step is never saved."""
@@ -390,6 +391,7 @@ def test_an_interrupt_in_the_middle_of_a_step(tmp_path: Path, monkeypatch: pytes
     assert lines[0] == lines[1]
 
 
+@pytest.mark.slow
 def test_an_epoch_that_was_not_measured_is_measured_on_resume(tmp_path: Path) -> None:
     data = faces_with_a_pattern(160), faces_with_a_pattern(60, 1)
     train(config(epochs=1), *data, tmp_path / "whole")
@@ -406,6 +408,7 @@ def test_an_epoch_that_was_not_measured_is_measured_on_resume(tmp_path: Path) ->
     assert lines[0] == lines[1] and lines[0]
 
 
+@pytest.mark.slow
 def test_resuming_on_other_data_is_refused(tmp_path: Path) -> None:
     dev = faces_with_a_pattern(32, 1)
     train(config(epochs=1), faces_with_a_pattern(64), dev, tmp_path / "run")
@@ -413,6 +416,7 @@ def test_resuming_on_other_data_is_refused(tmp_path: Path) -> None:
         train(config(epochs=1), faces_with_a_pattern(64, 5), dev, tmp_path / "run", resume=True)
 
 
+@pytest.mark.slow
 def test_a_seed_decides_everything(tmp_path: Path) -> None:
     data = faces_with_a_pattern(64), faces_with_a_pattern(32, 1)
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -421,6 +425,7 @@ def test_a_seed_decides_everything(tmp_path: Path) -> None:
     assert not states_are_equal(tmp_path / "a" / "last.pt", tmp_path / "c" / "last.pt")
 
 
+@pytest.mark.slow
 def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
     data = faces_with_a_pattern(64), faces_with_a_pattern(32, 1)
     train(config(epochs=1), *data, tmp_path / "run")
@@ -474,6 +479,7 @@ def export(runs: list[Path], folder: Path, **options: object) -> object:
     return export_runs(runs, folder, **details, **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.parametrize("members", [1, 2])
 def test_export_reproduces_torch(run: Path, tmp_path: Path, members: int) -> None:
