@@ -272,7 +272,7 @@ class YuvPicture:
             y, x = rows.start - top * down, columns.start - left * across
             parts.append(np.asarray(fine[y : y + shape[0], x : x + shape[1]], np.float32))
         rgb = cv2.transform(cv2.merge(parts), self._colours.rgb)
-        return np.asarray(cv2.add(rgb, (0, 0, 0, 0), dtype=cv2.CV_8U), np.uint8)
+        return np.asarray(cv2.addWeighted(rgb, 1, rgb, 0, 0, dtype=cv2.CV_8U), np.uint8)
 
     def patches(self, firsts: Array, steps: Array, size: int, outside: int, *, average: bool = False) -> UInt8:
         """See :meth:`RgbPicture.patches`."""
