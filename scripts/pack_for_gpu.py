@@ -24,7 +24,7 @@ from train_on_gpu import UNITS
 
 from affectkit.spec import TEMPLATES, InputSpec
 from affectkit.train.covering import drawn_layer, no_face
-from affectkit.train.crops import crop_matrix, cut
+from affectkit.train.crops import crop_matrix, crop_of
 from affectkit.train.faces import FaceSet, relabelled
 from affectkit.train.options import read_sets
 from affectkit.train.reading import read_manifest_faces
@@ -45,7 +45,7 @@ def packed(crops: Iterable[np.ndarray], quality: int) -> tuple[np.ndarray, np.nd
 
 def squares(faces: FaceSet) -> Iterator[np.ndarray]:
     """(128, 128, 1) of each face."""
-    return (cut(faces.image(k), faces.landmarks[k], SQUARE) for k in range(len(faces)))
+    return (crop_of(faces.image(k), faces.landmarks[k], SQUARE) for k in range(len(faces)))
 
 
 def photographs(out: Path, train: FaceSet, dev: FaceSet, coded: np.ndarray) -> None:
@@ -96,7 +96,7 @@ def bank(out: Path, faces: FaceSet) -> None:
         found["seen"].append(seen.astype(np.float16))
     spec = dataclasses.replace(SQUARE, size=CROP, margin=1.0)
     for k in rng.integers(len(faces), size=NO_FACES):
-        found["none"].append(no_face(cut(faces.image(k), faces.landmarks[k], spec), rng)[..., 0])
+        found["none"].append(no_face(crop_of(faces.image(k), faces.landmarks[k], spec), rng)[..., 0])
     np.savez_compressed(out / "bank.npz", **{name: np.stack(values) for name, values in found.items()})
 
 
