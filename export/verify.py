@@ -50,7 +50,7 @@ def compare_golden(
 ) -> list[Parity]:
     """Run the golden inputs through the ONNX files of a model folder and measure every output.
 
-    All of them at once and in halves, ``RUNS`` times each, and again from several threads at once; the worst run counts.
+    All at once and in halves, ``RUNS`` times each, and again from several threads at once; the worst run counts.
 
     Args:
         frame: the network that looks at single faces, where it is not the folder's own.
