@@ -50,7 +50,7 @@ def compare_golden(
 ) -> list[Parity]:
     """Run the golden inputs through the ONNX files of a model folder and measure every output.
 
-    All of them and then a few, ``RUNS`` times each, and again from several threads at once; the worst run counts.
+    All at once and in halves, ``RUNS`` times each, and again from several threads at once; the worst run counts.
 
     Args:
         frame: the network that looks at single faces, where it is not the folder's own.
@@ -69,33 +69,31 @@ def _run(
 ) -> list[Parity]:
     """Measure the outputs of one network; ``axis`` is that of the faces (or sequences) in its input."""
     inputs = golden[given]
-    few = max(1, inputs.shape[axis] // 2)
-    parts = [inputs, np.ascontiguousarray(inputs.take(range(few), axis))]
+    halves = [half for half in np.array_split(inputs, 2, axis) if half.shape[axis]]
+    sizes = [[inputs], [np.ascontiguousarray(half) for half in halves]]
     engine = open_engine(path, device=device, precision=precision)
     found: dict[str, Parity] = {}
 
-    def run(part: Array) -> dict[str, Array]:
-        return engine.run({given.removeprefix(prefix): part})
+    def run(parts: list[Array]) -> dict[str, Array]:
+        answers = [engine.run({given.removeprefix(prefix): part}) for part in parts]
+        return {name: np.concatenate([answer[name] for answer in answers], 1) for name in answers[0]}
 
     try:
-        for part in parts:
+        for parts in sizes:
             for _ in range(RUNS):
-                _worst(found, prefix, run(part), golden, part.shape[axis])
+                _worst(found, prefix, run(parts), golden)
         with ThreadPoolExecutor(WORKERS) as pool:
-            mixed = parts * RUNS
-            for part, answers in zip(mixed, pool.map(run, mixed), strict=True):
-                _worst(found, prefix, answers, golden, part.shape[axis])
+            for answers in pool.map(run, sizes * RUNS):
+                _worst(found, prefix, answers, golden)
     finally:
         engine.close()
     return list(found.values())
 
 
-def _worst(
-    found: dict[str, Parity], prefix: str, answers: Mapping[str, Array], golden: Mapping[str, Array], count: int
-) -> None:
-    """Note every output of a run that is further off than before; the golden outputs are (members, faces, ...)."""
+def _worst(found: dict[str, Parity], prefix: str, answers: Mapping[str, Array], golden: Mapping[str, Array]) -> None:
+    """Note every output of a run that is further off than before; the outputs are (members, faces, ...)."""
     for name, answer in answers.items():
-        one = measure(prefix + name, answer, golden[prefix + name][:, :count])
+        one = measure(prefix + name, answer, golden[prefix + name])
         before = found.get(one.name)
         if before is None or not one.largest <= before.largest or not one.cosine >= before.cosine:
             found[one.name] = one
