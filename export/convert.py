@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import os
 import shutil
@@ -155,7 +156,8 @@ def check_tensorrt() -> None:
         MissingDependency: it is not installed.
         DeviceUnavailable: there is no GPU.
     """
-    from affectkit.engines.trt import select_gpu
+    importlib.import_module("affectkit.engines.trt")  # says what is missing
+    from affectkit.engines.cuda import select_gpu
 
     select_gpu(0)
 
