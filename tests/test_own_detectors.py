@@ -122,3 +122,23 @@ def test_the_former_name_of_a_method_is_understood_and_told() -> None:
     with pytest.warns(DeprecationWarning, match="Former.look is now called detect_in"):
         detector = OwnDetector(Former())
     assert len(detector.detect_in(np.zeros((8, 8, 3), np.uint8), (0, 0, 8, 8))) == 1
+
+
+def test_points_settle_where_the_detector_says(tiny: Path) -> None:
+    class Settling(Boxes):
+        def settle(self, picture: Any, faces: Any) -> list[Detection]:
+            return [Detection(face.box, face.score, face.landmarks + np.float32(2)) for face in faces]
+
+    class Losing(Boxes):
+        def settle(self, picture: Any, faces: Any) -> list[Detection]:
+            return []
+
+    image = np.zeros((80, 60, 3), np.uint8)
+    with Predictor(tiny, detector=Boxes()) as plain, Predictor(tiny, detector=Settling()) as settling:
+        (before,), (after,) = plain.predict_image(image), settling.predict_image(image)
+    np.testing.assert_allclose(after.landmarks, before.landmarks + 2)
+    with (
+        Predictor(tiny, detector=Losing()) as losing,
+        pytest.raises(ValueError, match="settle must answer with one entry"),
+    ):
+        losing.predict_image(image)

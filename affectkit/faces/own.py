@@ -23,7 +23,7 @@ def check_detector(detector: object) -> None:
     if isinstance(detector, type) or not callable(getattr(detector, "detect", None)):
         what = f"the class {detector.__name__}" if isinstance(detector, type) else type(detector).__name__
         raise TypeError(f"detector must be a name, or an object with a method detect(image), got {what}")
-    for name in ("follow", "follow_picture", "detect_in", "look"):
+    for name in ("follow", "follow_picture", "detect_in", "look", "settle"):
         if not callable(getattr(detector, name, detector.detect)):  # type: ignore[attr-defined]
             raise TypeError(f"detector {type(detector).__name__}: {name} must be a method, or left out")
 
@@ -64,6 +64,9 @@ class OwnDetector:
         if hasattr(detector, "follow_picture"):
             self.follow_picture = lambda picture, faces: self._followed(detector.follow_picture(picture, faces), faces)
 
+        if hasattr(detector, "settle"):
+            self.settle = lambda picture, faces: self._settled(detector.settle(picture, faces), faces)
+
     def detect(self, image: UInt8) -> list[Detection]:
         """See :class:`affectkit.faces.base.Detector`; in falling order of score.
 
@@ -100,13 +103,19 @@ class OwnDetector:
             self._check_one(face)
         return found
 
-    def _followed(self, answer: Any, faces: Sequence[Detection]) -> list[Detection | None]:
-        found = list(answer)
+    def _settled(self, answer: Any, faces: Sequence[Detection]) -> list[Detection]:
+        return self._one_each(self._checked(answer), faces, "settle")
+
+    def _one_each(self, found: list[Any], faces: Sequence[Detection], method: str) -> list[Any]:
         if len(found) != len(faces):
             raise ValueError(
-                f"detector {type(self._detector).__name__}: follow must answer with one entry for each of the "
+                f"detector {type(self._detector).__name__}: {method} must answer with one entry for each of the "
                 f"{len(faces)} faces, got {len(found)}"
             )
+        return found
+
+    def _followed(self, answer: Any, faces: Sequence[Detection]) -> list[Detection | None]:
+        found = self._one_each(list(answer), faces, "follow")
         for face in found:
             if face is not None:
                 self._check_one(face)
