@@ -51,9 +51,9 @@ usable() { # why a device cannot be used, on standard output; nothing where it c
 import sys
 from affectkit.engines import open_engine
 from affectkit.errors import AffectKitError
-from affectkit.predictor import FACE_WEIGHTS
+from affectkit.faces.opening import WEIGHTS
 try:
-    open_engine(FACE_WEIGHTS / "rnet.onnx", device=sys.argv[1]).close()
+    open_engine(WEIGHTS / "rnet.onnx", device=sys.argv[1]).close()
 except AffectKitError as error:
     print(str(error).splitlines()[0])
 PY

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import affectkit
-from affectkit.overlay import VideoWriter
+from affectkit.outputs.video import VideoWriter
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -183,7 +183,7 @@ def test_a_teacher_starts_from_the_embedded_model_with_labels_of_its_own(tmp_pat
     assert code == 0, err
     state = load_checkpoint(tmp_path / "run" / "best.pt")
     network = state["config"]["network"]
-    assert network["size"] == 64 and network["labels"]["action_units"] == ("AU12", "AU26")  # lite's faces, our labels
+    assert network["size"] == 96 and network["labels"]["action_units"] == ("AU12", "AU26")  # lite's faces, our labels
     code, _, err = run_cli("train", "teacher", "--init", "lite", "--manifest", path, "-o", tmp_path / "b", *SMALL_RUN)
     assert code == 0, err  # another size: the weights fit, and it is what was asked for
     code, _, err = run_cli("train", "teacher", "--init", "lite-ensemble", *arguments[:2], "-o", tmp_path / "c")

@@ -251,14 +251,14 @@ def test_a_disk_that_is_full_when_something_else_is_written(
 
             patch.setattr(os, "replace", refuse)
         else:
-            write = Path.write_bytes
+            open_file = Path.open
 
-            def full(self: Path, data: bytes) -> int:
-                if what in self.name or (what == ".meta.json" and ".meta." in self.name):
+            def full(self: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+                if "w" in mode and (what in self.name or (what == ".meta.json" and ".meta." in self.name)):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                return write(self, data)
+                return open_file(self, mode, *arguments, **options)
 
-            patch.setattr(Path, "write_bytes", full)
+            patch.setattr(Path, "open", full)
         code, _, err = run_cli(*arguments, "--resume")
     assert code == 1 and "kept: --resume continues it" in err
     assert not out.exists() and (tmp_path / ".out.csv.resume").exists()

@@ -35,6 +35,7 @@ from trees import Tree, Written
 
 from affectkit.align import crop_face, crop_frame
 from affectkit.answers import Affect
+from affectkit.models import load
 from affectkit.predictor import Predictor
 from affectkit.spec import TEMPLATES, InputSpec
 from affectkit.train.checkpoints import load_checkpoint
@@ -497,7 +498,7 @@ def test_framing_travels(template: str, travellers: tuple[Tree, dict[str, Path]]
     tree, files = travellers
     if not files["ready"].exists():
         command("train", "prepare", "afew-va", files["src"], "-o", files["ready"], run_cli=run_cli)
-    spec = InputSpec(64, 1, template)
+    spec = InputSpec(load("lite").spec.input.size, 1, template)
     wanted = np.stack([crop_face(face.shown.image, face.shown.points, spec) for face in tree.faces])
     manifest = read_manifest_part(files["ready"] / "manifest.csv", None)
     zipped = read_set(files["set.csv"], files["set.zip"], files["set.npz"])

@@ -95,7 +95,7 @@ def test_ctrl_c_keeps_what_can_be_gone_on_with(
     with monkeypatch.context() as patch:
         patch.setattr(jobs.Counts, "add", interrupt)
         code, _, err = run_cli("predict", clip, "-o", out, "-q", "--model", tiny)
-    assert code == 130 and "--resume goes on" in err and not out.exists()
+    assert code == 130 and "--resume continues it" in err and not out.exists()
     assert (tmp_path / ".out.csv.resume").exists()
     code, _, err = run_cli("predict", clip, "-o", out, "--resume", "--model", tiny, "--every", "2")
     assert code == 2 and "another options" in err

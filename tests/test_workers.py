@@ -71,7 +71,8 @@ def test_a_killed_worker_loses_no_input(tmp_path: Path, tiny: Path) -> None:
     while process.poll() is None and killed < 1:
         if list((tmp_path / "out").glob(".c*.partial.csv")):
             for child in psutil.Process(process.pid).children(recursive=True):
-                if "spawn_main" in " ".join(child.cmdline()) and not killed:
+                busy = any(".partial.csv" in file.path for file in child.open_files())
+                if "spawn_main" in " ".join(child.cmdline()) and busy and not killed:
                     child.send_signal(signal.SIGKILL)
                     killed += 1
         time.sleep(0.01)
