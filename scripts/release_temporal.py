@@ -47,7 +47,7 @@ The two open sets hold no labelled videos, so it was trained on
 - **sequences made of single pictures** (train/synthetic.py, `affectkit train synthetic`): a face of FER+ is held for 8
   to 40 frames, then another person's face takes its place, at once or by blending; the head drifts a little. What it
   should say is what `lite` says of the clean frames;
-- **113 rendered sequences of 32 frames** (`affectkit train render --sequences`, train part; each four times, otherwise
+- **79 rendered sequences of 32 frames** (`affectkit train render --sequences`, train part; each four times, otherwise
   disturbed): units that come, stay and go, faces that speak, faces at rest. What it should say are the labels: a
   speaking face without an expression is neutral.
 

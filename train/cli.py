@@ -110,13 +110,19 @@ def _answering(config: TrainConfig, faces: FaceSet) -> TrainConfig:
 
 
 def _initialised(config: TrainConfig, origin: MultitaskCNN, digest: str, init: str) -> tuple[TrainConfig, MultitaskCNN]:
-    """The run that starts from a network's weights: one like it, unless options say what it should be."""
+    """The run that starts from a network's weights: one like it, but for the faces that options say it should see."""
     context = click.get_current_context()
-    said = ("backbone", "size", "channels", "template")
     default = click.core.ParameterSource.DEFAULT
+
+    def said(name: str) -> bool:
+        return context.get_parameter_source(name) is not default
+
     network = config.network
-    if all(context.get_parameter_source(name) is default for name in said):
-        network = like(origin, network)
+    if not said("backbone") or network.backbone == origin.config.backbone:
+        # A template may be one of a size, so that both are taken.
+        faces = ("size", "template", "margin", "aligned_size") if said("template") else ("size",) * said("size")
+        asked = {name: getattr(network, name) for name in (*faces, *("channels",) * said("channels"))}
+        network = dataclasses.replace(like(origin, network), **asked)
     config = dataclasses.replace(config, network=network, init_from=digest)
     return config, adapted(origin, network, init, seed=config.seed)
 
