@@ -19,14 +19,13 @@ import numpy as np
 import pandas as pd
 import torch
 from disturb_on_gpu import BASE, CROP
-from train_lite import ROOT, SETS, with_codes
+from train_lite import ROOT, faces_of, with_codes
 from train_on_gpu import UNITS
 
 from affectkit.spec import TEMPLATES, InputSpec
 from affectkit.train.covering import drawn_layer, no_face
 from affectkit.train.crops import crop_matrix, crop_of
 from affectkit.train.faces import FaceSet, relabelled
-from affectkit.train.options import read_sets
 from affectkit.train.reading import read_manifest_faces
 from affectkit.train.runs import cnns_of
 from affectkit.types import EXPRESSION_NAMES, LabelSet
@@ -115,19 +114,7 @@ def main() -> None:
     parser.add_argument("--teacher", default="lite-ensemble")
     given = parser.parse_args()
     given.packed.mkdir(parents=True, exist_ok=True)
-    train, dev = read_sets(
-        {
-            "labels": tuple(given.labels / f"{name}_labels.csv" for name in SETS),
-            "images": tuple(given.data / f"{name}_images.zip" for name in SETS),
-            "landmarks": tuple(given.data / f"{name}_landmarks.npz" for name in SETS),
-            "manifests": (),
-            "leave_out": (ROOT / "benchmarks" / "data" / "ferplus_not_for_training.csv",),
-            "tasks": ("expression", "au", "va"),
-            "share": 1.0,
-            "dev": None,
-            "au_at": None,
-        }
-    )
+    train, dev = faces_of(given.labels, given.data)
     teachers(given.packed, given.teacher, train)
     rendered, split = read_manifest_faces(given.rendered)
     labels = LabelSet(EXPRESSION_NAMES, UNITS, True, intensity=True, visibility=True, pose=True)

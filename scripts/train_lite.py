@@ -48,19 +48,7 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    train_set, dev_set = read_sets(
-        {
-            "labels": tuple(given.labels / f"{name}_labels.csv" for name in SETS),
-            "images": tuple(given.data / f"{name}_images.zip" for name in SETS),
-            "landmarks": tuple(given.data / f"{name}_landmarks.npz" for name in SETS),
-            "manifests": (given.rendered,),
-            "leave_out": (ROOT / "benchmarks" / "data" / "ferplus_not_for_training.csv",),
-            "tasks": ("expression", "au", "va"),
-            "share": 1.0,
-            "dev": None,
-            "au_at": None,
-        }
-    )
+    train_set, dev_set = faces_of(given.labels, given.data, given.rendered)
     network = cnns_of(given.start, dev_set)[0][0]
     labels = network.config.labels
     train_set, dev_set = relabelled(train_set, labels), relabelled(dev_set, labels)
@@ -118,6 +106,23 @@ def main() -> None:
         on_step=tell,
     )
     print(json.dumps(dataclasses.asdict(config)["learning_rate"]), json.dumps(report["expression"]["accuracy"]))
+
+
+def faces_of(labels: Path, data: Path, *manifests: Path) -> tuple[FaceSet, FaceSet]:
+    """The photographs and what manifests name, to train on and to choose by, without the faces that tests are about."""
+    return read_sets(
+        {
+            "labels": tuple(labels / f"{name}_labels.csv" for name in SETS),
+            "images": tuple(data / f"{name}_images.zip" for name in SETS),
+            "landmarks": tuple(data / f"{name}_landmarks.npz" for name in SETS),
+            "manifests": manifests,
+            "leave_out": (ROOT / "benchmarks" / "data" / "ferplus_not_for_training.csv",),
+            "tasks": ("expression", "au", "va"),
+            "share": 1.0,
+            "dev": None,
+            "au_at": None,
+        }
+    )
 
 
 def with_codes(faces: FaceSet, codes: pd.DataFrame) -> tuple[FaceSet, np.ndarray]:

@@ -28,7 +28,7 @@ from disturb_on_gpu import BASE, Bank, Disturber, Faces
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from affectkit.train.config import TrainConfig
+from affectkit.train.config import TrainConfig, network_from_dict
 from affectkit.train.covering import HIDDEN
 from affectkit.train.distill import kl
 from affectkit.train.losses import decode_va, va_bin
@@ -141,22 +141,12 @@ def _decoded(blob: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return out
 
 
-def configuration(values: dict[str, Any]) -> NetworkConfig:
-    """Of a checkpoint."""
-    given = values["labels"]
-    beside = {name: bool(given[name]) for name in ("intensity", "visibility", "pose")}
-    labels = LabelSet(tuple(given["expressions"]), tuple(given["action_units"]), given["valence_arousal"], **beside)
-    return NetworkConfig(
-        **{**values, "labels": labels, "widths": tuple(values["widths"]), "blocks": tuple(values["blocks"])}
-    )
-
-
 def networks(path: Path, device: torch.device) -> list[MultitaskCNN]:
     """Of a file with ``config`` and ``members``, a list of weights."""
     state = torch.load(path, map_location="cpu", weights_only=True)
     found = []
     for weights in state["members"]:
-        network = MultitaskCNN(configuration(state["config"]))
+        network = MultitaskCNN(network_from_dict(state["config"]))
         network.load_state_dict({k: v.float() if v.dtype.is_floating_point else v for k, v in weights.items()})
         found.append(network.to(device).eval())
     return found
@@ -389,11 +379,6 @@ def main() -> None:
     )
     if (given.packed / "ensemble.pt").exists():
         ask(networks(given.packed / "ensemble.pt", device), faces, bank)
-    for name in ("lite_now",):
-        if (given.packed / f"{name}.pt").exists():
-            network = networks(given.packed / f"{name}.pt", device)[0]
-            found = measure(network, dev, Disturber(dev, bank, network.config.size, UNITS, 0))
-            print(f"{name}: {json.dumps(found)}", flush=True)
     print(f"read in {time.monotonic() - start:.0f} s, {device}", flush=True)
     for values in json.loads(given.jobs.read_text()):
         train(

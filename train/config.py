@@ -90,19 +90,24 @@ _FORMER_NAMES = {"drawing": "sampling", "shown": "teacher_view", "start": "init_
 def config_from_dict(values: dict[str, Any]) -> TrainConfig:
     """Undo ``dataclasses.asdict``, as a checkpoint stores it."""
     values = {_FORMER_NAMES.get(name, name): value for name, value in values.items()}
-    network = dict(values["network"])
+    return TrainConfig(
+        **{
+            **values,
+            "network": network_from_dict(values["network"]),
+            "augmentation": Augmentation(**values["augmentation"]),
+            "betas": tuple(values["betas"]),
+            "teachers": tuple(values.get("teachers", ())),
+        }
+    )
+
+
+def network_from_dict(values: dict[str, Any]) -> NetworkConfig:
+    """Undo ``dataclasses.asdict`` of a network's configuration."""
+    network = dict(values)
     if "labels" in network:  # checkpoints of before label sets have the shipped models' labels
         given = network["labels"]
         network["labels"] = LabelSet(
             tuple(given["expressions"]), tuple(given["action_units"]), given["valence_arousal"]
         )
     network["widths"], network["blocks"] = tuple(network["widths"]), tuple(network["blocks"])
-    return TrainConfig(
-        **{
-            **values,
-            "network": NetworkConfig(**network),
-            "augmentation": Augmentation(**values["augmentation"]),
-            "betas": tuple(values["betas"]),
-            "teachers": tuple(values.get("teachers", ())),
-        }
-    )
+    return NetworkConfig(**network)

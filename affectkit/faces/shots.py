@@ -48,11 +48,11 @@ class Shots:
             self._before.clear()
             return []
         self._before.append((before, tracks))
-        likest = min(range(len(self._before)), key=lambda k: _change(small, self._before[k][0]))
-        if _change(small, self._before[likest][0]) > self._config.same_shot:
+        nearest = min(range(len(self._before)), key=lambda k: _change(small, self._before[k][0]))
+        if _change(small, self._before[nearest][0]) > self._config.same_shot:
             return []
-        shown = self._before[likest][1]
-        del self._before[likest]
+        shown = self._before[nearest][1]
+        del self._before[nearest]
         return shown
 
     def state(self) -> State:
