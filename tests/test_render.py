@@ -137,6 +137,9 @@ def test_stills(kind: str) -> None:
             assert action.expression == "neutral" and not any(action.driven().values())
         if kind == "distractor":
             assert not any(action.driven().values())
+        if kind == "speech":
+            brows = {"AU1", "AU2", "AU4"} & set(action.strengths)
+            assert action.expression == ("" if brows else "neutral")
         if max(action.strengths.get("AU43", (0,))) > 0.3:
             assert not {"AU5", "AU7"} & set(action.strengths)
 

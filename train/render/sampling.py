@@ -13,11 +13,11 @@ Pair = tuple[float, float]
 
 KINDS = {
     "neutral": 0.08,
-    "single": 0.20,
-    "pair": 0.16,
-    "prototype": 0.16,
-    "random": 0.24,  # the one kind in which nothing tells of anything else, and every unit is as frequent as the others
-    "speech": 0.08,
+    "single": 0.19,
+    "pair": 0.15,
+    "prototype": 0.15,
+    "random": 0.23,  # the one kind in which nothing tells of anything else, and every unit is as frequent as the others
+    "speech": 0.12,
     "distractor": 0.08,
 }
 """Shares of what a still shows."""
@@ -172,7 +172,9 @@ def _strengths(rng: np.random.Generator, kind: str) -> tuple[dict[str, float], s
         units = rng.choice(AU_NAMES, int(rng.integers(2, 6)), replace=False)
         return {str(unit): _level(rng) for unit in units}, "", 0.0
     if kind == "speech":
-        return _speaking(rng), "", 0.0
+        found = _speaking(rng)
+        # A mouth that only speaks shows no emotion; one moment of it, seen alone, is easily taken for joy or surprise.
+        return found, "" if found.keys() & {"AU1", "AU2", "AU4"} else "neutral", 0.0
     names = [name for name in DISTRACTORS if not name.startswith("look")]
     chosen = rng.choice(names, int(rng.integers(1, 3)), replace=False)
     found = {str(name): _level(rng) for name in chosen}
