@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
+import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from affectkit.answers import FrameResult
 from affectkit.baseline import check_rule, parse_rule
 from affectkit.baseline_file import Finder, finder_of
 from affectkit.corrected import CorrectedTable, open_corrected
+from affectkit.errors import OutputError
 from affectkit.options import OutputOptions, StreamOptions, fields_of
 from affectkit.outputs.contact_sheet import ContactSheet, check_sheet_suffix
 from affectkit.outputs.files import check_target, explain_os_error, real_target
@@ -26,17 +27,19 @@ from affectkit.outputs.video import VideoWriter, check_video_suffix
 from affectkit.outputs.writers import TableSink, check_suffix, open_table
 from affectkit.predictor import Predictor
 from affectkit.results import ResultStream
+from affectkit.runs.brought import Fetched
 from affectkit.runs.checkpointer import Checkpointer, Counts, still_kept
 from affectkit.runs.checkpointer import Interrupted as Interrupted
 from affectkit.runs.job import Job as Job
 from affectkit.runs.job import Outcome as Outcome
 from affectkit.runs.locks import OutputLocks
+from affectkit.runs.made import facts_of, made_alike
 from affectkit.runs.notes import STRANGE, contents_of, fingerprint, forget, made_with, read_note, refuse, rows_of
 from affectkit.sources.base import Source
 from affectkit.sources.folder import told_in_full
 from affectkit.sources.gate import opens_by_itself
 from affectkit.sources.limits import Opening
-from affectkit.sources.names import printable
+from affectkit.sources.names import is_url, printable
 from affectkit.sources.opening import open_source
 from affectkit.types import TrackedFrame
 
@@ -49,10 +52,16 @@ Watch = Callable[[Iterator[FrameResult], Source], Iterator[FrameResult]]
 """Passes results on, and shows how far they are."""
 
 
+def unwatched(results: Iterator[FrameResult], _: Source) -> Iterator[FrameResult]:
+    """Passes results on."""
+    return results
+
+
 def check_job(job: Job, *, overwrite: bool, resume: bool = False) -> None:
     """Refuse what cannot be written before anything is computed.
 
-    With ``resume`` everything but the table may be there: an interrupted run wrote it.
+    With ``resume`` everything but the table may be there: an interrupted run wrote it. Where the table is there, it is
+    decided later whether it is the one that would be written (:func:`affectkit.runs.made.made_alike`).
 
     Raises:
         OutputError: a target's suffix is unknown, or it cannot be written or must not be replaced.
@@ -62,9 +71,10 @@ def check_job(job: Job, *, overwrite: bool, resume: bool = False) -> None:
         check_video_suffix(job.video)
     if job.sheet is not None:
         check_sheet_suffix(job.sheet)
+    there = overwrite or os.path.lexists(job.table)
     for path in (job.table, job.meta, job.video, job.sheet):
         if path is not None:
-            check_target(path, overwrite=overwrite or (resume and path != job.table))
+            check_target(path, overwrite=there or (resume and path != job.table))
 
 
 def run_job(
@@ -75,33 +85,42 @@ def run_job(
     opening: Opening | None = None,
     *,
     patience_s: float = 0.0,
-    watch: Watch = lambda results, _: results,
+    watch: Watch = unwatched,
+    fetched: Fetched | None = None,
 ) -> Outcome:
     """Predict one input and write all of its outputs.
 
     While it runs, its outputs are locked, and a note beside the unfinished table says from time to time how far it is.
     Where the process is killed, or interrupted or out of disk space with a note written, rows and note stay, and a call
-    with ``resume`` continues to the same table as if nothing had happened.
+    with ``resume`` continues to the same table as if nothing had happened. A table that is there already, made of the
+    same input with the same model and options, is left as it is; so it is with ``resume`` and ``overwrite`` together,
+    which make again what was made otherwise.
 
     Args:
         asked: how the input is gone through; None: as :meth:`affectkit.Predictor.stream` does by itself.
         outputs: what is written; None: the native table.
         opening: how the input is opened; None: as :func:`affectkit.open_source` does by itself.
         patience_s: how long to wait for another run on the same outputs to end.
+        fetched: the input, where it was brought here from elsewhere.
 
     Raises:
         AffectKitError: as :meth:`affectkit.Predictor.stream` and the sinks raise.
-        OutputError: another run is writing one of the outputs.
+        OutputError: another run is writing one of the outputs, or the table is there and was made otherwise.
         ValueError: the interrupted run was started with another input, model or options.
         Interrupted: instead of KeyboardInterrupt, where the run can be resumed.
     """
     asked, outputs, opening = asked or StreamOptions(), outputs or OutputOptions(), opening or Opening()
-    finder, source = _finder(predictor, job, asked, outputs), open_source(job.source, **fields_of(opening))
+    described, options = predictor.describe(), made_with(asked, outputs, opening)
+    contents = contents_of(job.source) if fetched is None else fetched.contents
+    there = made_before(job, facts_of(described, contents, options), outputs)
+    if there is not None:
+        return there
+    finder = _finder(predictor, job, asked, outputs)
+    source = open_source(job.source, **fields_of(opening)) if fetched is None else fetched.open(opening)
     with ExitStack() as stack:
         locks = stack.enter_context(OutputLocks(job.table, job.video, job.sheet, patience_s=patience_s))
-        described = predictor.describe()
         # Not worked out until there is something to note: most inputs are short.
-        started_by = cache(partial(fingerprint, described, job, contents_of(job.source), asked, outputs, opening))
+        started_by = cache(partial(fingerprint, described, job, contents, asked, outputs, opening))
         stored = read_note(job, started_by()) if outputs.resume else None
         counts, sheet, resume_from = Counts(), ContactSheet() if job.sheet is not None else None, None
         if stored is not None:
@@ -123,10 +142,47 @@ def run_job(
             if job.video is None:
                 keeper.maybe_note(results)
         told, remarks = _baseline_told(sink, predictor)
-        meta = _meta(described, source, job, counts, made_with(asked, outputs, opening))
+        meta = _meta(described, source, job, counts, options) | {"contents": contents}
         keeper.prepare(meta | told, overwrite=outputs.overwrite or outputs.resume)
     resumed_at = None if stored is None else stored["stream"]["last"] + 1
     return Outcome(counts.read, len(counts.tracks), counts.without_face, source.report, resumed_at, remarks)
+
+
+def made_before(job: Job, now: dict[str, Any], outputs: OutputOptions) -> Outcome | None:
+    """What the run came to that wrote the table, where there is one made in the same way; None: it is to be written.
+
+    Args:
+        now: what it would be made of (:func:`affectkit.runs.made.facts_of`).
+
+    Raises:
+        OutputError: there is one made otherwise, or only a part of the outputs, and nothing may be replaced.
+    """
+    check_job(job, overwrite=outputs.overwrite, resume=outputs.resume)
+    if not os.path.exists(job.table) or (outputs.overwrite and not outputs.resume):
+        return None
+    if not is_url(job.source) and not os.path.exists(job.source):
+        return None  # which is what is said then
+    try:
+        outcome = made_alike(job, _text_of(job.meta), now)
+        for path in (job.video, job.sheet if outcome.faces else None):
+            if path is not None and not path.exists():
+                raise OutputError(f"{job.table}: exists already, and {path} does not; give --overwrite to make both")
+    except OutputError:
+        if outputs.overwrite:
+            return None
+        raise
+    with suppress(OSError, OutputError):
+        if os.path.lexists(job.note):  # it outlived its run by a moment
+            with OutputLocks(job.table):
+                job.note.unlink(missing_ok=True)
+    return dataclasses.replace(outcome, skipped=True)
+
+
+def _text_of(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def _finder(predictor: Predictor, job: Job, asked: StreamOptions, outputs: OutputOptions) -> Finder | None:
@@ -244,11 +300,10 @@ def _meta(
     report, made_by = source.report, dict(described)
     if options["aligned"]:
         made_by["detector"] = None
-    given = {name: None if value in (math.inf, -math.inf) else value for name, value in options.items()}
     return {
         "input": printable(job.source),
         **made_by,
-        "options": given,
+        "options": options,
         "film": None if source.info.film is None else dataclasses.asdict(source.info.film),
         "rotation_deg": source.info.rotation_deg,
         "mirrored": source.info.mirrored,
