@@ -21,8 +21,8 @@ def pages() -> dict[str, str]:
 
 INTRODUCTION = """# The command line
 
-Made of what `affectkit COMMAND --help` shows. Every command knows `-h`, `--help`, and `--debug`, which shows a traceback
-with an error.
+Made of what `affectkit COMMAND --help` shows. Every command knows `-h`, `--help`, and `--debug`, which shows a
+traceback with an error.
 
 | exit code | |
 |---|---|
