@@ -12,7 +12,7 @@ DEMO := demo
 # What the installed package is made of, as one number: names, sizes and checksums, whatever the times of the files say.
 CONTENT = find pyproject.toml affectkit export train -type f ! -name '*.pyc' | LC_ALL=C sort | xargs cksum | cksum
 
-.PHONY: demo test quick fuzz docs docs-test wheel editable clean
+.PHONY: demo test quick fuzz docs docs-test web web-test wheel editable clean
 
 demo: wheel
 	mkdir -p $(DEMO)
@@ -55,6 +55,27 @@ docs-test: docs
 $(VENV)/.docs: pyproject.toml $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet ".[docs]"
 	rm -f $(VENV)/.package
+	touch $@
+
+# The page for browsers, from TypeScript: what the package carries in export/web/. Needs node and npm, as nothing else does.
+web: web/node_modules/.done
+	cd web && node build.mjs
+
+# The page in headless chromium, against Python. AFFECTKIT_WEB_FPS is the least rate that a camera has to be followed at.
+web-test: AFFECTKIT_WEB_FPS ?= 15
+web-test:
+	@for program in node npm chromium; do \
+		command -v $$program > /dev/null || { echo "make web-test: left out, there is no $$program here"; exit 0; }; \
+	done; $(MAKE) --no-print-directory .web-test AFFECTKIT_WEB_FPS=$(AFFECTKIT_WEB_FPS)
+
+.PHONY: .web-test
+.web-test: web/node_modules/.done $(VENV)/.dev editable
+	cd web && node build.mjs --check
+	$(BIN)/python -m pip install --quiet playwright
+	AFFECTKIT_WEB_FPS=$(AFFECTKIT_WEB_FPS) $(BIN)/python -P -m pytest -q -s tests/test_web.py tests/test_web_page.py
+
+web/node_modules/.done: web/package.json web/package-lock.json
+	cd web && npm ci --no-fund --no-audit --loglevel=error
 	touch $@
 
 $(BIN)/python:

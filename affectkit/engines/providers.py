@@ -140,7 +140,7 @@ PROVIDERS = {
         "OpenVINOExecutionProvider",
         _openvino,
         missing="pip install 'affectkit[cpu,openvino]'",
-        dead="it needs an x86-64 processor",
+        dead="it needs a processor or a GPU by Intel",
         plugin="onnxruntime_ep_openvino",
     ),
     "coreml": Provider(
