@@ -149,7 +149,9 @@ def test_shards_are_parts_of_the_whole_whatever_the_order(tree: Path, tiny: Path
         with pytest.raises(ValueError, match="--shard"):
             parse_shard(wrong)
     for shard in ("1/2", "2/2"):
-        assert run_cli("predict", "in", "-r", "-d", "out", "--keep-tree", "--shard", shard, "-q", "--model", tiny)[0] == 0
+        assert (
+            run_cli("predict", "in", "-r", "-d", "out", "--keep-tree", "--shard", shard, "-q", "--model", tiny)[0] == 0
+        )
     assert len(tables("out")) == 3
     status = status_of("out")
     assert status.inputs == status.done == 3 and not status.running
@@ -257,7 +259,9 @@ def test_status_adds_up_shards_and_tells_the_time_left(tmp_path: Path) -> None:
         told = line(0, status="run", inputs=20) + "".join(
             line(4 * n, status="done", input=f"{k}-{n}", frames=25, seconds=n, host=f"h{k}") for n in range(1, 6)
         )
-        (tmp_path / f"run.{k}-of-2.jsonl").write_text(told + line(20, status="failed", input=f"{k}-f", reason="p: why", host=f"h{k}"))
+        (tmp_path / f"run.{k}-of-2.jsonl").write_text(
+            told + line(20, status="failed", input=f"{k}-f", reason="p: why", host=f"h{k}")
+        )
     (tmp_path / "run.jsonl.tmp").write_text("not one of them")
     status = status_of(tmp_path, now=1767225620.0 + 60)
     assert (status.inputs, status.done, status.failed, status.running, status.frames) == (40, 10, 2, 2, 250)

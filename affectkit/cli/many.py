@@ -19,6 +19,7 @@ from affectkit.cli.summary import summary, warn
 if TYPE_CHECKING:
     from affectkit.runs.inputs import Shard
     from affectkit.runs.job import Ended, Job
+    from affectkit.runs.made import Facts
     from affectkit.runs.pool import Work
     from affectkit.runs.record import Totals
 
@@ -53,7 +54,7 @@ class Asked:
     """Where ``run.jsonl`` lies, for several."""
     record_url: str | None
     """Where it goes, where that is a store."""
-    decides: dict[str, Any]
+    decides: Facts
     """The options that decide what comes out, for the record."""
     shard: Shard | None = None
     retried: bool = False
@@ -168,13 +169,13 @@ def _place(name: str | None, folder: Path, work: Work) -> tuple[Path | None, str
     return work.transfer.staging(f"{base}/") / last, name
 
 
-def _decides(work: Work) -> dict[str, Any]:
+def _decides(work: Work) -> Facts:
     """The options that decide what comes out, as they were given."""
     from affectkit.runs.notes import made_with
 
     config = work.predictor
     names = ("detect_every", "min_face_px", "temporal", "precision", "prior", "min_quality")
-    asked: dict[str, Any] = {"model": str(config.model), "detector": str(config.detector)}
+    asked: Facts = {"model": str(config.model), "detector": str(config.detector)}
     asked |= {name: getattr(config, name) for name in names}
     asked["au_thresholds"] = None if config.au_thresholds is None else dict(config.au_thresholds)
     return {**asked, **made_with(work.asked, work.outputs, work.opening)}
@@ -271,7 +272,7 @@ class _Teller:
             say(f"error: {outcome}")
         elif outcome.skipped:
             if not self._quiet:
-                say(f"{ended.job.table}: is there already, made of the same input in the same way")
+                say(f"{ended.job.outputs[0]}: is there already, made of the same input in the same way")
         else:
             warn(ended.job, outcome)
             if not self._quiet:

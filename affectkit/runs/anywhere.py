@@ -10,9 +10,9 @@ from affectkit.options import OutputOptions
 from affectkit.predictor import Predictor
 from affectkit.runs.brought import Stopwatch, brought, facts_of_input, is_elsewhere, stores, upload
 from affectkit.runs.job import Job, Outcome
-from affectkit.runs.made import facts_of, made_alike
+from affectkit.runs.made import Facts, facts_of, made_alike, made_before
 from affectkit.runs.notes import contents_of, made_with
-from affectkit.runs.run import Watch, made_before, run_job, unwatched
+from affectkit.runs.run import Watch, run_job, unwatched
 from affectkit.runs.work import Work
 
 
@@ -60,7 +60,7 @@ def run_anywhere(
     return dataclasses.replace(outcome, transfer_s=clock.seconds, skipped=skipped)
 
 
-def _in_store(job: Job, now: dict[str, Any], outputs: OutputOptions) -> Outcome | None:
+def _in_store(job: Job, now: Facts, outputs: OutputOptions) -> Outcome | None:
     """As :func:`affectkit.runs.run.made_before`, of a table in a store."""
     url = job.urls[0]
     if url is None or job.absent or (outputs.overwrite and not outputs.resume) or not stores().exists(url):

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from affectkit.errors import OutputError
+from affectkit.options import OutputOptions
 from affectkit.runs.job import Job, Outcome, outcome_of
+from affectkit.runs.locks import OutputLocks
+from affectkit.sources.names import is_url
 
 Facts = dict[str, Any]
 
@@ -86,3 +93,39 @@ def _digest(model: Facts) -> str:
 
 def _refused(job: Job, what: str) -> OutputError:
     return OutputError(f"{job.table}: {what}; give --overwrite (overwrite=True) to replace it, or another name")
+
+
+def made_before(job: Job, now: dict[str, Any], outputs: OutputOptions) -> Outcome | None:
+    """What the run came to that wrote the table, where there is one made in the same way; None: it is to be written.
+
+    Args:
+        now: what it would be made of (:func:`affectkit.runs.made.facts_of`).
+
+    Raises:
+        OutputError: there is one made otherwise, or only a part of the outputs, and nothing may be replaced.
+    """
+    if not os.path.exists(job.table) or (outputs.overwrite and not outputs.resume):
+        return None
+    if not is_url(job.source) and not os.path.exists(job.source):
+        return None  # which is what is said then
+    try:
+        outcome = made_alike(job, _text_of(job.meta), now)
+        for path in (job.video, job.sheet if outcome.faces else None):
+            if path is not None and not path.exists():
+                raise OutputError(f"{job.table}: exists already, and {path} does not; give --overwrite to make both")
+    except OutputError:
+        if outputs.overwrite:
+            return None
+        raise
+    with suppress(OSError, OutputError):
+        if os.path.lexists(job.note):  # it outlived its run by a moment
+            with OutputLocks(job.table):
+                job.note.unlink(missing_ok=True)
+    return dataclasses.replace(outcome, skipped=True)
+
+
+def _text_of(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

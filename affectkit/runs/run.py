@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from affectkit.answers import FrameResult
 from affectkit.baseline import check_rule, parse_rule
 from affectkit.baseline_file import Finder, finder_of
 from affectkit.corrected import CorrectedTable, open_corrected
-from affectkit.errors import OutputError
 from affectkit.options import OutputOptions, StreamOptions, fields_of
 from affectkit.outputs.contact_sheet import ContactSheet, check_sheet_suffix
 from affectkit.outputs.files import check_target, explain_os_error, real_target
@@ -33,13 +32,13 @@ from affectkit.runs.checkpointer import Interrupted as Interrupted
 from affectkit.runs.job import Job as Job
 from affectkit.runs.job import Outcome as Outcome
 from affectkit.runs.locks import OutputLocks
-from affectkit.runs.made import facts_of, made_alike
+from affectkit.runs.made import facts_of, made_before
 from affectkit.runs.notes import STRANGE, contents_of, fingerprint, forget, made_with, read_note, refuse, rows_of
 from affectkit.sources.base import Source
 from affectkit.sources.folder import told_in_full
 from affectkit.sources.gate import opens_by_itself
 from affectkit.sources.limits import Opening
-from affectkit.sources.names import is_url, printable
+from affectkit.sources.names import printable
 from affectkit.sources.opening import open_source
 from affectkit.types import TrackedFrame
 
@@ -110,17 +109,47 @@ def run_job(
         Interrupted: instead of KeyboardInterrupt, where the run can be resumed.
     """
     asked, outputs, opening = asked or StreamOptions(), outputs or OutputOptions(), opening or Opening()
-    described, options = predictor.describe(), made_with(asked, outputs, opening)
     contents = contents_of(job.source) if fetched is None else fetched.contents
-    there = made_before(job, facts_of(described, contents, options), outputs)
+    way = _Way(asked, outputs, opening, predictor.describe(), made_with(asked, outputs, opening), contents)
+    check_job(job, overwrite=outputs.overwrite, resume=outputs.resume)
+    there = made_before(job, facts_of(way.described, contents, way.options), outputs)
     if there is not None:
         return there
     finder = _finder(predictor, job, asked, outputs)
     source = open_source(job.source, **fields_of(opening)) if fetched is None else fetched.open(opening)
+    with OutputLocks(job.table, job.video, job.sheet, patience_s=patience_s) as locks:
+        return _written(predictor, job, way, locks, finder, source, watch)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Way:
+    """How an input is gone through, and all that decides what comes out."""
+
+    asked: StreamOptions
+    outputs: OutputOptions
+    opening: Opening
+    described: dict[str, Any]
+    """The predictor."""
+    options: dict[str, Any]
+    """As the meta file tells them."""
+    contents: Any
+    """What tells the input from another one of its name."""
+
+
+def _written(
+    predictor: Predictor,
+    job: Job,
+    way: _Way,
+    locks: OutputLocks,
+    finder: Finder | None,
+    source: Source,
+    watch: Watch,
+) -> Outcome:
+    """Go through the source, and write all outputs; see :func:`run_job`."""
+    asked, outputs = way.asked, way.outputs
     with ExitStack() as stack:
-        locks = stack.enter_context(OutputLocks(job.table, job.video, job.sheet, patience_s=patience_s))
         # Not worked out until there is something to note: most inputs are short.
-        started_by = cache(partial(fingerprint, described, job, contents, asked, outputs, opening))
+        started_by = cache(partial(fingerprint, way.described, job, way.contents, asked, outputs, way.opening))
         stored = read_note(job, started_by()) if outputs.resume else None
         counts, sheet, resume_from = Counts(), ContactSheet() if job.sheet is not None else None, None
         if stored is not None:
@@ -142,47 +171,10 @@ def run_job(
             if job.video is None:
                 keeper.maybe_note(results)
         told, remarks = _baseline_told(sink, predictor)
-        meta = _meta(described, source, job, counts, options) | {"contents": contents}
+        meta = _meta(way.described, source, job, counts, way.options) | {"contents": way.contents}
         keeper.prepare(meta | told, overwrite=outputs.overwrite or outputs.resume)
     resumed_at = None if stored is None else stored["stream"]["last"] + 1
     return Outcome(counts.read, len(counts.tracks), counts.without_face, source.report, resumed_at, remarks)
-
-
-def made_before(job: Job, now: dict[str, Any], outputs: OutputOptions) -> Outcome | None:
-    """What the run came to that wrote the table, where there is one made in the same way; None: it is to be written.
-
-    Args:
-        now: what it would be made of (:func:`affectkit.runs.made.facts_of`).
-
-    Raises:
-        OutputError: there is one made otherwise, or only a part of the outputs, and nothing may be replaced.
-    """
-    check_job(job, overwrite=outputs.overwrite, resume=outputs.resume)
-    if not os.path.exists(job.table) or (outputs.overwrite and not outputs.resume):
-        return None
-    if not is_url(job.source) and not os.path.exists(job.source):
-        return None  # which is what is said then
-    try:
-        outcome = made_alike(job, _text_of(job.meta), now)
-        for path in (job.video, job.sheet if outcome.faces else None):
-            if path is not None and not path.exists():
-                raise OutputError(f"{job.table}: exists already, and {path} does not; give --overwrite to make both")
-    except OutputError:
-        if outputs.overwrite:
-            return None
-        raise
-    with suppress(OSError, OutputError):
-        if os.path.lexists(job.note):  # it outlived its run by a moment
-            with OutputLocks(job.table):
-                job.note.unlink(missing_ok=True)
-    return dataclasses.replace(outcome, skipped=True)
-
-
-def _text_of(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return None
 
 
 def _finder(predictor: Predictor, job: Job, asked: StreamOptions, outputs: OutputOptions) -> Finder | None:

@@ -6,7 +6,7 @@ An object is there or not: it is uploaded under its name as a whole, and never h
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def facts(url: str) -> Facts:
     return Facts(info.get("size"), _mark(info), ranges=True)
 
 
-def _mark(info: dict[str, Any]) -> str:
+def _mark(info: Mapping[str, Any]) -> str:
     for name in (
         "ETag",
         "etag",
