@@ -203,7 +203,7 @@ class Predictor(Networks):
         if opened.info.alone and self._temporal is not None and opened.info.frames != 1:
             raise SourceError(
                 f"{printable(opened.info.name)}: its pictures have no times, and may have nothing to do with each "
-                "other; leave out --temporal (temporal=), or give --fps (fps=) if they are the frames of a video"
+                "other; leave out temporal=True, or give fps= if they are the frames of a video"
             )
         postprocessing = self._postprocessing(asked, keep_images, on_tracked)
         tracker = self._search.tracker(asked.max_faces)

@@ -20,7 +20,7 @@ from affectkit.reading import Reader
 from affectkit.smooth import Smoother
 from affectkit.spec import ModelSpec
 from affectkit.temporal import Logits, TemporalBuffer
-from affectkit.types import Array, CroppedFrame, Detection, Frame, TrackedFrame, UInt8
+from affectkit.types import Array, CroppedFrame, Detection, Frame, TrackedFrame, UInt8, check_image
 
 Waiting: TypeAlias = tuple[TrackedFrame, dict[str, Array]]
 """A frame whose sequence is not over, and what was said of its N faces singly, arrays (M, N, ...) by output."""
@@ -261,9 +261,9 @@ class Session:
 
         Raises:
             ValueError: the time is no number, or not later than that of the picture before.
-            TypeError: the picture is no array of uint8.
+            TypeError: the picture is no array of uint8, or the time no number.
         """
-        picture = RgbPicture(image)  # refuses what is none, whatever its time
+        picture = RgbPicture(check_image(image))  # refuses what is none, whatever its time
         self._clock.check(time_s)
         return self.take(Frame(self._count, time_s, picture, self._name))
 

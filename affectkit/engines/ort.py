@@ -91,12 +91,12 @@ def plugin_devices(provider: Provider) -> list[Any]:
             except Exception as error:  # whatever a package of others does when it is loaded
                 reason = str(error).strip().splitlines()[0]
                 raise DeviceUnavailable(
-                    f"{provider.name} cannot be loaded: {provider.dead} ({reason}); or use --device cpu"
+                    f"{provider.name} cannot be loaded: {provider.dead} ({reason}); or use device='cpu'"
                 ) from error
             _PLUGINS.add(provider.name)  # for the life of the process: sessions of others may use it
     found = [device for device in onnxruntime.get_ep_devices() if device.ep_name == provider.name]
     if not found:
-        raise DeviceUnavailable(f"{provider.name} finds no device here: {provider.dead}; or use --device cpu")
+        raise DeviceUnavailable(f"{provider.name} finds no device here: {provider.dead}; or use device='cpu'")
     # OpenVINO lists graphics chips as well; what it is told (threads, precision) is meant for the processor.
     return [device for device in found if device.ep_metadata.get("ov_device") == "CPU"] or found[:1]
 
@@ -203,7 +203,7 @@ class OrtEngine:
             what = kind.removeprefix("ort-").replace("cuda", "CUDA").replace("tensorrt", "TensorRT")
             raise DeviceUnavailable(
                 f"device {device!r}: the installed ONNX Runtime has no {what} provider; {provider.missing}, or use "
-                "--device cpu"
+                "device='cpu'"
             )
         asked = self._asked(kind, number or "0", options)
         told = provider.options(asked)
@@ -220,7 +220,7 @@ class OrtEngine:
         if session.get_providers()[0] != provider.name:
             raise DeviceUnavailable(
                 f"device {device!r}: it could not be started ({provider.dead}); see `affectkit doctor`, or use "
-                "--device cpu"
+                "device='cpu'"
             )
         self._profiled = provider.profiled
         return session, f"{kind}:{number or 0}" if provider.numbered else kind

@@ -25,11 +25,11 @@ try:
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] not in ("tensorrt", "tensorrt_bindings"):
         raise
-    raise MissingDependency("tensorrt", "tensorrt", "--device tensorrt") from error
+    raise MissingDependency("tensorrt", "tensorrt", "device='tensorrt'") from error
 except (ImportError, OSError, RuntimeError) as error:  # the bindings are there, the libraries they load are not
     raise DeviceUnavailable(
         f"device 'tensorrt': TensorRT is installed but cannot be loaded ({error}); it needs an NVIDIA driver and "
-        "`pip install 'affectkit[tensorrt]'`, or use --device cpu"
+        "`pip install 'affectkit[tensorrt]'`, or use device='cpu'"
     ) from error
 log = logging.getLogger(__name__)
 
