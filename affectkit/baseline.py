@@ -89,7 +89,7 @@ def parse_rule(given: Rule | str | os.PathLike[str] | Sequence[float]) -> Rule:
         return _seconds(float(found[1]), float(found[2]), text)
     if not text or not (is_url(text) or Path(text).exists()):
         raise SourceError(
-            f"{text}: is neither auto, nor START-END in seconds (0-3), nor a file or folder that exists, as a baseline is"
+            f"{text}: is neither auto, nor START-END in seconds (0-3), nor a file or folder that exists"
         )
     return Rule("file", file=text)
 
