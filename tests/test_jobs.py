@@ -69,7 +69,7 @@ def test_a_tree_of_videos_is_mirrored(tree: Path, tiny: Path, run_cli: Run) -> N
     code, _, err = run_cli(*command)
     assert code == 0 and err.count("is there already, made of the same input in the same way") == 3
     code, _, err = run_cli(*command, "--every", "2")
-    assert code == 3 and err.count("exists already, made with every 1, now 2; give --overwrite") == 3
+    assert code == 3 and err.count("exists already, made with --every 1, now --every 2; give --overwrite") == 3
     assert before == {name: (Path("out") / name).stat().st_mtime_ns for name in tables("out")}
     (tree / "in" / "b" / "x.mp4").write_bytes((tree / "in" / "a" / "x.mp4").read_bytes() + b"\0")
     code, _, err = run_cli(*command, "--resume", "--overwrite")
@@ -167,7 +167,7 @@ def test_what_failed_is_tried_again(tree: Path, tiny: Path, run_cli: Run, clip: 
     assert "not a video that FFmpeg can open" in out and "(as in/a/bad.mp4)" in out
     bad.write_bytes(clip)
     code, _, err = run_cli("predict", "--retry-failed", "out", "--model", tiny, "--every", "2")
-    assert code == 1 and "that run had every 1, now 2" in err
+    assert code == 1 and "that run had --every 1, now --every 2" in err
     assert run_cli("predict", "in", "--retry-failed", "out", "--model", tiny)[0] == 2
     assert run_cli("predict", "--retry-failed", "out", "-q", "--model", tiny) == (0, "", "")
     assert "a/bad.csv" in tables("out")

@@ -72,7 +72,7 @@ def test_from_one_store_to_another(
     code, _, err = run_cli(*command)
     assert code == 0 and err.count("memory://out/") == err.count("is there already") == 3
     code, _, err = run_cli(*command, "--every", "2")
-    assert code == 3 and err.count("made with every 1, now 2") == 3
+    assert code == 3 and err.count("made with --every 1, now --every 2") == 3
     put(memory, "/in/a/x.mp4", clip + b"\0")
     code, _, err = run_cli(*command, "--resume", "--overwrite")
     assert code == 0 and err.count("is there already") == 2

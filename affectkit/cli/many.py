@@ -15,6 +15,7 @@ from affectkit.cli.after import finish
 from affectkit.cli.common import EXIT_SOME_FAILED, late, say
 from affectkit.cli.progress import Watch
 from affectkit.cli.summary import summary, warn
+from affectkit.cli.wording import in_options
 
 if TYPE_CHECKING:
     from affectkit.runs.inputs import Shard
@@ -229,6 +230,8 @@ def run_all(asked: Asked, runner: Runner, given: Mapping[str, Any]) -> None:
     teller = _Teller(record.totals, quiet=runner.quiet)
     for ended in runner.run(asked.jobs, several=asked.several):
         ended = _after(ended, runner, given, several=asked.several)
+        if isinstance(ended.outcome, str):
+            ended = replace(ended, outcome=in_options(ended.outcome))
         if asked.several:
             record.add(ended)
         teller.tell(ended)

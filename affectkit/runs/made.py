@@ -84,7 +84,10 @@ def _in_words(name: str, old: Any, new: Any) -> str:
     if isinstance(old, dict) and isinstance(new, dict):  # the first entry that differs
         key = next(key for key in {**old, **new} if old.get(key) != new.get(key))
         name, old, new = f"{name} {key}", old.get(key), new.get(key)
-    return f"{name.removeprefix('option ')} {old}, now {new}"
+    if name.startswith("option "):
+        name = name.removeprefix("option ")
+        return f"{name}={old!r}, now {name}={new!r}"  # as Python has them; the command line says --name
+    return f"{name} {old}, now {new}"
 
 
 def _digest(model: Facts) -> str:
@@ -92,7 +95,7 @@ def _digest(model: Facts) -> str:
 
 
 def _refused(job: Job, what: str) -> OutputError:
-    return OutputError(f"{job.table}: {what}; give --overwrite (overwrite=True) to replace it, or another name")
+    return OutputError(f"{job.table}: {what}; give overwrite=True to replace it, or another name")
 
 
 def made_before(job: Job, now: dict[str, Any], outputs: OutputOptions) -> Outcome | None:
@@ -112,7 +115,7 @@ def made_before(job: Job, now: dict[str, Any], outputs: OutputOptions) -> Outcom
         outcome = made_alike(job, _text_of(job.meta), now)
         for path in (job.video, job.sheet if outcome.faces else None):
             if path is not None and not path.exists():
-                raise OutputError(f"{job.table}: exists already, and {path} does not; give --overwrite to make both")
+                raise OutputError(f"{job.table}: exists already, and {path} does not; give overwrite=True to make both")
     except OutputError:
         if outputs.overwrite:
             return None

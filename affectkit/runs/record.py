@@ -321,5 +321,5 @@ def other_options(run: str | os.PathLike[str], given: dict[str, Any], transfer: 
     for name, value in given.items():
         if name in before and before[name] != value:
             raise OutputError(
-                f"{run}: that run had {name} {before[name]}, now {value}; give the same, or another --output-dir"
+                f"{run}: that run had {name}={before[name]!r}, now {name}={value!r}; give the same, or another folder"
             )
