@@ -12,7 +12,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from affectkit.ahead import Beside
 from affectkit.answers import FrameResult
+from affectkit.assembly import frames_ahead
 from affectkit.baseline import check_rule, parse_rule
 from affectkit.baseline_file import Finder, finder_of
 from affectkit.corrected import CorrectedTable, open_corrected
@@ -22,6 +24,7 @@ from affectkit.outputs.files import check_target, explain_os_error, real_target
 from affectkit.outputs.kept import KeptPictures
 from affectkit.outputs.layouts import layout
 from affectkit.outputs.overlay import MAX_SIZE, Overlay
+from affectkit.outputs.traces import FRAMES_A_SECOND
 from affectkit.outputs.video import VideoWriter, check_video_suffix
 from affectkit.outputs.writers import TableSink, check_suffix, open_table
 from affectkit.predictor import Predictor
@@ -38,12 +41,15 @@ from affectkit.sources.gate import opens_by_itself
 from affectkit.sources.limits import Opening
 from affectkit.sources.names import printable
 from affectkit.sources.opening import open_source
-from affectkit.types import TrackedFrame
+from affectkit.types import Picture, TrackedFrame
 
 log = logging.getLogger(__name__)
 
 CHECKPOINT_S = 10.0
 """Time from one note of how far a run is to the next: what a crash loses at most."""
+
+MOST_WAIT = 4
+"""Results that may wait to be drawn and encoded while further ones are computed."""
 
 Watch = Callable[[Iterator[FrameResult], Source], Iterator[FrameResult]]
 """Passes results on, and shows how far they are."""
@@ -114,7 +120,7 @@ def run_job(
         sink = _sink(predictor, job, outputs, finder, resume_from)
         keeper = Checkpointer(job, sink, started_by, counts, sheet, every_s=CHECKPOINT_S, noted=stored is not None)
         stack.push(keeper)
-        drawing = _drawing(stack, predictor, source, job, pictures, every=asked.every, overwrite=outputs.overwrite)
+        drawing = _drawing(stack, predictor, source, job, pictures, asked, overwrite=outputs.overwrite)
         stack.callback(results.close)  # first of all: nothing works on while the outputs are put away
         for result in watch(results, source):
             sink.write(result)
@@ -215,27 +221,43 @@ def _drawing(
     source: Source,
     job: Job,
     pictures: KeptPictures | None,
+    asked: StreamOptions,
     *,
-    every: int,
     overwrite: bool,
 ) -> Callable[[FrameResult], None]:
-    """Writes the annotated video of one input, or nothing."""
+    """Writes the annotated video of one input, beside everything else, or nothing."""
     if job.video is None or pictures is None:
         return lambda _: None
-    fps = source.info.fps / every if source.info.fps else None
+    fps = source.info.fps / asked.every if source.info.fps else None
     sound, film = (source.info.name if source.info.has_audio else None), source.info.film
     if sound is not None and film is not None and not opens_by_itself(sound, film.format):
         log.warning("%s: the sound of what needs --input-format is not taken along", job.video)
         sound = None
     writer = stack.enter_context(VideoWriter(job.video, fps=fps, sound_from=sound, overwrite=overwrite))
-    overlay = Overlay(predictor.spec)
+    overlay = Overlay(predictor.spec, length_s=_length_s(source, asked))
+
+    def encode(drawn: tuple[FrameResult, Picture]) -> None:
+        result, picture = drawn
+        writer.write_planes(overlay.draw_planes(result, picture), result.time_s)
+
+    # Of very large pictures none waits: there is hardly room for the one that is drawn.
+    beside = stack.enter_context(Beside(encode, min(MOST_WAIT, frames_ahead(source.info))))
 
     def draw(result: FrameResult) -> None:
-        image, reduced = pictures.take(result.index)
-        drawn = overlay.draw(dataclasses.replace(result, image=image, reduced=result.reduced * reduced))
-        writer.write(drawn, result.time_s)
+        picture, reduced = pictures.take(result.index)
+        beside.put((dataclasses.replace(result, reduced=result.reduced * reduced), picture))
 
     return draw
+
+
+def _length_s(source: Source, asked: StreamOptions) -> float | None:
+    """Of what is read of a source, from the first frame to the last; None: not known."""
+    frames, fps = source.info.frames, source.info.fps
+    if not frames or source.info.paced:
+        return None
+    if not fps:  # pictures without times
+        return max(1, frames - 1) / FRAMES_A_SECOND
+    return max(1, frames - 1) / fps if math.isinf(asked.end_s) else None
 
 
 def _meta(
