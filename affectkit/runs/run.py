@@ -39,7 +39,7 @@ from affectkit.sources.base import Source
 from affectkit.sources.folder import told_in_full
 from affectkit.sources.gate import opens_by_itself
 from affectkit.sources.limits import Opening
-from affectkit.sources.names import printable
+from affectkit.sources.names import is_url, printable
 from affectkit.sources.opening import open_source
 from affectkit.types import Picture, TrackedFrame
 
@@ -109,7 +109,7 @@ def run_job(
         # Not worked out until there is something to note: most inputs are short.
         started_by = cache(partial(fingerprint, described, job, contents_of(job.source), asked, outputs, opening))
         stored = read_note(job, started_by()) if outputs.resume else None
-        counts, sheet, resume_from = Counts(), ContactSheet() if job.sheet is not None else None, None
+        counts, sheet, resume_from = Counts(), _sheet(job), None
         if stored is not None:
             stack.push(still_kept)
             resume_from = (rows_of(job, stored), stored["length"])
@@ -126,6 +126,8 @@ def run_job(
             sink.write(result)
             drawing(result)
             counts.add(result)
+            if sheet is not None:
+                sheet.judge(result)
             if job.video is None:
                 keeper.maybe_note(results)
         told, remarks = _baseline_told(sink, predictor)
@@ -148,6 +150,13 @@ def _finder(predictor: Predictor, job: Job, asked: StreamOptions, outputs: Outpu
     rule = parse_rule(outputs.baseline)
     check_rule(rule, start_s=asked.start_s, end_s=asked.end_s, rendered=job.video is not None)
     return finder_of(rule, predictor, asked)
+
+
+def _sheet(job: Job) -> ContactSheet | None:
+    """The contact sheet, where one is asked for."""
+    shown = printable(job.source)
+    name = shown if is_url(job.source) else Path(shown).name or shown
+    return None if job.sheet is None else ContactSheet(name)
 
 
 def _kept(stack: ExitStack, job: Job) -> KeptPictures | None:
