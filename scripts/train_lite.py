@@ -35,8 +35,9 @@ SETS = ("ferplus", "facial_expressions")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("run", "start", "labels", "data", "rendered"):
+    for name in ("run", "start", "labels", "data"):
         parser.add_argument(name, type=str if name == "start" else Path)
+    parser.add_argument("rendered", type=Path, nargs="+")
     parser.add_argument("--teacher", default="lite-ensemble")
     parser.add_argument("--coded", type=Path, help="CSV of faces whose units a person judged: image, AU1, ...")
     parser.add_argument("--coded-times", type=int, default=6, help="how often each of them comes in an epoch")
@@ -44,11 +45,12 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=1.2e-3)
     parser.add_argument("--au-weight", type=float, default=14.0)
     parser.add_argument("--augmentation", choices=list(AUGMENTATIONS), default="covered-light")
+    parser.add_argument("--int8-share", type=float, default=0.0, help="of the steps, rounded as int8 exports do it")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--resume", action="store_true")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    train_set, dev_set = faces_of(given.labels, given.data, given.rendered)
+    train_set, dev_set = faces_of(given.labels, given.data, *given.rendered)
     network = cnns_of(given.start, dev_set)[0][0]
     labels = network.config.labels
     train_set, dev_set = relabelled(train_set, labels), relabelled(dev_set, labels)
@@ -75,6 +77,7 @@ def main() -> None:
         teacher_view="clean",
         bf16=True,
         compile=given.compile,
+        int8_share=given.int8_share,
         seed=1,
         augmentation=AUGMENTATIONS[given.augmentation],
     )

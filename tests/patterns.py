@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from affectkit.export.to_onnx import write_model_folder
+from affectkit.spec import InputSpec, ModelSpec, TemporalSpec
 from affectkit.train.checkpoints import load_checkpoint
 from affectkit.train.config import TrainConfig
 from affectkit.train.faces import FaceSet
-from affectkit.train.networks import NetworkConfig
+from affectkit.train.networks import FEATURE_WIDTH, MultitaskCNN, NetworkConfig, TemporalHeads
 
 NAN = math.nan
 SMALL = NetworkConfig(size=16, widths=(8, 8), blocks=(1, 1))
@@ -63,3 +65,22 @@ def config(**changes: object) -> TrainConfig:
 def states_are_equal(a: Path, b: Path) -> bool:
     first, second = load_checkpoint(a)["network"], load_checkpoint(b)["network"]
     return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def recurrent_model(folder: Path, thresholds: tuple[float, ...] = (0.5,) * 8) -> Path:
+    """An exported model of two tiny networks with recurrent heads, untrained, named like its folder."""
+    spec = ModelSpec(
+        name=folder.name,
+        version="1",
+        licence="MIT",
+        trained_on=("nothing",),
+        input=InputSpec(16, 1, "tight"),
+        au_thresholds=thresholds,
+        au_thresholds_from="made up",
+        members=2,
+        feature_width=FEATURE_WIDTH,
+        temporal=TemporalSpec(8, FEATURE_WIDTH, "bidirectional"),
+    )
+    members, heads = [MultitaskCNN(SMALL) for _ in range(2)], [TemporalHeads() for _ in range(2)]
+    write_model_folder(members, spec, folder, card="x", temporal=heads)
+    return folder

@@ -101,11 +101,21 @@ def node_is_here() -> bool:
     return subprocess.run(command, capture_output=True, env=os.environ.copy()).returncode == 0
 
 
+def without_openvino() -> str:
+    """Why OpenVINO cannot run here; empty: it can."""
+    if not importlib.util.find_spec("onnxruntime_ep_openvino"):
+        return "needs the extra openvino"
+    processor = Path("/proc/cpuinfo")
+    if processor.exists() and "GenuineIntel" not in processor.read_text():
+        return "OpenVINO's plug-in for ONNX Runtime offers Intel's processors and GPUs only"
+    return ""
+
+
 RUNTIMES: dict[str, tuple[Callable[[Path, Arrays], Arrays], Callable[[], str]]] = {
     "ONNX Runtime": (with_engine("cpu"), lambda: ""),
     "OpenVINO": (
         with_engine("openvino"),
-        lambda: "" if importlib.util.find_spec("onnxruntime_ep_openvino") else "needs the extra openvino",
+        without_openvino,
     ),
     "OpenCV dnn": (with_opencv, lambda: "" if int(cv2.__version__.partition(".")[0]) >= 5 else "needs OpenCV 5"),
     "onnxruntime-node": (

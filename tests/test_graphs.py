@@ -10,21 +10,21 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from patterns import SMALL, faces_with_a_pattern
+from patterns import faces_with_a_pattern, recurrent_model
 from synthetic import edit_spec
 
 from affectkit import models
 from affectkit.engines import open_engine
 from affectkit.errors import EngineError
-from affectkit.export import convert, readout, refresh
+from affectkit.export import convert, precision, readout, refresh
 from affectkit.export.describe import described
 from affectkit.export.precision import to_int8
 from affectkit.export.readout import expected_answers, readout_graph, write_readout
 from affectkit.export.tidy import tidied, with_constant_weights
-from affectkit.export.to_onnx import write_model_folder, write_temporal_onnx
-from affectkit.spec import InputSpec, ModelSpec, TemporalSpec
+from affectkit.export.to_onnx import write_temporal_onnx
+from affectkit.spec import ModelSpec
 from affectkit.train.calibrate import write_calibration
-from affectkit.train.networks import FEATURE_WIDTH, MultitaskCNN, TemporalHeads
+from affectkit.train.networks import FEATURE_WIDTH, TemporalHeads
 
 Cli = Callable[..., tuple[int, str, str]]
 pytestmark = [
@@ -35,22 +35,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def recurrent(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "two"
-    spec = ModelSpec(
-        name="two",
-        version="1",
-        licence="MIT",
-        trained_on=("nothing",),
-        input=InputSpec(16, 1, "tight"),
-        au_thresholds=(0.5, 0.4, 0.3, 0.2, 0.1, 0.6, 0.7, 0.8),
-        au_thresholds_from="made up",
-        members=2,
-        feature_width=FEATURE_WIDTH,
-        temporal=TemporalSpec(8, FEATURE_WIDTH, "bidirectional"),
-    )
-    members, heads = [MultitaskCNN(SMALL) for _ in range(2)], [TemporalHeads() for _ in range(2)]
-    write_model_folder(members, spec, folder, card="x", temporal=heads)
-    return folder
+    return recurrent_model(tmp_path_factory.mktemp("models") / "two", (0.5, 0.4, 0.3, 0.2, 0.1, 0.6, 0.7, 0.8))
 
 
 def metadata(path: Path) -> dict[str, str]:
@@ -119,6 +104,22 @@ def test_int8_has_no_leftovers(recurrent: Path, tmp_path: Path, capfd: pytest.Ca
 
     onnxruntime.InferenceSession(str(tmp_path / "i8.onnx"), providers=["CPUExecutionProvider"])
     assert "Removing initializer" not in capfd.readouterr().err
+
+
+def test_the_export_takes_the_range_whose_answers_are_nearest(
+    recurrent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = recurrent / "frame.onnx"
+    faces = faces_with_a_pattern(64, 5)
+    crops = np.stack([faces.image(i)[..., None] for i in range(64)])
+    distances, paths = [], []
+    for k, ranges in enumerate([(99.999,), (70.0,), (70.0, 99.999)]):
+        monkeypatch.setattr(precision, "RANGES", ranges)
+        paths.append(tmp_path / f"{k}.onnx")
+        to_int8(frame, paths[-1], crops)
+        distances.append(precision._distance(frame, paths[-1], crops))
+    assert distances[0] < distances[1]  # three tenths of what is between the layers cut off
+    assert paths[2].read_bytes() == paths[0].read_bytes() != paths[1].read_bytes()
 
 
 def test_what_inner_graphs_read_is_kept() -> None:

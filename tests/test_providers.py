@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from make_tiny_model import expected
+from runtimes import without_openvino
 
 from affectkit import models
 from affectkit.engines import Profile, open_engine, ort
@@ -116,10 +116,7 @@ def test_a_plugin_that_cannot_be_loaded(tiny: Path, tmp_path: Path, monkeypatch:
         open_engine(tiny / "frame.onnx", device="tensorrt-rtx")
 
 
-openvino = pytest.mark.skipif(
-    importlib.util.find_spec("onnxruntime_ep_openvino") is None,
-    reason="needs onnxruntime-ep-openvino (extra: openvino)",
-)
+openvino = pytest.mark.skipif(bool(without_openvino()), reason=without_openvino())
 
 
 @openvino

@@ -117,10 +117,10 @@ def test_the_profile_is_a_promise(gpu: State, tiny: Path) -> None:
     for wrong in ((0, 1, 2), (3, 2, 4), (1, 5, 4)):
         with pytest.raises(ValueError, match="a profile needs"):
             Profile(*wrong)
-    assert Profile(1, 4, 9, frames=16).shape((-1, -1, 3, 128), "largest") == (9, 16, 3, 128)
-    assert Profile(1, 4, 9, frames=16).shape((2, -1, -1, 3), "smallest") == (2, 1, 1, 3)
+    assert Profile(1, 4, 9, frames=16).shape((-1, -1, 3, 128), "max") == (9, 16, 3, 128)
+    assert Profile(1, 4, 9, frames=16).shape((2, -1, -1, 3), "min") == (2, 1, 1, 3)
     with pytest.raises(EngineError, match="one or two free axes"):
-        Profile().shape((1, 2), "best")
+        Profile().shape((1, 2), "opt")
 
 
 def test_a_plan_is_built_once(gpu: State, tiny: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,14 +9,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from patterns import SMALL
+from patterns import recurrent_model
 
 from affectkit import models
 from affectkit.errors import OutputError
-from affectkit.export.to_onnx import write_model_folder
 from affectkit.export.triton import write_triton
-from affectkit.spec import InputSpec, ModelSpec, TemporalSpec
-from affectkit.train.networks import FEATURE_WIDTH, MultitaskCNN, TemporalHeads
 
 Cli = Callable[..., tuple[int, str, str]]
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
@@ -24,22 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 @pytest.fixture(scope="module")
 def recurrent(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "two-members"
-    spec = ModelSpec(
-        name="two-members",
-        version="1",
-        licence="MIT",
-        trained_on=("nothing",),
-        input=InputSpec(16, 1, "tight"),
-        au_thresholds=(0.5,) * 8,
-        au_thresholds_from="made up",
-        members=2,
-        feature_width=FEATURE_WIDTH,
-        temporal=TemporalSpec(8, FEATURE_WIDTH, "bidirectional"),
-    )
-    members, heads = [MultitaskCNN(SMALL) for _ in range(2)], [TemporalHeads() for _ in range(2)]
-    write_model_folder(members, spec, folder, card="x", temporal=heads)
-    return folder
+    return recurrent_model(tmp_path_factory.mktemp("models") / "two-members")
 
 
 def config_of(folder: Path) -> object:

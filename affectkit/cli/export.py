@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,17 @@ from affectkit.cli.common import late, show_parity
 @click.option(
     "--format",
     "target",
-    type=click.Choice(["onnx", "readout", "tensorrt", "triton"]),
+    type=click.Choice(["onnx", "readout", "tensorrt", "triton", "web"]),
     default="onnx",
     show_default=True,
     help="readout: beside it a graph that decodes, readout.onnx. tensorrt: also build its plan on this machine's GPU "
-    "and verify it. triton: a model repository of its server.",
+    "and verify it. triton: a model repository of its server. web: a static page that runs the model in the browser, "
+    "and the JavaScript module that it uses (without the extra).",
+)
+@click.option(
+    "--runtime",
+    type=click.Path(path_type=Path),
+    help="web: onnxruntime-web, as npm's archive (.tgz) or a folder.  [default: the cache, else npm gets it]",
 )
 @click.option("--name", help="Name of the new model.  [default: MODEL's, with the precision]")
 @click.option("--faces", help="int8: a video, picture or folder; the faces found in it decide the ranges.")
@@ -42,6 +49,7 @@ def export(
     output: Path,
     precision: Any,
     target: str,
+    runtime: Path | None,
     name: str | None,
     faces: str | None,
     aligned: bool,
@@ -56,6 +64,12 @@ def export(
     Every export ends in a parity report against the float32 original, also as parity.json in the folder. Over the
     tolerance of its precision it fails and leaves nothing behind.
     """
+    if target == "web":
+        given = (precision != "fp32", name, faces, aligned, labels, images, landmarks)
+        _web_page(model, output, runtime, overwrite=overwrite, changed=any(given))
+        return
+    if runtime is not None:
+        raise click.UsageError("--runtime belongs to --format web")
     convert = late("affectkit.export.convert", "export", "exporting a model")
     if (labels is None) != (images is None) or (landmarks is not None and labels is None):
         raise click.UsageError("a labelled set needs --labels and --images")
@@ -81,3 +95,15 @@ def export(
         if one is not None:
             click.echo(f"{where} ({one.count}): {one}")
     click.echo(f"{model} in {precision} for {target} -> {output}", err=True)
+
+
+def _web_page(model: str, output: Path, runtime: Path | None, *, overwrite: bool, changed: bool) -> None:
+    """Write a page; ``changed``: options were given that make another model."""
+    if changed:
+        raise click.UsageError(
+            "--format web takes a model as it is; export it in another precision or by another name first"
+        )
+    write_site = late("affectkit.export.site", "export", "exporting a page").write_site
+    site = write_site(model, output, runtime=runtime, overwrite=overwrite)
+    click.echo(f"{site.spec.name} as a page, {site.bytes / 1e6:.0f} MB -> {output}", err=True)
+    click.echo(f"look at it: python3 -m http.server --directory {shlex.quote(str(output))} 8000", err=True)

@@ -22,27 +22,27 @@ CACHE_VARIABLE = "AFFECTKIT_CACHE"
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a plan is built for."""
+    """What a plan is built for, in TensorRT's words: the least, the usual and the greatest batch."""
 
-    smallest: int = 1
+    min: int = 1
     """Faces (or sequences) at once."""
-    best: int = 32
+    opt: int = 32
     """What it is tuned for."""
-    largest: int = 128
+    max: int = 128
     frames: int = 32
     """Longest sequence, and the length it is tuned for; only of temporal networks, whose second free axis it is."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.smallest <= self.best <= self.largest:
-            raise ValueError(f"a profile needs 1 <= smallest <= best <= largest, got {self}")
+        if not 1 <= self.min <= self.opt <= self.max:
+            raise ValueError(f"a profile needs 1 <= min <= opt <= max, got {self}")
         if self.frames < 1:
             raise ValueError(f"a profile needs at least one frame, got {self}")
 
     def key(self) -> tuple[int, int, int, int]:
         """All of it, for a :class:`PlanKey`."""
-        return self.smallest, self.best, self.largest, self.frames
+        return self.min, self.opt, self.max, self.frames
 
-    def shape(self, network: tuple[int, ...], which: Literal["smallest", "best", "largest"]) -> tuple[int, ...]:
+    def shape(self, network: tuple[int, ...], which: Literal["min", "opt", "max"]) -> tuple[int, ...]:
         """A shape in which -1 is free, with its free axes filled in: the first counts faces, the second frames.
 
         Raises:
@@ -51,7 +51,7 @@ class Profile:
         free = [axis for axis, length in enumerate(network) if length < 0]
         if not 1 <= len(free) <= 2:
             raise EngineError(f"a network needs one or two free axes to be given faces, this one is {network}")
-        frames = 1 if which == "smallest" else self.frames
+        frames = 1 if which == "min" else self.frames
         filled = dict(zip(free, (getattr(self, which), frames), strict=False))
         return tuple(filled.get(axis, length) for axis, length in enumerate(network))
 
@@ -66,7 +66,7 @@ class Profile:
         Raises:
             EngineError: a free axis is shorter or longer than the profile's.
         """
-        low, high = self.shape(network, "smallest"), self.shape(network, "largest")
+        low, high = self.shape(network, "min"), self.shape(network, "max")
         if any(not a <= g <= b for a, g, b in zip(low, given, high, strict=True)):
             raise EngineError(
                 f"{path}: {name!r} of shape {given} is outside the plan's profile, {low} to {high}; use a batch size "

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from affectkit.engines.plans import Profile
 
@@ -61,9 +62,10 @@ def _cuda(asked: Asked) -> dict[str, str]:
 def _shape_options(asked: Asked, prefix: str) -> dict[str, str]:
     """The profile as both TensorRT providers take it: `faces:1x64x64x1`."""
     found = {}
-    for which, word in (("smallest", "min"), ("best", "opt"), ("largest", "max")):
-        filled = {name: asked.profile.shape(shape, which) for name, shape in asked.shapes.items()}  # type: ignore[arg-type]
-        found[f"{prefix}_profile_{word}_shapes"] = ",".join(
+    sizes: tuple[Literal["min", "opt", "max"], ...] = ("min", "opt", "max")
+    for which in sizes:
+        filled = {name: asked.profile.shape(shape, which) for name, shape in asked.shapes.items()}
+        found[f"{prefix}_profile_{which}_shapes"] = ",".join(
             f"{name}:{'x'.join(map(str, shape))}" for name, shape in filled.items()
         )
     return found
@@ -138,7 +140,7 @@ PROVIDERS = {
         "OpenVINOExecutionProvider",
         _openvino,
         missing="pip install 'affectkit[cpu,openvino]'",
-        dead="it needs an x86-64 processor",
+        dead="it needs a processor or a GPU by Intel",
         plugin="onnxruntime_ep_openvino",
     ),
     "coreml": Provider(

@@ -116,7 +116,7 @@ def build_plan(onnx_file: Path, profile: Profile, timing: bytes) -> tuple[bytes,
     optimisation = builder.create_optimization_profile()
     for i in range(network.num_inputs):
         tensor = network.get_input(i)
-        sizes = [profile.shape(tuple(tensor.shape), which) for which in ("smallest", "best", "largest")]
+        sizes = [profile.shape(tuple(tensor.shape), which) for which in ("min", "opt", "max")]
         try:
             optimisation.set_shape(tensor.name, *sizes)
         except ValueError as error:
@@ -188,7 +188,7 @@ class TrtEngine:
         self._buffers: dict[str, Buffer] = {}
         self._closed = False
         try:
-            self._set_shapes({name: self._profile.shape(self._shapes[name], "largest") for name in self._inputs})
+            self._set_shapes({name: self._profile.shape(self._shapes[name], "max") for name in self._inputs})
             for name in names:
                 largest = tuple(context.get_tensor_shape(name))
                 dtype = np.dtype(trt.nptype(engine.get_tensor_dtype(name)))
