@@ -55,6 +55,11 @@ Watch = Callable[[Iterator[FrameResult], Source], Iterator[FrameResult]]
 """Passes results on, and shows how far they are."""
 
 
+def unwatched(results: Iterator[FrameResult], _: Source) -> Iterator[FrameResult]:
+    """Passes results on."""
+    return results
+
+
 def check_job(job: Job, *, overwrite: bool, resume: bool = False) -> None:
     """Refuse what cannot be written before anything is computed.
 
@@ -81,7 +86,7 @@ def run_job(
     opening: Opening | None = None,
     *,
     patience_s: float = 0.0,
-    watch: Watch = lambda results, _: results,
+    watch: Watch = unwatched,
 ) -> Outcome:
     """Predict one input and write all of its outputs.
 
