@@ -13,6 +13,7 @@ import click
 
 from affectkit.cli.after import finish
 from affectkit.cli.common import EXIT_SOME_FAILED, late, say
+from affectkit.cli.many_progress import ManyWatch
 from affectkit.cli.progress import Watch
 from affectkit.cli.summary import summary, warn
 from affectkit.cli.wording import in_options
@@ -200,7 +201,11 @@ class Runner:
             cluster = late("affectkit.runs.cluster", "ray", "--ray")
             yield from cluster.run_on_cluster(jobs, self.work, self.ray, self.processes if self.processes > 1 else None)
         elif self.processes > 1 and len(jobs) > 1:
-            yield from run_jobs(jobs, self.work, self.processes)
+            with ManyWatch(len(jobs), quiet=self.quiet) as watch:
+                for ended in run_jobs(jobs, self.work, self.processes, None if self.quiet else watch.told):
+                    read = 0 if isinstance(ended.outcome, str) else ended.outcome.read
+                    watch.ended(ended.job, failed=ended.status == "failed", frames=read)
+                    yield ended
         else:
             yield from self._one_by_one(jobs, several=several)
 
@@ -227,7 +232,8 @@ def run_all(asked: Asked, runner: Runner, given: Mapping[str, Any]) -> None:
     record = Record(asked.record, len(asked.jobs), asked.record_url)
     if asked.several:
         record.begin(shard=asked.shard, given=asked.decides, retried=asked.retried)
-    teller = _Teller(record.totals, quiet=runner.quiet)
+    beside = runner.processes > 1 and runner.ray is None  # where a line of its own tells how far it is
+    teller = _Teller(record.totals, quiet=runner.quiet, sums=not beside)
     for ended in runner.run(asked.jobs, several=asked.several):
         ended = _after(ended, runner, given, several=asked.several)
         if isinstance(ended.outcome, str):
@@ -264,8 +270,8 @@ def _after(ended: Ended, runner: Runner, given: Mapping[str, Any], *, several: b
 class _Teller:
     """Says what became of each input, and from time to time how far the run is."""
 
-    def __init__(self, totals: Totals, *, quiet: bool) -> None:
-        self._totals, self._quiet = totals, quiet
+    def __init__(self, totals: Totals, *, quiet: bool, sums: bool) -> None:
+        self._totals, self._quiet, self._sums = totals, quiet, sums and not quiet
         self._since = self._told = time.monotonic()
 
     def tell(self, ended: Ended) -> None:
@@ -280,6 +286,6 @@ class _Teller:
             warn(ended.job, outcome)
             if not self._quiet:
                 click.echo(summary(ended.job, outcome, ended.ran), err=True)
-        if not self._quiet and time.monotonic() - self._told > TELLS_EVERY_S:
+        if self._sums and time.monotonic() - self._told > TELLS_EVERY_S:
             self._told = time.monotonic()
             say(self._totals.told(self._told - self._since))

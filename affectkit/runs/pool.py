@@ -23,6 +23,7 @@ from affectkit.predictor import Predictor
 from affectkit.runs.anywhere import run_anywhere
 from affectkit.runs.job import Ended, Mark, failure_line, finished, mark_of
 from affectkit.runs.run import Interrupted, Job, Outcome, Watch, unwatched
+from affectkit.runs.told import Tell, Telling, Told
 from affectkit.runs.work import Work as Work
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class _Worker:
     """When it was given."""
 
 
-def run_jobs(jobs: Iterable[Job], work: Work, processes: int) -> Iterator[Ended]:
+def run_jobs(jobs: Iterable[Job], work: Work, processes: int, tell: Tell | None = None) -> Iterator[Ended]:
     """Run all jobs, and say of each, in the order in which they end, what came of it.
 
     Of jobs that are made as they are asked for only those at work are held.
@@ -58,10 +59,13 @@ def run_jobs(jobs: Iterable[Job], work: Work, processes: int) -> Iterator[Ended]
     Every process loads the model once, and has its share of the cores. One that dies (out of memory, a crash of the
     decoder) is replaced with a warning, and its input given to another, which continues where the dead one's notes say.
 
+    Args:
+        tell: is told every moment how far each job is that is worked on.
+
     Raises:
         EngineError: process after process dies before it has loaded the model.
     """
-    pool = _Pool(jobs, work, processes)
+    pool = _Pool(jobs, work, processes, tell)
     try:
         yield from pool.run()
     except KeyboardInterrupt:
@@ -86,7 +90,8 @@ def deaths_in_words(count: int) -> str:
 class _Pool:
     """The processes, and what each of them does."""
 
-    def __init__(self, jobs: Iterable[Job], work: Work, processes: int) -> None:
+    def __init__(self, jobs: Iterable[Job], work: Work, processes: int, tell: Tell | None = None) -> None:
+        self._tell = tell
         threads = work.predictor.threads or max(1, usable_cores() // processes)
         self._work = replace(work, predictor=replace(work.predictor, threads=threads))
         self._jobs = iter(jobs)
@@ -106,7 +111,7 @@ class _Pool:
 
     def _start(self) -> None:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_serve, args=(theirs, self._work), daemon=True)
+        process = self._context.Process(target=_serve, args=(theirs, self._work, self._tell is not None), daemon=True)
         with _interrupts_held():  # until it can deal with them
             process.start()
         theirs.close()  # so that its end is noticed here
@@ -125,6 +130,10 @@ class _Pool:
                     answer = worker.connection.recv()
                 except (EOFError, OSError):
                     yield from self._died(worker)
+                    continue
+                if isinstance(answer, Told):
+                    if self._tell is not None and worker.job is not None:
+                        self._tell(worker.job, answer)
                     continue
                 if isinstance(answer, Exception):  # no process can do anything then
                     raise answer
@@ -276,8 +285,8 @@ class _Ready:
     model: str
 
 
-def _serve(connection: Connection, work: Work) -> None:
-    """In a process: take jobs until there is none left."""
+def _serve(connection: Connection, work: Work, tells: bool) -> None:
+    """In a process: take jobs until there is none left; ``tells`` whether it says how far they are."""
     logging.basicConfig(format="affectkit: %(message)s")
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _interrupt)
@@ -292,9 +301,10 @@ def _serve(connection: Connection, work: Work) -> None:
             return
         with predictor:
             connection.send(_Ready(predictor.device, predictor.spec.name))
+            watch = Telling(connection, work.asked.end_s) if tells else unwatched
             while (task := connection.recv()) is not None:
                 job, again = task
-                connection.send(attempt(predictor, job, work, again=again))
+                connection.send(attempt(predictor, job, work, again=again, watch=watch))
     except (KeyboardInterrupt, EOFError, OSError):
         pass  # the one who asks has gone, or Ctrl-C was pressed
 
