@@ -150,7 +150,7 @@ def clip(site: Path, astronaut: Path) -> tuple[Table, list[Any], tuple[int, int]
 def opened(browser: Any, address: str, **options: Any) -> Any:
     """A page whose errors and requests are noted, in a browser that reaches nothing else."""
     context = browser.new_context(viewport={"width": 1400, "height": 1000}, permissions=["camera"], **options)
-    context.set_default_timeout(40_000)  # machines that test are busy
+    context.set_default_timeout(120_000)  # machines that test are busy
     page = context.new_page()
     page.problems, page.asked = [], []
     page.on("pageerror", lambda error: page.problems.append(str(error)))
