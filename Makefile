@@ -12,7 +12,7 @@ DEMO := demo
 # What the installed package is made of, as one number: names, sizes and checksums, whatever the times of the files say.
 CONTENT = find pyproject.toml affectkit export train -type f ! -name '*.pyc' | LC_ALL=C sort | xargs cksum | cksum
 
-.PHONY: demo test quick fuzz web web-test wheel editable clean
+.PHONY: demo test quick fuzz docs docs-test web web-test wheel editable clean
 
 demo: wheel
 	mkdir -p $(DEMO)
@@ -41,6 +41,21 @@ quick: editable
 # Two minutes of mutated videos, pictures, model folders and notes; what did harm is kept in fuzz-faults/.
 fuzz: $(VENV)/.dev wheel
 	$(BIN)/python -P tests/media/fuzz.py --seconds 120
+
+# The docs site, in site/: it opens from the disk and loads nothing from elsewhere. Notebooks are run, once for each state of
+# the package; AFFECTKIT_DOCS=quick leaves what they put out out, while you write.
+docs: $(VENV)/.docs wheel
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -P -m mkdocs build --strict
+	@echo "The site: site/index.html"
+
+# Every command and snippet of the pages, every notebook and example, the links of the site that `make docs` has built.
+docs-test: docs
+	$(BIN)/python -P -m pytest -q $(PYTEST_FLAGS) tests/docs
+
+$(VENV)/.docs: pyproject.toml $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet ".[docs]"
+	rm -f $(VENV)/.package
+	touch $@
 
 # The page for browsers, from TypeScript: what the package carries in export/web/. Needs node and npm, as nothing else does.
 web: web/node_modules/.done
@@ -104,4 +119,4 @@ editable: $(VENV)/.dev
 	fi
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info $(DEMO)
+	rm -rf $(VENV) build dist site *.egg-info $(DEMO)

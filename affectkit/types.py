@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from affectkit.documented import fields_shown
+
 AU_NAMES = ("AU01", "AU02", "AU04", "AU06", "AU12", "AU15", "AU20", "AU25")
 """The eight action units of the shipped models (Facial Action Coding System numbers)."""
 
@@ -226,6 +228,7 @@ class Picture(Protocol):
         ...
 
 
+@fields_shown
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One decoded picture of a source."""
@@ -251,13 +254,14 @@ POINTS_IN_BOX = ((0.26, 0.385), (0.74, 0.385), (0.5, 0.59), (0.29, 0.737), (0.71
 """Where the five points of a face that looks at the camera lie in MTCNN's box: medians, mirrored and averaged."""
 
 
+@fields_shown
 @dataclass(frozen=True, slots=True, eq=False)
 class Detection:
     """One face as a detector sees it, in pixels of the picture; (0, 0) is the centre of the top left pixel."""
 
     box: tuple[float, float, float, float]
     """x, y, width, height in px; may reach beyond the picture."""
-    score: float
+    score: float = 1.0
     """The detector's confidence, 0..1."""
     landmarks: Float32 = field(default_factory=lambda: np.full((5, 2), np.nan, np.float32))
     """(5, 2) x, y in px: eye on the left of the picture, the other eye, nose tip, left and right mouth corner.
@@ -274,7 +278,28 @@ class Detection:
         if self.landmarks.shape != (5, 2):
             raise ValueError(f"Detection.landmarks must have shape (5, 2), got {self.landmarks.shape}")
 
+    @classmethod
+    def at(cls, landmarks: npt.ArrayLike, score: float = 1.0) -> Detection:
+        """A face of which only the five points are known; its box is put around them.
 
+        Args:
+            landmarks: (5, 2) px, in the order of :attr:`landmarks`.
+
+        Raises:
+            ValueError: another shape, or not finite.
+        """
+        points = np.asarray(landmarks, np.float32)
+        if points.shape != (5, 2) or not np.isfinite(points).all():
+            raise ValueError(f"landmarks must be finite, of shape (5, 2), got {points.shape}")
+        # A box like a detector's: about 2.2 inter-ocular distances wide.
+        low, high = points.min(0), points.max(0)
+        margin = 0.6 * float(np.linalg.norm(points[1] - points[0]))
+        width, height = float(high[0] - low[0]), float(high[1] - low[1])
+        box = (float(low[0]) - margin, float(low[1]) - 1.3 * margin, width + 2 * margin, height + 2.1 * margin)
+        return cls(box, score, points)
+
+
+@fields_shown
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackedFace:
     """A detection with the identity it has in this video."""
@@ -284,6 +309,7 @@ class TrackedFace:
     detection: Detection
 
 
+@fields_shown
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackedFrame:
     """A frame and the faces in it, by track id."""

@@ -10,16 +10,24 @@ import click
 
 EXIT_FAILED = 1
 EXIT_MISUSED = 2
+EXIT_SOME_FAILED = 3
+"""Of several inputs."""
 
 
 def say(message: str) -> None:
     """A line on standard error."""
-    click.echo(f"affectkit: {message}", err=True)
+    from affectkit.cli.wording import in_options
+
+    click.echo(f"affectkit: {in_options(message)}", err=True)
 
 
 def configure_logging(debug: bool) -> None:
     """Show warnings, with ``--debug`` everything."""
-    logging.basicConfig(level=logging.INFO if debug else logging.WARNING, format="affectkit: %(message)s")
+    from affectkit.cli.wording import Wording
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(Wording("affectkit: %(message)s"))
+    logging.basicConfig(level=logging.INFO if debug else logging.WARNING, handlers=[handler])
 
 
 class Commands(click.Group):

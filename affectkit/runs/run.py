@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache, partial
@@ -18,25 +18,26 @@ from affectkit.baseline_file import Finder, finder_of
 from affectkit.corrected import CorrectedTable, open_corrected
 from affectkit.options import OutputOptions, StreamOptions, fields_of
 from affectkit.outputs.contact_sheet import ContactSheet, check_sheet_suffix
-from affectkit.outputs.files import check_target, explain_os_error, real_target
+from affectkit.outputs.files import check_target, explain_os_error
 from affectkit.outputs.kept import KeptPictures
-from affectkit.outputs.layouts import layout
-from affectkit.outputs.overlay import MAX_SIZE, Overlay
-from affectkit.outputs.video import VideoWriter, check_video_suffix
+from affectkit.outputs.layouts import layout, remarks
+from affectkit.outputs.video import check_video_suffix
 from affectkit.outputs.writers import TableSink, check_suffix, open_table
 from affectkit.predictor import Predictor
 from affectkit.results import ResultStream
+from affectkit.runs.annotated import drawing_of, kept_pictures
+from affectkit.runs.brought import Fetched
 from affectkit.runs.checkpointer import Checkpointer, Counts, still_kept
 from affectkit.runs.checkpointer import Interrupted as Interrupted
 from affectkit.runs.job import Job as Job
 from affectkit.runs.job import Outcome as Outcome
 from affectkit.runs.locks import OutputLocks
+from affectkit.runs.made import facts_of, made_before
 from affectkit.runs.notes import STRANGE, contents_of, fingerprint, forget, made_with, read_note, refuse, rows_of
 from affectkit.sources.base import Source
 from affectkit.sources.folder import told_in_full
-from affectkit.sources.gate import opens_by_itself
 from affectkit.sources.limits import Opening
-from affectkit.sources.names import printable
+from affectkit.sources.names import is_url, printable
 from affectkit.sources.opening import open_source
 from affectkit.types import TrackedFrame
 
@@ -49,10 +50,16 @@ Watch = Callable[[Iterator[FrameResult], Source], Iterator[FrameResult]]
 """Passes results on, and shows how far they are."""
 
 
+def unwatched(results: Iterator[FrameResult], _: Source) -> Iterator[FrameResult]:
+    """Passes results on."""
+    return results
+
+
 def check_job(job: Job, *, overwrite: bool, resume: bool = False) -> None:
     """Refuse what cannot be written before anything is computed.
 
-    With ``resume`` everything but the table may be there: an interrupted run wrote it.
+    With ``resume`` everything but the table may be there: an interrupted run wrote it. Where the table is there, it is
+    decided later whether it is the one that would be written (:func:`affectkit.runs.made.made_alike`).
 
     Raises:
         OutputError: a target's suffix is unknown, or it cannot be written or must not be replaced.
@@ -62,9 +69,10 @@ def check_job(job: Job, *, overwrite: bool, resume: bool = False) -> None:
         check_video_suffix(job.video)
     if job.sheet is not None:
         check_sheet_suffix(job.sheet)
+    there = overwrite or os.path.lexists(job.table)
     for path in (job.table, job.meta, job.video, job.sheet):
         if path is not None:
-            check_target(path, overwrite=overwrite or (resume and path != job.table))
+            check_target(path, overwrite=there or (resume and path != job.table))
 
 
 def run_job(
@@ -75,58 +83,98 @@ def run_job(
     opening: Opening | None = None,
     *,
     patience_s: float = 0.0,
-    watch: Watch = lambda results, _: results,
+    watch: Watch = unwatched,
+    fetched: Fetched | None = None,
 ) -> Outcome:
     """Predict one input and write all of its outputs.
 
     While it runs, its outputs are locked, and a note beside the unfinished table says from time to time how far it is.
     Where the process is killed, or interrupted or out of disk space with a note written, rows and note stay, and a call
-    with ``resume`` continues to the same table as if nothing had happened.
+    with ``resume`` continues to the same table as if nothing had happened. A table that is there already, made of the
+    same input with the same model and options, is left as it is; so it is with ``resume`` and ``overwrite`` together,
+    which make again what was made otherwise.
 
     Args:
         asked: how the input is gone through; None: as :meth:`affectkit.Predictor.stream` does by itself.
         outputs: what is written; None: the native table.
         opening: how the input is opened; None: as :func:`affectkit.open_source` does by itself.
         patience_s: how long to wait for another run on the same outputs to end.
+        fetched: the input, where it was brought here from elsewhere.
 
     Raises:
         AffectKitError: as :meth:`affectkit.Predictor.stream` and the sinks raise.
-        OutputError: another run is writing one of the outputs.
+        OutputError: another run is writing one of the outputs, or the table is there and was made otherwise.
         ValueError: the interrupted run was started with another input, model or options.
         Interrupted: instead of KeyboardInterrupt, where the run can be resumed.
     """
     asked, outputs, opening = asked or StreamOptions(), outputs or OutputOptions(), opening or Opening()
-    finder, source = _finder(predictor, job, asked, outputs), open_source(job.source, **fields_of(opening))
+    contents = contents_of(job.source) if fetched is None else fetched.contents
+    way = _Way(asked, outputs, opening, predictor.describe(), made_with(asked, outputs, opening), contents)
+    check_job(job, overwrite=outputs.overwrite, resume=outputs.resume)
+    there = made_before(job, facts_of(way.described, contents, way.options), outputs)
+    if there is not None:
+        return there
+    finder = _finder(predictor, job, asked, outputs)
+    source = open_source(job.source, **fields_of(opening)) if fetched is None else fetched.open(opening)
+    with OutputLocks(job.table, job.video, job.sheet, patience_s=patience_s) as locks:
+        return _written(predictor, job, way, locks, finder, source, watch)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Way:
+    """How an input is gone through, and all that decides what comes out."""
+
+    asked: StreamOptions
+    outputs: OutputOptions
+    opening: Opening
+    described: dict[str, Any]
+    """The predictor."""
+    options: dict[str, Any]
+    """As the meta file tells them."""
+    contents: Any
+    """What tells the input from another one of its name."""
+
+
+def _written(
+    predictor: Predictor,
+    job: Job,
+    way: _Way,
+    locks: OutputLocks,
+    finder: Finder | None,
+    source: Source,
+    watch: Watch,
+) -> Outcome:
+    """Go through the source, and write all outputs; see :func:`run_job`."""
+    asked, outputs = way.asked, way.outputs
     with ExitStack() as stack:
-        locks = stack.enter_context(OutputLocks(job.table, job.video, job.sheet, patience_s=patience_s))
-        described = predictor.describe()
         # Not worked out until there is something to note: most inputs are short.
-        started_by = cache(partial(fingerprint, described, job, contents_of(job.source), asked, outputs, opening))
+        started_by = cache(partial(fingerprint, way.described, job, way.contents, asked, outputs, way.opening))
         stored = read_note(job, started_by()) if outputs.resume else None
-        counts, sheet, resume_from = Counts(), ContactSheet() if job.sheet is not None else None, None
+        counts, (sheet, judge), resume_from = Counts(), _sheet(job), None
         if stored is not None:
             stack.push(still_kept)
             resume_from = (rows_of(job, stored), stored["length"])
             counts = Counts.restored(stored["counts"])
         forget(job, locks, keep=stored)
-        pictures = _kept(stack, job)
+        pictures = kept_pictures(stack, job)
         results = _results(predictor, source, job, asked, sheet, pictures, stored)
         sink = _sink(predictor, job, outputs, finder, resume_from)
         keeper = Checkpointer(job, sink, started_by, counts, sheet, every_s=CHECKPOINT_S, noted=stored is not None)
         stack.push(keeper)
-        drawing = _drawing(stack, predictor, source, job, pictures, every=asked.every, overwrite=outputs.overwrite)
+        drawing = drawing_of(stack, predictor, source, job, pictures, asked, overwrite=outputs.overwrite)
         stack.callback(results.close)  # first of all: nothing works on while the outputs are put away
         for result in watch(results, source):
             sink.write(result)
             drawing(result)
             counts.add(result)
+            judge(result)
             if job.video is None:
                 keeper.maybe_note(results)
-        told, remarks = _baseline_told(sink, predictor)
-        meta = _meta(described, source, job, counts, made_with(asked, outputs, opening))
+        told, said = _told(sink, predictor, outputs)
+        meta = _meta(way.described, source, job, counts, way.options) | {"contents": way.contents}
         keeper.prepare(meta | told, overwrite=outputs.overwrite or outputs.resume)
     resumed_at = None if stored is None else stored["stream"]["last"] + 1
-    return Outcome(counts.read, len(counts.tracks), counts.without_face, source.report, resumed_at, remarks)
+    return Outcome(counts.read, len(counts.tracks), counts.without_face, source.report, resumed_at, said)
 
 
 def _finder(predictor: Predictor, job: Job, asked: StreamOptions, outputs: OutputOptions) -> Finder | None:
@@ -144,13 +192,13 @@ def _finder(predictor: Predictor, job: Job, asked: StreamOptions, outputs: Outpu
     return finder_of(rule, predictor, asked)
 
 
-def _kept(stack: ExitStack, job: Job) -> KeptPictures | None:
-    """Where the pictures of an annotated video wait for what is said of them."""
-    if job.video is None:
-        return None
-    pictures = KeptPictures(real_target(job.video).parent, MAX_SIZE)
-    stack.callback(pictures.close)
-    return pictures
+def _sheet(job: Job) -> tuple[ContactSheet | None, Callable[[FrameResult], None]]:
+    """The contact sheet, where one is asked for, and what takes the results for it."""
+    if job.sheet is None:
+        return None, lambda _: None
+    shown = printable(job.source)
+    sheet = ContactSheet(shown if is_url(job.source) else Path(shown).name or shown)
+    return sheet, sheet.judge
 
 
 def _results(
@@ -201,41 +249,13 @@ def _sink(
     return open_corrected(job.table, table, finder, thresholds, overwrite=outputs.overwrite, resume_from=resume_from)
 
 
-def _baseline_told(sink: TableSink, predictor: Predictor) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What the meta file says of the neutral values, and what the user should know of them."""
+def _told(sink: TableSink, predictor: Predictor, outputs: OutputOptions) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What the meta file says of the neutral values, and what the user should know of them and of the table."""
+    lacking = remarks(outputs.table_format, predictor.spec.labels)
     if not isinstance(sink, CorrectedTable):
-        return {}, ()
+        return {}, lacking
     found = sink.baselines()
-    return {"baseline": found.described(predictor.spec.au_labels)}, tuple(found.remarks())
-
-
-def _drawing(
-    stack: ExitStack,
-    predictor: Predictor,
-    source: Source,
-    job: Job,
-    pictures: KeptPictures | None,
-    *,
-    every: int,
-    overwrite: bool,
-) -> Callable[[FrameResult], None]:
-    """Writes the annotated video of one input, or nothing."""
-    if job.video is None or pictures is None:
-        return lambda _: None
-    fps = source.info.fps / every if source.info.fps else None
-    sound, film = (source.info.name if source.info.has_audio else None), source.info.film
-    if sound is not None and film is not None and not opens_by_itself(sound, film.format):
-        log.warning("%s: the sound of what needs --input-format is not taken along", job.video)
-        sound = None
-    writer = stack.enter_context(VideoWriter(job.video, fps=fps, sound_from=sound, overwrite=overwrite))
-    overlay = Overlay(predictor.spec)
-
-    def draw(result: FrameResult) -> None:
-        image, reduced = pictures.take(result.index)
-        drawn = overlay.draw(dataclasses.replace(result, image=image, reduced=result.reduced * reduced))
-        writer.write(drawn, result.time_s)
-
-    return draw
+    return {"baseline": found.described(predictor.spec.au_labels)}, (*found.remarks(), *lacking)
 
 
 def _meta(
@@ -244,11 +264,10 @@ def _meta(
     report, made_by = source.report, dict(described)
     if options["aligned"]:
         made_by["detector"] = None
-    given = {name: None if value in (math.inf, -math.inf) else value for name, value in options.items()}
     return {
         "input": printable(job.source),
         **made_by,
-        "options": given,
+        "options": options,
         "film": None if source.info.film is None else dataclasses.asdict(source.info.film),
         "rotation_deg": source.info.rotation_deg,
         "mirrored": source.info.mirrored,
