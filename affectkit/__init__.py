@@ -15,9 +15,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from affectkit.align import crop_face as crop_face
     from affectkit.answers import Affect as Affect
     from affectkit.answers import Face as Face
     from affectkit.answers import FrameResult as FrameResult
+    from affectkit.asynchronous import AsyncResultStream as AsyncResultStream
     from affectkit.engines import Engine as Engine
     from affectkit.engines import FakeEngine as FakeEngine
     from affectkit.errors import AffectKitError as AffectKitError
@@ -28,10 +30,12 @@ if TYPE_CHECKING:
     from affectkit.errors import OutputError as OutputError
     from affectkit.errors import SourceError as SourceError
     from affectkit.faces.base import Detector as Detector
+    from affectkit.faces.base import DetectsFaces as DetectsFaces
     from affectkit.options import PredictKeywords as PredictKeywords
     from affectkit.options import PredictorConfig as PredictorConfig
     from affectkit.options import PredictorKeywords as PredictorKeywords
     from affectkit.options import StreamKeywords as StreamKeywords
+    from affectkit.outputs.overlay import Overlay as Overlay
     from affectkit.predictor import Predictor as Predictor
     from affectkit.results import ResultStream as ResultStream
     from affectkit.results import Session as Session
@@ -63,8 +67,10 @@ _HOME = {
     "AU_NAMES": "types",
     "Affect": "answers",
     "AffectKitError": "errors",
+    "AsyncResultStream": "asynchronous",
     "Detection": "types",
     "Detector": "faces.base",
+    "DetectsFaces": "faces.base",
     "DeviceUnavailable": "errors",
     "EXPRESSION_NAMES": "types",
     "Engine": "engines",
@@ -84,6 +90,7 @@ _HOME = {
     "ModelError": "errors",
     "ModelSpec": "spec",
     "OutputError": "errors",
+    "Overlay": "outputs.overlay",
     "Picture": "types",
     "PredictKeywords": "options",
     "Predictor": "predictor",
@@ -101,6 +108,7 @@ _HOME = {
     "TemporalSpec": "spec",
     "TrackedFace": "types",
     "TrackedFrame": "types",
+    "crop_face": "align",
     "open_source": "sources.opening",
     "read_table": "tables.reading",
 }
@@ -110,8 +118,10 @@ __all__ = [
     "EXPRESSION_NAMES",
     "Affect",
     "AffectKitError",
+    "AsyncResultStream",
     "Detection",
     "Detector",
+    "DetectsFaces",
     "DeviceUnavailable",
     "Engine",
     "EngineError",
@@ -130,6 +140,7 @@ __all__ = [
     "ModelError",
     "ModelSpec",
     "OutputError",
+    "Overlay",
     "Picture",
     "PredictKeywords",
     "Predictor",
@@ -148,6 +159,7 @@ __all__ = [
     "TrackedFace",
     "TrackedFrame",
     "__version__",
+    "crop_face",
     "open_source",
     "read_table",
 ]

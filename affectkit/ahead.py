@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from typing import Any, Generic, TypeVar
 
+from affectkit.forking import SameProcess
+
 T = TypeVar("T")
 
 WAKES_S = 0.5
@@ -26,6 +28,7 @@ class _Queue(Generic[T]):
         self._failure: BaseException | None = None
         self._over = self._stopped = False
         self._changed = threading.Condition()
+        self._here = SameProcess("this stream")
 
     def produce(self) -> None:
         """In the thread: fill the queue until there are no more items, or no more are wanted."""
@@ -50,6 +53,7 @@ class _Queue(Generic[T]):
     def take(self) -> Iterator[T]:
         """The items, in order."""
         while True:
+            self._here.check()
             with self._changed:
                 while not self._ready and not self._over:
                     self._changed.wait(WAKES_S)
@@ -65,6 +69,9 @@ class _Queue(Generic[T]):
 
     def stop(self) -> None:
         """No more items are taken."""
+        if not self._here:  # its thread, which may have held the lock, is in the process that forked
+            self._stopped = True
+            return
         with self._changed:
             self._stopped = True
             self._ready.clear()

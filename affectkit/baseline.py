@@ -89,14 +89,14 @@ def parse_rule(given: Rule | str | os.PathLike[str] | Sequence[float]) -> Rule:
         return _seconds(float(found[1]), float(found[2]), text)
     if not text or not (is_url(text) or Path(text).exists()):
         raise SourceError(
-            f"--baseline {text}: is neither auto, nor START-END in seconds (0-3), nor a file or folder that exists"
+            f"{text}: is neither auto, nor START-END in seconds (0-3), nor a file or folder that exists"
         )
     return Rule("file", file=text)
 
 
 def _seconds(start_s: float, end_s: float, text: str) -> Rule:
     if not (math.isfinite(start_s) and math.isfinite(end_s) and start_s < end_s):
-        raise ValueError(f"--baseline {text}: START must be before END, in seconds of the input, such as 0-3")
+        raise ValueError(f"baseline={text!r}: START must be before END, in seconds of the input, such as 0-3")
     return Rule("seconds", start_s, end_s)
 
 
@@ -112,10 +112,12 @@ def check_rule(rule: Rule, *, start_s: float = -math.inf, end_s: float = math.in
     """
     if rendered:
         raise ValueError(
-            "--render draws each frame at once, --baseline needs all of the input first; leave out one of them"
+            "an annotated video draws each frame at once, baseline= needs all of the input first; leave out one of them"
         )
     if rule.kind == "seconds" and not (rule.start_s < end_s and rule.end_s > start_s):
-        raise ValueError(f"--baseline {rule}: the input is read from {start_s:g} to {end_s:g} s only; nothing is left")
+        raise ValueError(
+            f"baseline={str(rule)!r}: the input is read from {start_s:g} to {end_s:g} s only; nothing is left"
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,9 +224,7 @@ def timed(time_s: float | None) -> float:
         SourceError: it has none.
     """
     if time_s is None or math.isnan(time_s):
-        raise SourceError(
-            "the input has no times to find neutral seconds by; give --baseline a file (baseline=...), or leave it out"
-        )
+        raise SourceError("the input has no times to find neutral seconds by; give baseline= a file, or leave it out")
     return time_s
 
 

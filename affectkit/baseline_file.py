@@ -38,7 +38,7 @@ def finder_of(rule: Rule, predictor: Predictor, options: StreamOptions) -> Finde
     """
     labels = predictor.spec.labels
     if not labels.action_units:
-        raise ValueError(f"--baseline is for action units, and model {predictor.spec.name!r} has none; leave it out")
+        raise ValueError(f"baseline= is for action units, and model {predictor.spec.name!r} has none; leave it out")
     if rule.kind == "seconds":
         return FromSeconds(rule)
     if rule.kind == "auto":
@@ -65,8 +65,8 @@ def _of_video(source: str, predictor: Predictor, options: StreamOptions) -> Neut
         for result in results:
             if len(result.faces) > 1:
                 raise SourceError(
-                    f"--baseline {printable(source)}: shows {len(result.faces)} faces at once; give a picture or video "
-                    "that shows the person alone, or --faces largest"
+                    f"{printable(source)}: shows {len(result.faces)} faces at once, of which none is known to be the "
+                    "neutral one; give a picture or video that shows the person alone, or max_faces=1"
                 )
             told = [values_of(face.affect) for face in result.faces]
             rows += [values for values in told if not np.isnan(values).all()]
@@ -77,7 +77,9 @@ def _of_video(source: str, predictor: Predictor, options: StreamOptions) -> Neut
 
 def _neutral(rows: list[Float], where: object) -> Neutral:
     if not rows:
-        raise SourceError(f"--baseline {where}: shows no face whose action units can be told; give another file")
+        raise SourceError(
+            f"{where}: shows no face whose action units can be told, so it is no baseline; give another file"
+        )
     return Neutral(median_of(rows, 1), len(rows))
 
 
@@ -91,7 +93,7 @@ def _check_model(path: Path, checksums: dict[str, str]) -> None:
         return
     if not same:
         raise SourceError(
-            f"--baseline {path}: was made by another model ({name}), whose values are others; make it with this one"
+            f"{path}: was made by another model ({name}), whose values are no baseline here; make it with this one"
         )
 
 
@@ -119,7 +121,7 @@ def _of_table(path: Path, labels: LabelSet) -> dict[int | None, Neutral]:
             number += 1
     except (ValueError, KeyError, TypeError, AttributeError, OSError, csv.Error) as error:
         told = error.strerror if isinstance(error, OSError) else error
-        raise SourceError(f"--baseline {path}: row {number}: cannot be read ({told}); give another file") from error
+        raise SourceError(f"{path}: row {number}: cannot be read ({told}); give another baseline") from error
     if len(rows) <= 1:
         return {None: _neutral(next(iter(rows.values()), []), path)}
     return {track: _neutral(kept, path) for track, kept in rows.items()}
@@ -129,11 +131,13 @@ def _columns(path: Path, row: dict[str, Any], labels: LabelSet) -> tuple[list[st
     """The columns of the values, raw ones where there are such, and the one of the face's id."""
     wanted = [*labels.action_units, *(f"{name}_i" for name in labels.action_units if labels.intensity)]
     columns = [name if f"{name}_raw" not in row else f"{name}_raw" for name in wanted]
+    pyfeat = {f"AU{name[10:]}_i": name for name in row if name.startswith("intensity_")}
+    columns = [pyfeat.get(name, name) for name in columns]
     lacking = [name for name in columns if name not in row]
     if lacking:
         raise SourceError(
-            f"--baseline {path}: has no column {lacking[0]}, which the model needs; give a table that affectkit "
-            "predict wrote with this model in the format native or pyfeat"
+            f"{path}: has no column {lacking[0]}, which a baseline for this model needs; give a table that was made "
+            "with it, in the format native or pyfeat"
         )
     return columns, "face_id" if "face_id" in row else None
 
@@ -169,4 +173,4 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
             for batch in table.iter_batches(batch_size=4096):
                 yield from batch.to_pylist()
     except pyarrow.ArrowException as error:
-        raise SourceError(f"--baseline {path}: is no Parquet table ({error}); give another file") from error
+        raise SourceError(f"{path}: is no Parquet table ({error}); give another baseline") from error

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Unpack
+from typing import Unpack, cast
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from affectkit.align import align
 from affectkit.answers import FrameResult
 from affectkit.engines import Engine, Profile, open_engine
 from affectkit.errors import AffectKitError
+from affectkit.faces.base import Detector
 from affectkit.faces.tracking import Tracker, track
 from affectkit.faces.tracks import TrackingConfig
 from affectkit.measurements import Measurement, summary
@@ -126,7 +127,7 @@ def _stages_once(clip: str, predictor: Predictor, most: int) -> dict[str, float]
         if len(frames) == most:
             break
     found = {"decode": time.perf_counter() - began}
-    tracker = Tracker(predictor.detector, TrackingConfig())
+    tracker = Tracker(cast(Detector, predictor.detector), TrackingConfig())  # it was named, so it can all of it
     tracked: list[TrackedFrame] = []
     found["find and follow faces"] = timed(lambda: tracked.extend(track(iter(frames), tracker)))
     cropped: list[CroppedFrame] = []

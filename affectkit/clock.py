@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import numbers
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +26,11 @@ class Clock:
         """Take the next picture's time, and warn once where seconds look like milliseconds.
 
         Raises:
-            ValueError: it is no number, or not later than the one before.
+            ValueError: it is NaN or endless, or not later than the one before.
+            TypeError: it is no number.
         """
+        if isinstance(time_s, bool) or not isinstance(time_s, numbers.Real):
+            raise TypeError(f"time_s must be a number of seconds, got {time_s!r}")
         if not math.isfinite(time_s):
             raise ValueError(f"time_s must be a number of seconds, got {time_s}")
         if time_s <= self._last:

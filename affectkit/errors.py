@@ -42,8 +42,8 @@ class AffectKitError(Exception):
         there = [k for k in ends if os.path.lexists(message[:k])]
         for k in (*reversed(there), *ends[:1]):
             name = message[:k]
-            named = k in there or "://" in name or os.sep in name or os.path.splitext(name)[1]
-            if named and not name.startswith("--"):
+            one_word, named = " " not in name, "://" in name or os.sep in name or os.path.splitext(name)[1]
+            if k in there or one_word or (named and "'" not in name):
                 return name, message[k + 2 :]
         return None, message
 

@@ -20,7 +20,7 @@ def check_live(rule: Rule) -> None:
     """
     if rule.kind == "auto":
         raise ValueError(
-            "--baseline auto needs the whole input, and a live one has no end; give seconds from its beginning (0-3), "
+            "baseline='auto' needs the whole input, and a live one has no end; give seconds from its beginning (0-3), "
             "or a table, picture or video of the neutral face"
         )
 

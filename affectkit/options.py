@@ -22,7 +22,7 @@ from affectkit.spec import Precision, Prior
 from affectkit.windows import WindowMode
 
 if TYPE_CHECKING:
-    from affectkit.faces.base import Detector
+    from affectkit.faces.base import DetectsFaces
     from affectkit.outputs.layouts import TableFormat
     from affectkit.types import TrackedFrame
 
@@ -33,7 +33,7 @@ class PredictorKeywords(TypedDict, total=False):
     """Keyword arguments of ``Predictor``: the fields of :class:`PredictorConfig` but the model."""
 
     device: str
-    detector: str | Detector
+    detector: str | DetectsFaces
     detect_every: int | None
     min_face_px: int
     batch_size: int
@@ -80,7 +80,7 @@ class PredictorConfig:
 
     model: str | os.PathLike[str] = "lite"
     device: str = "auto"
-    detector: str | Detector = "mtcnn"
+    detector: str | DetectsFaces = "mtcnn"
     detect_every: int | None = None
     min_face_px: int = 20
     batch_size: int = 32

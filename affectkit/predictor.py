@@ -17,12 +17,13 @@ from affectkit import models
 from affectkit.align import crop_face
 from affectkit.answers import Face, FrameResult
 from affectkit.assembly import Pace, crops_of
+from affectkit.asynchronous import AsyncResultStream
 from affectkit.baseline import check_rule, parse_rule
 from affectkit.baseline_file import finder_of
 from affectkit.corrected import corrected_table
 from affectkit.engines import Engine, usable_cores
 from affectkit.errors import SourceError
-from affectkit.faces.base import Detector
+from affectkit.faces.base import DetectsFaces
 from affectkit.faces.known import detections_at
 from affectkit.faces.own import check_detector
 from affectkit.faces.search import FaceSearch
@@ -63,8 +64,15 @@ class Predictor(Networks):
         ...     for face in result.faces:
         ...         print(result.time_s, face.track_id, face.affect.expression)
 
-    One predictor may be used for any number of sources, one after the other or interleaved: each stream has a tracker
-    of its own. It is not meant to be shared between threads.
+    One predictor may be used for any number of sources, one after the other, interleaved, or in several threads at the
+    same time: each stream has a tracker of its own, and results do not depend on what else runs. All methods may be
+    called in any thread, but :meth:`push`, which is for one camera, and :meth:`close`, which ends everything. A stream
+    or a session that it gives is for one thread at a time, not always the same one. A detector that was given is asked
+    by one thread at a time, unless it has ``detect_in``; an engine that was given has to bear several.
+
+    A child that forked after the predictor was made can use it: networks on the CPU are opened again there, others
+    raise ``EngineError``, and so does a stream that began in the parent. To send one to another process, send its
+    :class:`PredictorConfig` and make it there (:meth:`from_config`).
     """
 
     @spelled_out(PredictorConfig)
@@ -142,7 +150,7 @@ class Predictor(Networks):
             opened.pop_all()
 
     @property
-    def detector(self) -> Detector:
+    def detector(self) -> DetectsFaces:
         """What finds the faces; a detector that was given is that object itself."""
         return self._search.detector
 
@@ -195,7 +203,7 @@ class Predictor(Networks):
         if opened.info.alone and self._temporal is not None and opened.info.frames != 1:
             raise SourceError(
                 f"{printable(opened.info.name)}: its pictures have no times, and may have nothing to do with each "
-                "other; leave out --temporal (temporal=), or give --fps (fps=) if they are the frames of a video"
+                "other; leave out temporal=True, or give fps= if they are the frames of a video"
             )
         postprocessing = self._postprocessing(asked, keep_images, on_tracked)
         tracker = self._search.tracker(asked.max_faces)
@@ -204,6 +212,47 @@ class Predictor(Networks):
         kept = keep_images or on_tracked is not None
         batches = crops_of(opened, frames, tracker, asked, self.spec.input, self._pace, keep_pictures=kept)
         return ResultStream(batches, postprocessing, None if asked.aligned else tracker)
+
+    @spelled_out(StreamOptions)
+    def astream(
+        self,
+        source: SourceLike | LiveSource,
+        *,
+        keep_images: bool = False,
+        fps: float | None = None,
+        resume: Mapping[str, Any] | None = None,
+        on_tracked: Callable[[TrackedFrame], None] | None = None,
+        **options: Unpack[StreamKeywords],
+    ) -> AsyncResultStream:
+        """:meth:`stream` for ``async for``; of a :class:`LiveSource`, :meth:`live`. Options as there.
+
+        The source is opened and read in a thread, where ``on_tracked`` and a source of your own are called too: the
+        event loop goes on meanwhile. Reading waits for the consumer. A task that is cancelled closes the stream.
+
+        Example:
+            >>> async with predictor.astream("video.mp4") as results:
+            ...     async for result in results:
+            ...         await websocket.send_json(result.to_dict())
+
+        Raises:
+            ValueError: at once, of an option; what :meth:`stream` raises of the source comes with the first result.
+            TypeError: an option that a live source does not have.
+        """
+        asked = StreamOptions(**options)
+        if not isinstance(source, LiveSource):
+            self._check_window(asked)
+            return AsyncResultStream(
+                lambda: self.stream(
+                    source, keep_images=keep_images, fps=fps, resume=resume, on_tracked=on_tracked, **options
+                )
+            )
+        known = ("lookahead", "max_faces", "max_gap_s", "smooth_s")
+        wrong = [name for name in options if name not in known] + ["fps"] * (fps is not None)
+        wrong += ["resume"] * (resume is not None) + ["on_tracked"] * (on_tracked is not None)
+        if wrong:
+            raise TypeError(f"a live source has no option {wrong[0]}; it takes keep_images, {', '.join(known)}")
+        taken: Any = options
+        return AsyncResultStream(lambda: self.live(source, keep_images=keep_images, **taken), source.close)
 
     def live(
         self,

@@ -12,6 +12,7 @@ from affectkit.align import crop_frame, without_picture
 from affectkit.answers import Affect, Face, FrameResult
 from affectkit.clock import Clock
 from affectkit.faces.tracking import Tracker
+from affectkit.forking import SameProcess, left_behind
 from affectkit.live_baseline import LiveBaseline
 from affectkit.picture import RgbPicture
 from affectkit.plain import State, of_tracked, to_tracked
@@ -19,7 +20,7 @@ from affectkit.reading import Reader
 from affectkit.smooth import Smoother
 from affectkit.spec import ModelSpec
 from affectkit.temporal import Logits, TemporalBuffer
-from affectkit.types import Array, CroppedFrame, Detection, Frame, TrackedFrame, UInt8
+from affectkit.types import Array, CroppedFrame, Detection, Frame, TrackedFrame, UInt8, check_image
 
 Waiting: TypeAlias = tuple[TrackedFrame, dict[str, Array]]
 """A frame whose sequence is not over, and what was said of its N faces singly, arrays (M, N, ...) by output."""
@@ -160,19 +161,26 @@ def resumed(postprocessing: Postprocessing, tracker: Tracker, state: Mapping[str
 class ResultStream(Iterator[FrameResult]):
     """Results of a source, one a frame, in order; what it can be resumed from if it is interrupted.
 
-    Who stops before the end closes it, or takes it in a ``with``, so that the source is let go of at once.
+    Who stops before the end closes it, or takes it in a ``with``, so that the source is let go of at once. It is for
+    one thread at a time, not always the same one, and ends in the process that began it: a forked child is refused.
     """
 
     def __init__(
         self, batches: Iterable[list[CroppedFrame]], postprocessing: Postprocessing, tracker: Tracker | None
     ) -> None:
         self._batches, self._postprocessing, self._tracker = iter(batches), postprocessing, tracker
+        if isinstance(self._batches, Generator):
+            left_behind(self._batches)
         self._ready: deque[FrameResult] = deque()
         self._over = False
         self._last = -1
+        self._began: SameProcess | None = None
 
     def __next__(self) -> FrameResult:
         """The next frame's result."""
+        if self._began is None:
+            self._began = SameProcess("this stream")
+        self._began.check()
         while not self._ready:
             if self._over:
                 raise StopIteration
@@ -185,10 +193,18 @@ class ResultStream(Iterator[FrameResult]):
                 self._ready.extend(self._postprocessing.push(batch))
         return self._ready.popleft()
 
+    def ready(self) -> list[FrameResult]:
+        """The results that are there already, without waiting for any: the rest of the batch, perhaps none."""
+        taken = list(self._ready)
+        self._ready.clear()
+        return taken
+
     def close(self) -> None:
         """Read no further: the source is let go of and its threads end. There are no more results after that."""
         self._over = True
         self._ready.clear()
+        if self._began is not None and not self._began:
+            return  # its threads are in the process that this one was forked from
         if isinstance(self._batches, Generator):
             self._batches.close()
 
@@ -215,6 +231,8 @@ class Session:
     """One camera's frames, taken as they come. Made by :meth:`affectkit.Predictor.session`.
 
     In a ``with`` it forgets everything at the end; what still waits for later pictures :meth:`flush` returns before.
+    It is for one thread at a time, not always the same one: ``await asyncio.to_thread(session.push, image, time_s)``
+    keeps an event loop going. Sessions of one predictor do not disturb each other.
     """
 
     def __init__(
@@ -243,9 +261,9 @@ class Session:
 
         Raises:
             ValueError: the time is no number, or not later than that of the picture before.
-            TypeError: the picture is no array of uint8.
+            TypeError: the picture is no array of uint8, or the time no number.
         """
-        picture = RgbPicture(image)  # refuses what is none, whatever its time
+        picture = RgbPicture(check_image(image))  # refuses what is none, whatever its time
         self._clock.check(time_s)
         return self.take(Frame(self._count, time_s, picture, self._name))
 

@@ -66,8 +66,8 @@ class Smoother:
         for result in results:
             if math.isnan(result.time_s):
                 raise SourceError(
-                    f"{result.name}: has no times to smooth by; leave out --smooth, or give a video, or --fps (fps=) "
-                    "for the frames of one"
+                    f"{result.name}: has no times to smooth by; leave out smooth_s=, or give a video, or fps= for "
+                    "the frames of one"
                 )
             if self._live:
                 ready.append(self._follow(result))

@@ -257,7 +257,7 @@ class Detection:
 
     box: tuple[float, float, float, float]
     """x, y, width, height in px; may reach beyond the picture."""
-    score: float
+    score: float = 1.0
     """The detector's confidence, 0..1."""
     landmarks: Float32 = field(default_factory=lambda: np.full((5, 2), np.nan, np.float32))
     """(5, 2) x, y in px: eye on the left of the picture, the other eye, nose tip, left and right mouth corner.
@@ -273,6 +273,26 @@ class Detection:
             object.__setattr__(self, "landmarks", points.astype(np.float32))
         if self.landmarks.shape != (5, 2):
             raise ValueError(f"Detection.landmarks must have shape (5, 2), got {self.landmarks.shape}")
+
+    @classmethod
+    def at(cls, landmarks: npt.ArrayLike, score: float = 1.0) -> Detection:
+        """A face of which only the five points are known; its box is put around them.
+
+        Args:
+            landmarks: (5, 2) px, in the order of :attr:`landmarks`.
+
+        Raises:
+            ValueError: another shape, or not finite.
+        """
+        points = np.asarray(landmarks, np.float32)
+        if points.shape != (5, 2) or not np.isfinite(points).all():
+            raise ValueError(f"landmarks must be finite, of shape (5, 2), got {points.shape}")
+        # A box like a detector's: about 2.2 inter-ocular distances wide.
+        low, high = points.min(0), points.max(0)
+        margin = 0.6 * float(np.linalg.norm(points[1] - points[0]))
+        width, height = float(high[0] - low[0]), float(high[1] - low[1])
+        box = (float(low[0]) - margin, float(low[1]) - 1.3 * margin, width + 2 * margin, height + 2.1 * margin)
+        return cls(box, score, points)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

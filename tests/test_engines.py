@@ -213,3 +213,13 @@ def test_bound_runs_answer_the_same(tiny: Path) -> None:
     for name, got in zip(engine._outputs, bound, strict=True):
         assert np.array_equal(plain[name], got)
     engine.close()
+
+
+def test_onnx_runtime_reports_to_nobody() -> None:
+    script = "import os; from affectkit import Predictor; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    for given in ({}, {"ORT_DISABLE_TELEMETRY": "0"}):
+        settings = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"} | given
+        said = subprocess.run(
+            [sys.executable, "-P", "-c", script], env=settings, capture_output=True, text=True, check=True
+        )
+        assert said.stdout.strip() == given.get("ORT_DISABLE_TELEMETRY", "1")

@@ -143,7 +143,7 @@ def test_errors_say_what_they_are_about(tmp_path: Path) -> None:
         (SourceError(f"{odd}: is empty: nothing"), str(odd), "is empty: nothing"),
         (SourceError("gone.csv: cannot be read"), "gone.csv", "cannot be read"),
         (SourceError("rtsp://x/y: is silent"), "rtsp://x/y", "is silent"),
-        (SourceError("--baseline gone.csv: is neither"), None, "--baseline gone.csv: is neither"),
+        (SourceError("baseline of what is gone: no"), None, "baseline of what is gone: no"),
         (SourceError("there is nothing"), None, "there is nothing"),
     ):
         assert (error.path, error.reason) == (path, reason)

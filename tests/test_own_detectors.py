@@ -142,3 +142,24 @@ def test_points_settle_where_the_detector_says(tiny: Path) -> None:
         pytest.raises(ValueError, match="settle must answer with one entry"),
     ):
         losing.predict_image(image)
+
+
+def test_points_alone_are_enough(tiny: Path) -> None:
+    five = [[40, 50], [60, 50], [50, 62], [42, 72], [58, 72]]
+
+    class Points:
+        def detect(self, image: UInt8) -> list[Detection]:
+            return [Detection.at(five)]
+
+    image = np.zeros((120, 100, 3), np.uint8)
+    with Predictor(tiny, detector=Points()) as predictor:
+        (face,), (known,) = predictor.predict_image(image), predictor.predict_image(image, landmarks=np.array([five]))
+    assert face.score == known.score == 1 and face.box == known.box and face.landmarks.tolist() == five
+    x, y, width, height = face.box
+    assert x < 40 and y < 50 and x + width > 60 and y + height > 72 and 40 < width < 60
+    with pytest.raises(ValueError, match=r"landmarks must be finite, of shape \(5, 2\)"):
+        Detection.at(five[:4])
+
+
+def test_a_box_alone_is_enough_of_a_detection() -> None:
+    assert Detection((0, 0, 10, 10)).score == 1.0

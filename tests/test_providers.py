@@ -112,7 +112,7 @@ def test_a_plugin_that_cannot_be_loaded(tiny: Path, tmp_path: Path, monkeypatch:
     (package / "__init__.py").write_text(f"def get_library_path():\n    return {str(tmp_path / 'broken.so')!r}\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("AFFECTKIT_CACHE", str(tmp_path))
-    with pytest.raises(DeviceUnavailable, match=r"cannot be loaded: it needs an RTX card .* or use --device cpu"):
+    with pytest.raises(DeviceUnavailable, match=r"cannot be loaded: it needs an RTX card .* or use device='cpu'"):
         open_engine(tiny / "frame.onnx", device="tensorrt-rtx")
 
 

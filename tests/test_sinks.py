@@ -151,6 +151,8 @@ def test_pyfeat(tmp_path: Path) -> None:
     rows = read_csv(write(tmp_path / "t.csv", table_format="pyfeat"))
     assert [name for name in rows[0] if "AU" in name] == list(AU_NAMES)  # its reader takes every such column for an AU
     assert {"Neutral", "Happy", "Sad", "Surprise", "Fear", "Disgust", "Anger", "FaceScore", "frame"} <= set(rows[0])
+    assert list(rows[0])[:5] == ["input", "frame", "approx_time", "timestamp", "Identity"]
+    assert [row["Identity"] for row in rows][:2] == ["Person_0", ""] and float(rows[1]["timestamp"]) > 0
     assert rows[0]["Happy"] == "0.6" and rows[0]["approx_time"] == "00:00" and rows[0]["FaceRectX"] == "10.0"
 
 
@@ -181,7 +183,7 @@ def test_table_in_memory() -> None:
 def test_nothing_half_done_under_the_final_name(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"t{suffix}"
     path.write_text("precious")
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="overwrite=True"):
         open_table(path, layout())
     with pytest.raises(RuntimeError), open_table(path, layout(), overwrite=True) as sink:
         sink.write(RESULTS[0])

@@ -172,14 +172,19 @@ def test_columns_and_empty_values_of_each_format(table_format: Any, tiny_seen: P
     table = layout(table_format, labels=labels)
     plain = layout(table_format, labels=SEEN)
     new = [name for name in table.columns if name not in plain.columns]
-    assert sorted(new) == sorted(SEEN_COLUMNS + [f"{name}_i" for name in UNITS])
+    strengths = {
+        "openface": [f"{name}_r".replace("43", "45") for name in UNITS],
+        "pyfeat": [f"intensity_{name[2:]}" for name in UNITS],
+    }
+    assert sorted(new) == sorted(SEEN_COLUMNS + strengths.get(table_format, [f"{name}_i" for name in UNITS]))
     assert [name for name in table.columns if name in plain.columns] == list(plain.columns)
     rows = [dict(zip(table.columns, table.rows(r)[0], strict=True)) for r in (seen, no_mouth, nothing)]
     assert all(rows[0][name] is not None for name in new)
     kept = {"input", "frame", "face_id", "timestamp", "confidence", "success", "frames_ids", "approx_time", "FaceScore"}
+    kept |= {"Identity"}
     kept |= {name for name in table.columns if name.startswith("FaceRect")}
     for name, value in rows[1].items():
-        unit = name.removesuffix("_c").removesuffix("_i")
+        unit = name.removesuffix("_c").removesuffix("_i").removesuffix("_r").replace("intensity_", "AU")
         unit = f"AU{int(unit[2:]):02d}" if unit.startswith("AU") else ""
         assert (value is None) == (unit in HIDDEN_MOUTH), name
     for name, value in rows[2].items():

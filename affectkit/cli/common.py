@@ -14,12 +14,18 @@ EXIT_MISUSED = 2
 
 def say(message: str) -> None:
     """A line on standard error."""
-    click.echo(f"affectkit: {message}", err=True)
+    from affectkit.cli.wording import in_options
+
+    click.echo(f"affectkit: {in_options(message)}", err=True)
 
 
 def configure_logging(debug: bool) -> None:
     """Show warnings, with ``--debug`` everything."""
-    logging.basicConfig(level=logging.INFO if debug else logging.WARNING, format="affectkit: %(message)s")
+    from affectkit.cli.wording import Wording
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(Wording("affectkit: %(message)s"))
+    logging.basicConfig(level=logging.INFO if debug else logging.WARNING, handlers=[handler])
 
 
 class Commands(click.Group):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from affectkit.engines.plans import Profile
 from affectkit.engines.providers import PROVIDERS
 
 __all__ = ["Engine", "FakeEngine", "Profile", "check_device", "may_use_cuda", "open_engine", "usable_cores"]
+
+# ONNX Runtime from 1.32 on reports to its maker over the network, in a thread for which a forked child waits when it
+# ends. Nothing of this package's users is sent anywhere; who wants to report sets it to 0. It is read once, when ONNX
+# Runtime is loaded, which is always after this.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 DEVICES = "auto, cpu, cuda, cuda:N, tensorrt, tensorrt:N, ort-tensorrt, tensorrt-rtx, openvino, coreml"
 

@@ -10,7 +10,7 @@ from affectkit.types import Array
 
 
 class Engine(Protocol):
-    """One loaded network on one device."""
+    """One loaded network on one device; ``run`` may be called in several threads at the same time."""
 
     @property
     def device(self) -> str:

@@ -14,7 +14,7 @@ from affectkit.types import Array
 try:
     from cuda.bindings import runtime as cudart
 except ImportError as error:
-    raise MissingDependency("cuda-python", "tensorrt", "--device tensorrt") from error
+    raise MissingDependency("cuda-python", "tensorrt", "device='tensorrt'") from error
 
 
 class CaptureRefused(EngineError):
@@ -43,7 +43,7 @@ def select_gpu(number: int) -> tuple[str, str]:
     try:
         count = check(cudart.cudaGetDeviceCount(), "counting the GPUs")
     except (EngineError, RuntimeError) as error:  # without a driver the call itself may raise
-        raise DeviceUnavailable(f"device 'tensorrt': no GPU can be used ({error}); use --device cpu") from error
+        raise DeviceUnavailable(f"device 'tensorrt': no GPU can be used ({error}); use device='cpu'") from error
     if number >= count:
         raise DeviceUnavailable(f"device 'tensorrt:{number}': there are {count} GPUs, numbered from 0")
     take_gpu(number)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import threading
+import os
 import weakref
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +17,7 @@ from affectkit.engines.base import usable_cores
 from affectkit.engines.plans import Profile, cache_folder
 from affectkit.engines.providers import PROVIDERS, Asked, Provider, without_tf32
 from affectkit.errors import DeviceUnavailable, EngineError, MissingDependency
+from affectkit.forking import OF_A_DEVICE, Lock, SameProcess, Workers, left_behind, tell_after_fork
 from affectkit.types import Array
 from affectkit.versions import versions_of
 
@@ -31,11 +31,11 @@ except ModuleNotFoundError as error:
 log = logging.getLogger(__name__)
 
 _SESSIONS: weakref.WeakValueDictionary[tuple[object, ...], onnxruntime.InferenceSession] = weakref.WeakValueDictionary()
-"""Sessions in use, by file and settings. They may be run from several threads, and weights are in memory once."""
-_SESSIONS_LOCK = threading.Lock()
+"""Sessions in use, by process, file and settings. Several threads may run them, and weights are in memory once."""
+_SESSIONS_LOCK = Lock()
 _PLUGINS: set[str] = set()
 """Those that are loaded, by provider."""
-_PLUGINS_LOCK = threading.Lock()
+_PLUGINS_LOCK = Lock()
 Wanted = list[str | tuple[str, dict[str, str]]]
 """Providers, with what they are told."""
 
@@ -91,12 +91,12 @@ def plugin_devices(provider: Provider) -> list[Any]:
             except Exception as error:  # whatever a package of others does when it is loaded
                 reason = str(error).strip().splitlines()[0]
                 raise DeviceUnavailable(
-                    f"{provider.name} cannot be loaded: {provider.dead} ({reason}); or use --device cpu"
+                    f"{provider.name} cannot be loaded: {provider.dead} ({reason}); or use device='cpu'"
                 ) from error
             _PLUGINS.add(provider.name)  # for the life of the process: sessions of others may use it
     found = [device for device in onnxruntime.get_ep_devices() if device.ep_name == provider.name]
     if not found:
-        raise DeviceUnavailable(f"{provider.name} finds no device here: {provider.dead}; or use --device cpu")
+        raise DeviceUnavailable(f"{provider.name} finds no device here: {provider.dead}; or use device='cpu'")
     # OpenVINO lists graphics chips as well; what it is told (threads, precision) is meant for the processor.
     return [device for device in found if device.ep_metadata.get("ov_device") == "CPU"] or found[:1]
 
@@ -143,8 +143,25 @@ class OrtEngine:
         self._inputs = {i.name: (_DTYPES.get(i.type), i.shape) for i in self._session.get_inputs()}
         self._outputs = [o.name for o in self._session.get_outputs()]
         self._batch_axes = self._find_batch_axes() if in_parts and self._device == "cpu" else None
-        self._pool = None if self._batch_axes is None else ThreadPoolExecutor(threads - 1, "affectkit network")
+        self._pool = None if self._batch_axes is None else Workers(threads - 1, "affectkit network")
         self._parts = threads
+        self._options, self._forked = options, False
+        self._here = SameProcess(f"{self._path}: opened on {self._device}, it", OF_A_DEVICE)
+        tell_after_fork(self)
+
+    def after_fork(self) -> None:
+        """In a child: the session's threads are not here, and one of them may have been at work."""
+        self._forked = self._session is not None
+
+    def _renew(self) -> None:
+        """Open the session again, in a forked child.
+
+        Raises:
+            EngineError: it is on a device that cannot be used in both processes.
+        """
+        if self._device != "cpu":
+            self._here.check()
+        self._session, self._forked = self._open(["CPUExecutionProvider"], self._options), False
 
     def _find_batch_axes(self) -> list[int] | None:
         """Where in each output the batch lies; None where it cannot be cut into parts."""
@@ -162,11 +179,12 @@ class OrtEngine:
         """
         facts = self._path.stat() if self._path.is_file() else None
         same_file = (str(self._path.resolve()), facts and facts.st_mtime_ns, facts and facts.st_size)
-        key = (*same_file, repr(wanted), options.intra_op_num_threads)
+        key = (os.getpid(), *same_file, repr(wanted), options.intra_op_num_threads)
         with _SESSIONS_LOCK:
             session = _SESSIONS.get(key)
             if session is None:
                 session = _SESSIONS[key] = self._load(None if plugged else wanted, options)
+                left_behind(session)
         return session
 
     def _load(self, wanted: Wanted | None, options: Any) -> onnxruntime.InferenceSession:
@@ -185,7 +203,7 @@ class OrtEngine:
             what = kind.removeprefix("ort-").replace("cuda", "CUDA").replace("tensorrt", "TensorRT")
             raise DeviceUnavailable(
                 f"device {device!r}: the installed ONNX Runtime has no {what} provider; {provider.missing}, or use "
-                "--device cpu"
+                "device='cpu'"
             )
         asked = self._asked(kind, number or "0", options)
         told = provider.options(asked)
@@ -202,7 +220,7 @@ class OrtEngine:
         if session.get_providers()[0] != provider.name:
             raise DeviceUnavailable(
                 f"device {device!r}: it could not be started ({provider.dead}); see `affectkit doctor`, or use "
-                "--device cpu"
+                "device='cpu'"
             )
         self._profiled = provider.profiled
         return session, f"{kind}:{number or 0}" if provider.numbered else kind
@@ -242,6 +260,8 @@ class OrtEngine:
         """See :class:`affectkit.engines.Engine`."""
         if self._session is None:
             raise EngineError(f"{self._path}: the engine is closed")
+        if self._forked:
+            self._renew()
         self._check(inputs)
         try:
             if self._device.startswith("cuda"):

@@ -17,6 +17,7 @@ import numpy as np
 from affectkit.engines.cuda import Buffer, CaptureRefused, Stream, select_gpu, take_gpu
 from affectkit.engines.plans import PlanKey, Profile, cache_folder, plan_for
 from affectkit.errors import DeviceUnavailable, EngineError, MissingDependency
+from affectkit.forking import OF_A_DEVICE, SameProcess
 from affectkit.types import Array
 
 try:
@@ -24,11 +25,11 @@ try:
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] not in ("tensorrt", "tensorrt_bindings"):
         raise
-    raise MissingDependency("tensorrt", "tensorrt", "--device tensorrt") from error
+    raise MissingDependency("tensorrt", "tensorrt", "device='tensorrt'") from error
 except (ImportError, OSError, RuntimeError) as error:  # the bindings are there, the libraries they load are not
     raise DeviceUnavailable(
         f"device 'tensorrt': TensorRT is installed but cannot be loaded ({error}); it needs an NVIDIA driver and "
-        "`pip install 'affectkit[tensorrt]'`, or use --device cpu"
+        "`pip install 'affectkit[tensorrt]'`, or use device='cpu'"
     ) from error
 log = logging.getLogger(__name__)
 
@@ -179,6 +180,7 @@ class TrtEngine:
         self._engine, self._context = engine, context
         self._device, self._number = f"tensorrt:{number}", number
         self._lock = threading.Lock()
+        self._here = SameProcess(f"{path}: opened on {self._device}, it", OF_A_DEVICE)
         self._stream = Stream()
         self._shape_before: dict[str, tuple[int, ...]] = {}
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
@@ -212,6 +214,7 @@ class TrtEngine:
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """See :class:`affectkit.engines.Engine`. The free axes have to lie in the profile."""
+        self._here.check()
         with self._lock:
             if self._closed:
                 raise EngineError(f"{self._path}: the engine is closed")
@@ -270,6 +273,8 @@ class TrtEngine:
 
     def close(self) -> None:
         """See :class:`affectkit.engines.Engine`."""
+        if not self._here:
+            return  # the memory is the parent's
         with self._lock:
             if self._closed:
                 return

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
 from affectkit.types import Detection, Picture, UInt8
+
+
+class DetectsFaces(Protocol):
+    """The least that a detector of your own has to do: find faces in one picture.
+
+    What else it can do is told by the other protocols here, each for itself: it is used where it is there. Without
+    ``follow`` faces are looked for in every frame.
+    """
+
+    def detect(self, image: UInt8) -> Iterable[Detection]:
+        """All faces of an RGB picture (H, W, 3), in any order.
+
+        Boxes alone do, ``Detection(box)``, as do points alone, ``Detection.at(points)``.
+        """
+        ...
 
 
 class Detector(Protocol):
@@ -13,10 +28,8 @@ class Detector(Protocol):
 
     It may be called in other threads than the one that made it, but never in two at the same time.
 
-    A user's own needs ``detect`` only: without ``follow`` faces are looked for in every frame, landmarks may be left
-    out of a :class:`affectkit.types.Detection`, and ``close`` is the user's to call (:mod:`affectkit.faces.own`).
-
-    What else a detector can do is told by the protocols below, each for itself: it is used where it is there.
+    A user's own needs ``detect`` only (:class:`DetectsFaces`), and ``close`` is the user's to call
+    (:mod:`affectkit.faces.own`).
     """
 
     def detect(self, image: UInt8) -> list[Detection]:

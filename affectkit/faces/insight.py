@@ -22,7 +22,7 @@ try:
     from insightface.model_zoo import get_model
     from insightface.utils.storage import ensure_available
 except ModuleNotFoundError as error:
-    raise MissingDependency(str(error.name), "insightface", "--detector insightface") from error
+    raise MissingDependency(str(error.name), "insightface", "detector='insightface'") from error
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def find_detector(where: str | None) -> Path:
     path = Path(name).expanduser()
     if path.suffix == ".onnx":
         if not path.is_file():
-            raise ModelError(f"{path}: no such file; give --detector insightface:FOLDER or the name of a pack")
+            raise ModelError(f"{path}: no such file; give detector='insightface:FOLDER' or the name of a pack")
         return path
     if not path.is_dir():
         if path.parent != Path():
@@ -66,7 +66,7 @@ def find_detector(where: str | None) -> Path:
             except Exception as error:  # requests', zipfile's and the package's own errors
                 raise ModelError(
                     f"insightface's pack {name!r} is not in {path} and cannot be downloaded ({error}); put its .onnx "
-                    "files there, or give their folder as --detector insightface:FOLDER"
+                    "files there, or give their folder as detector='insightface:FOLDER'"
                 ) from error
     found = sorted(path.rglob("*.onnx"), key=lambda file: (not file.name.startswith(("det_", "scrfd")), file.name))
     if not found:
@@ -116,7 +116,7 @@ class InsightDetector:
             raise ModelError(f"{path}: insightface cannot load it: {reason}") from error
         if model is None or getattr(model, "taskname", "") != "detection" or not getattr(model, "use_kps", False):
             raise ModelError(
-                f"{path}: not a face detector with five points; give another --detector insightface:FOLDER"
+                f"{path}: not a face detector with five points; give another detector='insightface:FOLDER'"
             )
         if model.session.get_providers()[0] != wanted:
             raise DeviceUnavailable(f"device {device!r}: insightface's session did not get it; see `affectkit doctor`")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from affectkit.faces.strips import STRIDE_PX as PNET_STRIDE_PX
 from affectkit.faces.strips import WINDOW_PX as PNET_WINDOW_PX
 from affectkit.faces.strips import candidates
+from affectkit.forking import Workers
 from affectkit.picture import RgbPicture
 from affectkit.types import Array, Detection, Float32, Picture, RunNetwork, UInt8, check_image
 
@@ -76,7 +76,7 @@ class Mtcnn:
         self._min_face_px = min_face_px
         self._thresholds = thresholds
         self._follow_threshold = follow_threshold
-        self._pool = ThreadPoolExecutor(threads, "affectkit mtcnn") if threads > 1 else None
+        self._pool = Workers(threads, "affectkit mtcnn") if threads > 1 else None
 
     def detect(self, image: UInt8) -> list[Detection]:
         """See :class:`affectkit.faces.base.Detector`."""

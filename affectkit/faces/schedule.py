@@ -13,6 +13,7 @@ from affectkit.faces.base import DetectsInRegions
 from affectkit.faces.boxes import Box, iou, touch
 from affectkit.faces.changes import ChangeDetector
 from affectkit.faces.tracks import TrackingConfig
+from affectkit.forking import later
 from affectkit.picture import RgbPicture
 from affectkit.plain import State
 from affectkit.types import Picture
@@ -104,7 +105,7 @@ class Schedule:
             seen = appeared()
             self._pending = _Search(index, lambda: seen)
         else:
-            self._pending = _Search(index, self._pool.submit(appeared).result)
+            self._pending = _Search(index, later(self._pool, appeared))
 
     def new_face_came(self, index: int, *, cut: bool) -> bool:
         """What the search that was started ``detect_every`` frames ago saw; until then it is not asked.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
-from affectkit.faces.base import Detector, DetectsInRegions, HasMinScore, SettlesPoints
+from affectkit.faces.base import Detector, DetectsFaces, DetectsInRegions, HasMinScore, SettlesPoints
 from affectkit.faces.opening import open_detector
 from affectkit.faces.own import OwnDetector
 from affectkit.faces.tracking import Tracker
 from affectkit.faces.tracks import TrackingConfig
+from affectkit.forking import Lock, Workers
 from affectkit.picture import RgbPicture
 from affectkit.types import Detection, UInt8
 
@@ -20,7 +19,7 @@ class FaceSearch:
 
     def __init__(
         self,
-        detector: str | Detector,
+        detector: str | DetectsFaces,
         *,
         device: str,
         detect_every: int | None,
@@ -54,11 +53,11 @@ class FaceSearch:
         if detect_every is not None:
             self._tracking = TrackingConfig(detect_every=detect_every, settled_s=0)
         self._states_kept = states_kept
-        self._detecting = threading.Lock()
-        self._pool = ThreadPoolExecutor(1, "affectkit search") if threads > 1 else None
+        self._detecting = Lock()
+        self._pool = Workers(1, "affectkit search") if threads > 1 else None
 
     @property
-    def detector(self) -> Detector:
+    def detector(self) -> DetectsFaces:
         """What finds the faces; a detector that was given is that object itself."""
         return self._detector if self._given is None else self._given
 

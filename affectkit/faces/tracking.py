@@ -17,6 +17,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 
 import numpy as np
 
@@ -46,7 +47,7 @@ class Tracker:
         config: TrackingConfig | None = None,
         *,
         states_kept: int = 4,
-        lock: threading.Lock | None = None,
+        lock: AbstractContextManager[object] | None = None,
         pool: Executor | None = None,
     ) -> None:
         """Begin without tracks.

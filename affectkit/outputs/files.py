@@ -52,9 +52,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
             if not stat.S_ISREG(mode):
                 raise OutputError(f"{path}: is a pipe or a device, which a file would replace; give another name")
             if not overwrite:
-                raise OutputError(
-                    f"{path}: exists already; give --overwrite (overwrite=True) to replace it, or another name"
-                )
+                raise OutputError(f"{path}: exists already; give overwrite=True to replace it, or another name")
         if not os.access(folder, os.W_OK):
             raise OutputError(f"{path}: the folder {folder} cannot be written to; check its permissions")
     except OSError as error:  # a name that is too long

@@ -26,6 +26,13 @@ PYFEAT_EMOTIONS = {
 """Names of py-feat 2's emotion columns; it has none for other expressions, whose own names are capitalised."""
 
 
+OPENFACE_UNITS = {"AU43": "AU45"}
+"""What OpenFace has of closed eyes is the blink."""
+
+OPENFACE_SCALE = 5.0
+"""Its intensities, ``AUxx_r``, go from 0 to 5."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Columns of a table, and how a face becomes a row."""
@@ -89,12 +96,12 @@ def _seen(affect: Affect) -> list[Value]:
     return values
 
 
-def _strengths(affect: Affect) -> list[Value]:
-    """Values of :func:`_intensities`."""
+def _strengths(affect: Affect, scale: float = 1.0) -> list[Value]:
+    """Values of :func:`_intensities`, times ``scale``."""
     if not affect.labels.intensity:
         return []
     units = affect.labels.action_units
-    return [None] * len(units) if affect.au_intensities is None else [_number(v) for v in affect.au_intensities]
+    return [None] * len(units) if affect.au_intensities is None else [_number(v * scale) for v in affect.au_intensities]
 
 
 def _time(result: FrameResult) -> float | None:
@@ -173,16 +180,18 @@ def _native(labels: LabelSet, uncertainty: bool) -> Layout:
 
 
 def _openface(labels: LabelSet) -> Layout:
-    decisions = tuple(f"{name}_c" for name in labels.action_units)
+    units = [OPENFACE_UNITS.get(name, name) for name in labels.action_units]
+    decisions = tuple(f"{name}_c" for name in units)
+    regressed = tuple(f"{name}_r" for name in units) if labels.intensity else ()
     head = ("frame", "face_id", "timestamp", "confidence", "success")
-    columns = (*head, *_seen_columns(labels), *decisions, *_intensities(labels))
+    columns = (*head, *_seen_columns(labels), *regressed, *decisions)
 
     def row(result: FrameResult, face: Face | None) -> list[Value]:
         if face is None:
             return [result.index + 1, -1, _time(result), 0.0, 0, *([None] * (len(columns) - len(head)))]
         a = face.affect
         first: list[Value] = [result.index + 1, face.track_id, _time(result), _number(face.score), 1]
-        return [*first, *_seen(a), *_decisions(a), *_strengths(a)]
+        return [*first, *_seen(a), *_strengths(a, OPENFACE_SCALE), *_decisions(a)]
 
     return Layout(columns, frozenset({"frame", "face_id", "success", *decisions}), frozenset(), row, labels)
 
@@ -194,13 +203,16 @@ def _pyfeat(labels: LabelSet) -> Layout:
     places = [labels.expressions.index(name) for name in shown]
     va = ("valence", "arousal") if labels.valence_arousal else ()
     boxes = ("FaceRectX", "FaceRectY", "FaceRectWidth", "FaceRectHeight", "FaceScore")
-    before, after = _seen_columns(labels), _intensities(labels)
-    columns = ("input", "frame", "approx_time", *boxes, *before, *labels.action_units, *after, *emotions, *va)
+    # Its reader takes every column with "AU" in its name for an action unit.
+    after = tuple(f"intensity_{name[2:]}" for name in labels.action_units) if labels.intensity else ()
+    head_columns = ("input", "frame", "approx_time", "timestamp", "Identity", *boxes, *_seen_columns(labels))
+    columns = (*head_columns, *labels.action_units, *after, *emotions, *va)
 
     def row(result: FrameResult, face: Face | None) -> list[Value]:
         time_s = result.time_s
         clock = f"{int(time_s) // 60:02d}:{int(time_s) % 60:02d}" if math.isfinite(time_s) else None
-        head: list[Value] = [_input(result.name), result.index, clock]
+        identity = None if face is None else f"Person_{face.track_id}"
+        head: list[Value] = [_input(result.name), result.index, clock, _time(result), identity]
         if face is None:
             return head + [None] * (len(columns) - len(head))
         a = face.affect
@@ -215,7 +227,7 @@ def _pyfeat(labels: LabelSet) -> Layout:
             *((_number(a.valence), _number(a.arousal)) if va else ()),
         ]
 
-    return Layout(columns, frozenset({"frame"}), frozenset({"input", "approx_time"}), row, labels)
+    return Layout(columns, frozenset({"frame"}), frozenset({"input", "approx_time", "Identity"}), row, labels)
 
 
 def _paper(labels: LabelSet) -> Layout:
@@ -251,6 +263,13 @@ def check_format(table_format: TableFormat, *, uncertainty: bool = False) -> Non
         raise ValueError(f"format must be one of {', '.join(get_args(TableFormat))}, got {table_format!r}")
     if uncertainty and table_format != "native":
         raise ValueError(f"the format {table_format!r} has no columns for uncertainty; use 'native'")
+
+
+def remarks(table_format: TableFormat, labels: LabelSet) -> tuple[str, ...]:
+    """What a reader of this format would look for and not find."""
+    if table_format == "openface" and labels.action_units and not labels.intensity:
+        return ("the model tells no intensities, so the table has no columns AUxx_r, only AUxx_c",)
+    return ()
 
 
 def layout(

@@ -20,7 +20,7 @@ from affectkit.options import OutputOptions, StreamOptions, fields_of
 from affectkit.outputs.contact_sheet import ContactSheet, check_sheet_suffix
 from affectkit.outputs.files import check_target, explain_os_error, real_target
 from affectkit.outputs.kept import KeptPictures
-from affectkit.outputs.layouts import layout
+from affectkit.outputs.layouts import layout, remarks
 from affectkit.outputs.overlay import MAX_SIZE, Overlay
 from affectkit.outputs.video import VideoWriter, check_video_suffix
 from affectkit.outputs.writers import TableSink, check_suffix, open_table
@@ -122,11 +122,11 @@ def run_job(
             counts.add(result)
             if job.video is None:
                 keeper.maybe_note(results)
-        told, remarks = _baseline_told(sink, predictor)
+        told, said = _told(sink, predictor, outputs)
         meta = _meta(described, source, job, counts, made_with(asked, outputs, opening))
         keeper.prepare(meta | told, overwrite=outputs.overwrite or outputs.resume)
     resumed_at = None if stored is None else stored["stream"]["last"] + 1
-    return Outcome(counts.read, len(counts.tracks), counts.without_face, source.report, resumed_at, remarks)
+    return Outcome(counts.read, len(counts.tracks), counts.without_face, source.report, resumed_at, said)
 
 
 def _finder(predictor: Predictor, job: Job, asked: StreamOptions, outputs: OutputOptions) -> Finder | None:
@@ -201,12 +201,13 @@ def _sink(
     return open_corrected(job.table, table, finder, thresholds, overwrite=outputs.overwrite, resume_from=resume_from)
 
 
-def _baseline_told(sink: TableSink, predictor: Predictor) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What the meta file says of the neutral values, and what the user should know of them."""
+def _told(sink: TableSink, predictor: Predictor, outputs: OutputOptions) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What the meta file says of the neutral values, and what the user should know of them and of the table."""
+    lacking = remarks(outputs.table_format, predictor.spec.labels)
     if not isinstance(sink, CorrectedTable):
-        return {}, ()
+        return {}, lacking
     found = sink.baselines()
-    return {"baseline": found.described(predictor.spec.au_labels)}, tuple(found.remarks())
+    return {"baseline": found.described(predictor.spec.au_labels)}, (*found.remarks(), *lacking)
 
 
 def _drawing(

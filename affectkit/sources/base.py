@@ -81,7 +81,7 @@ class SourceReport:
 
 @runtime_checkable
 class Source(Protocol):
-    """Frames in order, once."""
+    """Frames in order, once. It is read in one thread at a time; for several, open it several times."""
 
     @property
     def info(self) -> SourceInfo:

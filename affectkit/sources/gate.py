@@ -155,8 +155,7 @@ def open_container(
         kind = _list_of_files(source)
         what = f"is {kind}, which can name other files, and" if kind else "is damaged, or of a kind that"
         raise SourceError(
-            f"{name}: {what} is not opened by itself; if you trust it, name its format with --input-format "
-            "(input_format=)"
+            f"{name}: {what} is not opened by itself; if you trust it, name its format with input_format="
         ) from error
 
 

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from affectkit.errors import SourceError
+from affectkit.forking import SameProcess
 from affectkit.picture import RgbPicture
 from affectkit.sources.base import Described, SourceInfo, SourceReport
 from affectkit.sources.converter import FrameConverter, shrunk
@@ -53,6 +54,7 @@ class _LiveRun:
     failure: Exception | None = None
     has_end: bool = False
     """Whether the source says how long it is."""
+    here: SameProcess = field(default_factory=lambda: SameProcess("the live source that is being read"))
 
 
 LARGEST_STEP_S = 10.0
@@ -65,7 +67,8 @@ class LiveSource(Described):
     It is read in a thread of its own. Of the pictures that came since the last one was taken only the newest is kept,
     so nothing ever queues up; the others are counted in ``report.dropped``. A camera or a stream that breaks off is
     opened again, after longer and longer waits. ``Frame.index`` counts all pictures; ``Frame.time_s`` is seconds since
-    the first one, by the source's clock where it has one.
+    the first one, by the source's clock where it has one. It is read in one thread at a time; :meth:`close` may be
+    called in any.
     """
 
     def __init__(
@@ -145,12 +148,15 @@ class LiveSource(Described):
         self._end(self._run)
 
     def _end(self, run: _LiveRun) -> None:
+        if not run.here:  # whoever held the lock is in the process that forked
+            return
         run.over.set()
         with self._changed:
             self._changed.notify_all()
 
     def _take(self, run: _LiveRun, reader: threading.Thread) -> tuple[int, float, _Shown] | None:
         """Wait for a picture that has not been taken; None at the end."""
+        run.here.check()
         waited_since, told = time.monotonic(), False
         with self._changed:
             while run.newest is None:

@@ -104,7 +104,7 @@ def prepare(container: av.container.InputContainer, opening: Opening, name: str)
         deep = f" ({codec.pix_fmt}, of which each counts for more)" if counted > codec.width * codec.height else ""
         raise SourceError(
             f"{name}: its frames are {codec.width} x {codec.height}{deep}, more than {opening.max_pixels} pixels, "
-            "which takes much memory; if you trust it, raise --max-pixels (max_pixels=)"
+            "which takes much memory; if you trust it, raise max_pixels="
         )
     # Container options do not reach this context, and a stream may change its size later.
     most = opening.max_pixels * 1000 // pixels_counted(1000, 1, codec.pix_fmt)

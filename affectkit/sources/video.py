@@ -128,7 +128,7 @@ class VideoFile(Described):
                 "it; decode on the cpu"
             )
         if not report.frames:
-            large = ", or its frames are larger than --max-pixels (max_pixels=) allows" if self._refused else ""
+            large = ", or its frames are larger than max_pixels= allows" if self._refused else ""
             raise SourceError(
                 f"{self._name}: no frame could be decoded; the file is damaged or its codec is unknown{large}"
             )

@@ -213,8 +213,8 @@ def _check_names(path: Path, names: list[str]) -> None:
     if lacking:
         kind = next((f"; it looks like the format {what}" for mark, what in _FORMATS if mark in names), "")
         raise SourceError(
-            f"{path}: has no column {lacking[0]!r}, so it is no table of the format native{kind}; write it with "
-            "affectkit predict, without --format"
+            f"{path}: has no column {lacking[0]!r}, so it is no table of the format native{kind}; write it in that "
+            "format"
         )
 
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class Table:
     """Results as columns in memory: one row for each frame and face, one for a frame without a face.
 
-    Methods that change something return a new table, whose ``meta["changed"]`` says what was done.
+    Methods that change something return a new table, whose ``meta["changed"]`` says what was done. Tables can be
+    pickled, and read in any number of threads.
     """
 
     columns: dict[str, Array]

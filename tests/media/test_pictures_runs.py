@@ -70,7 +70,7 @@ def test_aligned_pictures_stand_alone_too(faces: Path, tiny: Path) -> None:
     with Predictor(tiny) as predictor:
         assert [r.faces[0].track_id for r in predictor.stream(faces, aligned=True)] == [0, 1, 2]
         assert [r.faces[0].track_id for r in predictor.stream(faces, aligned=True, fps=25)] == [0, 0, 0]
-        with pytest.raises(SourceError, match="--fps"):
+        with pytest.raises(SourceError, match="fps="):
             list(predictor.stream(faces, smooth_s=1))
 
 
