@@ -88,9 +88,7 @@ def parse_rule(given: Rule | str | os.PathLike[str] | Sequence[float]) -> Rule:
     if isinstance(given, str) and (found := re.fullmatch(f"{number}-{number}", text)):
         return _seconds(float(found[1]), float(found[2]), text)
     if not text or not (is_url(text) or Path(text).exists()):
-        raise SourceError(
-            f"{text}: is neither auto, nor START-END in seconds (0-3), nor a file or folder that exists"
-        )
+        raise SourceError(f"{text}: is neither auto, nor START-END in seconds (0-3), nor a file or folder that exists")
     return Rule("file", file=text)
 
 

@@ -127,4 +127,4 @@ def test_two_conditions_are_compared(said: str, desk: Path) -> None:
 def test_pandas_and_a_plot(said: str, desk: Path) -> None:
     assert "Eileen" in said and "happiness" in said
     with Image.open(desk / "plot.png") as picture:
-        assert picture.width > 300 and len(set(picture.convert("L").resize((40, 40)).getdata())) > 8
+        assert picture.width > 300 and len(np.unique(np.asarray(picture.convert("L")))) > 8  # something is drawn
