@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from patterns import SMALL, config, faces_with_a_pattern, states_are_equal
 from torch import nn
 
+from affectkit.train import rounding
+from affectkit.train.int8 import ready_for_int8
 from affectkit.train.loop import train
 from affectkit.train.networks import MultitaskCNN, resnet29_config
 from affectkit.train.rounding import STEPS, as_in_int8, rounded
@@ -72,3 +75,32 @@ def test_what_cannot_be_rounded_is_refused(tmp_path: Path) -> None:
     data = faces_with_a_pattern(32), faces_with_a_pattern(16, 1)
     with pytest.raises(ValueError, match="lite"):
         train(config(int8_share=0.5, compile=True), *data, tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_a_copy_learns_to_answer_in_int8_what_the_network_answers_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rounding, "STEPS", 7)  # coarse, so that a network of two layers has something to learn
+    monkeypatch.setattr(rounding, "CUT_OFF", 0.05)
+    torch.manual_seed(1)
+    network = MultitaskCNN(SMALL).eval()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    faces = np.stack([face[..., None] for face in faces_with_a_pattern(128).images])
+    losses: list[float] = []
+    copy = ready_for_int8(
+        network, faces, steps=60, batch_size=32, learning_rate=1e-3, on_step=lambda step, loss: losses.append(loss)
+    )
+    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:5])
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    for name, value in copy.state_dict().items():
+        if "running" in name:  # the batch statistics stay, so that the copy is exported like the network
+            assert torch.equal(value, before[name])
+    shown = torch.from_numpy(faces)
+    with as_in_int8(network), as_in_int8(copy):
+        plain, learned = network(shown).au, copy(shown).au
+    wanted = network(shown).au
+    assert (learned - wanted).square().mean() < (plain - wanted).square().mean()
+
+
+def test_fewer_faces_than_a_batch_are_refused() -> None:
+    with pytest.raises(ValueError, match="a batch has 96 faces, only 2 are given"):
+        ready_for_int8(MultitaskCNN(SMALL), np.zeros((2, 16, 16, 1), np.uint8))
