@@ -1,12 +1,14 @@
-"""Stages side by side: what one computes while the next one still works on what came before."""
+"""Stages side by side: what one computes while the next one still works on what came before; and what is done with
+results while further ones are computed."""
 
 from __future__ import annotations
 
 import atexit
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Generator, Iterator
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
 
 from affectkit.forking import SameProcess
 
@@ -114,3 +116,82 @@ def ahead(items: Iterator[T], most: int) -> Iterator[T]:
         _running.pop(thread, None)
         if thread is not threading.current_thread():
             thread.join(LEAVES_IN_S)
+
+
+class Beside(Generic[T]):
+    """Does something with items, in their order, in a thread of its own. A context manager.
+
+    Its end waits until all is done; where an exception passes, what waits is left out. An error is raised by the next
+    :meth:`put`, or at the end.
+    """
+
+    def __init__(self, work: Callable[[T], None], most: int) -> None:
+        """Start the thread when the first item comes.
+
+        Args:
+            most: items that may wait; ``put`` waits while there are as many. 0: no thread, all is done in ``put``.
+        """
+        self._work, self._most = work, most
+        self._waiting: deque[T] = deque()
+        self._failure: BaseException | None = None
+        self._over = False
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def put(self, item: T) -> None:
+        """Take the next item."""
+        if self._most == 0:
+            self._work(item)
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="affectkit beside", daemon=True)
+            self._thread.start()
+        with self._changed:
+            while len(self._waiting) >= self._most and self._failure is None:
+                self._changed.wait(WAKES_S)
+            self._raise()
+            self._waiting.append(item)
+            self._changed.notify_all()
+
+    def _raise(self) -> None:
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            self._over = True
+            raise failure
+
+    def _serve(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting and not self._over:
+                    self._changed.wait()
+                if not self._waiting:
+                    return
+                item = self._waiting.popleft()
+                self._changed.notify_all()
+            try:
+                self._work(item)
+            except BaseException as error:  # it is raised where the next item comes from
+                with self._changed:
+                    self._failure, self._over = error, True
+                    self._waiting.clear()
+                    self._changed.notify_all()
+                return
+            del item
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._thread is None:
+            return
+        with self._changed:
+            self._over = True
+            if kind is not None:
+                self._waiting.clear()
+            self._changed.notify_all()
+        while self._thread.is_alive():
+            self._thread.join(WAKES_S)
+        if kind is None:
+            self._raise()

@@ -124,7 +124,7 @@ class Colours:
 
     def __init__(self, sides: tuple[float, float], *, full_range: bool) -> None:
         """See :func:`rgb_matrix`."""
-        self.full_range = full_range
+        self.sides, self.full_range = sides, full_range
         self.rgb = rgb_matrix(sides, full_range=full_range)
         self.brightness_is_luma = bool(np.abs(LUMA_BT601 @ self.rgb[:, 1:3]).max() < 1e-3)
         """BT.601's, but for its range."""
@@ -188,6 +188,16 @@ class YuvPicture:
         self._planes, self._colours, self._convert, self._convert_planes = planes, colours, convert, convert_planes
         self._rgb: UInt8 | None = None
         self._detector_rgb: UInt8 | None = None
+
+    @property
+    def planes(self) -> tuple[UInt8, UInt8, UInt8]:
+        """Y (H, W), Cb and Cr (h, w), as they are; not to be written to."""
+        return self._planes
+
+    @property
+    def colours(self) -> Colours:
+        """What their numbers mean."""
+        return self._colours
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from affectkit.ahead import ahead
+from affectkit.ahead import Beside, ahead
 
 
 def threads() -> list[threading.Thread]:
@@ -93,7 +93,7 @@ def test_letting_go_ends_the_thread_and_closes_what_it_reads(how: str) -> None:
 
 HELD = """
 import itertools, sys, time
-from affectkit.ahead import ahead
+from affectkit.ahead import Beside, ahead
 def endless():
     try:
         while True:
@@ -131,3 +131,76 @@ def test_the_command_ends_beside_a_thread_that_does_not(ending: str, code: int) 
     done = subprocess.run(program, capture_output=True, text=True, timeout=90)
     assert (done.returncode, done.stdout) == (code, "said\n")
     assert done.stderr == ("no\n" if "no" in ending else "")
+
+
+def test_beside_works_in_order_in_a_thread_of_its_own() -> None:
+    done: list[tuple[int, bool]] = []
+
+    def work(item: int) -> None:
+        done.append((item, threading.current_thread() is threading.main_thread()))
+
+    for most, here in ((2, False), (0, True)):
+        done.clear()
+        with Beside(work, most) as beside:
+            for item in range(50):
+                beside.put(item)
+        assert done == [(item, here) for item in range(50)]
+    with Beside(work, 2):
+        pass  # nothing came, no thread was started
+
+
+def test_few_wait_beside() -> None:
+    begun, goes_on = threading.Semaphore(0), threading.Event()
+    put: list[int] = []
+
+    def work(_: int) -> None:
+        begun.release()
+        goes_on.wait(10)
+
+    def fill(beside: Beside[int]) -> None:
+        for item in range(6):
+            beside.put(item)
+            put.append(item)
+
+    with Beside(work, 2) as beside:
+        thread = threading.Thread(target=fill, args=(beside,))
+        thread.start()
+        assert begun.acquire(timeout=10)
+        time.sleep(0.1)
+        assert put in ([0, 1], [0, 1, 2])  # one is worked on, two wait
+        goes_on.set()
+        thread.join(10)
+    assert put == list(range(6))
+
+
+@pytest.mark.parametrize("where", ["put", "end"])
+def test_errors_beside_are_raised_where_the_items_come_from(where: str) -> None:
+    done: list[int] = []
+
+    def work(item: int) -> None:
+        if item == 1:
+            raise OSError("the disk is full")
+        done.append(item)
+
+    with pytest.raises(OSError, match="full"), Beside(work, 1) as beside:
+        for item in range(2 if where == "end" else 50):
+            beside.put(item)
+        assert where == "end"
+    assert done == [0]
+
+
+def test_what_waits_beside_is_left_out_after_an_error() -> None:
+    done: list[int] = []
+    held = threading.Event()
+
+    def work(item: int) -> None:
+        held.wait(10)
+        done.append(item)
+
+    with pytest.raises(KeyboardInterrupt), Beside(work, 4) as beside:
+        for item in range(4):
+            beside.put(item)
+        threading.Timer(0.05, held.set).start()
+        raise KeyboardInterrupt
+    assert len(done) <= 1
+    assert not [thread for thread in threading.enumerate() if thread.name == "affectkit beside"]

@@ -21,14 +21,12 @@ from affectkit.answers import Affect, Face, FrameResult
 from affectkit.engines import FakeEngine
 from affectkit.errors import EngineError, ModelError
 from affectkit.export.triton import write_triton
+from affectkit.outputs.drawing import VALENCE
 from affectkit.outputs.layouts import Layout, layout
+from affectkit.outputs.lettering import LEAST_PX, text_width
 from affectkit.outputs.overlay import Overlay
-from affectkit.outputs.panels import ALONE as _ALONE
-from affectkit.outputs.panels import CROWD as _CROWD
-from affectkit.outputs.panels import TWO as _TWO
-from affectkit.outputs.panels import bars as _bars
+from affectkit.outputs.panels import plan_panel
 from affectkit.outputs.table import table_of
-from affectkit.outputs.traces import VALENCE
 from affectkit.outputs.writers import open_table
 from affectkit.predictor import Predictor
 from affectkit.readout import sigmoid, softmax
@@ -430,32 +428,40 @@ MANY = [
 ]
 
 
-@pytest.mark.parametrize("plan", [_ALONE, _TWO, _CROWD], ids=["alone", "two", "crowd"])
+SIZES = [(446, 665, 13), (446, 332, 13), (446, 133, 13), (446, 111, 13), (670, 998, 20), (670, 199, 20), (352, 306, 12)]
+"""Width, height and type of panels: of one, two, five and six faces at 720p, one and five at 1080p, a low picture."""
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("labels", MANY, ids=lambda labels: f"{len(labels.action_units)}-{len(labels.expressions)}")
-def test_every_label_has_a_place_of_its_own(plan: Any, labels: LabelSet) -> None:
-    units, expressions = _bars(plan, labels)
-    assert (len(units), len(expressions)) == (len(labels.action_units), len(labels.expressions))
-    cells = [(bar.name_x, bar.y, bar.bar_x + bar.bar_width, bar.y + bar.height) for bar in (*units, *expressions)]
+def test_every_label_has_a_place_of_its_own(size: tuple[int, int, int], labels: LabelSet) -> None:
+    """Or, where there is no room for all, the strongest have: three at least."""
+    plan = plan_panel(labels, *size)
+    for bars, names in ((plan.units, labels.action_units), (plan.expressions, labels.expressions)):
+        assert min(3, len(names)) <= len(bars) <= len(names)
+    rows = (*plan.units, *plan.expressions)
+    cells = [(bar.name_x, bar.y, bar.right, bar.y + bar.height) for bar in rows]
+    if plan.chart is not None:
+        left, top, width, height = plan.chart
+        cells.append((left, min(base for _, base in plan.captions) - plan.text, left + width, top + height + plan.text))
+    assert (plan.chart is not None) is labels.valence_arousal
     for k, (left, top, right, bottom) in enumerate(cells):
-        assert left >= 0 and right <= plan.width and top >= 28 and bottom <= plan.height - 4
-        if labels.valence_arousal:
-            circle_left, circle_top = plan.circle[0] - plan.circle[2], plan.circle[1] - plan.circle[2]
-            assert bottom <= circle_top or right <= circle_left
+        assert left >= 0 and right <= plan.width and top >= plan.head_base and bottom <= plan.height
         for other in cells[:k]:
             apart = left >= other[2] or right <= other[0] or top >= other[3] or bottom <= other[1]
             assert apart, (cells[k], other)
-    assert all(bar.height >= 5 and bar.text >= 0.2 for bar in (*units, *expressions))
+    assert all(bar.text >= LEAST_PX and bar.height >= bar.text and bar.bar_width >= bar.text for bar in rows)
+    for bar in plan.units:  # its name ends where the bar or the title begins
+        assert bar.name_x + text_width("AU99", bar.text) <= (bar.title_x or bar.bar_x)
 
 
-def test_the_shipped_labels_look_as_before() -> None:
-    units, expressions = _bars(_ALONE, SHIPPED)
-    assert [bar.y for bar in units] == [40 + 27 * k for k in range(8)] and units[0].text == 0.5
-    assert [bar.y for bar in expressions] == [276 + 27 * k for k in range(7)]
-    for plan in (_TWO, _CROWD):
-        units, expressions = _bars(plan, SHIPPED)
-        assert [bar.y for bar in units] == [plan.units[4] + plan.row * k for k in range(8)]
-        assert [bar.y for bar in expressions] == [plan.expressions[3] + plan.row * k for k in range(7)]
-        assert all(bar.title_x == plan.units[1] for bar in units)
+def test_the_shipped_labels_are_all_shown_of_one_and_two_faces() -> None:
+    for labels in (SHIPPED, LabelSet.of(EXPRESSION_NAMES, list(AU_TITLES)[:19])):
+        for size in SIZES[:2]:
+            plan = plan_panel(labels, *size)
+            assert len(plan.units) == len(labels.action_units) and len(plan.expressions) == 7
+        assert all(bar.title_x is not None for bar in plan_panel(labels, *SIZES[0]).units)
+    assert len(plan_panel(labels, *SIZES[3]).units) == 3
 
 
 @pytest.mark.slow

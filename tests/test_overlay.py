@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from synthetic import grey_frames, write_clip
@@ -13,9 +15,29 @@ from test_sinks import face
 from affectkit import models
 from affectkit.answers import Face, FrameResult
 from affectkit.errors import OutputError
-from affectkit.outputs.drawing import ACTIVE, IDENTITIES, INACTIVE
-from affectkit.outputs.overlay import Overlay
+from affectkit.outputs.canvas import planes_of_rgb
+from affectkit.outputs.drawing import (
+    ACTIVE,
+    AROUSAL,
+    BACKGROUND,
+    DIM,
+    IDENTITIES,
+    INACTIVE,
+    TEXT,
+    TRACK,
+    VALENCE,
+    number,
+)
+from affectkit.outputs.face_panel import FacePanels
+from affectkit.outputs.lettering import sprite
+from affectkit.outputs.overlay import DrawnPlanes, Overlay
+from affectkit.outputs.panels import plan_panel
+from affectkit.outputs.strongest import Strongest
+from affectkit.outputs.traces import Trace
 from affectkit.outputs.video import VideoWriter
+from affectkit.picture import SIDES_BT601, SIDES_BT709, Colours, RgbPicture, YuvPicture, rgb_matrix
+from affectkit.sources.opening import open_source
+from affectkit.types import LabelSet
 
 
 def result(index: int, faces: tuple[Face, ...], *, height: int = 360, width: int = 640) -> FrameResult:
@@ -52,8 +74,6 @@ def test_very_low_and_very_large_pictures(overlay: Overlay, tiny: Path) -> None:
 
 def test_a_label_stays_in_the_picture(overlay: Overlay) -> None:
     """The face fills the height and begins left of the picture; its label is drawn inside all the same."""
-    import dataclasses
-
     close = dataclasses.replace(face(), box=(-50.0, -10.0, 300.0, 400.0))
     picture = overlay.draw(result(0, (close,)))[:, :1280]
     drawn = (picture == IDENTITIES[0]).all(-1)
@@ -86,7 +106,7 @@ def test_bars_are_as_long_as_their_values(overlay: Overlay) -> None:
     panel = overlay.draw(result(0, (face(),)))[:, 1280:]
     rows, columns = np.nonzero((panel == ACTIVE).all(-1))
     lowest = columns[rows == rows.max()]
-    longest = 200 * (720 * 0.62 / 440)
+    longest = plan_panel(overlay._labels, 446, 665, 13).units[0].bar_width
     assert (lowest.max() - lowest.min()) / longest == pytest.approx(0.7, abs=0.05)
 
 
@@ -226,8 +246,6 @@ def test_nothing_half_done(tmp_path: Path) -> None:
 
 def test_what_is_hidden_is_drawn_as_hidden(tiny: Path) -> None:
     """No bar and no threshold, but a dashed line; and no point of a face of which nothing is said."""
-    import dataclasses
-
     shown = face()
     units = np.arange(8) >= 4
     affect = shown.affect
@@ -254,3 +272,173 @@ def test_what_is_hidden_is_drawn_as_hidden(tiny: Path) -> None:
     for count in (1, 2, 5):  # every layout, from the first frame on
         faces = tuple(dataclasses.replace(face(i), affect=nothing) for i in range(count))
         Overlay(models.read_spec(tiny)).draw(result(0, faces))
+
+
+# Design
+
+
+def seen_as(colour: tuple[int, int, int], eyes: np.ndarray) -> np.ndarray:
+    """CIELAB of an sRGB colour, as eyes see it that lack a cone (Machado, Oliveira & Fernandes 2009, severity 1)."""
+    srgb = np.array(colour) / 255
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    xyz = to_xyz @ np.clip(eyes @ linear, 0, 1) / [0.9505, 1, 1.089]
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+EYES = {
+    "all": np.eye(3),
+    "protanopia": np.array([[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]]),
+    "deuteranopia": np.array([[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]]),
+    "tritanopia": np.array([[1.2555, -0.0767, -0.1788], [-0.0784, 0.9308, 0.1476], [0.0047, 0.6914, 0.3039]]),
+}
+
+
+@pytest.mark.parametrize("eyes", EYES)
+def test_colours_are_told_apart(eyes: str) -> None:
+    """A difference of 2 can just be seen side by side."""
+
+    def apart(a: tuple[int, int, int], b: tuple[int, int, int]) -> float:
+        return float(np.linalg.norm(seen_as(a, EYES[eyes]) - seen_as(b, EYES[eyes])))
+
+    assert apart(VALENCE, AROUSAL) > 60
+    assert min(apart(one, colour) for one in (VALENCE, AROUSAL) for colour in IDENTITIES) > 15
+    assert min(apart(ACTIVE, INACTIVE), apart(ACTIVE, TRACK), apart(INACTIVE, TRACK)) > 25
+
+
+def test_numbers_are_plain() -> None:
+    told = {0.0: "0", -0.001: "0", 0.004: "0", 0.25: "0.25", 0.999: "1", -0.12: "-0.12", math.nan: "-"}
+    assert {value: number(value) for value in told} == told
+    signed = {-0.0: "0", 0.001: "0", 0.5: "+0.50", -0.5: "-0.50", 1.0: "+1", -1.0: "-1"}
+    assert {value: number(value, signed=True) for value in signed} == signed
+
+
+def test_every_bar_has_its_number(overlay: Overlay) -> None:
+    """Of a panel of one face each value stands at the right of its bar, as it is told."""
+    panel = overlay.draw(result(0, (face(),)))[:, 1280:]
+    plan = plan_panel(overlay._labels, 446, 665, 13)
+    affect = face().affect
+    values = [*affect.au_probabilities.tolist(), *affect.expression_probabilities.tolist()]
+    bright = [*affect.au_active.tolist(), *(name == affect.expression for name in affect.labels.expressions)]
+    for bar, value, shines in zip((*plan.units, *plan.expressions), values, bright, strict=True):
+        letters = sprite(number(value), bar.text, TEXT if shines else DIM, BACKGROUND)
+        y, x = 29 + bar.base - bar.text, bar.right - letters.shape[1]
+        np.testing.assert_array_equal(panel[y : y + len(letters), x : bar.right], letters)
+
+
+def curve(panel: np.ndarray, colour: tuple[int, int, int]) -> tuple[int, int]:
+    """Of the chart of one face's panel, the first and the last column that hold a colour."""
+    left, top, width, height = plan_panel(LabelSet(), 446, 665, 13).chart or (0, 0, 0, 0)
+    chart = panel[29 + top : 29 + top + height, left : left + width].astype(int)
+    columns = np.flatnonzero((np.abs(chart - colour).sum(-1) < 60).any(0))
+    return int(columns.min() * 100 / width), int(columns.max() * 100 / width)
+
+
+def test_charts_are_as_long_as_the_clip(tiny: Path) -> None:
+    whole, moving = Overlay(models.read_spec(tiny), length_s=40.0), Overlay(models.read_spec(tiny))
+    for index in range(0, 501, 12):  # the first half
+        frame = result(index, (face(),))
+        panels = [overlay.draw(frame)[:, 1280:] for overlay in (whole, moving)]
+    first, last = curve(panels[0], VALENCE)
+    assert first <= 1 and last == pytest.approx(50, abs=2)
+    assert curve(panels[1], VALENCE)[1] >= 98
+    points = whole._traces[0].points
+    assert len(points) <= 501
+    whole.draw(result(1600, (face(),)))  # longer than the file said
+    assert whole._length_s == 64.0
+
+
+def test_long_clips_need_no_more_memory(tiny: Path) -> None:
+    trace = Trace()
+    for k in range(20_000):
+        trace.add(k / 25, 0.5, math.nan if k % 5000 > 4000 else -0.5, 800 / 480)
+    assert len(trace.points) < 520
+    assert {round(point[1], 6) for point in trace.points} == {0.5}
+
+
+def test_the_strongest_stay_where_they_are() -> None:
+    strongest = Strongest()
+    scores = np.array([0.5, 0.1, 0.45, 0.4, math.nan])
+    assert strongest.choose(0, "units", scores, 3, 0.0) == [0, 2, 3]
+    for k in range(1, 20):  # what is hardly stronger, or strong for a moment, takes no place
+        scores[1] = 0.45 if k < 19 else 0.95
+        assert strongest.choose(0, "units", scores, 3, k * 0.04) == [0, 2, 3]
+    for k in range(20, 80):
+        chosen = strongest.choose(0, "units", scores, 3, k * 0.04)
+    assert chosen == [0, 1, 2]
+    assert strongest.choose(0, "units", scores, 5, 4.0) == [0, 1, 2, 3, 4]
+
+
+def test_quality_and_what_is_hidden_are_told(tiny: Path) -> None:
+    spec = dataclasses.replace(models.read_spec(tiny), visibility_thresholds=(0.5, 0.5, 0.5))
+    affect = dataclasses.replace(face().affect, visibility=np.array([0.9, 0.8, 0.1], np.float32), quality=0.25)
+    shown = dataclasses.replace(face(), affect=affect)
+    panels = FacePanels(spec)
+    assert panels.hidden(shown) == (False, False, True) and panels.hidden(face()) == ()
+    assert panels._told(shown, brief=False) == "confidence 0.99   quality 0.25   mouth not visible"
+    assert panels._told(shown, brief=True) == "quality 0.25   mouth not visible"
+    picture = Overlay(spec).draw(result(0, (shown,)))
+    points = [picture[round(2 * y), round(2 * x)].tolist() for x, y in shown.landmarks.tolist()]
+    assert points == [[*IDENTITIES[0]]] * 3 + [[*BACKGROUND]] * 2  # rings at the mouth
+    unsaid = dataclasses.replace(
+        affect, expression_probabilities=np.full(7, np.nan, np.float32), visibility=np.zeros(3, np.float32)
+    )
+    picture = Overlay(spec).draw(result(0, (dataclasses.replace(shown, affect=unsaid),)))[:, :1280]
+    x, y, _, height = (round(2 * side) for side in shown.box)
+    line = (picture[y : y + height, x] == IDENTITIES[0]).all(-1)
+    assert 0.3 < line.mean() < 0.7  # broken
+
+
+# Planes
+
+
+def film(image: np.ndarray, sides: tuple[float, float]) -> YuvPicture:
+    planes = planes_of_rgb(image, sides)
+    return YuvPicture(planes, Colours(sides, full_range=False), lambda: image)
+
+
+def as_rgb(drawn: DrawnPlanes) -> np.ndarray:
+    y, cb, cr = drawn.planes
+    large = [cv2.resize(plane, y.shape[::-1], interpolation=cv2.INTER_NEAREST) for plane in (cb, cr)]
+    return np.asarray(cv2.transform(cv2.merge([y, *large]), rgb_matrix(drawn.sides, full_range=False)), np.uint8)
+
+
+@pytest.mark.parametrize("sides", [SIDES_BT601, SIDES_BT709])
+def test_planes_show_what_rgb_shows(tiny: Path, sides: tuple[float, float]) -> None:
+    """Frame after frame, whatever changed in between; but for the fineness of colour, which video has not."""
+    rng = np.random.default_rng(0)
+    image = cv2.GaussianBlur(rng.integers(0, 255, (90, 160, 3)).astype(np.uint8), (0, 0), 9)
+    in_rgb, in_planes = Overlay(models.read_spec(tiny), length_s=2), Overlay(models.read_spec(tiny), length_s=2)
+    counts = [1, 1, 1, 2, 2, 0, 1, 4, 4, 1]
+    for index, count in enumerate(counts):
+        faces = tuple(face(k + index // 4) for k in range(count))
+        frame = dataclasses.replace(result(index, faces), image=image)
+        expected = in_rgb.draw(frame)
+        drawn = in_planes.draw_planes(dataclasses.replace(frame, image=None), film(image, sides))
+        assert drawn.sides == sides
+        luma = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(int) for picture in (as_rgb(drawn), expected)]
+        apart = np.abs(luma[0] - luma[1])
+        assert np.mean(apart) < 3 and np.mean(apart > 40) < 0.01, index
+
+
+def test_pictures_in_rgb_and_of_other_colours_among_them(tiny: Path) -> None:
+    overlay = Overlay(models.read_spec(tiny))
+    red = np.full((360, 640, 3), (200, 40, 40), np.uint8)
+    for picture in (film(red, SIDES_BT601), RgbPicture(red), film(red, SIDES_BT709), RgbPicture(red[:, :320].copy())):
+        shown = as_rgb(overlay.draw_planes(FrameResult(0, 0.0, ()), picture))
+        assert shown[300, 300].tolist() == pytest.approx([200, 40, 40], abs=3)
+        assert shown.shape == (720, 1726, 3)
+    assert shown[300, 1000].tolist() == [0, 0, 0]  # the last one is narrower
+
+
+def test_planes_are_written_with_their_colours(tmp_path: Path) -> None:
+    for sides, space in ((SIDES_BT601, 6), (SIDES_BT709, 1)):
+        image = np.full((64, 96, 3), (200, 40, 40), np.uint8)
+        target = tmp_path / f"{space}.mp4"
+        with VideoWriter(target, fps=25) as writer:
+            writer.write_planes(DrawnPlanes(planes_of_rgb(image, sides), sides), 0.0)
+        frame = next(open_source(target).frames())
+        assert frame.image.reshape(-1, 3).mean(0) == pytest.approx((200, 40, 40), abs=4)
+        with av.open(str(target)) as container:
+            assert next(container.decode(video=0)).colorspace == space

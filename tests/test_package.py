@@ -185,7 +185,7 @@ def test_each_heavy_package_is_imported_in_one_place() -> None:
                 "timing",
             ),
         },
-        "PIL": {"pixels", "stills"},
+        "PIL": {"lettering", "pixels", "stills"},
         "onnxruntime": {"ort"},
         "tensorrt": {"trt"},
         "ray": {"cluster"},

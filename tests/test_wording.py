@@ -79,3 +79,19 @@ def test_a_name_that_holds_a_colon_is_known_where_the_file_is_there(tmp_path: Pa
     there = tmp_path / "a: b"
     there.write_bytes(b"")
     assert SourceError(f"{there}: is: empty").path == str(there)
+
+
+def test_the_examples_of_the_fake_engine_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import doctest
+
+    import numpy as np
+    from PIL import Image
+
+    from affectkit import FakeEngine, Predictor
+    from affectkit.engines import fake
+
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.zeros((80, 80, 3), np.uint8)).save("portrait.jpg")
+    names = {"FakeEngine": FakeEngine, "Predictor": Predictor, "np": np, "spec": Predictor().spec}
+    (example,) = (test for test in doctest.DocTestFinder().find(fake.FakeEngine, globs=names) if test.examples)
+    assert doctest.DocTestRunner().run(example).failed == 0 and len(example.examples) >= 4

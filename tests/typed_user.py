@@ -18,8 +18,10 @@ from affectkit import (
     EXPRESSION_NAMES,
     Affect,
     AffectKitError,
+    AsyncResultStream,
     Detection,
     Detector,
+    DetectsFaces,
     DeviceUnavailable,
     Engine,
     EngineError,
@@ -38,6 +40,7 @@ from affectkit import (
     ModelError,
     ModelSpec,
     OutputError,
+    Overlay,
     Picture,
     PredictKeywords,
     Predictor,
@@ -56,6 +59,7 @@ from affectkit import (
     TrackedFace,
     TrackedFrame,
     __version__,
+    crop_face,
     open_source,
     read_table,
 )
@@ -211,6 +215,37 @@ def facts(predictor: Predictor) -> Mapping[str, object]:
     return said
 
 
+async def for_an_event_loop(predictor: Predictor, path: Path) -> int:
+    """What goes on while other tasks do."""
+    stream: AsyncResultStream = predictor.astream(path, every=2, keep_images=True)
+    seen = 0
+    async with stream:
+        async for result in stream:
+            seen += len(result.faces)
+    async for result in predictor.astream(LiveSource(0), smooth_s=0.1):
+        seen += result.index
+    await predictor.astream([np.zeros((9, 9, 3), np.uint8)], fps=25.0).aclose()
+    predictor.astream(path, evry=2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    return seen
+
+
+def drawn(predictor: Predictor, path: Path) -> Iterator[Pixels]:
+    """Annotated frames, and aligned faces."""
+    overlay = Overlay(predictor.spec)
+    for result in predictor.stream(path, keep_images=True):
+        yield overlay.draw(result)
+        if result.image is not None:
+            yield from (crop_face(result.image, face.landmarks, predictor.spec.input) for face in result.faces)
+
+
+class Least:
+    """A detector that can do no more than it has to."""
+
+    def detect(self, image: Pixels) -> list[Detection]:
+        """See :class:`affectkit.DetectsFaces`."""
+        return [Detection((0, 0, 9, 9)), Detection.at([[1, 1], [3, 1], [2, 2], [1, 3], [3, 3]], score=0.9)]
+
+
 class Middle:
     """A detector of one's own: one face, in the middle."""
 
@@ -244,6 +279,9 @@ def sources(path: Path) -> tuple[str, int]:
 def passed_on(path: Path, **options: Unpack[StreamKeywords]) -> ResultStream:
     """Options of one's own functions are checked as those of the package are."""
     detector: Detector = Middle()
+    least: DetectsFaces = Least()
+    Predictor(detector=least)
+    Predictor(detector=7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     made: PredictorKeywords = {"detector": detector, "threads": 1}
     with Predictor.from_config(PredictorConfig(model="lite", threads=1)) as first:
         first.warm_up(1)

@@ -13,6 +13,7 @@ import click
 
 from affectkit.cli.after import PROGRAMS, check_after, finish
 from affectkit.cli.common import EXIT_FAILED, configure_logging, late, say
+from affectkit.cli.many_progress import ManyWatch
 from affectkit.cli.options import (
     debug_option,
     opening_of,
@@ -231,7 +232,11 @@ def _ended(
         cluster = late("affectkit.runs.cluster", "ray", "--ray")
         yield from cluster.run_on_cluster(jobs, work, ray, processes if processes > 1 else None)
     elif processes > 1 and len(jobs) > 1:
-        yield from run_jobs(jobs, work, processes)
+        with ManyWatch(len(jobs), quiet=quiet) as watch:
+            for job, outcome, device in run_jobs(jobs, work, processes, None if quiet else watch.told):
+                failed = isinstance(outcome, str)
+                watch.ended(job, failed=failed, frames=0 if isinstance(outcome, str) else outcome.read)
+                yield job, outcome, device
     else:
         yield from _one_by_one(jobs, work, quiet=quiet, debug=debug)
 

@@ -42,15 +42,15 @@ class Watch:
         )
         from rich.text import Text
 
+        from affectkit.runs.told import expected_frames
+
         class Rate(ProgressColumn):
             """Frames a second."""
 
             def render(self, task: Any) -> Text:
                 return Text(f"{task.finished_speed or task.speed or 0:.0f} fps")
 
-        total = source.info.frames
-        if total and source.info.fps:
-            total = max(1, round(min(total, self._end_s * source.info.fps)))
+        total = expected_frames(source.info, self._end_s)
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),

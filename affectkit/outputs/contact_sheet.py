@@ -1,4 +1,4 @@
-"""Who is in a video: a contact sheet with a thumbnail of every identity."""
+"""Who is in a video: a contact sheet with a thumbnail of every identity, and a mark on those that may be none."""
 
 from __future__ import annotations
 
@@ -10,21 +10,33 @@ from typing import Any
 import cv2
 import numpy as np
 
+from affectkit.answers import FrameResult
 from affectkit.errors import OutputError
+from affectkit.outputs.drawing import BACKGROUND, DIM, TEXT, number
 from affectkit.outputs.files import PartialFile, prepare_bytes
+from affectkit.outputs.lettering import Colour, put_text, shortened
+from affectkit.outputs.traces import clock
 from affectkit.outputs.writers import check_suffix
 from affectkit.types import Detection, TrackedFrame, UInt8
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 THUMB_PX = 160
-CAPTION_PX = 46
+CAPTION_PX = 92
+HEADER_PX = 50
 COLUMNS = 6
+LEAST_COLUMNS = 2
+"""A narrower sheet has no room for the name of the file."""
+
+BRIEF_S, UNSURE, POOR = 1.0, 0.9, 0.3
+"""A face is marked as doubtful that is seen for less than this time, or whose mean confidence or quality is lower."""
+
+MARK: Colour = (255, 176, 59)
 
 MOST_PEOPLE = 600
 """Those seen in the most frames; a picture with more would open nowhere."""
 
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_TYPE, _LINE, _PAD = 12, 16, 6
 
 
 @dataclass(slots=True)
@@ -33,14 +45,28 @@ class _Person:
     first: float
     """Seconds; of pictures without times, the number."""
     last: float
-    quality: float
+    rank: float
+    """How good its thumbnail is; larger is better."""
     thumbnail: UInt8
+    confidence: float = 0.0
+    """Sum over the frames."""
+    quality: float = 0.0
+    """Sum over the frames that were judged."""
+    judged: int = 0
+
+    def doubts(self, *, timed: bool) -> list[str]:
+        """Why it may be no face, or one of which little can be said."""
+        found = ["brief"] if timed and self.last - self.first < BRIEF_S else []
+        found += ["unsure"] if self.confidence / self.frames < UNSURE else []
+        return found + (["poor"] if self.judged and self.quality / self.judged < POOR else [])
 
 
 class ContactSheet:
     """Keeps the best picture of every track: large, sure and, as its points tell, looking at the camera."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "") -> None:
+        """Begin; ``name`` is that of the video, which stands at the top."""
+        self._name = name
         self._people: dict[int, _Person] = {}
         self._timed = True
 
@@ -50,21 +76,33 @@ class ContactSheet:
         self._timed = math.isfinite(frame.time_s)
         at = frame.time_s if self._timed else float(frame.index)
         for face in tracked.faces:
-            person, quality = self._people.get(face.track_id), _quality(face.detection)
+            person, rank = self._people.get(face.track_id), _rank(face.detection)
             if person is None:
                 thumbnail = _thumbnail(frame.image, face.detection)
-                self._people[face.track_id] = _Person(1, at, at, quality, thumbnail)
+                self._people[face.track_id] = _Person(1, at, at, rank, thumbnail, face.detection.score)
                 continue
+            person.confidence += face.detection.score
             person.frames += 1
             person.last = at
-            if quality > person.quality:
-                person.quality, person.thumbnail = quality, _thumbnail(frame.image, face.detection)
+            if rank > person.rank:
+                person.rank, person.thumbnail = rank, _thumbnail(frame.image, face.detection)
         if len(self._people) > 2 * MOST_PEOPLE:  # those who were seen but shortly are forgotten
             most = sorted(self._people, key=lambda track: -self._people[track].frames)[:MOST_PEOPLE]
             self._people = {track: self._people[track] for track in sorted(most)}
 
+    def judge(self, result: FrameResult) -> None:
+        """Take what was said of a frame, which may come long after its picture."""
+        for face in result.faces:
+            person, quality = self._people.get(face.track_id), face.affect.quality
+            if person is not None and quality is not None:
+                person.quality += quality
+                person.judged += 1
+
     def draw(self) -> UInt8:
-        """RGB picture: a cell an identity, by id, with its number, when it was seen and in how many frames.
+        """RGB picture: the name of the video, and a cell an identity, by id.
+
+        Below its thumbnail stand its number, when it was seen and in how many frames, and the means of confidence and
+        quality; doubtful ones are marked, with the reason.
 
         Raises:
             OutputError: no face was seen.
@@ -72,23 +110,47 @@ class ContactSheet:
         if not self._people:
             raise OutputError("there was no face, so there is no contact sheet")
         most = sorted(self._people, key=lambda track: -self._people[track].frames)[:MOST_PEOPLE]
-        columns = min(COLUMNS, len(most))
+        columns = max(LEAST_COLUMNS, min(COLUMNS, len(most)))
         rows = -(-len(most) // columns)
-        sheet = np.full((rows * (THUMB_PX + CAPTION_PX), columns * THUMB_PX, 3), 24, np.uint8)
+        shape = HEADER_PX + rows * (THUMB_PX + CAPTION_PX), columns * THUMB_PX, 3
+        sheet = np.full(shape, BACKGROUND, np.uint8)
+        doubtful = sum(bool(self._people[track].doubts(timed=self._timed)) for track in most)
+        told = f"{len(most)} {'identity' if len(most) == 1 else 'identities'}"
+        told += f", {doubtful} doubtful" if doubtful else ""
+        room = sheet.shape[1] - 2 * _PAD
+        put_text(sheet, shortened(self._name, 15, room), _PAD, 20, 15, TEXT, BACKGROUND)
+        put_text(sheet, told, _PAD, 40, _TYPE, MARK if doubtful else DIM, BACKGROUND)
         for k, track in enumerate(sorted(most)):
-            person = self._people[track]
             row, column = divmod(k, columns)
-            cell = sheet[row * (THUMB_PX + CAPTION_PX) :, column * THUMB_PX : (column + 1) * THUMB_PX]
-            cell[:THUMB_PX] = person.thumbnail
-            if self._timed:
-                when = f"{person.frames} frames, {person.first:.1f} - {person.last:.1f} s"
-            else:
-                when = f"in {person.frames}, {person.first:.0f} to {person.last:.0f}"
-            lines = (f"face {track}", (232, 232, 232)), (when, (140, 146, 154))
-            for i, (text, colour) in enumerate(lines):
-                place = (6, THUMB_PX + 18 + 18 * i)
-                cv2.putText(cell, text, place, _FONT, (0.48, 0.34)[i], colour, 1, cv2.LINE_AA)
+            top = HEADER_PX + row * (THUMB_PX + CAPTION_PX)
+            cell = sheet[top : top + THUMB_PX + CAPTION_PX, column * THUMB_PX : (column + 1) * THUMB_PX]
+            self._draw_cell(cell, track, self._people[track])
         return sheet
+
+    def _draw_cell(self, cell: UInt8, track: int, person: _Person) -> None:
+        cell[:THUMB_PX] = person.thumbnail
+        doubts = person.doubts(timed=self._timed)
+        many = f"{person.frames} frame{'' if person.frames == 1 else 's'}"
+        if self._timed:
+            when = f"{many}, {clock(person.first)} - {clock(person.last)}"
+        else:
+            when = f"in {person.frames}, {person.first:.0f} to {person.last:.0f}"
+        lines = [
+            (f"face {track}", TEXT),
+            (when, DIM),
+            (f"confidence {number(person.confidence / person.frames)}", MARK if "unsure" in doubts else DIM),
+        ]
+        if person.judged:
+            lines.append((f"quality {number(person.quality / person.judged)}", MARK if "poor" in doubts else DIM))
+        if doubts:
+            lines.append((f"doubtful: {', '.join(doubts)}", MARK))
+            cell[: 2 * _LINE, THUMB_PX - 2 * _LINE : THUMB_PX] = MARK
+            put_text(cell, "?", THUMB_PX - _LINE - 5, 25, 22, BACKGROUND, MARK)
+            cell[:3, :] = cell[THUMB_PX - 3 : THUMB_PX, :] = cell[:THUMB_PX, :3] = MARK
+            cell[:THUMB_PX, THUMB_PX - 3 :] = MARK
+        for i, (text, colour) in enumerate(lines):
+            fitted = shortened(text, _TYPE, THUMB_PX - _PAD)
+            put_text(cell, fitted, _PAD, THUMB_PX + _LINE * (i + 1), _TYPE, colour, BACKGROUND)
 
     def write(self, path: Path, *, overwrite: bool = False) -> None:
         """Draw it into a file, complete or not at all.
@@ -106,7 +168,10 @@ class ContactSheet:
 
     def state(self) -> list[Any]:
         """Everything to resume from, for :mod:`affectkit.runs.state`."""
-        return [[t, p.frames, p.first, p.last, p.quality, p.thumbnail] for t, p in self._people.items()]
+        return [
+            [t, p.frames, p.first, p.last, p.rank, p.thumbnail, p.confidence, p.quality, p.judged]
+            for t, p in self._people.items()
+        ]
 
     def restore(self, state: list[Any]) -> None:
         """Go on from :meth:`state`."""
@@ -122,7 +187,7 @@ def check_sheet_suffix(path: Path) -> None:
     check_suffix(path, SUFFIXES, what=" for a contact sheet")
 
 
-def _quality(face: Detection) -> float:
+def _rank(face: Detection) -> float:
     """Larger for a face that shows more of the person."""
     width, height = face.box[2:]
     points = face.landmarks
@@ -141,5 +206,5 @@ def _thumbnail(image: UInt8, face: Detection) -> UInt8:
     scale = THUMB_PX / (2 * half)
     matrix = np.array([[scale, 0, -(x + width / 2 - half) * scale], [0, scale, -(y + height / 2 - half) * scale]])
     flags = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    thumbnail = cv2.warpAffine(image, matrix, (THUMB_PX, THUMB_PX), flags=flags, borderValue=(24, 24, 24))
+    thumbnail = cv2.warpAffine(image, matrix, (THUMB_PX, THUMB_PX), flags=flags, borderValue=BACKGROUND)
     return np.asarray(thumbnail, np.uint8)

@@ -1,79 +1,88 @@
-"""Colours, texts and bars, drawn into pictures with OpenCV."""
+"""Colours, numbers and bars of annotated videos."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+import math
 
-import cv2
-
+from affectkit.outputs.lettering import Colour, put_text
 from affectkit.types import UInt8
-
-Colour = tuple[int, int, int]
 
 BACKGROUND: Colour = (24, 26, 30)
 TEXT: Colour = (232, 232, 232)
-DIM: Colour = (140, 146, 154)
+DIM: Colour = (158, 164, 172)
 TRACK: Colour = (52, 56, 64)
-ACTIVE: Colour = (255, 176, 59)
+ACTIVE: Colour = (255, 255, 255)
 INACTIVE: Colour = (120, 130, 145)
+
+VALENCE: Colour = (86, 180, 233)
+AROUSAL: Colour = (213, 94, 0)
+"""Sky blue and vermilion of Okabe & Ito (2008): the two that stay farthest apart for the colour-blind."""
+
 IDENTITIES: tuple[Colour, ...] = (
-    (86, 180, 233),
-    (230, 159, 0),
-    (0, 158, 115),
-    (204, 121, 167),
     (240, 228, 66),
-    (213, 94, 0),
-    (120, 170, 255),
-    (170, 220, 120),
+    (204, 121, 167),
+    (0, 158, 115),
+    (130, 120, 255),
+    (255, 190, 215),
+    (150, 215, 90),
+    (150, 240, 205),
+    (190, 150, 110),
 )
-"""By track id, in turn; the palette of Okabe & Ito, which colour-blind people can tell apart."""
-
-FONT = cv2.FONT_HERSHEY_SIMPLEX
-
-
-def px(x: float, y: float) -> tuple[int, int]:
-    """The pixel that holds a point."""
-    return round(x), round(y)
+"""By track id, in turn: Okabe & Ito's yellow, purple and green first. None is like those of valence and
+arousal, for the colour-blind neither; ``tests/test_overlay.py`` works that out."""
 
 
-def draw_text(area: UInt8, text: str, x: float, y: float, size: float, colour: Colour, *, right: bool = False) -> None:
-    """One line from ``x`` on, or up to it with ``right``; ``y`` is its base line, ``size`` OpenCV's font scale."""
-    thickness = max(1, round(size * 1.6))
-    if right:
-        (width, _), _ = cv2.getTextSize(text, FONT, size, thickness)
-        x -= width
-    cv2.putText(area, text, px(x, y), FONT, size, colour, thickness, cv2.LINE_AA)
+def of_identity(track_id: int) -> Colour:
+    """The colour of a face."""
+    return IDENTITIES[track_id % len(IDENTITIES)]
 
 
-@lru_cache(maxsize=256)
-def fitting(text: str, size: float, width: float) -> float:
-    """The size at which a text is no wider than ``width``, at most ``size``."""
-    (needed, _), _ = cv2.getTextSize(text, FONT, 1.0, 1)
-    return min(size, width / max(1, needed))
+def number(value: float, *, signed: bool = False) -> str:
+    """A value with two decimals, so that columns stay in line; but ``0`` and ``1``, and ``-`` of NaN.
+
+    Args:
+        signed: whether what is over 0 has a ``+``.
+    """
+    if math.isnan(value):
+        return "-"
+    text = f"{value:.2f}"
+    text = {"0.00": "0", "-0.00": "0", "1.00": "1", "-1.00": "-1"}.get(text, text)
+    return f"+{text}" if signed and value > 0 and text != "0" else text
 
 
 def draw_bar(
-    area: UInt8,
-    box: tuple[float, float, float, float],
-    value: float,
-    colour: Colour,
-    *,
-    mark: float | None = None,
+    area: UInt8, box: tuple[int, int, int, int], value: float, colour: Colour, *, mark: float | None = None
 ) -> None:
-    """A value of 0..1 in a box of x, y, width, height, px, with a line at ``mark``."""
+    """A value of 0..1 in a box of x, y, width, height, px, with a line at ``mark``.
+
+    The line stands out over and under the bar, and is dark where it crosses it.
+    """
     x, y, width, height = box
-    cv2.rectangle(area, px(x, y), px(x + width, y + height), TRACK, -1)
-    if value > 0.005:
-        cv2.rectangle(area, px(x, y), px(x + width * min(value, 1.0), y + height), colour, -1)
+    area[y : y + height, x : x + width] = TRACK
+    long = x + filled(width, value)
+    area[y : y + height, x:long] = colour
     if mark is not None:
-        place = x + width * mark
-        cv2.line(area, px(place, y - height / 4), px(place, y + height * 1.25), TEXT, max(1, round(height / 9)))
+        at, thick = x + min(width - 1, round(width * mark)), max(1, height // 6)
+        over = max(2, height // 4)
+        area[max(0, y - over) : y + height + over, at : at + thick] = TEXT
+        if at + thick <= long:
+            area[y : y + height, at : at + thick] = BACKGROUND
 
 
-def draw_hidden_bar(area: UInt8, box: tuple[float, float, float, float]) -> None:
+def filled(width: int, value: float) -> int:
+    """How many of a bar's pixels a value of 0..1 fills; at least one of what is not told as 0."""
+    return 0 if value < 0.005 else max(1, round(width * min(value, 1.0)))
+
+
+def draw_hidden_bar(area: UInt8, box: tuple[int, int, int, int]) -> None:
     """In place of the bar of what cannot be seen: a dashed line, no value."""
     x, y, width, height = box
-    dash = max(2.0, width / 25)
-    for k in range(0, int(width / dash), 2):
-        start = x + k * dash
-        cv2.line(area, px(start, y + height / 2), px(start + dash / 2, y + height / 2), DIM, max(1, round(height / 9)))
+    dash, thick = max(3, height // 2), max(1, height // 6)
+    top = y + (height - thick) // 2
+    for start in range(x, x + width, 2 * dash):
+        area[top : top + thick, start : min(start + dash, x + width)] = DIM
+
+
+def write(area: UInt8, text: str, x: float, y: float, size: int, colour: Colour, *, right: bool = False) -> None:
+    """One line of text on the background of a panel; see :func:`affectkit.outputs.lettering.put_text`."""
+    put_text(area, text, x, y, size, colour, BACKGROUND, right=right)

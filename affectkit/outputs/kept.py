@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from affectkit.batch import MAX_PIXELS
+from affectkit.picture import RgbPicture
 from affectkit.types import Picture, TrackedFrame, UInt8
 
 MOST_PIXELS = MAX_PIXELS
@@ -54,7 +55,7 @@ class _Part:
 
 
 class KeptPictures:
-    """Takes pictures in order, and gives them back in the same order, in RGB and not much larger than they are drawn.
+    """Takes pictures in order, and gives them back in the same order, not much larger than they are drawn.
 
     A model that looks at sequences, and smoothing, answer hundreds of frames later. The first pictures are held as they
     are; those over MOST_PIXELS are packed into temporary files.
@@ -102,8 +103,8 @@ class KeptPictures:
         size = -(-width // reduced), -(-height // reduced)
         return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8), reduced
 
-    def take(self, index: int) -> tuple[UInt8, int]:
-        """The picture of a frame, RGB (H, W, 3), and how many pixels one of its sides is made of; earlier ones go."""
+    def take(self, index: int) -> tuple[Picture, int]:
+        """The picture of a frame, and how many pixels one of its sides is made of; earlier ones go."""
         while True:
             number, held, reduced = self._held.popleft()
             if isinstance(held, tuple):
@@ -111,11 +112,13 @@ class KeptPictures:
                 data = part.take(start, length)
                 if number == index:
                     packed = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-                    return np.asarray(cv2.cvtColor(np.asarray(packed), cv2.COLOR_BGR2RGB), np.uint8), reduced
+                    return RgbPicture(
+                        np.asarray(cv2.cvtColor(np.asarray(packed), cv2.COLOR_BGR2RGB), np.uint8)
+                    ), reduced
             else:
                 self._pixels -= held.shape[0] * held.shape[1]
                 if number == index:
-                    return held.rgb(), 1
+                    return held, 1
 
     def close(self) -> None:
         """Let go of everything."""

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from affectkit.answers import Face, FrameResult
-from affectkit.outputs.drawing import (
-    ACTIVE,
-    BACKGROUND,
-    DIM,
-    FONT,
-    IDENTITIES,
-    INACTIVE,
-    TEXT,
-    draw_bar,
-    draw_hidden_bar,
-    draw_text,
-    fitting,
-    px,
-)
-from affectkit.outputs.panels import ALONE, CROWD, TWO, PanelLayout, bars
-from affectkit.outputs.traces import TRACE_S, Points, draw_circle, draw_trace
+from affectkit.answers import FrameResult
+from affectkit.outputs.board import Board
+from affectkit.outputs.canvas import PlanesCanvas, RgbCanvas, Sides, planes_of_rgb
+from affectkit.outputs.drawing import DIM, TEXT, draw_hidden_bar, write
+from affectkit.outputs.face_panel import FacePanels, Shown
+from affectkit.outputs.lettering import LEAST_PX, text_width
+from affectkit.outputs.marks import even, mark_face
+from affectkit.outputs.panels import least_height, plan_panel
+from affectkit.outputs.traces import BINS, FRAMES_A_SECOND, WINDOW_S, Span, Trace, clock
+from affectkit.picture import SIDES_BT709, YuvPicture
 from affectkit.spec import ModelSpec
-from affectkit.types import AU_TITLES, UInt8, published_au_name
+from affectkit.types import Picture, UInt8
 
 MIN_HEIGHT = 720
 """Smaller videos are enlarged by a whole number until they are about this high, or the text could not be read."""
@@ -35,30 +27,56 @@ MIN_HEIGHT = 720
 MIN_PANEL_HEIGHT = 360
 """Lower pictures are drawn on a canvas of this height."""
 
+MIN_PANEL_WIDTH = 352
+"""Narrower panels have no room for names, bars and numbers."""
+
+PANEL_WIDTH = 0.62
+"""Width of the panels, in heights of the picture; of upright pictures in UPRIGHT widths of it at most."""
+
+UPRIGHT = 1.15
+
 MAX_SIZE = (3840, 2160)
 """Width and height of the picture part at most; larger ones are shrunk, or encoders and players would refuse them."""
 
 MAX_PANELS = 6
 """More would be too small to read; further faces keep their box, id and expression."""
 
+TYPE = 13 / 446
+"""Size of the type, in widths of the panel."""
 
-@dataclass(slots=True)
-class _Trace:
-    points: Points = field(default_factory=deque)
-    """The last TRACE_S seconds."""
+
+@dataclass(frozen=True, slots=True)
+class DrawnPlanes:
+    """A drawn frame as encoders take it: Y (H, W), Cb and Cr (H / 2, W / 2), 16..235; true until the next is drawn."""
+
+    planes: tuple[UInt8, UInt8, UInt8]
+    sides: Sides
+    """Shares of red and blue in its brightness (ITU-T H.273)."""
 
 
 class Overlay:
-    """Draws results onto their pictures; remembers the traces of valence and arousal."""
+    """Draws results onto their pictures; remembers the curves of valence and arousal."""
 
-    def __init__(self, spec: ModelSpec) -> None:
+    def __init__(self, spec: ModelSpec, *, length_s: float | None = None) -> None:
+        """Set up.
+
+        Args:
+            spec: of the model whose results are drawn: its labels and thresholds.
+            length_s: of the source, from the first result to the last, s: the charts are as long. None: not known,
+                they show the last 16 s.
+        """
         self._labels = spec.labels
-        self._thresholds = spec.label_thresholds.tolist()
-        self._traces: dict[int, _Trace] = {}
-        self._geometry: tuple[int, int] | None = None
+        self._length_s = length_s if length_s is not None and math.isfinite(length_s) and length_s > 0 else None
+        self._start_s: float | None = None
+        self._traces: dict[int, Trace] = {}
+        self._panels = FacePanels(spec)
+        self._board: Board | None = None
+        self._geometry = (0, 0)
+        self._planes: tuple[UInt8, UInt8, UInt8] | None = None
+        self._sides: Sides = SIDES_BT709
 
     def draw(self, result: FrameResult) -> UInt8:
-        """The picture with boxes, enlarged where it is small, and the panels to its right.
+        """The picture with boxes, enlarged where it is small, and the panels to its right; RGB (H, W, 3), even sides.
 
         All pictures of one video come out in the size that the first one gave; others are fitted in.
 
@@ -67,116 +85,171 @@ class Overlay:
         """
         if result.image is None:
             raise ValueError("the result holds no image; call stream(..., keep_images=True)")
-        height, width = result.image.shape[:2]
-        if self._geometry is None:
-            most = min(MAX_SIZE[0] / width, MAX_SIZE[1] / height)
-            enlarge = min(max(1, round(MIN_HEIGHT / height)), max(1, int(most))) if most >= 1 else most
-            out_height = max(MIN_PANEL_HEIGHT, round(height * enlarge))
-            self._geometry = (_even(out_height), _even(max(1, round(width * enlarge))))
+        board = self._drawn_board(result, result.image.shape[0], result.image.shape[1])
         out_height, out_width = self._geometry
-        panel_width = _even(round(out_height * 0.62))
-        canvas = np.empty((out_height, out_width + panel_width, 3), np.uint8)
-        canvas[:] = BACKGROUND
-        scale = min(out_height / height, out_width / width)
-        size = min(out_width, round(width * scale)), min(out_height, round(height * scale))
+        canvas = np.zeros((out_height, out_width + board.image.shape[1], 3), np.uint8)
+        canvas[:, out_width:] = board.image
+        size, scale = self._fitted(result.image.shape[0], result.image.shape[1])
         picture = canvas[: size[1], : size[0]]
-        cv2.resize(result.image, size, dst=picture, interpolation=cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA)
-        time_s = result.time_s if math.isfinite(result.time_s) else result.index / 25
-        self._remember(result, time_s)
+        _resized(result.image, picture)
         for face in result.faces:
-            _draw_box(picture, face, scale / result.reduced, out_height / 720)
-        self._draw_panels(canvas[:, out_width:], result, time_s)
+            hidden = self._panels.hidden(face)
+            mark_face(RgbCanvas(picture), face, hidden, scale / result.reduced, out_height / 720)
         return canvas
 
-    def _remember(self, result: FrameResult, time_s: float) -> None:
-        for trace in self._traces.values():  # times that run backwards start again
-            while trace.points and trace.points[-1][0] > time_s:
-                trace.points.pop()
+    def draw_planes(self, result: FrameResult, picture: Picture) -> DrawnPlanes:
+        """The same as :meth:`draw` of a picture as it was decoded, for an encoder: nothing is turned into RGB.
+
+        Only what differs from the frame before is drawn in the panels. The result's own image is not looked at.
+        """
+        height, width = picture.shape
+        board = self._drawn_board(result, height, width)
+        first = self._planes is None
+        if self._planes is None:
+            if isinstance(picture, YuvPicture):
+                self._sides = picture.colours.sides
+            high, wide = self._geometry[0], self._geometry[1] + board.image.shape[1]
+            grey = np.full((high // 2, wide // 2), 128, np.uint8)
+            self._planes = np.full((high, wide), 16, np.uint8), grey, grey.copy()
+        planes = self._planes
+        out_height, out_width = self._geometry
+        changed = [(0, 0, board.image.shape[1], out_height)] if first else board.changed()
+        for x, y, across, down in changed:
+            left, top = x - x % 2, y - y % 2
+            right, bottom = x + across + (x + across) % 2, y + down + (y + down) % 2
+            fresh = planes_of_rgb(board.image[top:bottom, left:right], self._sides)
+            for plane, part, small in zip(planes, fresh, (1, 2, 2), strict=True):
+                at_x, at_y = (out_width + left) // small, top // small
+                plane[at_y : at_y + part.shape[0], at_x : at_x + part.shape[1]] = part
+        size, scale = self._fitted(height, width)
+        shown = self._show(picture, (even(size[0]), even(size[1])))
         for face in result.faces:
-            trace = self._traces.setdefault(face.track_id, _Trace())
-            trace.points.append((time_s, face.affect.valence, face.affect.arousal))  # NaN: a gap in the curves
-        for track_id, trace in list(self._traces.items()):
-            while trace.points and trace.points[0][0] < time_s - TRACE_S:
-                trace.points.popleft()
-            if not trace.points:
-                del self._traces[track_id]
+            hidden = self._panels.hidden(face)
+            mark_face(PlanesCanvas(shown, self._sides), face, hidden, scale / result.reduced, out_height / 720)
+        return DrawnPlanes(planes, self._sides)
 
-    def _draw_panels(self, area: UInt8, result: FrameResult, time_s: float) -> None:
-        unit = area.shape[0] / 720
-        clock = f"frame {result.index}"
-        if math.isfinite(result.time_s):
-            clock += f"   {result.time_s:.2f} s"
-        draw_text(area, clock, 14 * unit, 22 * unit, 0.5 * unit, DIM)
-        if not result.faces:
-            draw_text(area, "no face", 14 * unit, 60 * unit, 0.8 * unit, DIM)
-            return
+    def _show(self, picture: Picture, size: tuple[int, int]) -> list[UInt8]:
+        """Put a picture into the planes; the parts of them that hold it."""
+        assert self._planes is not None
+        out_height, out_width = self._geometry
+        usable = isinstance(picture, YuvPicture) and picture.colours.sides == self._sides
+        if usable and isinstance(picture, YuvPicture) and not picture.colours.full_range:
+            parts = picture.planes
+        else:
+            parts = planes_of_rgb(picture.rgb(), self._sides)
+        found = []
+        for plane, part, small, black in zip(self._planes, parts, (1, 2, 2), (16, 128, 128), strict=True):
+            if size != (out_width, out_height):
+                plane[:, : out_width // small] = black
+            place = plane[: size[1] // small, : size[0] // small]
+            _resized(part, place)
+            found.append(place)
+        return found
+
+    def _fitted(self, height: int, width: int) -> tuple[tuple[int, int], float]:
+        """Width and height that a picture is drawn in, and how many times its size that is."""
+        out_height, out_width = self._geometry
+        scale = min(out_height / height, out_width / width)
+        return (
+            min(out_width, max(2, round(width * scale))),
+            min(out_height, max(2, round(height * scale))),
+        ), scale
+
+    def _drawn_board(self, result: FrameResult, height: int, width: int) -> Board:
+        """The panels."""
+        if self._board is None:
+            most = min(MAX_SIZE[0] / width, MAX_SIZE[1] / height)
+            enlarge = min(max(1, round(MIN_HEIGHT / height)), max(1, int(most))) if most >= 1 else most
+            out_height = _up_to_even(max(MIN_PANEL_HEIGHT, round(height * enlarge)))
+            out_width = _up_to_even(max(2, round(width * enlarge)))
+            across = PANEL_WIDTH * min(out_height, UPRIGHT * out_width)
+            if out_width >= out_height:
+                across = PANEL_WIDTH * out_height
+            self._geometry = out_height, out_width
+            self._board = Board(out_height, _up_to_even(max(MIN_PANEL_WIDTH, round(across))))
+        timed = math.isfinite(result.time_s)
+        time_s = result.time_s if timed else result.index / FRAMES_A_SECOND
+        span = self._span(time_s, timed=timed)
+        self._remember(result, time_s, span)
+        self._draw_panels(self._board, result, time_s, span)
+        return self._board
+
+    def _span(self, time_s: float, *, timed: bool) -> Span:
+        """What the charts show at this moment."""
+        if self._start_s is None:
+            self._start_s = time_s
+        if self._length_s is None:
+            return Span(time_s - WINDOW_S, WINDOW_S, moves=True, timed=timed)
+        self._start_s = min(self._start_s, time_s)  # clocks go back
+        self._length_s = max(self._length_s, time_s - self._start_s)  # containers are wrong
+        return Span(self._start_s, self._length_s, moves=False, timed=timed)
+
+    def _remember(self, result: FrameResult, time_s: float, span: Span) -> None:
+        for trace in self._traces.values():  # times that run backwards start again
+            trace.forget(after_s=time_s)
+        for face in result.faces:
+            trace = self._traces.setdefault(face.track_id, Trace())
+            trace.add(time_s, face.affect.valence, face.affect.arousal, span.length_s / BINS)
+        if span.moves:
+            for track_id, trace in list(self._traces.items()):
+                trace.forget(before_s=span.start_s)
+                if not trace.points:
+                    del self._traces[track_id]
+
+    def _draw_panels(self, board: Board, result: FrameResult, time_s: float, span: Span) -> None:
+        height, width = board.image.shape[:2]
+        text = max(LEAST_PX, round(TYPE * width))
+        top, legend = round(2.2 * text), round(2.0 * text)
+        room = height - top - legend
         faces = sorted(result.faces, key=lambda face: -face.box[2] * face.box[3])
-        shown = sorted(faces[:MAX_PANELS], key=lambda face: face.track_id)
-        plan = {1: ALONE, 2: TWO}.get(len(shown), CROWD)
-        top = round(32 * unit)
-        cell = (area.shape[0] - top) // len(shown)
-        for k, face in enumerate(shown):
-            self._draw_panel(area[top + k * cell : top + (k + 1) * cell], face, time_s, plan)
-        hidden = len(result.faces) - len(shown)
-        if hidden:
-            note = f"+ {hidden} smaller"
-            draw_text(area, note, area.shape[1] - 14 * unit, 22 * unit, 0.5 * unit, DIM, right=True)
+        faces = sorted(faces[: min(MAX_PANELS, room // least_height(text))], key=lambda face: face.track_id)
+        board.arrange(len(faces))
+        told = [f"frame {result.index}"]
+        if span.timed:
+            told.append(clock(time_s) if span.moves else f"{clock(time_s)} of {clock(span.length_s)}")
+        more = len(result.faces) - len(faces)
+        note = f"+ {more} smaller" if more else ""
 
-    def _draw_panel(self, area: UInt8, face: Face, time_s: float, plan: PanelLayout) -> None:
-        """One face: action units and expressions as bars, valence and arousal below."""
-        u = min(area.shape[1] / plan.width, area.shape[0] / plan.height)
-        affect = face.affect
-        colour = IDENTITIES[face.track_id % len(IDENTITIES)]
-        title, title_end = plan.title
-        cv2.rectangle(area, px(14 * u, 22 * u - 30 * title * u), px(20 * u, 24 * u), colour, -1)
-        draw_text(area, f"face {face.track_id}", 28 * u, 22 * u, title * u, TEXT)
-        unsaid = bool(self._labels.expressions) and not affect.expression
-        headline, shade = ("not judged", DIM) if unsaid else (affect.expression, colour)
-        draw_text(area, headline, title_end * u, 22 * u, title * u, shade, right=True)
-        units, expressions = bars(plan, self._labels)
-        for k, (name, place) in enumerate(zip(self._labels.action_units, units, strict=True)):
-            active, hidden = bool(affect.au_active[k]), bool(affect.au_hidden[k])
-            label, base, size = TEXT if active else DIM, (place.y + place.height) * u, place.text * u
-            draw_text(area, published_au_name(name), place.name_x * u, base, size, label)
-            if place.title_x is not None:
-                draw_text(area, AU_TITLES.get(name, ""), place.title_x * u, base, size * 0.94, label)
-            if hidden:
-                draw_hidden_bar(area, place.box(u))
-                continue
-            probability = float(affect.au_probabilities[k])
-            draw_bar(area, place.box(u), probability, ACTIVE if active else INACTIVE, mark=self._thresholds[k])
-        for name, place in zip(self._labels.expressions, expressions, strict=True):
-            best = name == affect.expression
-            size = fitting(name, place.text, place.bar_x - place.name_x) * u
-            draw_text(area, name, place.name_x * u, (place.y + place.height) * u, size, TEXT if best else DIM)
-            if affect.expression:
-                draw_bar(area, place.box(u), affect.expressions[name], colour if best else INACTIVE)
-            else:
-                draw_hidden_bar(area, place.box(u))
-        if self._labels.valence_arousal:
-            points = self._traces[face.track_id].points
-            draw_circle(area, points, plan, u, colour)
-            draw_trace(area, points, plan, u, time_s)
+        def head(area: UInt8) -> None:
+            write(area, "   ".join(told), text, 1.5 * text, text, DIM)
+            write(area, note, width - text, 1.5 * text, text, DIM, right=True)
+
+        board.put((0, 0, width, top), (*told, note), head)
+        if not faces:
+            board.put((0, top, width, 3 * text), "", lambda area: write(area, "no face", text, 2 * text, text + 4, DIM))
+            return
+        cell = room // len(faces)
+        plan = plan_panel(self._labels, width, cell, text)
+        for k, face in enumerate(faces):
+            y = top + k * cell
+            trace = self._traces.get(face.track_id) if self._labels.valence_arousal else None
+            self._panels.draw(board, y, plan, Shown(face, trace, span, time_s))
+        board.put((0, height - legend, width, legend), "legend", lambda area: self._legend(area, text))
+
+    def _legend(self, area: UInt8, text: int) -> None:
+        """What bars, lines and dashes mean."""
+        base, x = round(1.3 * text), text
+        high, thick = round(0.72 * text), max(1, text // 8)
+        if self._labels.action_units:
+            area[base - high - 1 : base + 2, x : x + thick] = TEXT
+            x += text // 2
+            write(area, "threshold", x, base, text, DIM)
+            x += text_width("threshold", text) + text
+            write(area, "bright: active", x, base, text, TEXT)
+            x += text_width("bright: active", text) + text
+        draw_hidden_bar(area, (x, base - high, 2 * text, high))
+        write(area, "not visible", x + 2 * text + text // 2, base, text, DIM)
 
 
-def _even(value: int) -> int:
+def _up_to_even(value: int) -> int:
     return value + value % 2  # yuv420p halves both sides
 
 
-def _draw_box(picture: UInt8, face: Face, scale: float, unit: float) -> None:
-    colour = IDENTITIES[face.track_id % len(IDENTITIES)]
-    x, y, width, height = (side * scale for side in face.box)
-    thickness = max(1, round(2 * unit))
-    cv2.rectangle(picture, px(x, y), px(x + width, y + height), colour, thickness)
-    for point in face.landmarks:
-        if np.isfinite(point).all():
-            cv2.circle(picture, px(*(point * scale)), max(1, round(2 * unit)), colour, -1, cv2.LINE_AA)
-    label = f"{face.track_id} {face.affect.expression}".rstrip()
-    size = 0.55 * unit
-    (text_width, text_height), _ = cv2.getTextSize(label, FONT, size, max(1, round(size * 1.6)))
-    base = y - 4 * unit if y - text_height - 12 * unit > 0 else y + height + text_height + 10 * unit
-    base = min(max(base, text_height + 6 * unit), picture.shape[0] - 6 * unit)  # close-ups leave no room above or below
-    x = min(max(x, 0), picture.shape[1] - text_width - 8 * unit)
-    corner, opposite = (x, base - text_height - 4 * unit), (x + text_width + 8 * unit, base + 4 * unit)
-    cv2.rectangle(picture, px(*corner), px(*opposite), colour, -1)
-    draw_text(picture, label, x + 4 * unit, base, size, (0, 0, 0))
+def _resized(image: UInt8, place: UInt8) -> None:
+    """Into a part of a picture: blended where it is enlarged, averaged where it is shrunk."""
+    size = place.shape[1], place.shape[0]
+    if image.shape[:2] == place.shape[:2]:
+        place[:] = image
+        return
+    way = cv2.INTER_LINEAR if size[0] > image.shape[1] else cv2.INTER_AREA
+    cv2.resize(image, size, dst=place, interpolation=way)

@@ -13,8 +13,11 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from affectkit.errors import OutputError
 from affectkit.outputs.files import PartialFile, explain_os_error
+from affectkit.outputs.overlay import DrawnPlanes
 from affectkit.outputs.soundtrack import LONGEST_PAUSE_S, Soundtrack, Timeline
 from affectkit.outputs.writers import Completed, check_suffix
+from affectkit.picture import SIDES_BT601, SIDES_BT709, SIDES_BT2020
+from affectkit.sources.planes import frame_of
 from affectkit.types import UInt8
 
 SUFFIXES = (".mp4", ".mov", ".mkv")
@@ -22,12 +25,24 @@ SUFFIXES = (".mp4", ".mov", ".mkv")
 LARGE_PIXELS = 4_000_000
 """Of annotated frames, with their panels; those of 1080p have 2.8 million."""
 
-FEW_FRAMES = "rc-lookahead=2:bframes=0:sync-lookahead=0:sliced-threads=1"
-"""For x264, so that it keeps few frames that are large: by itself it looks ten ahead, and works on one in each thread,
-each with its filtered copies. Of 5180 x 2160 pixels that took 0.9 GB, and takes 0.4 GB; on any number of cores."""
+CODING = {"crf": "23", "preset": "ultrafast"}
+"""For x264. ``veryfast`` at 21 takes three times as long, more than all else that is done to a frame, and its files are
+a third as large; both differ from what was drawn by as little."""
+
+SMOOTH = "deblock=1,0,0"
+"""For x264: without it skin has edges where the blocks of the encoder meet; it costs little."""
+
+FEW_FRAMES = f"{SMOOTH}:rc-lookahead=0:bframes=0:sync-lookahead=0:sliced-threads=1"
+"""So that it keeps few frames that are large: by itself it works on one in each thread, each with its filtered copies.
+Of 5180 x 2160 pixels that took 0.9 GB, and takes 0.4 GB; on any number of cores."""
 
 BT709 = 1
-"""Number of ITU-R BT.709 in ISO/IEC 23091-2, for primaries as for the transfer curve."""
+"""Number of ITU-R BT.709 in ISO/IEC 23091-2, for primaries as for the transfer curve, and for the matrix."""
+
+BT601 = 6
+
+_SPACES = {SIDES_BT709: BT709, SIDES_BT601: BT601, (0.212, 0.087): 7, SIDES_BT2020: 9}
+"""Numbers of matrices there, by the shares of red and blue in brightness."""
 
 TICKS_A_SECOND = 90_000
 """Time base of annotated videos, fine enough for any source's times."""
@@ -70,13 +85,28 @@ class VideoWriter(Completed):
         self._frames = 0
 
     def write(self, image: UInt8, time_s: float) -> None:
-        """Append a picture (H, W, 3) RGB shown at ``time_s``; NaN: one frame after the one before."""
+        """Append a picture (H, W, 3) RGB shown at ``time_s``; NaN: one frame after the one before.
+
+        Raises:
+            OutputError: it cannot be written: the disk is full, for one.
+        """
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(
+            format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        )
+        self._write(frame, time_s, BT709)
+
+    def write_planes(self, drawn: DrawnPlanes, time_s: float) -> None:
+        """Append a frame in the planes that are encoded; otherwise as :meth:`write`. All have the same colours."""
+        space = _SPACES.get(drawn.sides, BT601)
+        self._write(frame_of(drawn.planes, space), time_s, space)
+
+    def _write(self, frame: av.VideoFrame, time_s: float, space: int) -> None:
         try:
             if not math.isfinite(time_s):
                 time_s = self._frames / self._fps
             out_s, piece = self._timeline.place(time_s)
             if self._video is None:
-                self._begin(image, time_s)
+                self._begin(frame, time_s, space)
             elif piece and self._sound is not None:
                 self._sound.begin_piece(time_s, out_s)
             assert self._video is not None and self._output is not None  # set by _begin
@@ -84,9 +114,6 @@ class VideoWriter(Completed):
             pts = max(self._last_pts + 1, round(out_s / base))
             self._last_pts = pts
             self._frames += 1
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(
-                format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-            )
             frame.pts, frame.time_base = pts, base
             self._output.mux(self._video.encode(frame))
             if self._sound is not None:
@@ -94,7 +121,7 @@ class VideoWriter(Completed):
         except (av.error.FFmpegError, OSError) as error:
             raise explain_os_error(self._partial.target, error) from error
 
-    def _begin(self, image: UInt8, offset_s: float) -> None:
+    def _begin(self, frame: av.VideoFrame, offset_s: float, space: int) -> None:
         # An absolute path, because FFmpeg takes a name like 12:30.mp4 for a protocol.
         path = os.path.abspath(self._partial.path)
         options = {} if self._partial.path.suffix.lower() == ".mkv" else {"movflags": "+faststart"}
@@ -102,18 +129,17 @@ class VideoWriter(Completed):
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
         stream = self._output.add_stream(codec, rate=Fraction(self._fps).limit_denominator(65535))
         assert isinstance(stream, av.VideoStream)
-        stream.height, stream.width = image.shape[:2]
+        stream.height, stream.width = frame.height, frame.width
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, TICKS_A_SECOND)
         # Tagged, or players would guess from the height how to turn the numbers back into colours.
-        stream.codec_context.colorspace = Colorspace.ITU709
+        stream.codec_context.colorspace = space
         stream.codec_context.color_primaries = BT709
         stream.codec_context.color_trc = BT709
         stream.codec_context.color_range = ColorRange.MPEG
         if codec == "libx264":
-            stream.options = {"crf": "21", "preset": "veryfast"}
-            if stream.width * stream.height > LARGE_PIXELS:
-                stream.options |= {"x264-params": FEW_FRAMES}
+            large = stream.width * stream.height > LARGE_PIXELS
+            stream.options = {**CODING, "x264-params": FEW_FRAMES if large else SMOOTH}
         else:
             stream.bit_rate = 8_000_000
         self._video = stream

@@ -20,7 +20,8 @@ from affectkit.errors import AffectKitError, EngineError
 from affectkit.options import OutputOptions, PredictorConfig, StreamOptions
 from affectkit.predictor import Predictor
 from affectkit.runs.job import Mark, failure_line, finished, mark_of
-from affectkit.runs.run import Interrupted, Job, Outcome, run_job
+from affectkit.runs.run import Interrupted, Job, Outcome, Watch, run_job, unwatched
+from affectkit.runs.told import Tell, Telling, Told
 from affectkit.sources.limits import Opening
 
 log = logging.getLogger(__name__)
@@ -56,11 +57,16 @@ class _Worker:
     """What had the name of the job's table when it was given."""
 
 
-def run_jobs(jobs: Sequence[Job], work: Work, processes: int) -> Iterator[tuple[Job, Outcome | str, str]]:
+def run_jobs(
+    jobs: Sequence[Job], work: Work, processes: int, tell: Tell | None = None
+) -> Iterator[tuple[Job, Outcome | str, str]]:
     """Run all jobs, and say of each, in the order in which they end, what came of it.
 
     Every process loads the model once, and has its share of the cores. One that dies (out of memory, a crash of the
     decoder) is replaced with a warning, and its input given to another, which continues where the dead one's notes say.
+
+    Args:
+        tell: is told every moment how far each job is that is worked on.
 
     Yields:
         the job; its outcome, or the error in one line; the device that it ran on.
@@ -68,7 +74,7 @@ def run_jobs(jobs: Sequence[Job], work: Work, processes: int) -> Iterator[tuple[
     Raises:
         EngineError: process after process dies before it has loaded the model.
     """
-    pool = _Pool(jobs, work, processes)
+    pool = _Pool(jobs, work, processes, tell)
     try:
         yield from pool.run()
     except KeyboardInterrupt:
@@ -92,7 +98,8 @@ def deaths_in_words(count: int) -> str:
 class _Pool:
     """The processes, and what each of them does."""
 
-    def __init__(self, jobs: Sequence[Job], work: Work, processes: int) -> None:
+    def __init__(self, jobs: Sequence[Job], work: Work, processes: int, tell: Tell | None) -> None:
+        self._tell = tell
         threads = work.predictor.threads or max(1, usable_cores() // processes)
         self._work = replace(work, predictor=replace(work.predictor, threads=threads))
         self._waiting = deque(jobs)
@@ -108,7 +115,7 @@ class _Pool:
 
     def _start(self) -> None:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_serve, args=(theirs, self._work), daemon=True)
+        process = self._context.Process(target=_serve, args=(theirs, self._work, self._tell is not None), daemon=True)
         with _interrupts_held():  # until it can deal with them
             process.start()
         theirs.close()  # so that its end is noticed here
@@ -120,10 +127,15 @@ class _Pool:
             ready = wait([worker.connection for worker in self._workers])
             for worker in [worker for worker in self._workers if worker.connection in ready]:
                 try:
-                    outcome, device = worker.connection.recv()
+                    answer = worker.connection.recv()
                 except (EOFError, OSError):
                     yield from self._died(worker)
                     continue
+                if isinstance(answer, Told):
+                    if self._tell is not None and worker.job is not None:
+                        self._tell(worker.job, answer)
+                    continue
+                outcome, device = answer
                 if isinstance(outcome, Exception):  # no process can do anything then
                     raise outcome
                 job, worker.job = worker.job, None
@@ -225,23 +237,24 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def attempt(predictor: Predictor, job: Job, work: Work, *, again: bool) -> Outcome | str:
+def attempt(predictor: Predictor, job: Job, work: Work, *, again: bool, watch: Watch = unwatched) -> Outcome | str:
     """Run a job in one of several processes; what came of it, or its error in one line.
 
     Args:
         again: another process died over this job: what is there by now is its.
+        watch: see :func:`affectkit.runs.run.run_job`.
     """
     outputs, patience_s = work.outputs, 0.0
     if again:
         outputs, patience_s = replace(outputs, overwrite=True, resume=job.video is None), PATIENCE_S
     try:
-        return run_job(predictor, job, work.asked, outputs, work.opening, patience_s=patience_s)
+        return run_job(predictor, job, work.asked, outputs, work.opening, patience_s=patience_s, watch=watch)
     except Exception as error:  # whatever one input does, the rest finish
         return failure_line(job, error)
 
 
-def _serve(connection: Connection, work: Work) -> None:
-    """In a process: take jobs until there is none left."""
+def _serve(connection: Connection, work: Work, tells: bool) -> None:
+    """In a process: take jobs until there is none left; ``tells`` whether it says how far they are."""
     logging.basicConfig(format="affectkit: %(message)s")
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _interrupt)
@@ -256,9 +269,10 @@ def _serve(connection: Connection, work: Work) -> None:
             return
         with predictor:
             connection.send((None, predictor.device))
+            watch = Telling(connection, work.asked.end_s) if tells else unwatched
             while (task := connection.recv()) is not None:
                 job, again = task
-                connection.send((attempt(predictor, job, work, again=again), predictor.device))
+                connection.send((attempt(predictor, job, work, again=again, watch=watch), predictor.device))
     except (KeyboardInterrupt, EOFError, OSError):
         pass  # the one who asks has gone, or Ctrl-C was pressed
 

@@ -18,14 +18,14 @@ from affectkit.baseline_file import Finder, finder_of
 from affectkit.corrected import CorrectedTable, open_corrected
 from affectkit.options import OutputOptions, StreamOptions, fields_of
 from affectkit.outputs.contact_sheet import ContactSheet, check_sheet_suffix
-from affectkit.outputs.files import check_target, explain_os_error, real_target
+from affectkit.outputs.files import check_target, explain_os_error
 from affectkit.outputs.kept import KeptPictures
 from affectkit.outputs.layouts import layout, remarks
-from affectkit.outputs.overlay import MAX_SIZE, Overlay
-from affectkit.outputs.video import VideoWriter, check_video_suffix
+from affectkit.outputs.video import check_video_suffix
 from affectkit.outputs.writers import TableSink, check_suffix, open_table
 from affectkit.predictor import Predictor
 from affectkit.results import ResultStream
+from affectkit.runs.annotated import drawing_of, kept_pictures
 from affectkit.runs.checkpointer import Checkpointer, Counts, still_kept
 from affectkit.runs.checkpointer import Interrupted as Interrupted
 from affectkit.runs.job import Job as Job
@@ -34,9 +34,8 @@ from affectkit.runs.locks import OutputLocks
 from affectkit.runs.notes import STRANGE, contents_of, fingerprint, forget, made_with, read_note, refuse, rows_of
 from affectkit.sources.base import Source
 from affectkit.sources.folder import told_in_full
-from affectkit.sources.gate import opens_by_itself
 from affectkit.sources.limits import Opening
-from affectkit.sources.names import printable
+from affectkit.sources.names import is_url, printable
 from affectkit.sources.opening import open_source
 from affectkit.types import TrackedFrame
 
@@ -47,6 +46,11 @@ CHECKPOINT_S = 10.0
 
 Watch = Callable[[Iterator[FrameResult], Source], Iterator[FrameResult]]
 """Passes results on, and shows how far they are."""
+
+
+def unwatched(results: Iterator[FrameResult], _: Source) -> Iterator[FrameResult]:
+    """Passes results on."""
+    return results
 
 
 def check_job(job: Job, *, overwrite: bool, resume: bool = False) -> None:
@@ -75,13 +79,12 @@ def run_job(
     opening: Opening | None = None,
     *,
     patience_s: float = 0.0,
-    watch: Watch = lambda results, _: results,
+    watch: Watch = unwatched,
 ) -> Outcome:
     """Predict one input and write all of its outputs.
 
     While it runs, its outputs are locked, and a note beside the unfinished table says from time to time how far it is.
-    Where the process is killed, or interrupted or out of disk space with a note written, rows and note stay, and a call
-    with ``resume`` continues to the same table as if nothing had happened.
+    Where the process is killed, interrupted or out of disk space, both stay; ``resume`` continues to the same table.
 
     Args:
         asked: how the input is gone through; None: as :meth:`affectkit.Predictor.stream` does by itself.
@@ -103,23 +106,24 @@ def run_job(
         # Not worked out until there is something to note: most inputs are short.
         started_by = cache(partial(fingerprint, described, job, contents_of(job.source), asked, outputs, opening))
         stored = read_note(job, started_by()) if outputs.resume else None
-        counts, sheet, resume_from = Counts(), ContactSheet() if job.sheet is not None else None, None
+        counts, (sheet, judge), resume_from = Counts(), _sheet(job), None
         if stored is not None:
             stack.push(still_kept)
             resume_from = (rows_of(job, stored), stored["length"])
             counts = Counts.restored(stored["counts"])
         forget(job, locks, keep=stored)
-        pictures = _kept(stack, job)
+        pictures = kept_pictures(stack, job)
         results = _results(predictor, source, job, asked, sheet, pictures, stored)
         sink = _sink(predictor, job, outputs, finder, resume_from)
         keeper = Checkpointer(job, sink, started_by, counts, sheet, every_s=CHECKPOINT_S, noted=stored is not None)
         stack.push(keeper)
-        drawing = _drawing(stack, predictor, source, job, pictures, every=asked.every, overwrite=outputs.overwrite)
+        drawing = drawing_of(stack, predictor, source, job, pictures, asked, overwrite=outputs.overwrite)
         stack.callback(results.close)  # first of all: nothing works on while the outputs are put away
         for result in watch(results, source):
             sink.write(result)
             drawing(result)
             counts.add(result)
+            judge(result)
             if job.video is None:
                 keeper.maybe_note(results)
         told, said = _told(sink, predictor, outputs)
@@ -144,13 +148,13 @@ def _finder(predictor: Predictor, job: Job, asked: StreamOptions, outputs: Outpu
     return finder_of(rule, predictor, asked)
 
 
-def _kept(stack: ExitStack, job: Job) -> KeptPictures | None:
-    """Where the pictures of an annotated video wait for what is said of them."""
-    if job.video is None:
-        return None
-    pictures = KeptPictures(real_target(job.video).parent, MAX_SIZE)
-    stack.callback(pictures.close)
-    return pictures
+def _sheet(job: Job) -> tuple[ContactSheet | None, Callable[[FrameResult], None]]:
+    """The contact sheet, where one is asked for, and what takes the results for it."""
+    if job.sheet is None:
+        return None, lambda _: None
+    shown = printable(job.source)
+    sheet = ContactSheet(shown if is_url(job.source) else Path(shown).name or shown)
+    return sheet, sheet.judge
 
 
 def _results(
@@ -208,35 +212,6 @@ def _told(sink: TableSink, predictor: Predictor, outputs: OutputOptions) -> tupl
         return {}, lacking
     found = sink.baselines()
     return {"baseline": found.described(predictor.spec.au_labels)}, (*found.remarks(), *lacking)
-
-
-def _drawing(
-    stack: ExitStack,
-    predictor: Predictor,
-    source: Source,
-    job: Job,
-    pictures: KeptPictures | None,
-    *,
-    every: int,
-    overwrite: bool,
-) -> Callable[[FrameResult], None]:
-    """Writes the annotated video of one input, or nothing."""
-    if job.video is None or pictures is None:
-        return lambda _: None
-    fps = source.info.fps / every if source.info.fps else None
-    sound, film = (source.info.name if source.info.has_audio else None), source.info.film
-    if sound is not None and film is not None and not opens_by_itself(sound, film.format):
-        log.warning("%s: the sound of what needs --input-format is not taken along", job.video)
-        sound = None
-    writer = stack.enter_context(VideoWriter(job.video, fps=fps, sound_from=sound, overwrite=overwrite))
-    overlay = Overlay(predictor.spec)
-
-    def draw(result: FrameResult) -> None:
-        image, reduced = pictures.take(result.index)
-        drawn = overlay.draw(dataclasses.replace(result, image=image, reduced=result.reduced * reduced))
-        writer.write(drawn, result.time_s)
-
-    return draw
 
 
 def _meta(

@@ -50,13 +50,13 @@ def portraits(table: Table, film: Film, path: Path, *, size_px: int = SIZE_PX) -
     for track in _most_seen(table, film):
         rows = track.rows[table.columns["frame"][track.rows] < FRAMES_READ]
         if len(rows):
-            wanted[track.face] = _best(table, rows)
+            wanted[track.face] = best_row(table, rows)
     found: dict[int, UInt8] = {}
     by_frame: dict[int, list[tuple[int, int]]] = {}
     for face, row in wanted.items():
         by_frame.setdefault(int(table.columns["frame"][row]), []).append((face, row))
     try:
-        for index, image in _frames(path, sorted(by_frame)):
+        for index, image in frames_at(path, sorted(by_frame)):
             for face, row in by_frame[index]:
                 found[face] = _cut(image, [float(table.columns[f"FaceRect{side}"][row]) for side in _SIDES], size_px)
     except (AffectKitError, OSError, ValueError):  # what was found until then is shown
@@ -72,7 +72,7 @@ def _most_seen(table: Table, film: Film) -> list[Track]:
     return sorted(tracks, key=lambda track: -len(track.rows))[:MOST]
 
 
-def _best(table: Table, rows: Array) -> int:
+def best_row(table: Table, rows: Array) -> int:
     """The row of a face that is sure, large and clear."""
     worth = np.ones(len(rows))
     for name in ("confidence", "quality"):
@@ -83,7 +83,7 @@ def _best(table: Table, rows: Array) -> int:
     return int(rows[int(np.argmax(worth))])
 
 
-def _frames(path: Path, wanted: list[int]) -> Iterable[tuple[int, UInt8]]:
+def frames_at(path: Path, wanted: list[int]) -> Iterable[tuple[int, UInt8]]:
     from affectkit import open_source
 
     opened = open_source(path)

@@ -159,7 +159,8 @@ def test_pictures_wait_in_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert not list(tmp_path.iterdir())  # they have no names
     taken = [pictures.take(index) for index in range(0, 20, 2)]  # others are left out
     assert [reduced for _, reduced in taken] == [1, 1, *[2] * 8]
-    for k, (image, reduced) in enumerate(taken):
+    for k, (picture, reduced) in enumerate(taken):
+        image = picture.rgb()
         assert image.shape == (32 // reduced, 32 // reduced, 3)
         assert np.abs(image.astype(int) - 2 * k).max() <= 2
     pictures.add(cropped(20, 32, 32).tracked)

@@ -1,0 +1,83 @@
+"""The annotated video of one input, which is drawn and encoded while the analysis goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from affectkit.ahead import Beside
+from affectkit.answers import FrameResult
+from affectkit.assembly import frames_ahead
+from affectkit.options import StreamOptions
+from affectkit.outputs.files import real_target
+from affectkit.outputs.kept import KeptPictures
+from affectkit.outputs.overlay import MAX_SIZE, Overlay
+from affectkit.outputs.traces import FRAMES_A_SECOND
+from affectkit.outputs.video import VideoWriter
+from affectkit.predictor import Predictor
+from affectkit.runs.job import Job
+from affectkit.sources.base import Source
+from affectkit.sources.gate import opens_by_itself
+from affectkit.types import Picture
+
+log = logging.getLogger(__name__)
+
+MOST_WAIT = 4
+"""Results that may wait to be drawn and encoded while further ones are computed."""
+
+
+def kept_pictures(stack: ExitStack, job: Job) -> KeptPictures | None:
+    """Where the pictures of an annotated video wait for what is said of them."""
+    if job.video is None:
+        return None
+    pictures = KeptPictures(real_target(job.video).parent, MAX_SIZE)
+    stack.callback(pictures.close)
+    return pictures
+
+
+def drawing_of(
+    stack: ExitStack,
+    predictor: Predictor,
+    source: Source,
+    job: Job,
+    pictures: KeptPictures | None,
+    asked: StreamOptions,
+    *,
+    overwrite: bool,
+) -> Callable[[FrameResult], None]:
+    """Writes the annotated video of one input, beside everything else, or nothing."""
+    if job.video is None or pictures is None:
+        return lambda _: None
+    fps = source.info.fps / asked.every if source.info.fps else None
+    sound, film = (source.info.name if source.info.has_audio else None), source.info.film
+    if sound is not None and film is not None and not opens_by_itself(sound, film.format):
+        log.warning("%s: the sound of what needs --input-format is not taken along", job.video)
+        sound = None
+    writer = stack.enter_context(VideoWriter(job.video, fps=fps, sound_from=sound, overwrite=overwrite))
+    overlay = Overlay(predictor.spec, length_s=_length_s(source, asked))
+
+    def encode(drawn: tuple[FrameResult, Picture]) -> None:
+        result, picture = drawn
+        writer.write_planes(overlay.draw_planes(result, picture), result.time_s)
+
+    # Of very large pictures none waits: there is hardly room for the one that is drawn.
+    beside = stack.enter_context(Beside(encode, min(MOST_WAIT, frames_ahead(source.info))))
+
+    def draw(result: FrameResult) -> None:
+        picture, reduced = pictures.take(result.index)
+        beside.put((dataclasses.replace(result, reduced=result.reduced * reduced), picture))
+
+    return draw
+
+
+def _length_s(source: Source, asked: StreamOptions) -> float | None:
+    """Of what is read of a source, from the first frame to the last; None: not known."""
+    frames, fps = source.info.frames, source.info.fps
+    if not frames or source.info.paced:
+        return None
+    if not fps:  # pictures without times
+        return max(1, frames - 1) / FRAMES_A_SECOND
+    return max(1, frames - 1) / fps if math.isinf(asked.end_s) else None
