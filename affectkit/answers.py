@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from affectkit.documented import fields_shown
 from affectkit.types import Float32, LabelSet, UInt8
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 SHIPPED = LabelSet()
 
 
+@fields_shown
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Affect:
     """What the model says about one face; ``labels`` names what the arrays hold.
@@ -139,6 +141,7 @@ class Affect:
         return affect_text(self)
 
 
+@fields_shown
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Face:
     """One face of one frame, with what the model says about it."""
@@ -165,6 +168,7 @@ class Face:
         return face_text(self)
 
 
+@fields_shown
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FrameResult:
     """Everything found in one frame."""

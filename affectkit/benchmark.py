@@ -82,7 +82,7 @@ def networks(
             folder = models.load(name)
             try:
                 precision = folder.spec.precision
-                profile = Profile(largest=max(128, *batches))  # where batches have to be known beforehand
+                profile = Profile(max=max(128, *batches))  # where batches have to be known beforehand
                 engines[name] = open_engine(
                     folder.frame_onnx, device=device, threads=count_threads, precision=precision, profile=profile
                 )

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from affectkit.documented import fields_shown
+
 AU_NAMES = ("AU01", "AU02", "AU04", "AU06", "AU12", "AU15", "AU20", "AU25")
 """The eight action units of the shipped models (Facial Action Coding System numbers)."""
 
@@ -226,6 +228,7 @@ class Picture(Protocol):
         ...
 
 
+@fields_shown
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One decoded picture of a source."""
@@ -251,6 +254,7 @@ POINTS_IN_BOX = ((0.26, 0.385), (0.74, 0.385), (0.5, 0.59), (0.29, 0.737), (0.71
 """Where the five points of a face that looks at the camera lie in MTCNN's box: medians, mirrored and averaged."""
 
 
+@fields_shown
 @dataclass(frozen=True, slots=True, eq=False)
 class Detection:
     """One face as a detector sees it, in pixels of the picture; (0, 0) is the centre of the top left pixel."""
@@ -295,6 +299,7 @@ class Detection:
         return cls(box, score, points)
 
 
+@fields_shown
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackedFace:
     """A detection with the identity it has in this video."""
@@ -304,6 +309,7 @@ class TrackedFace:
     detection: Detection
 
 
+@fields_shown
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackedFrame:
     """A frame and the faces in it, by track id."""

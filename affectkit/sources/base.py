@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from affectkit.documented import fields_shown
 from affectkit.sources.streams import Film
 from affectkit.types import Frame
 
 
+@fields_shown
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
     """What a source says of itself before it is read."""
@@ -37,6 +39,7 @@ class SourceInfo:
     """Of a video: its format, and which of its video streams is read."""
 
 
+@fields_shown
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     """What lies in a folder of pictures and is not read."""
@@ -47,6 +50,7 @@ class LeftOut:
     """Whether a user might miss it."""
 
 
+@fields_shown
 @dataclass(slots=True)
 class SourceReport:
     """What reading a source came to; filled while it is read."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from affectkit.documented import fields_shown
 from affectkit.errors import MissingDependency
 from affectkit.outputs.files import prepare_bytes
 from affectkit.tables.bouts import GAP_S, bouts_of
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 Value = str | int | float | None
 
 
+@fields_shown
 @dataclass(frozen=True, slots=True)
 class Measure:
     """One column over the frames of a group. None: nothing is told, or it has no such number."""
@@ -50,6 +52,7 @@ class Measure:
     """Frames in which the face was found, and nothing is told: hidden, or of too low a quality."""
 
 
+@fields_shown
 @dataclass(frozen=True, slots=True)
 class Group:
     """What the rows of one identity, or whatever else is summed up, come to."""
@@ -76,6 +79,7 @@ class Group:
         return {**self.key, **{name: getattr(self, name) for name in names}}
 
 
+@fields_shown
 @dataclass(frozen=True, slots=True)
 class Summary:
     """Groups of a table, by :meth:`affectkit.Table.summary`; printed, a short table of them."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from affectkit.documented import fields_shown
 from affectkit.errors import MissingDependency
 from affectkit.types import Array
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from affectkit.tables.summary import Summary
 
 
+@fields_shown
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Table:
     """Results as columns in memory: one row for each frame and face, one for a frame without a face.
