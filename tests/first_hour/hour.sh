@@ -20,7 +20,7 @@ affectkit report people.csv -o people.html
 affectkit predict clip.mp4 -o again.csv --min-track 1.5 --export elan --export vtt
 
 # Two conditions
-affectkit predict study/*.mp4 -o tables/
+affectkit predict study/ --output-dir tables
 affectkit summary tables/*.csv -o study.csv --wide
 affectkit report tables/*.csv -o study.html --group 'light=bright:bright*,dark:dark*'
 affectkit cite tables/bright-1.csv > cite.txt
