@@ -106,7 +106,7 @@ def test_several_inputs_and_one_of_them_bad(run_cli: Cli, clip: Path, tmp_path: 
     bad = tmp_path / "bad.mp4"
     bad.write_text("not a video")
     code, _, err = run_cli("predict", clip, bad, tmp_path / "gone.mp4", "-q")
-    assert code == 1 and left_behind() == ["clip.csv", "clip.csv.meta.json"]
+    assert code == 3 and left_behind() == ["clip.csv", "clip.csv.meta.json", "run.jsonl"]
     assert "bad.mp4: not a video" in err and "gone.mp4: no such file" in err and "2 of 3 inputs failed" in err
 
 

@@ -51,7 +51,7 @@ def test_a_cluster_loses_no_input_when_a_worker_dies(tmp_path: Path, tiny: Path)
             killed = True
         time.sleep(0.01)
     _, err = process.communicate(timeout=300)
-    assert killed and process.returncode == 1, err
+    assert killed and process.returncode == 3, err
     assert err.count(": 300 frames,") == 9 and "broken.mp4: not a video" in err and "1 of 10 inputs failed" in err
     assert "Traceback" not in err
     for clip in clips:

@@ -161,9 +161,9 @@ def test_two_runs_at_once_make_one_table(
     ]
     runs = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     said = [run.communicate(timeout=120)[1] for run in runs]
-    assert sorted(run.returncode for run in runs) == [0, 1]
-    (line,) = "".join(said).splitlines()
-    assert "another run is writing it" in line or "exists already" in line
+    # The second one finds it at work, or, where the machine is busy, done already.
+    codes, told = sorted(run.returncode for run in runs), "".join(said)
+    assert (codes == [0, 1] and "another run is writing it" in told) or (codes == [0, 0] and not told)
     assert out.read_bytes() == whole(".csv", tiny) and hidden(tmp_path) == []
 
 
@@ -325,7 +325,8 @@ def test_a_link_is_followed_and_a_pipe_refused(
     arguments = ["predict", astronaut, "-o", link, "-q", "--model", tiny]
     assert run_cli(*arguments)[0] == 0
     assert link.is_symlink() and real.read_bytes() == whole(".csv", tiny)
-    assert "exists already" in run_cli(*arguments)[2]
+    made = real.stat().st_mtime_ns
+    assert run_cli(*arguments)[0] == 0 and real.stat().st_mtime_ns == made  # it is the one that would be written
     assert run_cli(*arguments, "--overwrite")[0] == 0 and link.is_symlink() and hidden(tmp_path / "far") == []
     os.mkfifo(tmp_path / "pipe.csv")
     (tmp_path / "circle.csv").symlink_to(tmp_path / "circle.csv")
@@ -349,12 +350,13 @@ def test_many_inputs_do_not_read_their_folder(
         monkeypatch.setattr(Path, method, lambda self, *a, real=real, **k: (read.append(self), real(self, *a, **k))[1])
     (tmp_path / "out").mkdir()
     assert run_cli("predict", *names, "-o", tmp_path / "out", "--end", 0.1, "-q", "--model", tiny)[0] == 0
-    assert len(list((tmp_path / "out").iterdir())) == 10 and read.count(tmp_path / "out") == 1  # this one
+    assert len(list((tmp_path / "out").iterdir())) == 11 and read.count(tmp_path / "out") == 1  # this one
 
 
 def test_a_stale_note_of_a_finished_table_is_removed(astronaut: Path, tmp_path: Path, tiny: Path, run_cli: Run) -> None:
     """Killed between the table's renaming and the removal of its note."""
-    (tmp_path / "out.csv").write_text("made\n")
+    assert run_cli("predict", astronaut, "-o", tmp_path / "out.csv", "--end", 0.1, "-q", "--model", tiny)[0] == 0
     (tmp_path / ".out.csv.resume").write_bytes(pack({}))
-    code, _, err = run_cli("predict", astronaut, "-o", tmp_path / "out.csv", "--resume", "--model", tiny)
+    again = "predict", astronaut, "-o", tmp_path / "out.csv", "--end", 0.1, "--resume", "--model", tiny
+    code, _, err = run_cli(*again)
     assert code == 0 and "is there already" in err and hidden(tmp_path) == []

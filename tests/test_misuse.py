@@ -41,7 +41,7 @@ def test_a_folder_with_a_slash_is_made(run_cli: Cli, clip: Path, tmp_path: Path,
     where = ["-o", "new/tables/", "--render", "drawn/", "--contact-sheet", "sheets/", "--model", tiny, "-q"]
     assert run_cli("predict", clip, other, *where)[0] == 0
     assert sorted(os.listdir("new/tables")) == [
-        "clip.csv", "clip.csv.meta.json", "other.csv", "other.csv.meta.json",
+        "clip.csv", "clip.csv.meta.json", "other.csv", "other.csv.meta.json", "run.jsonl",
     ]  # fmt: skip
     assert sorted(os.listdir("drawn")) == ["clip.mp4", "other.mp4"]
     assert not Path("sheets").exists()  # there was no face, and what is empty goes again
@@ -51,7 +51,7 @@ def test_a_folder_with_a_slash_is_made(run_cli: Cli, clip: Path, tmp_path: Path,
 
 def test_a_folder_is_made_for_nothing_else(run_cli: Cli, clip: Path, tmp_path: Path) -> None:
     code, _, err = run_cli("predict", clip, clip.with_name("b.mp4"), "-o", "tables")
-    assert code == 2 and "write tables/" in err
+    assert code == 2 and "give --output-dir tables" in err
     assert run_cli("predict", tmp_path / "gone.mp4", "-o", "a/b/")[0] == 1
     assert run_cli("predict", clip, "-o", "a/b/", "--model", "huge")[0] == 2
     Path("file").touch()
@@ -168,8 +168,14 @@ def test_a_folder_of_videos_and_a_camera_are_told_apart(run_cli: Cli, clip: Path
     folder = tmp_path / "recordings"
     folder.mkdir()
     (folder / "a.mp4").write_bytes(clip.read_bytes())
-    code, _, err = run_cli("predict", folder)
-    assert code == 1 and "holds a video" in err and str(folder / "*.mp4") in err
+    with pytest.raises(SourceError, match="holds a video") as caught:
+        open_source(folder)
+    assert str(folder / "*.mp4") in str(caught.value)
+    assert run_cli("predict", folder, "-q")[0] == 0 and sorted(os.listdir()) == [
+        "a.csv",
+        "a.csv.meta.json",
+        "run.jsonl",
+    ]
     code, _, err = run_cli("predict", "0")
     assert code == 1 and "affectkit live 0" in err
 

@@ -190,6 +190,7 @@ def test_each_heavy_package_is_imported_in_one_place() -> None:
         "onnxruntime": {"ort"},
         "tensorrt": {"trt"},
         "ray": {"cluster"},
+        "fsspec": {"stores"},
         "torch": set(),
         "matplotlib": {"answers", "plots", "saving", "table"},  # but for the first, names of its types only
     }
@@ -216,6 +217,7 @@ UNTYPED = {
     *("report/comparison.py", "report/curves.py", "report/page.py"),
     *("tables/exports.py", "tables/reading.py", "tables/shown.py", "tables/table.py", "tables/writing.py"),
     *("runs/checkpointer.py", "runs/notes.py", "runs/run.py"),
+    *("runs/job.py", "runs/made.py", "runs/record.py", "runs/status.py"),
     "plain.py",  # what is stored of a stage: State
     "runs/cluster.py",  # Ray's rows
     "sources/gate.py",  # FFmpeg's options

@@ -50,7 +50,7 @@ def test_one_failure_does_not_stop_the_others(clips: list[Path], tmp_path: Path,
     clips[1].write_bytes(b"nothing that is a video")
     (tmp_path / "out").mkdir()
     code, _, err = run_cli("predict", *clips, "-o", tmp_path / "out", "--model", tiny, "-j", "2")
-    assert code == 1 and "1 of 4 inputs failed" in err and "clip_1.mp4: not a video" in err
+    assert code == 3 and "1 of 4 inputs failed" in err and "clip_1.mp4: not a video" in err
     assert len(list((tmp_path / "out").glob("*.csv"))) == 3
 
 
@@ -106,7 +106,7 @@ def test_a_worker_that_is_killed_between_two_inputs_is_replaced(
 
     monkeypatch.setattr(workers, "mark_of", kill_first)
     work = Work(PredictorConfig(model=tiny, device="cpu"), StreamOptions(end_s=0.2))
-    ended = {job: outcome for job, outcome, _ in run_jobs(jobs, work, 2)}
+    ended = {one.job: one.outcome for one in run_jobs(jobs, work, 2)}
     assert all(not isinstance(ended[job], str) and ended[job].read == 5 for job in jobs), ended  # type: ignore[union-attr]
     assert "a process died between two inputs" in caplog.text and "2 processes died and were replaced" in caplog.text
     tables = {job.table.read_text().replace(job.source, "x") for job in jobs}
@@ -132,13 +132,13 @@ def test_a_worker_that_dies_after_its_table_is_answered_from_the_meta_file(
     pool = workers._Pool([], Work(), 2)
     dead = workers._Worker(Dead(), Dead(), ready=True, job=job)  # type: ignore[arg-type]
     pool._workers.append(dead)
-    ((_, outcome, _),) = pool._died(dead)
+    outcome = next(pool._died(dead)).outcome
     assert not isinstance(outcome, str) and outcome.read == 5 and outcome == finished(job)
     assert "died when the table was written" in caplog.text and not job.note.exists()
     again = workers._Worker(Dead(), Dead(), ready=True, job=job, table_before=mark_of(job.table))  # type: ignore[arg-type]
     pool._workers.append(again)
     pool._tries[job] = 3  # the table is the one of before
-    ((_, outcome, _),) = pool._died(again)
+    outcome = next(pool._died(again)).outcome
     assert isinstance(outcome, str) and "died 3 times" in outcome
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,16 +23,11 @@ def export_path(table: Path, program: str) -> Path:
     return table.with_suffix(SUFFIXES[program])
 
 
-def check_after(
-    jobs: Sequence[Job],
-    table_format: str,
-    min_track_s: float,
-    programs: Sequence[str],
-    *,
-    rendered: bool,
-    overwrite: bool,
-) -> None:
+def check_after(jobs: Iterable[Job], given: Mapping[str, Any], *, overwrite: bool) -> None:
     """Refuse what cannot be done, before anything is computed.
+
+    Args:
+        given: the command's options.
 
     Raises:
         click.UsageError: options that do not go together.
@@ -41,12 +36,13 @@ def check_after(
     """
     from affectkit.outputs.files import check_target
 
+    min_track_s, programs, table_format = (given[name] for name in ("min_track_s", "programs", "table_format"))
     if not (min_track_s or programs):
         return
     if table_format != "native":
         option = "--min-track" if min_track_s else "--export"
         raise click.UsageError(f"{option} reads the table again, which has to be of the format native")
-    if min_track_s and rendered:
+    if min_track_s and given["render"] is not None:
         raise click.UsageError("--render draws each frame at once, --min-track needs all of the input first")
     if "elan" in programs:
         from affectkit.tables.exports import elan_library
@@ -54,7 +50,8 @@ def check_after(
         elan_library()
     for job in jobs:
         for program in programs:
-            check_target(export_path(job.table, program), overwrite=overwrite)
+            there = overwrite or job.table.exists()  # of a table that is there they are written again
+            check_target(export_path(job.table, program), overwrite=there)
 
 
 def finish(job: Job, min_track_s: float, programs: Sequence[str], *, overwrite: bool) -> None:

@@ -18,6 +18,7 @@ from affectkit.cli.live import live
 from affectkit.cli.models import models
 from affectkit.cli.predict import predict
 from affectkit.cli.report import report
+from affectkit.cli.runs import runs
 from affectkit.cli.summarise import summary
 from affectkit.cli.verify import verify
 from affectkit.errors import AffectKitError
@@ -78,7 +79,7 @@ def cli() -> None:
 train = LateGroup("train", home="affectkit.train.cli", extra="train", help="Train and evaluate models (extra: train).")
 
 for command in (
-    *(predict, live, summary, report, identities, cite),
+    *(predict, runs, live, summary, report, identities, cite),
     *(doctor, models, verify, export, benchmark, import_checkpoints, train),
 ):
     cli.add_command(command)

@@ -10,6 +10,8 @@ import click
 
 EXIT_FAILED = 1
 EXIT_MISUSED = 2
+EXIT_SOME_FAILED = 3
+"""Of several inputs."""
 
 
 def say(message: str) -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
-import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from affectkit.cli.after import PROGRAMS, check_after, finish
-from affectkit.cli.common import EXIT_FAILED, configure_logging, late, say
-from affectkit.cli.many_progress import ManyWatch
+from affectkit.cli.after import PROGRAMS, check_after
+from affectkit.cli.common import configure_logging, say
+from affectkit.cli.many import Runner, asked_for, output_dir_of, run_all
 from affectkit.cli.options import (
     debug_option,
     opening_of,
@@ -23,24 +21,41 @@ from affectkit.cli.options import (
     shared,
     stream_options,
 )
-from affectkit.cli.progress import Watch
-from affectkit.cli.summary import summary, warn
 from affectkit.cli.table import NETWORK
 
 if TYPE_CHECKING:
-    from affectkit.runs.job import Job, Outcome
     from affectkit.runs.pool import Work
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.argument("inputs", nargs=-1, metavar="INPUT...")
+@click.option(
+    "--inputs",
+    "lists",
+    multiple=True,
+    type=click.Path(),
+    metavar="FILE|-",
+    help="More inputs, one path or URL a line, or with NUL bytes between them (find -print0); - is standard input.",
+)
+@click.option("-r", "--recursive", is_flag=True, help="Of folders, all videos below them.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(),
-    help="Table: .csv, .jsonl or .parquet; with several inputs a folder, which is made for a name like tables/.  "
-    "[default: NAME.csv in the current folder]",
+    metavar="FILE",
+    help="Table of one input: .csv, .jsonl or .parquet.  [default: NAME.csv in the current folder]",
 )
+@click.option(
+    "-d",
+    "--output-dir",
+    type=click.Path(),
+    metavar="DIR",
+    help="Folder for the tables, which is made: NAME.csv of each input, and run.jsonl, which says what became of all.",
+)
+@click.option(
+    "--output-type", type=click.Choice(["csv", "jsonl", "parquet"]), help="Of tables in a folder.  [default: csv]"
+)
+@click.option("--keep-tree", is_flag=True, help="Mirror the inputs' folders below --output-dir.")
 @click.option(
     "--render",
     type=click.Path(),
@@ -83,70 +98,72 @@ if TYPE_CHECKING:
     multiple=True,
     help="Beside the table also NAME.eaf for ELAN (extra: elan), NAME.vtt (subtitles) or NAME.boris; may be repeated.",
 )
+@click.option(
+    "--shard",
+    metavar="I/N|auto",
+    help="Only the I-th of N parts of the inputs, by their names; auto: as a Slurm array's task says.",
+)
+@click.option(
+    "--retry-failed",
+    type=click.Path(),
+    metavar="RUN",
+    help="The inputs that failed in a run, by its folder or run.jsonl, once more.",
+)
+@click.option(
+    "--scratch",
+    type=click.Path(),
+    metavar="DIR",
+    help="Where inputs from stores and web servers, and outputs for stores, lie meanwhile.  [default: the system's]",
+)
+@click.option(
+    "--max-download",
+    type=click.FloatRange(min=0, min_open=True),
+    default=8.0,
+    show_default=True,
+    metavar="GB",
+    help="Of one input.",
+)
 @shared("resume", "overwrite")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary; warnings and errors only.")
 @debug_option
 def predict(inputs: tuple[str, ...], processes: int, ray: str | None, quiet: bool, debug: bool, **given: Any) -> None:
     """Write a table, and with --render an annotated video, of each INPUT.
 
-    An INPUT is a video, a picture, a folder of pictures or a URL. The table has one row for each frame and face; beside
-    it OUTPUT.meta.json says how it was made.
+    An INPUT is a video, a picture, a folder of pictures or of videos, or a URL. The table has one row for each frame
+    and face; beside it OUTPUT.meta.json says how it was made. A table that is there already, made of the same input
+    with the same model and options, is left as it is.
 
     \b
     Examples:
       affectkit predict interview.mp4
       affectkit predict interview.mp4 --temporal -o interview.parquet --render interview-annotated.mp4
       affectkit predict interview.mp4 --baseline auto
-      affectkit predict *.mp4 -o tables/ -j 4 --resume
-      affectkit predict /shared/*.mp4 -o /shared/tables/ --ray auto
+      affectkit predict *.mp4 --output-dir tables -j 4 --resume
+      affectkit predict study/ --recursive --output-dir tables --keep-tree
+      find study -name '*.mp4' -print0 | affectkit predict --inputs - --output-dir tables
+      affectkit predict /shared/*.mp4 --output-dir /shared/tables --ray auto
     """
     import cv2
 
-    from affectkit.errors import AffectKitError
-    from affectkit.runs.job import failure_line
-    from affectkit.runs.places import check_clashes, folders_made, plan, split_done
+    from affectkit.runs.places import check_clashes, folders_made
     from affectkit.runs.run import check_job
 
     configure_logging(debug)
     # OpenCV's own threads help nothing here: the stages work side by side already, and idle threads take their time.
     cv2.setNumThreads(1)
     work = _work(given, absolute=ray is not None)
-    targets = given["output"], given["render"], given["contact_sheet"]
-    jobs = plan(inputs, *targets)
-    brief_s, programs = given["min_track_s"], given["programs"]
-    rendered, overwrite = given["render"] is not None, work.outputs.overwrite or work.outputs.resume
-    check_after(jobs, given["table_format"], brief_s, programs, rendered=rendered, overwrite=overwrite)
-    if work.outputs.resume:
-        done, jobs = split_done(jobs)
-        for job in done:
-            if not quiet:
-                say(f"{job.table}: is there already")
-            finish(job, brief_s, programs, overwrite=True)
-        if not jobs:
-            return
-    with folders_made(*targets):
-        for job in jobs:
-            check_job(job, overwrite=work.outputs.overwrite, resume=work.outputs.resume)
-        check_clashes(jobs)
-        failed = 0
-        for job, outcome, ran_on in _ended(jobs, work, processes, ray, quiet=quiet, debug=debug):
-            if isinstance(outcome, str):
-                failed += 1
-                say(f"error: {outcome}")
-                continue
-            warn(job, outcome)
-            try:
-                finish(job, brief_s, programs, overwrite=overwrite)
-            except (AffectKitError, ValueError) as error:
-                if len(jobs) == 1:
-                    raise
-                failed += 1
-                say(f"error: {failure_line(job, error)}")
-            if not quiet:
-                click.echo(summary(job, outcome, ran_on), err=True)
-    if failed:
-        say(f"{failed} of {len(jobs)} inputs failed")
-        sys.exit(EXIT_FAILED)
+    asked = asked_for(inputs, given, work)
+    check_after(asked.jobs, given, overwrite=work.outputs.overwrite or work.outputs.resume)
+    if not len(asked.jobs):
+        say("nothing failed there" if asked.retried else f"none of the inputs is in shard {asked.shard}")
+        return
+    named = given["output"], output_dir_of(given), given["render"], given["contact_sheet"]
+    with folders_made(*named, *asked.jobs.folders()):
+        check_clashes(asked.jobs)
+        if not asked.several:
+            for job in asked.jobs:
+                check_job(job, overwrite=work.outputs.overwrite, resume=work.outputs.resume)
+        run_all(asked, Runner(work, processes, ray, quiet, debug), given)
 
 
 def _work(given: Mapping[str, Any], *, absolute: bool) -> Work:
@@ -159,12 +176,15 @@ def _work(given: Mapping[str, Any], *, absolute: bool) -> Work:
         click.UsageError: options that do not go together.
         ValueError: one is out of range.
     """
+    from affectkit.runs.brought import Transfer
     from affectkit.runs.pool import Work
 
     baseline = _checked_baseline(given, absolute=absolute) if _goes_together(given) else None
     config = predictor_config(given)
     _check_window(given)
-    return Work(config, stream_options(given), output_options(given, baseline=baseline), opening_of(given))
+    transfer = Transfer(given["scratch"], int(given["max_download"] * 1e9))
+    outputs = output_options(given, baseline=baseline)
+    return Work(config, stream_options(given), outputs, opening_of(given), transfer)
 
 
 def _goes_together(given: Mapping[str, Any]) -> bool:
@@ -180,8 +200,10 @@ def _goes_together(given: Mapping[str, Any]) -> bool:
     start_s, end_s = given["start_s"], given["end_s"]
     if not start_s < end_s:
         raise click.UsageError(f"--start must be before --end, got {start_s:g} and {end_s:g}")
-    if given["resume"] and given["overwrite"]:
-        raise click.UsageError("--overwrite starts again; leave out one of --overwrite and --resume")
+    if given["output"] is not None and given["output_dir"] is not None:
+        raise click.UsageError("-o is the file of one table, --output-dir the folder of several; leave one of them out")
+    if given["output_type"] is not None and given["output_dir"] is None:
+        raise click.UsageError("--output-type is for tables in --output-dir; of one table the suffix of -o decides")
     if given["resume"] and given["render"] is not None:
         raise click.UsageError("an annotated video cannot be resumed; leave out --render or --resume")
     if given["window"] != "live" and given["lookahead"]:
@@ -220,45 +242,3 @@ def _check_window(given: Mapping[str, Any]) -> None:
     for option, meant in ((f"--window {window}", window != "overlap"), ("--max-gap", gap_given)):
         if meant:
             raise click.UsageError(f"{option} is for sequences, and {model} looks at single frames; add --temporal")
-
-
-def _ended(
-    jobs: Sequence[Job], work: Work, processes: int, ray: str | None, *, quiet: bool, debug: bool
-) -> Iterator[tuple[Job, Outcome | str, str]]:
-    """Run the jobs where they are to be run; what came of each, as they end, and on which device."""
-    from affectkit.runs.pool import run_jobs
-
-    if ray is not None:
-        cluster = late("affectkit.runs.cluster", "ray", "--ray")
-        yield from cluster.run_on_cluster(jobs, work, ray, processes if processes > 1 else None)
-    elif processes > 1 and len(jobs) > 1:
-        with ManyWatch(len(jobs), quiet=quiet) as watch:
-            for job, outcome, device in run_jobs(jobs, work, processes, None if quiet else watch.told):
-                failed = isinstance(outcome, str)
-                watch.ended(job, failed=failed, frames=0 if isinstance(outcome, str) else outcome.read)
-                yield job, outcome, device
-    else:
-        yield from _one_by_one(jobs, work, quiet=quiet, debug=debug)
-
-
-def _one_by_one(
-    jobs: Sequence[Job], work: Work, *, quiet: bool, debug: bool
-) -> Iterator[tuple[Job, Outcome | str, str]]:
-    """Run the jobs in this process. The error of a single one is raised."""
-    from affectkit.predictor import Predictor
-    from affectkit.runs.job import failure_line
-    from affectkit.runs.run import run_job
-
-    with Predictor.from_config(work.predictor) as predictor:
-        for job in jobs:
-            try:
-                with Watch(quiet=quiet, end_s=work.asked.end_s) as watch:
-                    outcome = run_job(predictor, job, work.asked, work.outputs, work.opening, watch=watch)
-            except Exception as error:  # whatever one input does, the rest finish
-                if len(jobs) == 1:
-                    raise
-                if debug:
-                    traceback.print_exc()
-                yield job, failure_line(job, error), predictor.device
-                continue
-            yield job, outcome, predictor.device

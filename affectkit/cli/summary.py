@@ -10,15 +10,19 @@ if TYPE_CHECKING:
     from affectkit.runs.job import Job, Outcome
 
 
-def summary(job: Job, outcome: Outcome, device: str) -> str:
-    """What came of an input."""
-    sheet = job.sheet if outcome.faces else None
-    outputs = [str(path) for path in (job.table, job.video, sheet) if path is not None]
+def summary(job: Job, outcome: Outcome, ran: str) -> str:
+    """What came of an input.
+
+    Args:
+        ran: model and device.
+    """
+    table, video, sheet = job.outputs
+    outputs = [str(path) for path in (table, video, sheet if outcome.faces else None) if path is not None]
     faces = f"{outcome.faces} face{'s' * (outcome.faces != 1)}"
     resumed = "" if outcome.resumed_at is None else f", resumed at frame {outcome.resumed_at}"
     return (
-        f"{job.source}: {outcome.read} frames{resumed}, {faces}, {outcome.without_face} frames without a face -> "
-        f"{' and '.join(outputs)} [{device}]"
+        f"{job.name}: {outcome.read} frames{resumed}, {faces}, {outcome.without_face} frames without a face -> "
+        f"{' and '.join(outputs)} [{ran}]"
     )
 
 
@@ -29,19 +33,19 @@ def warn(job: Job, outcome: Outcome) -> None:
     report = outcome.report
     left_out = told(report.left_out)
     if left_out:
-        say(f"warning: {job.source}: left out: {left_out}")
+        say(f"warning: {job.name}: left out: {left_out}")
     if (report.times or {}).get("rate_from") == "assumed" and report.times and report.times["from"] == "made up":
         say(
-            f"warning: {job.source}: says nothing of its times; they are made up at {report.times['rate']:g} frames a "
+            f"warning: {job.name}: says nothing of its times; they are made up at {report.times['rate']:g} frames a "
             "second, give --fps if it is another rate"
         )
     if report.reduced:
-        say(f"{job.source}: pictures of over 40 megapixels, {report.reduced} in all, came at a fraction of their size")
+        say(f"{job.name}: pictures of over 40 megapixels, {report.reduced} in all, came at a fraction of their size")
     if not report.complete:
-        say(f"warning: {job.source}: {report.problem}; the table has the {outcome.read} frames that are readable")
+        say(f"warning: {job.name}: {report.problem}; the table has the {outcome.read} frames that are readable")
     elif report.concealed:
-        say(f"warning: {job.source}: {report.concealed} frames were damaged and repaired by the decoder")
+        say(f"warning: {job.name}: {report.concealed} frames were damaged and repaired by the decoder")
     for remark in outcome.remarks:
-        say(f"warning: {job.source}: {remark}")
+        say(f"warning: {job.name}: {remark}")
     if job.sheet is not None and not outcome.faces:
-        say(f"warning: {job.source}: there was no face, so there is no contact sheet")
+        say(f"warning: {job.name}: there was no face, so there is no contact sheet")

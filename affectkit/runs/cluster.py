@@ -6,12 +6,14 @@ import dataclasses
 import logging
 import os
 import pickle
+import platform
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers, and wait for the network
 
@@ -22,73 +24,94 @@ from affectkit import models
 from affectkit.errors import AffectKitError, EngineError
 from affectkit.options import PredictorConfig
 from affectkit.predictor import Predictor
-from affectkit.runs.job import finished
+from affectkit.runs.gpus import Measured, measured_here, room_for
+from affectkit.runs.job import Ended, Job
 from affectkit.runs.pool import TRIES, Work, attempt, deaths_in_words
-from affectkit.runs.run import Interrupted, Job, Outcome
+from affectkit.runs.run import Interrupted
 from affectkit.sources.names import is_url
 
 log = logging.getLogger(__name__)
 
+BLOCK = 16
+"""Most inputs that a worker is given at once."""
 
-def run_on_cluster(
-    jobs: Sequence[Job], work: Work, address: str, workers: int | None
-) -> Iterator[tuple[Job, Outcome | str, str]]:
+
+def run_on_cluster(jobs: Iterable[Job], work: Work, address: str, workers: int | None) -> Iterator[Ended]:
     """Run all jobs through Ray Data, and say of each, in the order in which they end, what came of it.
 
-    Every worker is a process with one core (and the GPU, for CUDA devices) that loads the model once. One that dies is
-    replaced, and its input given to another, which continues from the notes of the dead one. An output appears under
-    its name once, when it is complete.
+    Every worker is a process with one core that loads the model once; on GPUs it has the share of one that its network
+    needs (:mod:`affectkit.runs.gpus`). Inputs go to the workers in blocks, so that a hundred thousand of them are a few
+    thousand tasks. A worker that dies is replaced, and its block given to another: what is done in it stays done, the
+    input that it was at is continued from the notes of the dead one. An output appears under its name once, when it is
+    complete.
 
     Args:
         address: of the cluster (``auto`` on one of its machines, ``ray://HOST:PORT``), or ``local`` for this machine.
-        workers: how many; None: as many as the cluster has cores.
-
-    Yields:
-        the job; its outcome, or the error in one line; the device that it ran on.
+        workers: how many; None: as many as the cluster has room for, and more as it grows.
 
     Raises:
-        EngineError: the cluster cannot be reached.
+        EngineError: the cluster cannot be reached, or has no worker that can load the model.
     """
-    deaths = 0
+    listed, ended = list(jobs), set[int]()
     begun_here = not ray.is_initialized()
     if begun_here:
         _connect(address)
     try:
-        settings = ray.data.DataContext.get_current()
-        settings.enable_progress_bars = False
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        tries = ray.remote(num_cpus=0)(_Tries).remote()
-        size = max(1, min(workers or _cores(), len(jobs)))
-        rows = [{"number": k, "job": pickle.dumps(_anywhere(job))} for k, job in enumerate(jobs)]
-        devices = 1.0 if work.predictor.device.startswith(("cuda", "tensorrt", "ort")) else None
-        # Ray restarts workers that die, and gives them again what they had, without end: the tries are counted here.
-        answers = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
-            _Worker,  # type: ignore[arg-type]  # Ray makes one in each process
-            fn_constructor_args=(dataclasses.replace(work, predictor=_everywhere(work.predictor)), tries),
-            # One input at a time: one that waits with a busy worker could be another one's.
-            compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1),
-            num_cpus=1,
-            num_gpus=devices,
-        )
-        for row in answers.iter_rows():
-            outcome, device, died = pickle.loads(row["answer"])
-            if isinstance(outcome, Exception):  # no worker can do anything then
-                raise outcome
+        tries: Any = ray.remote(num_cpus=0)(_Tries).remote()
+        deaths = 0
+        for number, found, died in _answers(listed, work, workers, tries):
+            if number in ended:  # of a block that was given twice
+                continue
+            ended.add(number)
+            tries.forget.remote(number)
             if died:
                 deaths += died
-                log.warning(
-                    "warning: %s: its worker died%s", jobs[row["number"]].source, "" if died == 1 else f" {died} times"
-                )
-            yield jobs[row["number"]], outcome, device
+                log.warning("warning: %s: its worker died%s", found.job.name, "" if died == 1 else f" {died} times")
+            yield dataclasses.replace(found, job=listed[number])
         if deaths:
             log.warning("warning: %s", deaths_in_words(deaths))
+        if len(ended) < len(listed):
+            raise EngineError(f"--ray {address}: the cluster gave no answer for {len(listed) - len(ended)} inputs")
     except KeyboardInterrupt:
-        if any(job.note.exists() for job in jobs):
+        if any(job.note.exists() for number, job in enumerate(listed) if number not in ended):
             raise Interrupted from None
         raise
     finally:
         if begun_here:
             ray.shutdown()
+
+
+def _answers(jobs: Sequence[Job], work: Work, workers: int | None, tries: Any) -> Iterator[tuple[int, Ended, int]]:
+    """The number of each job, what became of it, and how many workers died over it."""
+    settings = ray.data.DataContext.get_current()
+    settings.enable_progress_bars = False
+    # Every answer is a block of its own, so that it is told when it is there, and not with the last of its block.
+    settings.target_max_block_size = 1
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    work = dataclasses.replace(work, predictor=_everywhere(work.predictor))
+    room = room_for(work.predictor, ray.cluster_resources(), _measured)  # type: ignore[no-untyped-call]
+    if room.gpus:
+        work = dataclasses.replace(work, predictor=dataclasses.replace(work.predictor, device=room.device))
+    size = max(1, min(workers or room.workers, len(jobs)))
+    blocks = -(-len(jobs) // max(1, min(BLOCK, len(jobs) // (4 * size))))
+    rows = [{"number": k, "job": pickle.dumps(_anywhere(job))} for k, job in enumerate(jobs)]
+    # A cluster that grows has room for more of them later.
+    most = size if workers is not None else max(size, blocks)
+    # Ray restarts workers that die, and gives them again what they had, without end: the tries are counted here.
+    answers = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
+        _Worker,  # Ray makes one in each process
+        batch_size=None,
+        fn_constructor_args=(work, tries),
+        # One block at a time: one that waits with a busy worker could be another one's.
+        compute=ray.data.ActorPoolStrategy(min_size=size, max_size=most, max_tasks_in_flight_per_actor=1),
+        num_cpus=1,
+        num_gpus=room.gpus or None,
+    )
+    for row in answers.iter_rows():
+        outcome, died = pickle.loads(row["answer"])
+        if isinstance(outcome, Exception):  # no worker can do anything then
+            raise outcome
+        yield int(row["number"]), outcome, died
 
 
 def _connect(address: str) -> None:
@@ -105,10 +128,10 @@ def _connect(address: str) -> None:
         raise EngineError(f"--ray {address}: no cluster can be reached ({reason}); {mend}") from error
 
 
-def _cores() -> int:
-    """Of the cluster."""
-    facts: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return int(facts.get("CPU", 1))
+def _measured(config: PredictorConfig) -> Measured:
+    """A worker, tried out on a GPU of the cluster that it has for itself."""
+    found: Measured = ray.get(ray.remote(num_cpus=1, num_gpus=1)(measured_here).remote(config))
+    return found
 
 
 def _everywhere(config: PredictorConfig) -> PredictorConfig:
@@ -138,15 +161,27 @@ def _anywhere(job: Job) -> Job:
 
 
 class _Tries:
-    """In a process of its own: how often each input was started."""
+    """In a process of its own: how often each input was started, and what came of those whose block is not over."""
 
     def __init__(self) -> None:
         self._started: dict[int, int] = {}
+        self._answers: dict[int, bytes] = {}
 
-    def begin(self, number: int) -> int:
-        """Note that an input is started; how often it was so far."""
+    def begin(self, number: int) -> tuple[int, bytes | None]:
+        """Note that an input is started; how often it was so far, or what came of it already."""
+        if number in self._answers:
+            return self._started[number], self._answers[number]
         self._started[number] = self._started.get(number, 0) + 1
-        return self._started[number]
+        return self._started[number], None
+
+    def end(self, number: int, answer: bytes) -> None:
+        """What came of an input."""
+        self._answers[number] = answer
+
+    def forget(self, number: int) -> None:
+        """It was told."""
+        self._answers[number] = b""
+        self._started.pop(number, None)
 
 
 class _Worker:
@@ -158,26 +193,29 @@ class _Worker:
         self._predictor: Predictor | None = None
         self._lock = threading.Lock()
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The answer to one input; never raises, so that nothing is tried again but what a death cut short."""
-        job: Job = pickle.loads(row["job"])
-        with self._lock:
-            try:
-                self._predictor = self._predictor or Predictor.from_config(self._work.predictor)
-            except (AffectKitError, ValueError) as error:
-                return {"number": row["number"], "answer": pickle.dumps((error, "", 0))}
-            tries = int(ray.get(self._tries.begin.remote(row["number"])))
-            if tries > TRIES:
-                outcome: Outcome | str = f"{job.source}: its worker died {TRIES} times"
-            elif tries > 1 and (made := self._made(job)) is not None:
-                outcome = made
-            else:
-                outcome = attempt(self._predictor, job, self._work, again=tries > 1)
-        return {"number": row["number"], "answer": pickle.dumps((outcome, self._predictor.device, tries - 1))}
+    def __call__(self, block: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """The answers to a block of inputs; never raises, so that nothing is tried again but what a death cut short."""
+        for number, packed in zip(block["number"], block["job"], strict=True):
+            with self._lock:
+                answer = self._answer(int(number), pickle.loads(packed))
+            yield {"number": np.array([number]), "answer": np.array([answer], object)}
 
-    def _made(self, job: Job) -> Outcome | None:
-        """What a worker that died after its table was complete came to; there was none before the run."""
-        if self._work.outputs.overwrite or not job.table.exists():
-            return None
-        job.note.unlink(missing_ok=True)
-        return finished(job)
+    def _answer(self, number: int, job: Job) -> bytes:
+        try:
+            self._predictor = self._predictor or Predictor.from_config(self._work.predictor)
+        except (AffectKitError, ValueError) as error:
+            return pickle.dumps((error, 0))
+        tries, answer = ray.get(self._tries.begin.remote(number))
+        if answer is not None:  # the worker died later in this block
+            return bytes(answer) or pickle.dumps((_told_already(job), 0))
+        if tries > TRIES:
+            ended = Ended(job, f"{job.name}: its worker died {TRIES} times", host=platform.node())
+        else:
+            ended = attempt(self._predictor, job, self._work, again=tries > 1)
+        answer = pickle.dumps((ended, tries - 1))
+        ray.get(self._tries.end.remote(number, answer))
+        return answer
+
+
+def _told_already(job: Job) -> Ended:
+    return Ended(job, f"{job.name}: was told already")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from affectkit.errors import AffectKitError
 from affectkit.outputs.files import real_target, short_stem
 from affectkit.sources.base import SourceReport
+from affectkit.sources.names import is_url, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,22 @@ class Job:
     table: Path
     video: Path | None = None
     sheet: Path | None = None
+    urls: tuple[str | None, str | None, str | None] = (None, None, None)
+    """Of table, video and sheet, where they go to an object store; the paths are then those of this machine's copies,
+    which go when they are uploaded."""
+    absent: bool = False
+    """Whether a listing says that there is no such table in the store."""
+
+    @property
+    def name(self) -> str:
+        """The input as records and messages name it: without passwords and tokens."""
+        return printable(self.source) if is_url(self.source) else self.source
+
+    @property
+    def outputs(self) -> tuple[Path | str | None, ...]:
+        """Table, video and sheet, as messages name them: those that are asked for."""
+        own = (self.table, self.video, self.sheet)
+        return tuple(path if url is None else printable(url) for path, url in zip(own, self.urls, strict=True))
 
     @property
     def meta(self) -> Path:
@@ -45,6 +63,37 @@ class Outcome:
     """Frame at which an interrupted run was resumed."""
     remarks: tuple[str, ...] = ()
     """What else the user should know."""
+    transfer_s: float = 0.0
+    """Time for bringing the input here and the outputs away, where they are elsewhere."""
+    skipped: bool = False
+    """Whether the table was there already, made of the same input in the same way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of one of several inputs."""
+
+    job: Job
+    outcome: Outcome | str
+    """Or the error, in one line."""
+    device: str = ""
+    """Empty: it never came to one."""
+    model: str = ""
+    """The name of the model that answered, which may be the int8 copy of the one that was asked for."""
+    seconds: float = 0.0
+    host: str = ""
+
+    @property
+    def status(self) -> Literal["done", "failed", "skipped"]:
+        """In one word."""
+        if isinstance(self.outcome, str):
+            return "failed"
+        return "skipped" if self.outcome.skipped else "done"
+
+    @property
+    def ran(self) -> str:
+        """Model and device, for a line."""
+        return ", ".join(part for part in (self.model, self.device) if part)
 
 
 Mark = tuple[int, int, int] | None
@@ -63,7 +112,14 @@ def mark_of(path: Path) -> Mark:
 def finished(job: Job) -> Outcome | None:
     """What the run that wrote a job's table came to, by its meta file; None where that does not tell."""
     try:
-        meta = json.loads(job.meta.read_text(encoding="utf-8"))
+        return outcome_of(json.loads(job.meta.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
+
+
+def outcome_of(meta: dict[str, Any]) -> Outcome | None:
+    """What a run came to, by its meta file; None where that does not tell."""
+    try:
         frames = meta["frames"]
         report = SourceReport(
             frames=int(frames["decoded"]),
@@ -73,7 +129,7 @@ def finished(job: Job) -> Outcome | None:
             problem=str(meta["problem"] or ""),
         )
         return Outcome(int(frames["in_table"]), int(meta["faces"]), int(frames["without_face"]), report)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 
@@ -87,5 +143,5 @@ def failure_line(job: Job, error: Exception) -> str:
     if isinstance(error, AffectKitError):
         return told
     if isinstance(error, ValueError):
-        return told if job.source in told or str(job.table) in told else f"{job.source}: {told}"
-    return f"{job.source}: {type(error).__name__}: {told}"
+        return told if job.source in told or str(job.table) in told else f"{job.name}: {told}"
+    return f"{job.name}: {type(error).__name__}: {told}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 import re
 import stat
@@ -30,9 +31,12 @@ STRANGE = (KeyError, TypeError, ValueError, IndexError, AttributeError, Overflow
 
 
 def made_with(asked: StreamOptions, outputs: OutputOptions, opening: Opening) -> dict[str, Any]:
-    """All options that decide a table, as its meta file tells them; what becomes of older outputs is none."""
+    """All options that decide a table, as its meta file tells them; what becomes of older outputs is none.
+
+    Without a beginning or an end of the span there is None.
+    """
     return {
-        **fields_of(asked),
+        **{name: None if value in (math.inf, -math.inf) else value for name, value in fields_of(asked).items()},
         "decode_on": opening.decode_on,
         "input_format": opening.input_format,
         "max_pixels": opening.max_pixels,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import platform
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -17,12 +19,12 @@ import cv2
 
 from affectkit.engines import usable_cores
 from affectkit.errors import AffectKitError, EngineError
-from affectkit.options import OutputOptions, PredictorConfig, StreamOptions
 from affectkit.predictor import Predictor
-from affectkit.runs.job import Mark, failure_line, finished, mark_of
-from affectkit.runs.run import Interrupted, Job, Outcome, Watch, run_job, unwatched
+from affectkit.runs.anywhere import run_anywhere
+from affectkit.runs.job import Ended, Mark, failure_line, finished, mark_of
+from affectkit.runs.run import Interrupted, Job, Outcome, Watch, unwatched
 from affectkit.runs.told import Tell, Telling, Told
-from affectkit.sources.limits import Opening
+from affectkit.runs.work import Work as Work
 
 log = logging.getLogger(__name__)
 
@@ -36,16 +38,6 @@ LEAVES_IN_S = 5.0
 """Time that processes are given to write their notes after Ctrl-C."""
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What every process does; all of it can be sent to one."""
-
-    predictor: PredictorConfig = field(default_factory=PredictorConfig)
-    asked: StreamOptions = field(default_factory=StreamOptions)
-    outputs: OutputOptions = field(default_factory=OutputOptions)
-    opening: Opening = field(default_factory=Opening)
-
-
 @dataclass(slots=True)
 class _Worker:
     process: BaseProcess
@@ -55,21 +47,20 @@ class _Worker:
     job: Job | None = None
     table_before: Mark = None
     """What had the name of the job's table when it was given."""
+    since: float = 0.0
+    """When it was given."""
 
 
-def run_jobs(
-    jobs: Sequence[Job], work: Work, processes: int, tell: Tell | None = None
-) -> Iterator[tuple[Job, Outcome | str, str]]:
+def run_jobs(jobs: Iterable[Job], work: Work, processes: int, tell: Tell | None = None) -> Iterator[Ended]:
     """Run all jobs, and say of each, in the order in which they end, what came of it.
+
+    Of jobs that are made as they are asked for only those at work are held.
 
     Every process loads the model once, and has its share of the cores. One that dies (out of memory, a crash of the
     decoder) is replaced with a warning, and its input given to another, which continues where the dead one's notes say.
 
     Args:
         tell: is told every moment how far each job is that is worked on.
-
-    Yields:
-        the job; its outcome, or the error in one line; the device that it ran on.
 
     Raises:
         EngineError: process after process dies before it has loaded the model.
@@ -78,8 +69,9 @@ def run_jobs(
     try:
         yield from pool.run()
     except KeyboardInterrupt:
+        at_work = pool.at_work()
         pool.leave()  # they were interrupted too, and write their notes
-        if any(job.note.exists() for job in jobs):
+        if any(job.note.exists() for job in at_work):
             raise Interrupted from None
         raise
     except BaseException:
@@ -98,19 +90,23 @@ def deaths_in_words(count: int) -> str:
 class _Pool:
     """The processes, and what each of them does."""
 
-    def __init__(self, jobs: Sequence[Job], work: Work, processes: int, tell: Tell | None) -> None:
+    def __init__(self, jobs: Iterable[Job], work: Work, processes: int, tell: Tell | None = None) -> None:
         self._tell = tell
         threads = work.predictor.threads or max(1, usable_cores() // processes)
         self._work = replace(work, predictor=replace(work.predictor, threads=threads))
-        self._waiting = deque(jobs)
+        self._jobs = iter(jobs)
+        self._waiting: deque[Job] = deque()
+        """Those that were given before, and come first; and one that was asked for to see whether there is one."""
         self._tries: dict[Job, int] = {}
+        """Of those that have not ended."""
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
         self._leaving: list[_Worker] = []
-        self._device = ""
+        self._device, self._model = "", ""
         self._stillborn = 0  # in a row
         self.deaths = 0
-        for _ in range(min(processes, len(jobs))):
+        self._waiting.extend(islice(self._jobs, processes))
+        for _ in range(len(self._waiting)):
             self._start()
 
     def _start(self) -> None:
@@ -121,7 +117,11 @@ class _Pool:
         theirs.close()  # so that its end is noticed here
         self._workers.append(_Worker(process, ours))
 
-    def run(self) -> Iterator[tuple[Job, Outcome | str, str]]:
+    def at_work(self) -> list[Job]:
+        """The jobs that were given and have not ended."""
+        return list(self._tries)
+
+    def run(self) -> Iterator[Ended]:
         """See :func:`run_jobs`."""
         while self._workers:
             ready = wait([worker.connection for worker in self._workers])
@@ -135,21 +135,28 @@ class _Pool:
                     if self._tell is not None and worker.job is not None:
                         self._tell(worker.job, answer)
                     continue
-                outcome, device = answer
-                if isinstance(outcome, Exception):  # no process can do anything then
-                    raise outcome
-                job, worker.job = worker.job, None
-                worker.ready, self._stillborn, self._device = True, 0, device
+                if isinstance(answer, Exception):  # no process can do anything then
+                    raise answer
+                if worker.job is not None:
+                    self._tries.pop(worker.job, None)
+                worker.job, worker.ready, self._stillborn = None, True, 0
+                self._device, self._model = answer.device, answer.model
                 given = self._give(worker)
-                if job is not None and outcome is not None:
-                    yield job, outcome, device
+                if isinstance(answer, Ended):
+                    yield answer
                 if not given:
                     yield from self._died(worker)
         _end(self._leaving)
 
+    def _more(self) -> bool:
+        """Whether there is a job that waits."""
+        if not self._waiting:
+            self._waiting.extend(islice(self._jobs, 1))
+        return bool(self._waiting)
+
     def _give(self, worker: _Worker) -> bool:
         """Give a worker that waits its next job, or let it go; False where it is not there any more."""
-        if not self._waiting:
+        if not self._more():
             self._workers.remove(worker)
             with suppress(OSError):  # dead or not, it is not needed any more
                 worker.connection.send(None)
@@ -157,7 +164,7 @@ class _Pool:
             self._leaving.append(worker)
             return True
         job = self._waiting.popleft()
-        worker.table_before = mark_of(job.table)
+        worker.table_before, worker.since = mark_of(job.table), time.monotonic()
         try:
             worker.connection.send((job, job in self._tries))
         except OSError:  # killed between two inputs
@@ -166,7 +173,7 @@ class _Pool:
         worker.job, self._tries[job] = job, self._tries.get(job, 0) + 1
         return True
 
-    def _died(self, worker: _Worker) -> Iterator[tuple[Job, Outcome | str, str]]:
+    def _died(self, worker: _Worker) -> Iterator[Ended]:
         """Replace a worker, and see to the job that it had."""
         worker.process.join()
         worker.connection.close()
@@ -186,14 +193,20 @@ class _Pool:
             if outcome is not None:
                 log.warning("warning: %s: its process died when the table was written (%s)", job.source, _cause(code))
                 job.note.unlink(missing_ok=True)
-                yield job, outcome, self._device
+                yield self._ended(worker, job, outcome)
             elif self._tries[job] < TRIES:
                 log.warning("warning: %s: its process died (%s); another one continues", job.source, _cause(code))
                 self._waiting.appendleft(job)
             else:
-                yield job, f"{job.source}: its process died {TRIES} times ({_cause(code)})", ""
-        if self._waiting:
+                yield self._ended(worker, job, f"{job.name}: its process died {TRIES} times ({_cause(code)})")
+        if self._more():
             self._start()
+
+    def _ended(self, worker: _Worker, job: Job, outcome: Outcome | str) -> Ended:
+        """Of a job whose process died over it, and that is not tried again."""
+        self._tries.pop(job, None)
+        seconds = time.monotonic() - worker.since
+        return Ended(job, outcome, self._device, self._model, seconds, platform.node())
 
     def leave(self, *, at_once: bool = False) -> None:
         """End what is left of the processes; ``at_once`` those that do not know that it is over."""
@@ -237,20 +250,39 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def attempt(predictor: Predictor, job: Job, work: Work, *, again: bool, watch: Watch = unwatched) -> Outcome | str:
-    """Run a job in one of several processes; what came of it, or its error in one line.
+def attempt(
+    predictor: Predictor, job: Job, work: Work, *, again: bool = False, watch: Watch = unwatched, raises: bool = False
+) -> Ended:
+    """Run a job; what came of it, or its error in one line.
 
     Args:
         again: another process died over this job: what is there by now is its.
         watch: see :func:`affectkit.runs.run.run_job`.
+        raises: whether errors are raised.
     """
-    outputs, patience_s = work.outputs, 0.0
+    outputs, patience_s, since = work.outputs, 0.0, time.monotonic()
     if again:
         outputs, patience_s = replace(outputs, overwrite=True, resume=job.video is None), PATIENCE_S
+    outcome: Outcome | str
     try:
-        return run_job(predictor, job, work.asked, outputs, work.opening, patience_s=patience_s, watch=watch)
+        outcome = run_anywhere(predictor, job, work, outputs, patience_s=patience_s, watch=watch)
+        if again:
+            outcome = replace(outcome, skipped=False)
     except Exception as error:  # whatever one input does, the rest finish
-        return failure_line(job, error)
+        if raises:
+            raise
+        log.debug("%s", job.name, exc_info=True)
+        outcome = failure_line(job, error)
+    seconds = time.monotonic() - since
+    return Ended(job, outcome, predictor.device, predictor.spec.name, seconds, platform.node())
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A process has loaded the model."""
+
+    device: str
+    model: str
 
 
 def _serve(connection: Connection, work: Work, tells: bool) -> None:
@@ -265,14 +297,14 @@ def _serve(connection: Connection, work: Work, tells: bool) -> None:
         try:
             predictor = Predictor.from_config(work.predictor)
         except (AffectKitError, ValueError) as error:
-            connection.send((error, ""))
+            connection.send(error)
             return
         with predictor:
-            connection.send((None, predictor.device))
+            connection.send(_Ready(predictor.device, predictor.spec.name))
             watch = Telling(connection, work.asked.end_s) if tells else unwatched
             while (task := connection.recv()) is not None:
                 job, again = task
-                connection.send((attempt(predictor, job, work, again=again, watch=watch), predictor.device))
+                connection.send(attempt(predictor, job, work, again=again, watch=watch))
     except (KeyboardInterrupt, EOFError, OSError):
         pass  # the one who asks has gone, or Ctrl-C was pressed
 

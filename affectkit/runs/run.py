@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache, partial
@@ -26,11 +26,13 @@ from affectkit.outputs.writers import TableSink, check_suffix, open_table
 from affectkit.predictor import Predictor
 from affectkit.results import ResultStream
 from affectkit.runs.annotated import drawing_of, kept_pictures
+from affectkit.runs.brought import Fetched
 from affectkit.runs.checkpointer import Checkpointer, Counts, still_kept
 from affectkit.runs.checkpointer import Interrupted as Interrupted
 from affectkit.runs.job import Job as Job
 from affectkit.runs.job import Outcome as Outcome
 from affectkit.runs.locks import OutputLocks
+from affectkit.runs.made import facts_of, made_before
 from affectkit.runs.notes import STRANGE, contents_of, fingerprint, forget, made_with, read_note, refuse, rows_of
 from affectkit.sources.base import Source
 from affectkit.sources.folder import told_in_full
@@ -56,7 +58,8 @@ def unwatched(results: Iterator[FrameResult], _: Source) -> Iterator[FrameResult
 def check_job(job: Job, *, overwrite: bool, resume: bool = False) -> None:
     """Refuse what cannot be written before anything is computed.
 
-    With ``resume`` everything but the table may be there: an interrupted run wrote it.
+    With ``resume`` everything but the table may be there: an interrupted run wrote it. Where the table is there, it is
+    decided later whether it is the one that would be written (:func:`affectkit.runs.made.made_alike`).
 
     Raises:
         OutputError: a target's suffix is unknown, or it cannot be written or must not be replaced.
@@ -66,9 +69,10 @@ def check_job(job: Job, *, overwrite: bool, resume: bool = False) -> None:
         check_video_suffix(job.video)
     if job.sheet is not None:
         check_sheet_suffix(job.sheet)
+    there = overwrite or os.path.lexists(job.table)
     for path in (job.table, job.meta, job.video, job.sheet):
         if path is not None:
-            check_target(path, overwrite=overwrite or (resume and path != job.table))
+            check_target(path, overwrite=there or (resume and path != job.table))
 
 
 def run_job(
@@ -80,31 +84,71 @@ def run_job(
     *,
     patience_s: float = 0.0,
     watch: Watch = unwatched,
+    fetched: Fetched | None = None,
 ) -> Outcome:
     """Predict one input and write all of its outputs.
 
     While it runs, its outputs are locked, and a note beside the unfinished table says from time to time how far it is.
-    Where the process is killed, interrupted or out of disk space, both stay; ``resume`` continues to the same table.
+    Where the process is killed, or interrupted or out of disk space with a note written, rows and note stay, and a call
+    with ``resume`` continues to the same table as if nothing had happened. A table that is there already, made of the
+    same input with the same model and options, is left as it is; so it is with ``resume`` and ``overwrite`` together,
+    which make again what was made otherwise.
 
     Args:
         asked: how the input is gone through; None: as :meth:`affectkit.Predictor.stream` does by itself.
         outputs: what is written; None: the native table.
         opening: how the input is opened; None: as :func:`affectkit.open_source` does by itself.
         patience_s: how long to wait for another run on the same outputs to end.
+        fetched: the input, where it was brought here from elsewhere.
 
     Raises:
         AffectKitError: as :meth:`affectkit.Predictor.stream` and the sinks raise.
-        OutputError: another run is writing one of the outputs.
+        OutputError: another run is writing one of the outputs, or the table is there and was made otherwise.
         ValueError: the interrupted run was started with another input, model or options.
         Interrupted: instead of KeyboardInterrupt, where the run can be resumed.
     """
     asked, outputs, opening = asked or StreamOptions(), outputs or OutputOptions(), opening or Opening()
-    finder, source = _finder(predictor, job, asked, outputs), open_source(job.source, **fields_of(opening))
+    contents = contents_of(job.source) if fetched is None else fetched.contents
+    way = _Way(asked, outputs, opening, predictor.describe(), made_with(asked, outputs, opening), contents)
+    check_job(job, overwrite=outputs.overwrite, resume=outputs.resume)
+    there = made_before(job, facts_of(way.described, contents, way.options), outputs)
+    if there is not None:
+        return there
+    finder = _finder(predictor, job, asked, outputs)
+    source = open_source(job.source, **fields_of(opening)) if fetched is None else fetched.open(opening)
+    with OutputLocks(job.table, job.video, job.sheet, patience_s=patience_s) as locks:
+        return _written(predictor, job, way, locks, finder, source, watch)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Way:
+    """How an input is gone through, and all that decides what comes out."""
+
+    asked: StreamOptions
+    outputs: OutputOptions
+    opening: Opening
+    described: dict[str, Any]
+    """The predictor."""
+    options: dict[str, Any]
+    """As the meta file tells them."""
+    contents: Any
+    """What tells the input from another one of its name."""
+
+
+def _written(
+    predictor: Predictor,
+    job: Job,
+    way: _Way,
+    locks: OutputLocks,
+    finder: Finder | None,
+    source: Source,
+    watch: Watch,
+) -> Outcome:
+    """Go through the source, and write all outputs; see :func:`run_job`."""
+    asked, outputs = way.asked, way.outputs
     with ExitStack() as stack:
-        locks = stack.enter_context(OutputLocks(job.table, job.video, job.sheet, patience_s=patience_s))
-        described = predictor.describe()
         # Not worked out until there is something to note: most inputs are short.
-        started_by = cache(partial(fingerprint, described, job, contents_of(job.source), asked, outputs, opening))
+        started_by = cache(partial(fingerprint, way.described, job, way.contents, asked, outputs, way.opening))
         stored = read_note(job, started_by()) if outputs.resume else None
         counts, (sheet, judge), resume_from = Counts(), _sheet(job), None
         if stored is not None:
@@ -127,7 +171,7 @@ def run_job(
             if job.video is None:
                 keeper.maybe_note(results)
         told, said = _told(sink, predictor, outputs)
-        meta = _meta(described, source, job, counts, made_with(asked, outputs, opening))
+        meta = _meta(way.described, source, job, counts, way.options) | {"contents": way.contents}
         keeper.prepare(meta | told, overwrite=outputs.overwrite or outputs.resume)
     resumed_at = None if stored is None else stored["stream"]["last"] + 1
     return Outcome(counts.read, len(counts.tracks), counts.without_face, source.report, resumed_at, said)
@@ -220,11 +264,10 @@ def _meta(
     report, made_by = source.report, dict(described)
     if options["aligned"]:
         made_by["detector"] = None
-    given = {name: None if value in (math.inf, -math.inf) else value for name, value in options.items()}
     return {
         "input": printable(job.source),
         **made_by,
-        "options": given,
+        "options": options,
         "film": None if source.info.film is None else dataclasses.asdict(source.info.film),
         "rotation_deg": source.info.rotation_deg,
         "mirrored": source.info.mirrored,

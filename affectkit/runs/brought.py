@@ -1,0 +1,244 @@
+"""Inputs that are elsewhere and are read here, and outputs that go elsewhere: object stores and web servers."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+
+from affectkit.errors import OutputError, SourceError
+from affectkit.options import StreamOptions, fields_of
+from affectkit.runs.fetch import MAX_BYTES, Facts, fetch_http, http_facts
+from affectkit.runs.job import Job, Outcome
+from affectkit.runs.schemes import is_http, is_store
+from affectkit.sources.base import Source, SourceInfo, SourceReport
+from affectkit.sources.limits import Opening
+from affectkit.sources.opening import open_source
+from affectkit.types import Frame
+
+_LISTS = ("mpegurl", "dash+xml")
+"""In the MIME type of what is a list of other files, which FFmpeg reads where it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """How inputs are brought here."""
+
+    scratch: str | None = None
+    """Folder for them, and for outputs until they are uploaded; None: the system's for temporary files."""
+    max_bytes: int = MAX_BYTES
+    """Of one input; a larger one is not fetched."""
+
+    def folder(self) -> Path:
+        """Made when it is needed; of each user another one.
+
+        Raises:
+            OutputError: it cannot be made.
+        """
+        path = Path(self.scratch or Path(tempfile.gettempdir(), f"affectkit-{_user()}"))
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be made ({error.strerror}); give another one with --scratch") from error
+        return path
+
+    def staging(self, base: str) -> Path:
+        """Where the outputs of a folder of a store lie until they are uploaded: for each another place.
+
+        Raises:
+            OutputError: as :meth:`folder`.
+        """
+        return self.folder() / f"outputs-{hashlib.sha256(base.encode()).hexdigest()[:16]}"
+
+
+def _user() -> str:
+    return str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An input that is from elsewhere."""
+
+    path: Path | str
+    """Where it lies here, or the URL of what is read where it is."""
+    name: str
+    """What tables and messages call it."""
+    contents: list[Any]
+    """What tells it from another one of its name."""
+
+    def open(self, opening: Opening) -> Source:
+        """Open it under its own name.
+
+        Raises:
+            AffectKitError: as :func:`affectkit.open_source`.
+        """
+        try:
+            return _Renamed(open_source(self.path, **fields_of(opening)), self)
+        except SourceError as error:
+            raise self._named(error) from error
+
+    def _named(self, error: SourceError) -> SourceError:
+        return type(error)(str(error).replace(str(self.path), self.name))
+
+
+class _Renamed:
+    """A source under another name."""
+
+    def __init__(self, source: Source, fetched: Fetched) -> None:
+        self._source, self._fetched = source, fetched
+
+    @property
+    def info(self) -> SourceInfo:
+        """See :class:`Source`; its name is still the path, from which the sound is taken."""
+        return self._source.info
+
+    @property
+    def report(self) -> SourceReport:
+        """See :class:`Source`."""
+        return self._source.report
+
+    def frames(
+        self, *, start_s: float = -math.inf, end_s: float = math.inf, every: int = 1, first: int = 0
+    ) -> Iterator[Frame]:
+        """See :class:`Source`."""
+        try:
+            for frame in self._source.frames(start_s=start_s, end_s=end_s, every=every, first=first):
+                yield dataclasses.replace(frame, name=self._fetched.name)
+        except SourceError as error:
+            raise self._fetched._named(error) from error
+
+
+def stores() -> ModuleType:
+    """The module that knows object stores.
+
+    Raises:
+        MissingDependency: fsspec is not installed.
+    """
+    from affectkit.errors import MissingDependency
+
+    try:
+        from affectkit.runs import stores as found
+    except ModuleNotFoundError as error:
+        if error.name != "fsspec":
+            raise
+        raise MissingDependency("fsspec", "cloud", "an object store") from error
+    return found
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Adds up the time of what is done in it."""
+
+    seconds: float = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Time it."""
+        since = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds += time.monotonic() - since
+
+
+def is_elsewhere(source: str) -> bool:
+    """Whether an input is in a store, or on a web server."""
+    return is_store(source) or is_http(source)
+
+
+def facts_of_input(source: str) -> Facts | None:
+    """Size and mark of an input that is elsewhere; None: a stream without an end, or a playlist.
+
+    Raises:
+        SourceError: it cannot be asked for.
+    """
+    if is_store(source):
+        found: Facts = stores().facts(source)
+        return found
+    facts = http_facts(source)
+    return None if facts.size is None or any(kind in facts.kind for kind in _LISTS) else facts
+
+
+@contextmanager
+def brought(
+    job: Job, facts: Facts | None, asked: StreamOptions, transfer: Transfer, clock: Stopwatch
+) -> Iterator[Fetched | None]:
+    """An input from elsewhere, brought here; it is removed at the end.
+
+    What has no end is read where it is, and so is a recording on a web server that can give parts of it, where only a
+    part is asked for, or where it is too large.
+
+    Args:
+        facts: as of :func:`facts_of_input`.
+        clock: times the transfer.
+
+    Raises:
+        SourceError: it cannot be had, or is too large.
+    """
+    source = job.source
+    if facts is None:
+        yield None
+        return
+    large = facts.size is not None and facts.size > transfer.max_bytes
+    part = (asked.start_s, asked.end_s) != (-math.inf, math.inf)
+    if is_http(source) and facts.ranges and (large or part):
+        yield Fetched(source, job.name, facts.contents())
+        return
+    if large:
+        raise SourceError(
+            f"{job.name}: has {(facts.size or 0) / 2**30:.1f} GiB, more than --max-download allows; give it more"
+        )
+    folder = Path(tempfile.mkdtemp(prefix=f"input-{os.getpid()}-", dir=transfer.folder()))
+    try:
+        path = folder / (Path(urlsplit(source).path).name or "input")
+        with clock.running():
+            if is_store(source):
+                stores().fetch(source, path, facts.size)
+            else:
+                fetch_http(source, path, facts)
+        yield Fetched(path, job.name, facts.contents())
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def upload(job: Job, outcome: Outcome) -> None:
+    """Bring a job's outputs to their store; the table last, so that where it is, everything is.
+
+    Raises:
+        SourceError: the store does not take them.
+    """
+    table, video, sheet = job.urls
+    if table is None:
+        return
+    pairs = [(job.meta, f"{table}.meta.json"), (job.video, video), (job.sheet if outcome.faces else None, sheet)]
+    for path, url in (*pairs, (job.table, table)):
+        if path is not None and url is not None and path.exists():
+            stores().put(path, url)
+    for path in (job.table, job.meta, job.video, job.sheet):
+        if path is not None:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def sweep(transfer: Transfer) -> None:
+    """Remove inputs that killed processes of this machine left."""
+    for folder in transfer.folder().glob("input-*-*"):
+        number = folder.name.split("-")[1]
+        if number.isdecimal() and os.name != "nt":
+            try:
+                os.kill(int(number), 0)
+            except ProcessLookupError:
+                shutil.rmtree(folder, ignore_errors=True)
+            except OSError:
+                continue

@@ -1,0 +1,325 @@
+"""``run.jsonl``, beside the outputs of many inputs: a line for each input that ended, and for each run.
+
+Lines are only ever appended, each by one call of the system, under a lock: a process that is killed leaves whole ones.
+What a full disk cut short is taken away again, and written with the next line that there is room for. A line that a
+power cut tore is not counted, and closed off by the next run.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import os
+import platform
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from affectkit import __version__
+from affectkit.errors import OutputError, SourceError
+from affectkit.outputs.files import explain_os_error, write_whole
+from affectkit.runs.brought import Transfer, stores
+from affectkit.runs.inputs import Shard
+from affectkit.runs.job import Ended, Outcome
+from affectkit.runs.schemes import is_store
+from affectkit.sources.names import printable
+
+if sys.platform != "win32":
+    import fcntl
+
+PREFIX, SUFFIX = "run", ".jsonl"
+
+UPLOADS_EVERY_S = 30.0
+"""To a store."""
+
+
+def record_name(shard: Shard | None) -> str:
+    """The file's name; every shard has one of its own, since file systems of several machines append as they like."""
+    return f"{PREFIX}{SUFFIX}" if shard is None else f"{PREFIX}.{shard.number}-of-{shard.of}{SUFFIX}"
+
+
+@dataclass(slots=True)
+class Totals:
+    """How far a run is."""
+
+    inputs: int
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    frames: int = 0
+
+    @property
+    def ended(self) -> int:
+        """Inputs of which it is known what became of them."""
+        return self.done + self.failed + self.skipped
+
+    def add(self, status: str, frames: int) -> None:
+        """One more input."""
+        setattr(self, status, getattr(self, status) + 1)
+        self.frames += frames if status == "done" else 0
+
+    def told(self, seconds: float) -> str:
+        """How far it is after so many seconds, in words."""
+        rate = self.ended / max(seconds, 1e-6)
+        left_s = (self.inputs - self.ended) / rate if rate else math.inf
+        return (
+            f"{self.ended} of {self.inputs} inputs, {self.failed} failed, {self.skipped} there already; "
+            f"{rate:.3g} inputs and {self.frames / max(seconds, 1e-6):.0f} frames a second, {time_left(left_s)} left"
+        )
+
+
+def time_left(seconds: float) -> str:
+    """In words."""
+    for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}" if seconds < math.inf else "unknown time"
+    return f"{seconds:.0f} seconds"
+
+
+class Record:
+    """Appends to one ``run.jsonl``."""
+
+    def __init__(self, path: Path, inputs: int, url: str | None = None) -> None:
+        """Name the file; nothing is written yet.
+
+        Args:
+            inputs: how many there are.
+            url: where it is uploaded from time to time, whole, for a store: nothing can be appended there.
+        """
+        self.path, self.totals, self._url = path, Totals(inputs), url
+        self._host, self._waiting, self._uploaded_at = platform.node(), b"", time.monotonic()
+
+    def begin(self, *, shard: Shard | None, given: dict[str, Any], retried: bool = False) -> None:
+        """Note that a run starts.
+
+        Args:
+            given: the options that decide what comes out.
+            retried: whether its inputs are those that failed in one before.
+
+        Raises:
+            OutputError: the file cannot be written.
+            SourceError: the store does not answer.
+        """
+        if self._url is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._merge(stores().read(self._url))
+        self._close_off()
+        self._write(
+            {
+                "status": "run",
+                "inputs": self.totals.inputs,
+                "shard": None if shard is None else str(shard),
+                "retried": retried,
+                "given": given,
+                "process": os.getpid(),
+                "affectkit": __version__,
+            },
+            must=True,
+        )
+
+    def add(self, ended: Ended) -> None:
+        """Note what became of an input. On a full disk it waits for the next line, or :meth:`end`."""
+        outcome, job = ended.outcome, ended.job
+        line: dict[str, Any] = {"status": ended.status, "input": job.name}
+        if job.name != job.source:
+            line["secret"] = True
+        if isinstance(outcome, Outcome):
+            line |= {"frames": outcome.read, "faces": outcome.faces, "complete": outcome.report.complete}
+            line |= {"transfer_s": round(outcome.transfer_s, 3)} if outcome.transfer_s else {}
+        else:
+            line |= {"reason": outcome}
+        line["table"] = self._beside(job.table)
+        for name, path, url in (("video", job.video, job.urls[1]), ("sheet", job.sheet, job.urls[2])):
+            line |= {} if path is None else {name: url or self._beside(path)}
+        line |= {"seconds": round(ended.seconds, 3), "model": ended.model, "device": ended.device, "host": ended.host}
+        self._write(line)
+        self.totals.add(ended.status, outcome.read if isinstance(outcome, Outcome) else 0)
+        self._upload()
+
+    def end(self) -> None:
+        """Note that the run is over.
+
+        Raises:
+            OutputError: lines are missing, since the disk is full.
+        """
+        counts = {name: getattr(self.totals, name) for name in ("done", "failed", "skipped", "frames")}
+        self._write({"status": "ended", **counts}, must=True)
+        if self._url is not None:
+            stores().put(self.path, self._url)
+
+    def _merge(self, there: bytes | None) -> None:
+        """Take over the lines that a run on another machine uploaded."""
+        here = self.path.read_bytes() if self.path.exists() else b""
+        lines = dict.fromkeys((*(there or b"").splitlines(), *here.splitlines()))
+        if there is not None and len(lines) != here.count(b"\n"):
+            write_whole(self.path, b"".join(line + b"\n" for line in sorted(lines, key=_time_of)))
+
+    def _upload(self) -> None:
+        """Bring the file to its store, if that is long ago. A store that does not answer is asked the next time."""
+        if self._url is not None and time.monotonic() - self._uploaded_at > UPLOADS_EVERY_S:
+            self._uploaded_at = time.monotonic()
+            with suppress(SourceError):
+                stores().put(self.path, self._url)
+
+    def _beside(self, path: Path) -> str:
+        """A path as seen from the file's folder, where it is below it."""
+        with suppress(ValueError):
+            return path.relative_to(self.path.parent).as_posix()
+        return str(path.absolute())
+
+    def _write(self, line: dict[str, Any], *, must: bool = False) -> None:
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+        line = {"time": now, **line}
+        if line["status"] == "run":
+            line["host"] = self._host
+        self._waiting += (json.dumps(line, allow_nan=False) + "\n").encode()
+        try:
+            with _locked(self.path) as file:
+                before = os.fstat(file).st_size
+                try:
+                    whole = os.write(file, self._waiting) == len(self._waiting)
+                    if not whole:  # a second try says why
+                        os.write(file, self._waiting[-1:])
+                except OSError:
+                    os.ftruncate(file, before)
+                    raise
+                if not whole:
+                    os.ftruncate(file, before)
+                    raise OSError(28, os.strerror(28))
+            self._waiting = b""
+        except OSError as error:
+            if must:
+                raise explain_os_error(self.path, error) from error
+
+    def _close_off(self) -> None:
+        """End a line that a power cut tore, so that the next one stands by itself."""
+        with suppress(OSError), self.path.open("rb") as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                self._waiting = b"\n" if file.read(1) != b"\n" else b""
+
+
+def _time_of(line: bytes) -> str:
+    """By which lines are sorted; they begin with it."""
+    with suppress(ValueError):
+        document = json.loads(line)
+        if isinstance(document, dict):
+            return str(document.get("time"))
+    return ""
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        if sys.platform != "win32":
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
+    finally:
+        os.close(file)
+
+
+def read_record(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of one file, without what is none."""
+    try:
+        with path.open("rb") as file:
+            for data in file:
+                with suppress(ValueError):
+                    line = json.loads(data)
+                    if isinstance(line, dict) and isinstance(line.get("status"), str):
+                        yield line
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+
+
+def records_of(run: str | os.PathLike[str], transfer: Transfer | None = None) -> list[Path]:
+    """The files of a run.
+
+    Args:
+        run: its output folder, in a store too, or one file.
+        transfer: where those of a store are brought.
+
+    Raises:
+        SourceError: there is none.
+    """
+    name = os.fspath(run)
+    if is_store(name):
+        return _brought(name, transfer or Transfer())
+    path = Path(name)
+    if path.is_dir():
+        found = sorted(p for p in path.iterdir() if _is_record(p.name))
+        if not found:
+            raise SourceError(f"{path}: has no {PREFIX}{SUFFIX}, which runs of several inputs write there")
+        return found
+    if not path.is_file():
+        raise SourceError(f"{path}: no such run; name the folder of its outputs, or its {PREFIX}{SUFFIX}")
+    return [path]
+
+
+def _is_record(name: str) -> bool:
+    return name == f"{PREFIX}{SUFFIX}" or re.fullmatch(rf"{PREFIX}\.\d+-of-\d+{re.escape(SUFFIX)}", name) is not None
+
+
+def _brought(url: str, transfer: Transfer) -> list[Path]:
+    """The files of a run in a store, brought here: beside where its outputs lie until they are uploaded."""
+    base = url.rpartition("/")[0] + "/" if url.endswith(SUFFIX) else url.rstrip("/") + "/"
+    names = [url.removeprefix(base)] if url.endswith(SUFFIX) else stores().below(base, False)
+    folder = transfer.staging(base) / ".records"
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for name in names:
+        data = stores().read(base + name) if _is_record(name) else None
+        if data is not None:
+            (folder / name).write_bytes(data)
+            found.append(folder / name)
+    if not found:
+        raise SourceError(f"{printable(url)}: has no {PREFIX}{SUFFIX}, which runs of several inputs write there")
+    return found
+
+
+def failures_of(run: str | os.PathLike[str], transfer: Transfer | None = None) -> list[dict[str, Any]]:
+    """Of each input that failed and was not done since its last line.
+
+    Raises:
+        SourceError: there is no such run.
+    """
+    last: dict[str, tuple[str, dict[str, Any]]] = {}
+    for path in records_of(run, transfer):
+        for line in read_record(path):
+            name = line.get("input")
+            if isinstance(name, str) and (name not in last or str(line.get("time")) >= last[name][0]):
+                last[name] = (str(line.get("time")), line)
+    return [line for _, line in last.values() if line["status"] == "failed"]
+
+
+def given_by(run: str | os.PathLike[str], transfer: Transfer | None = None) -> dict[str, Any]:
+    """The options that the newest run of a folder was started with; empty: not known.
+
+    Raises:
+        SourceError: there is no such run.
+    """
+    started = [line for path in records_of(run, transfer) for line in read_record(path) if line["status"] == "run"]
+    newest = max(started, key=lambda line: str(line.get("time")), default={})
+    given = newest.get("given")
+    return given if isinstance(given, dict) else {}
+
+
+def other_options(run: str | os.PathLike[str], given: dict[str, Any], transfer: Transfer | None = None) -> None:
+    """Refuse to go on with other options than those of a run.
+
+    Raises:
+        OutputError: it names the first one that differs.
+    """
+    before = given_by(run, transfer)
+    for name, value in given.items():
+        if name in before and before[name] != value:
+            raise OutputError(
+                f"{run}: that run had {name}={before[name]!r}, now {name}={value!r}; give the same, or another folder"
+            )

@@ -1,0 +1,31 @@
+"""Which addresses are of object stores, and what reads them."""
+
+from __future__ import annotations
+
+from affectkit.sources.names import is_url
+
+PACKAGES = {
+    **dict.fromkeys(("s3", "s3a"), "s3fs"),
+    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
+    **dict.fromkeys(("az", "abfs", "abfss", "adl"), "adlfs"),
+    "memory": "fsspec",
+}
+"""By scheme. ``memory`` is fsspec's own, for tests."""
+
+EXTRAS = {**dict.fromkeys(("gs", "gcs"), "gcs"), **dict.fromkeys(("az", "abfs", "abfss", "adl"), "azure")}
+"""Where it is another one than ``cloud``."""
+
+
+def scheme_of(name: str) -> str:
+    """In lower case; empty: a path."""
+    return name.partition("://")[0].lower() if is_url(name) else ""
+
+
+def is_store(name: str) -> bool:
+    """Whether an address is of an object store."""
+    return scheme_of(name) in PACKAGES
+
+
+def is_http(name: str) -> bool:
+    """Whether an address is of a web server."""
+    return scheme_of(name) in ("http", "https")

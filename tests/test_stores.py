@@ -1,0 +1,259 @@
+"""Inputs from object stores and web servers, outputs to stores, and networks that break."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from synthetic import grey_frames, write_clip
+
+from affectkit.errors import SourceError
+from affectkit.runs import fetch
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A short video."""
+    return write_clip(tmp_path_factory.mktemp("clip") / "c.mp4", grey_frames(4)).read_bytes()
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "FIRST_WAIT_S", 0.01)
+
+
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    """fsspec's store in this process."""
+    fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed: pip install 'affectkit[cloud]'")
+    store = fsspec.filesystem("memory")
+    store.store.clear()
+    yield store
+    store.store.clear()
+
+
+def put(store: Any, path: str, data: bytes) -> None:
+    with store.open(path, "wb") as file:
+        file.write(data)
+
+
+def test_from_one_store_to_another(
+    memory: Any, clip: bytes, in_an_empty_folder: Path, tiny: Path, run_cli: Run, tmp_path: Path
+) -> None:
+    """Folders, a broken input, what is there already, what was made otherwise, the record, and nothing left behind."""
+    for name in ("a/x.mp4", "b/x.mp4", "notes.txt"):
+        put(memory, f"/in/{name}", clip)
+    put(memory, "/in/b/bad.mp4", b"no video")
+    scratch = tmp_path / "scratch"
+    command = ["predict", "memory://in/", "-r", "-d", "memory://out", "--keep-tree", "--scratch", scratch]
+    command += ["--output-type", "parquet", "--model", tiny]
+    code, _, err = run_cli(*command)
+    assert code == 3 and "memory://out/a/x.parquet [tiny, cpu]" in err, err
+    assert "memory://in/b/bad.mp4: not a video" in err and str(scratch) not in err
+    there = sorted(memory.find("/out"))
+    tables = ["/out/a/x.parquet", "/out/b/x.parquet"]
+    assert there == sorted([*tables, *(f"{name}.meta.json" for name in tables), "/out/run.jsonl"])
+    meta = json.loads(memory.cat_file("/out/a/x.parquet.meta.json"))
+    assert meta["input"] == "memory://in/a/x.mp4" and meta["contents"][0] == len(clip)
+    left = [path for path in scratch.rglob("*") if path.is_file()]
+    assert [path.name for path in left] == ["run.jsonl"]
+    put(memory, "/in/b/bad.mp4", clip)
+    code, _, err = run_cli("predict", "--retry-failed", "memory://out", "--scratch", scratch, "--model", tiny)
+    assert code == 0 and memory.exists("/out/b/bad.parquet"), err
+    code, out, _ = run_cli("runs", "status", "memory://out")
+    assert code == 0 and "3 of 3 inputs are done, 0 failed" in out
+    code, _, err = run_cli(*command)
+    assert code == 0 and err.count("memory://out/") == err.count("is there already") == 3
+    code, _, err = run_cli(*command, "--every", "2")
+    assert code == 3 and err.count("made with --every 1, now --every 2") == 3
+    put(memory, "/in/a/x.mp4", clip + b"\0")
+    code, _, err = run_cli(*command, "--resume", "--overwrite")
+    assert code == 0 and err.count("is there already") == 2
+
+
+def test_a_network_that_breaks_costs_no_input(
+    memory: Any, clip: bytes, in_an_empty_folder: Path, tiny: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from affectkit.runs import stores
+
+    monkeypatch.setattr(stores, "PART_BYTES", 400)
+    put(memory, "/in/x.mp4", clip)
+    calls = {"cat_file": 0, "put_file": 0}
+    for name in calls:
+        real = getattr(memory, name)
+
+        def breaks(*given: Any, name: str = name, real: Any = real, **more: Any) -> Any:
+            calls[name] += 1
+            if calls[name] % 2:
+                raise OSError("Connection reset by peer")
+            return real(*given, **more)
+
+        monkeypatch.setattr(memory, name, breaks)
+    code, _, err = run_cli(
+        "predict", "memory://in/x.mp4", "-d", "memory://out", "--scratch", "s", "-q", "--model", tiny
+    )
+    assert (code, err) == (0, "") and calls["cat_file"] > 4
+    monkeypatch.undo()
+    assert memory.cat_file("/out/x.csv").count(b"\n") == 5
+
+
+def test_what_cannot_be_had_is_said_in_one_line(
+    memory: Any, clip: bytes, in_an_empty_folder: Path, tiny: Path, run_cli: Run
+) -> None:
+    put(memory, "/in/x.mp4", clip)
+    for name, reason in {
+        "memory://in/gone.mp4": "there is no such file",
+        "memory://in": "is a folder",
+        "memory://nowhere/": "holds no videos",
+    }.items():
+        code, _, err = run_cli("predict", name, "--model", tiny)
+        assert code == 1 and err.count("\n") == 1 and reason in err, err
+    code, _, err = run_cli("predict", "memory://in/x.mp4", "--max-download", "0.0000001", "--model", tiny)
+    assert code == 1 and "more than --max-download allows" in err
+    code, _, err = run_cli("predict", "memory://in/x.mp4", "-d", "memory://out", "--min-track", "1", "--model", tiny)
+    assert code == 2 and "has to be on this machine" in err
+    code, _, err = run_cli("predict", "gs://bucket/x.mp4", "--model", tiny)
+    if code == 1 and "gcsfs" in err:
+        assert "pip install 'affectkit[gcs]'" in err
+
+
+class Server(BaseHTTPRequestHandler):
+    """Gives a file, in whole or in parts, with breaks and refusals as it is told."""
+
+    data: ClassVar[bytes] = b""
+    ranges: ClassVar[bool] = False
+    breaks: ClassVar[int] = 0
+    """How often the connection ends in the middle."""
+    refusals: ClassVar[list[int]] = []
+    asked: ClassVar[list[str | None]] = []
+
+    def do_GET(self) -> None:
+        """Answer."""
+        if self.refusals:
+            self.send_error(self.refusals.pop(0))
+            return
+        wanted = self.headers.get("Range")
+        type(self).asked.append(wanted)
+        begin, end = 0, len(self.data)
+        if wanted and self.ranges:
+            first, _, last = wanted.removeprefix("bytes=").partition("-")
+            begin, end = int(first), min(end, int(last) + 1) if last else end
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {begin}-{end - 1}/{len(self.data)}")
+        else:
+            self.send_response(200)
+        self.send_header("Content-Length", str(end - begin))
+        self.send_header("ETag", '"one"')
+        self.end_headers()
+        part = self.data[begin:end]
+        if type(self).breaks and len(part) > 1:
+            type(self).breaks -= 1
+            part = part[: len(part) // 2]
+        self.wfile.write(part)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def server(clip: bytes) -> Iterator[str]:
+    Server.data, Server.ranges, Server.breaks, Server.refusals, Server.asked = clip, False, 0, [], []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+
+
+@pytest.mark.parametrize("ranges", [False, True])
+def test_a_web_server_with_and_without_ranges(
+    server: str, ranges: bool, in_an_empty_folder: Path, tiny: Path, run_cli: Run
+) -> None:
+    """Its connection breaks twice; where the server can do it only the rest is fetched."""
+    Server.ranges, Server.breaks, Server.refusals = ranges, 2, [503]
+    code, _, err = run_cli("predict", f"{server}/x.mp4?token=secret", "-q", "--scratch", "s", "--model", tiny)
+    assert (code, err) == (0, "") and Path("x.csv").read_text().count("\n") == 5
+    assert "secret" not in Path("x.csv").read_text() + Path("x.csv.meta.json").read_text()
+    rest = [one for one in Server.asked if one is not None and one != "bytes=0-0"]
+    # Without ranges the first question is answered with the whole file already, which breaks off too.
+    assert (len(rest), len(Server.asked)) == ((2, 4) if ranges else (0, 3))
+    assert not [path for path in Path("s").rglob("*") if path.is_file()]
+    code, _, err = run_cli("predict", f"{server}/x.mp4?token=secret", "--scratch", "s", "--model", tiny)
+    assert code == 0 and "is there already" in err and len(Server.asked) == (5 if ranges else 4)
+
+
+def test_a_web_server_that_says_no(server: str, in_an_empty_folder: Path, tiny: Path, run_cli: Run) -> None:
+    Server.refusals = [404]
+    code, _, err = run_cli("predict", f"{server}/x.mp4", "--model", tiny)
+    assert code == 1 and "the server says 404" in err and err.count("\n") == 1
+    Server.refusals = [500] * 20
+    code, _, err = run_cli("predict", f"{server}/x.mp4", "--model", tiny)
+    assert code == 1 and f"not to be had in {fetch.TRIES} tries" in err and len(Server.refusals) == 20 - fetch.TRIES
+
+
+def test_waits_grow_and_errors_for_good_are_not_tried_again() -> None:
+    waits: list[float] = []
+
+    def fails() -> None:
+        raise TimeoutError("timed out")
+
+    with pytest.raises(SourceError, match=r"x: not to be had in 4 tries \(timed out\)"):
+        fetch.patiently(fails, "x", tries=4, wait=waits.append)
+    assert len(waits) == 3 and waits[0] < waits[1] < waits[2]
+
+    class NoCredentialsError(Exception):
+        pass
+
+    def denied() -> None:
+        raise NoCredentialsError("Unable to locate credentials")
+
+    with pytest.raises(SourceError, match="Unable to locate credentials"):
+        fetch.patiently(denied, "x", wait=waits.append)
+    assert len(waits) == 3
+
+
+@pytest.mark.slow
+def test_a_real_s3_server(
+    clip: bytes, in_an_empty_folder: Path, tiny: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moto's, on loopback."""
+    pytest.importorskip("s3fs", reason="s3fs is not installed: pip install 'affectkit[cloud]'")
+    pytest.importorskip("moto", reason="moto is not installed: pip install 'affectkit[dev]'")
+    pytest.importorskip("flask_cors", reason="moto's server needs flask and flask-cors")
+    import s3fs
+    from moto.server import ThreadedMotoServer
+
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    try:
+        host, port = moto.get_host_and_port()
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }.items():
+            monkeypatch.setenv(name, value)
+        s3fs.S3FileSystem.clear_instance_cache()
+        store = s3fs.S3FileSystem()
+        store.mkdir("source")
+        store.mkdir("target")
+        for name in ("a/x.mp4", "b/x.mp4"):
+            store.pipe_file(f"source/{name}", clip)
+        command = ["predict", "s3://source/", "-r", "-d", "s3://target/t", "--keep-tree", "--output-type", "parquet"]
+        command += ["--scratch", "s", "--model", tiny]
+        code, _, err = run_cli(*command)
+        assert code == 0, err
+        there = sorted(name.removeprefix("target/t/") for name in store.find("target/t"))
+        assert [name for name in there if name.endswith(".parquet")] == ["a/x.parquet", "b/x.parquet"]
+        code, _, err = run_cli(*command)
+        assert code == 0 and err.count("is there already") == 2
+        assert "2 of 2 inputs are done" in run_cli("runs", "status", "s3://target/t/")[1]
+    finally:
+        moto.stop()
