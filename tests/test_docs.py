@@ -18,7 +18,8 @@ from docs.snippets import pages, snippets
 ROOT = Path(__file__).parent.parent
 WRITTEN = [
     *pages(),
-    *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "train/README.md", "benchmarks/README.md")),
+    *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md")),
+    *(ROOT / name for name in ("train/README.md", "benchmarks/README.md")),
     *sorted((ROOT / "affectkit" / "models").glob("*/MODEL_CARD.md")),
     *sorted((ROOT / "docs" / "tutorials").glob("*.ipynb")),
 ]

@@ -68,6 +68,7 @@ def test_a_page_is_complete_and_names_nothing_outside(tmp_path: Path, runtime: P
             "affectkit.js",
             "affectkit.d.ts",
             "package.json",
+            "LICENSE",
             "README.md",
             "_headers",
         ),
@@ -252,5 +253,6 @@ def test_what_is_packed_is_what_the_sources_build() -> None:
         hashed.update(f"{name}\0".encode() + (WEB / name).read_bytes())
     for name in ("affectkit.js", "page.js"):
         assert f"sources {hashed.hexdigest()[:16]}." in (BUILT / name).read_text()[:200], "run make web, and commit it"
+    assert (WEB / "page" / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
     for path in (WEB / "page").iterdir():
         assert (BUILT / path.name).read_bytes() == path.read_bytes()

@@ -22,13 +22,21 @@ from affectkit import Predictor, Table, open_source, read_table
 pytestmark = pytest.mark.slow
 
 HARNESS = """<!doctype html><meta charset="utf-8"><title>a page of someone else</title>
-<link rel="icon" href="data:,"><video muted playsinline></video>
+<link rel="icon" href="data:,"><video muted playsinline width="64"></video>
 <script type="module">
 import { Predictor, Table, AffectKitError } from "./affectkit.js";
 Object.assign(window, { Predictor, Table, AffectKitError, predictor: await Predictor.load() });
 document.documentElement.dataset.ready = "yes";
 </script>"""
 """A page that embeds the module."""
+
+WORKER = """import { Predictor } from "./affectkit.js";
+const predictor = await Predictor.load();
+const bytes = await (await fetch("frames/0.rgba")).arrayBuffer();
+const canvas = new OffscreenCanvas(640, 360);
+canvas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(bytes), 640, 360), 0, 0);
+postMessage(await predictor.predictImage(canvas));"""
+"""The module where there is no document."""
 
 PREDICT = """async ([count, width, height]) => {
   await predictor.reset();
@@ -78,6 +86,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory, astronaut: Path) -> Iterat
     camera = tmp_path_factory.mktemp("camera") / "astronaut.y4m"
     planes_to_y4m(astronaut, camera)
     arguments = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    arguments.append("--disable-gpu")  # an emulated one takes the processor from what is tested
     with playwright.sync_playwright() as running:
         started = running.chromium.launch(
             executable_path=CHROMIUM, args=[*arguments, f"--use-file-for-fake-video-capture={camera}"]
@@ -108,6 +117,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("web") / "site"
     write_site("lite", folder, runtime=found)
     (folder / "harness.html").write_text(HARNESS)
+    (folder / "worker.js").write_text(WORKER)
     return folder
 
 
@@ -116,7 +126,7 @@ def harness(browser: Any, site: Path) -> Iterator[Any]:
     """A page that has loaded the module."""
     with served(site) as address:
         made = opened(browser, address + "harness.html")
-        made.wait_for_selector("html[data-ready=yes]", state="attached", timeout=120_000)
+        made.wait_for_selector("html[data-ready=yes]", state="attached")
         yield made
         made.context.close()
 
@@ -140,6 +150,7 @@ def clip(site: Path, astronaut: Path) -> tuple[Table, list[Any], tuple[int, int]
 def opened(browser: Any, address: str, **options: Any) -> Any:
     """A page whose errors and requests are noted, in a browser that reaches nothing else."""
     context = browser.new_context(viewport={"width": 1400, "height": 1000}, permissions=["camera"], **options)
+    context.set_default_timeout(120_000)  # machines that test are busy
     page = context.new_page()
     page.problems, page.asked = [], []
     page.on("pageerror", lambda error: page.problems.append(str(error)))
@@ -196,8 +207,10 @@ def test_a_camera_is_followed_in_real_time(harness: Any, site: Path, clip: Any) 
     rate = 1000 * (len(shown) - 1) / (shown[-1]["timeMs"] - shown[0]["timeMs"])
     print(f"{len(shown)} frames, {rate:.1f} a second; {equal:.2%} of decisions, median {median:.4f}")
     assert equal >= 0.99 and median <= 0.02
-    assert len(pairs) >= 0.95 * len(shown) and len(ids) == 1
     least = float(os.environ.get("AFFECTKIT_WEB_FPS", 0))
+    if rate < 5 and not least:
+        pytest.skip(f"this machine is too busy to follow a camera: {rate:.1f} frames a second")
+    assert len(pairs) >= 0.95 * len(shown) and len(ids) == 1
     assert rate >= least, "the machine was busy, or the page has become slow"
 
 
@@ -206,7 +219,7 @@ def page(browser: Any, site: Path) -> Iterator[Any]:
     """The page itself, ready."""
     with served(site) as address:
         made = opened(browser, address, accept_downloads=True)
-        made.wait_for_selector("body[data-state=ready]", timeout=120_000)
+        made.wait_for_selector("body[data-state=ready]")
         yield made
         assert made.problems == []
         assert {asked.startswith((address, "blob:" + address, "data:")) for asked in made.asked} == {True}
@@ -215,14 +228,14 @@ def page(browser: Any, site: Path) -> Iterator[Any]:
 
 def test_every_frame_of_a_film_comes_into_the_table(page: Any, clip: Any, astronaut: Path, tmp_path: Path) -> None:
     page.set_input_files("#file", astronaut)
-    page.wait_for_selector("#status:has-text('100 frames in the table; none left out')", timeout=120_000)
+    page.wait_for_selector("#status:has-text('100 frames in the table; none left out')")
     with page.expect_download() as download:
         page.click("#save")
     assert download.value.suggested_filename == "astronaut.csv"
     download.value.save_as(tmp_path / "astronaut.csv")
     got, want = read_table(tmp_path / "astronaut.csv").to_pandas(), clip[0].to_pandas()
     assert list(got.columns) == list(want.columns) and len(got) == len(want) == 100
-    assert (got["face_id"] == want["face_id"]).all() and (got["input"] == want["input"]).all()
+    assert (got["face_id"] == want["face_id"]).all() and set(got["input"]) == {"astronaut.mp4"}
     np.testing.assert_allclose(got["timestamp"], want["timestamp"], atol=1e-6)
     decisions = [name for name in want.columns if name.endswith("_c")]
     probabilities = [name.removesuffix("_c") for name in decisions] + ["neutral", "happiness", "surprise"]
@@ -234,7 +247,8 @@ def test_every_frame_of_a_film_comes_into_the_table(page: Any, clip: Any, astron
 
 def test_a_camera_on_the_page(page: Any) -> None:
     page.click("#camera")
-    page.wait_for_selector("#counter:has-text('1 face')", timeout=60_000)
+    page.wait_for_selector("#status:has-text('The camera runs')")
+    page.wait_for_selector("#counter:has-text('1 face')")
     page.wait_for_selector(".panel h3:has-text('Face 0')")
     assert page.locator(".panel [role=meter][aria-label^='AU12']").get_attribute("aria-valuetext").endswith("active")
     page.keyboard.press("Escape")
@@ -244,7 +258,8 @@ def test_a_camera_on_the_page(page: Any) -> None:
 
 def test_it_waits_while_it_is_paused(page: Any) -> None:
     page.click("#camera")
-    page.wait_for_selector("#counter:has-text('1 face')", timeout=60_000)
+    page.wait_for_selector("#status:has-text('The camera runs')")
+    page.wait_for_selector("#counter:has-text('1 face')")
     page.click("#pause")
     page.wait_for_selector("#pause:has-text('Go on')")
     time.sleep(0.5)
@@ -262,7 +277,7 @@ def test_a_picture(page: Any, astronaut: Path, tmp_path: Path) -> None:
 
     Image.fromarray(next(iter(open_source(astronaut).frames())).picture.rgb()).save(tmp_path / "face.png")
     page.set_input_files("#file", tmp_path / "face.png")
-    page.wait_for_selector("#status:has-text('face.png: 1 face')", timeout=60_000)
+    page.wait_for_selector("#status:has-text('face.png: 1 face')")
 
 
 def test_what_cannot_be_decoded_is_said(page: Any, tmp_path: Path) -> None:
@@ -275,10 +290,11 @@ def test_what_cannot_be_decoded_is_said(page: Any, tmp_path: Path) -> None:
 
 def test_a_camera_that_is_not_there_or_not_allowed(page: Any) -> None:
     for reason, told in (("NotAllowedError", "was not allowed"), ("NotFoundError", "There is no camera here")):
-        page.evaluate(f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('', '{reason}') }}")
+        refused = f"async () => {{ throw new DOMException('', '{reason}') }}"
+        page.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = {refused} }}")
         page.click("#camera")
         page.wait_for_selector(f"#status.problem:has-text('{told}')")
-    page.evaluate("delete navigator.mediaDevices.getUserMedia")  # the browser's own again
+    page.evaluate("() => { delete navigator.mediaDevices.getUserMedia }")  # the browser's own again
 
 
 def test_the_page_forbids_to_send(page: Any) -> None:
@@ -315,12 +331,24 @@ def test_an_isolated_page_has_several_threads(browser: Any, site: Path) -> None:
         pytest.skip("one core")
     with served(site, ISOLATED) as address:
         page = opened(browser, address)
-        page.wait_for_selector("body[data-state=ready]", timeout=120_000)
+        page.wait_for_selector("body[data-state=ready]")
         assert "threads" in page.inner_text("#threads")
         page.set_input_files("#file", ROOT / "samples" / "astronaut.mp4")
-        page.wait_for_selector("#counter:has-text('1 face')", timeout=60_000)
+        page.wait_for_selector("#counter:has-text('1 face')")
         assert page.problems == []
         page.context.close()
+
+
+def test_it_works_in_a_worker(harness: Any, clip: Any) -> None:
+    asked = """() => new Promise((answer, failed) => {
+      const worker = new Worker("worker.js", { type: "module" });
+      worker.onmessage = (told) => { worker.terminate(); answer(told.data) };
+      worker.onerror = (error) => failed(new Error(error.message));
+    })"""
+    (face,) = harness.evaluate(asked)
+    want = clip[1][0].faces[0]
+    assert face["expression"] == want.affect.expression and face["id"] == 0
+    np.testing.assert_allclose(face["points"], want.landmarks, atol=0.5)
 
 
 def test_misuse_of_the_module(harness: Any) -> None:

@@ -4,6 +4,7 @@ if (location.protocol === "file:") {
   window.Worker = class extends EventTarget {
     constructor(url) {
       super();
+      const home = new URL(url, document.baseURI).href;
       const frame = document.createElement("iframe");
       frame.hidden = true;
       document.body.appendChild(frame);
@@ -11,7 +12,7 @@ if (location.protocol === "file:") {
       const load = (address) =>
         new Promise((resolve, reject) => {
           const script = inner.document.createElement("script");
-          script.src = new URL(address, url).href;
+          script.src = new URL(address, home).href;
           script.onload = resolve;
           script.onerror = () => reject(new Error(`${script.src} cannot be loaded`));
           inner.document.body.appendChild(script);
@@ -21,7 +22,7 @@ if (location.protocol === "file:") {
       inner.importScripts = (...addresses) =>
         addresses.reduce((before, address) => before.then(() => load(address)), Promise.resolve());
       this.frame = frame;
-      this.ready = load(url);
+      this.ready = load(home);
     }
     postMessage(data) {
       this.ready.then(() => this.frame.contentWindow.dispatchEvent(new MessageEvent("message", { data })));

@@ -3,8 +3,8 @@
     pip install -r requirements.txt      # beside affectkit[cpu]
     uvicorn app:app --host 127.0.0.1     # then open http://127.0.0.1:8000
 
-A predictor is used by one thread at a time, so there are *lanes*: a thread each with a predictor of its own, which is
-made in that thread when the service starts. Nothing is made at import, so it does not matter whether the server forks
+There are *lanes*: a thread each with a predictor of its own, so that requests do not wait for each other. They are made
+when the service starts. Nothing is made at import, so it does not matter whether the server forks
 its workers before or after (``uvicorn --workers 4``, ``gunicorn --preload``). Every number that a stranger can make
 large has a limit.
 """

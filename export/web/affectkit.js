@@ -1,3 +1,1631 @@
-/* affectkit in the browser. MIT. Built of web/ in affectkit's repository, sources 90bcf211d0d2a029. */
-var A=class extends Error{constructor(e,r){super(r);this.kind=e;this.name="AffectKitError"}kind};var nt=["neutral","anger","disgust","fear","happiness","sadness","surprise"],vt={tight:[[.315,.388],[.685,.388],[.5,.586],[.348,.785],[.652,.785]],arcface:[[.3427,.4607],[.6573,.4607],[.5,.6405],[.3697,.824],[.6303,.824]],published:[[.25,.25],[.75,.25],[.5,.52],[.31,.75],[.69,.75]]};function St(n,t){try{return xe(n)}catch(e){throw e instanceof A?e:new A("model",`${t} is not a model.json of affectkit: ${String(e)}`)}}function xe(n){if(n.format_version>2)throw new A("model",`model format ${n.format_version} is newer than this page reads`);if(n.temporal)throw new A("model",`${n.name} looks at sequences; take a model that looks at single frames`);let{expression:t,au:e,va:r,intensity:o,visibility:s,pose:a}=n.tasks,i=t?.labels??[],c=y=>nt.includes(y)?nt.indexOf(y):nt.length,u=[...i].sort((y,b)=>c(y)-c(b)||i.indexOf(y)-i.indexOf(b)),h=e?.labels??[],l=[...h].sort((y,b)=>Number(y.slice(2))-Number(b.slice(2))),{size:d,channels:p,template:m,margin:f}=n.input;if(!(m in vt))throw new A("model",`there is no template ${m}`);return{name:n.name,version:n.version,licence:n.licence,precision:n.precision??"fp32",input:{size:d,channels:p,template:m,margin:f},members:n.members,ensemble:n.ensemble,expressions:u,expressionPlaces:u.map(y=>i.indexOf(y)),temperature:t?.temperature??1,prior:t?.prior??null,balancedTemperature:t?.balanced_temperature??null,actionUnits:l,unitPlaces:l.map(y=>h.indexOf(y)),thresholds:l.map(y=>e.thresholds[h.indexOf(y)]),vaBins:r?r.bins:0,intensity:!!o,visibilityThresholds:s?s.thresholds:null,pose:!!a,files:n.files}}function At(n){let t=e=>Math.fround(((e-.5)/n.margin+.5)*n.size-.5);return vt[n.template].map(([e,r])=>[t(e),t(r)])}function C(n){return n.stride===1?1:3}function F(n){let t=Math.floor(n),e=n-t;return e!==.5?e<.5?t:t+1:t%2===0?t:t+1}function L(n,t,e,r,o){let s=C(n),a=r-t,i=o-e,c=new Uint8ClampedArray(a*i*s),u=0;for(let h=e;h<o;h++){let l=(h*n.width+t)*n.stride;for(let d=0;d<a;d++,l+=n.stride)for(let p=0;p<s;p++)c[u++]=n.data[l+p]}return{data:c,width:a,height:i,stride:s}}function we(n,t){let e=n/t,r=new Int32Array(t),o=new Int32Array(t),s=new Int32Array(t),a=[];for(let i=0;i<t;i++){let c=i*e,u=Math.min(c+e,n);r[i]=Math.floor(c+1e-9),o[i]=Math.min(n,Math.max(r[i]+1,Math.ceil(u-1e-9))),s[i]=a.length;for(let h=r[i];h<o[i];h++)a.push((Math.min(u,h+1)-Math.max(c,h))/(u-c))}return{first:r,end:o,weights:Float32Array.from(a),at:s}}function Me(n,t){let e=n/t,r=new Int32Array(t),o=new Int32Array(t),s=new Int32Array(t),a=[];for(let i=0;i<t;i++){let c=Math.min(Math.max((i+.5)*e-.5,0),n-1),u=Math.floor(c);r[i]=u,o[i]=Math.min(n,u+2),s[i]=a.length,a.push(1-(c-u)),u+1<n&&a.push(c-u)}return{first:r,end:o,weights:Float32Array.from(a),at:s}}function H(n,t,e,r){let o=C(n),a=r==="area"&&t<=n.width&&e<=n.height?we:Me,i=a(n.width,t),c=a(n.height,e),u=new Map,h=new Uint8ClampedArray(t*e*o),l=new Float32Array(t*o);for(let d=0;d<e;d++){l.fill(0);for(let p=c.first[d];p<c.end[d];p++){let m=u.get(p);m===void 0&&(m=ge(n,p,i,t,o),u.set(p,m));let f=c.weights[c.at[d]+p-c.first[d]];for(let y=0;y<l.length;y++)l[y]+=f*m[y]}h.set(l,d*l.length);for(let p of u.keys())p+1<c.end[d]&&u.delete(p)}return{data:h,width:t,height:e,stride:o}}function ge(n,t,e,r,o){let{data:s,stride:a}=n,i=new Float32Array(r*o),c=t*n.width*a;for(let u=0;u<r;u++){let h=e.at[u];for(let l=e.first[u];l<e.end[u];l++,h++){let d=e.weights[h],p=c+l*a;for(let m=0;m<o;m++)i[u*o+m]+=d*s[p+m]}}return i}function Rt(n,t){if(t===1)return n;let e=C(n),r=Math.ceil(n.width/t),o=Math.ceil(n.height/t),s=new Uint8ClampedArray(r*o*e),a=t*t,i=0;for(let c=0;c<o;c++)for(let u=0;u<r;u++)for(let h=0;h<e;h++){let l=0;for(let d=c*t;d<(c+1)*t;d++){let p=Math.min(d,n.height-1)*n.width;for(let m=u*t;m<(u+1)*t;m++)l+=n.data[(p+Math.min(m,n.width-1))*n.stride+h]}s[i++]=t===2?l+2>>2:l/a}return{data:s,width:r,height:o,stride:e}}function Tt(n){let t=n.width>>1,e=n.height>>1,r=C(n),{data:o,stride:s}=n,a=new Uint8ClampedArray(t*e*r),i=n.width*s,c=0;for(let u=0;u<e;u++){let h=2*u*i;for(let l=0;l<t;l++,h+=2*s)for(let d=0;d<r;d++){let p=h+d;a[c++]=o[p]+o[p+s]+o[p+i]+o[p+i+s]+2>>2}}return{data:a,width:t,height:e,stride:r}}function Pt(n,t,e){return n*9798+t*19235+e*3735+16384>>15}var ve=Uint8ClampedArray.from({length:256},(n,t)=>F((t-16)*255/219));function Ot(n,t,e,r,o){let s=r-t,a=o-e,i=new Uint8ClampedArray(s*a),c=new Uint8ClampedArray(1),u=Math.fround(219/255/256),h=0;for(let l=e;l<o;l++){let d=(l*n.width+t)*n.stride;for(let p=0;p<s;p++,d+=n.stride){let m=n.data[d],f=n.data[d+1],y=n.data[d+2],b=Math.floor((256*(m*9798+f*19235+y*3735)+16384)/32768);c[0]=b*u+16,i[h++]=ve[c[0]]}}return{data:i,width:s,height:a,stride:1}}var Ft=2,Se=4;function Ut(n){let[t,e,r,o,s,a]=n,i=t*s-e*o;if(!Number.isFinite(i)||i===0)throw new RangeError("the map has no inverse: it maps the picture to a line or a point");let[c,u,h,l]=[s/i,-e/i,-o/i,t/i];return[c,u,-(c*r+u*a),h,l,-(h*r+l*a)]}function It(n,t,e,r,o){let s=n+Math.min(0,t)+Math.min(0,e)-2*r,a=n+Math.max(0,t)+Math.max(0,e)+2*r,i=Math.max(r,Se),c=Math.floor(Math.trunc(Math.min(Math.max(s,0),o-1))/i)*i,u=Math.ceil(Math.trunc(Math.min(Math.max(a+1,1),o))/i)*i;return[c,Math.min(Math.max(u,c+1),o)]}function Ae(n,t){let[e,r,o,s,a,i]=t,c=new Int32Array(2*n*n),u=(f,y)=>Float32Array.from({length:n},(b,x)=>x*f+y),[h,l,d,p]=[u(e,0),u(r,o),u(s,0),u(a,i)],m=0;for(let f=0;f<n;f++)for(let y=0;y<n;y++)c[m++]=F(Math.fround(l[f]+h[y])*32),c[m++]=F(Math.fround(p[f]+d[y])*32);return c}function kt(n,t,e,r,o){let s=C(n),{data:a,width:i,height:c,stride:u}=n,h=i-1,l=c-1,d=o;for(let p=0;p<t.length;p+=2){let m=t[p]>>5,f=t[p+1]>>5,y=t[p]&31,b=t[p+1]&31,x=m>=0&&f>=0&&m<h&&f<l,w=x?m:q(m,h),M=x?m+1:q(m+1,h),g=x?f:q(f,l),T=x?f+1:q(f+1,l);for(let v=0;v<s;v++){let R=a[(g*i+w)*u+v],I=a[(g*i+M)*u+v],S=a[(T*i+w)*u+v],k=a[(T*i+M)*u+v];!x&&e>=0&&((m!==w||f!==g)&&(R=e),(m+1!==M||f!==g)&&(I=e),(m!==w||f+1!==T)&&(S=e),(m+1!==M||f+1!==T)&&(k=e)),r[d++]=(R*(32-y)+I*y)*(32-b)+(S*(32-y)+k*y)*b+512>>10}}}function q(n,t){return n<0?0:n>t?t:n}function Ct(n,t,e,r,o,s,a){let[i,c,u,h,l,d]=t,p=Math.log2(Math.max(1,Math.max(Math.hypot(i,h),Math.hypot(c,l))/Ft)),m=2**Math.floor(p),f=F(256*(p%1)),y=f?[m,2*m]:[m],b=e-1,x=y[y.length-1],[w,M]=It(u,i*b,c*b,x,n.width),[g,T]=It(d,h*b,l*b,x,n.height),v=o?Ot(n,w,g,M,T):L(n,w,g,M,T),R=e*e*v.stride,I=y.map(S=>{let k=(S-1)/2,be=[i/S,c/S,(u-w-k)/S,h/S,l/S,(d-g-k)/S],gt=new Uint8ClampedArray(R);return kt(Rt(v,S),Ae(e,be),r,gt,0),gt});for(let S=0;S<R;S++)s[a+S]=I.length===1?I[0][S]:I[0][S]*(256-f)+I[1][S]*f+128>>8}function Dt(n,t,e,r){let o=new Uint8ClampedArray(e*e*r);return Ct(n,t,e,-1,r===1&&n.stride!==1,o,0),o}function _t(n,t,e,r,o){let s=C(n),a=e*e*s,i=new Uint8ClampedArray(t.length*a);if(o&&t.some(u=>Math.max(u.stepX,u.stepY)>Ft))return t.forEach((u,h)=>{Ct(n,[u.stepX,0,u.x,0,u.stepY,u.y],e,r,!1,i,h*a)}),i;let c=new Int32Array(2*e*e);return t.forEach((u,h)=>{let l=0;for(let d=0;d<e;d++){let p=Et(F((u.y+u.stepY*d)*32));for(let m=0;m<e;m++)c[l++]=Et(F((u.x+u.stepX*m)*32)),c[l++]=p}kt(n,c,r,i,h*a)}),i}function Et(n){return Math.min(Math.max(n,-(2**26)),2**26)}function Re(n,t){let e=n.length,r=(p,m)=>p.reduce((f,y)=>f+y[m],0)/e,[o,s,a,i]=[r(n,0),r(n,1),r(t,0),r(t,1)],[c,u,h]=[0,0,0];for(let p=0;p<e;p++){let[m,f,y,b]=[n[p][0]-o,n[p][1]-s,t[p][0]-a,t[p][1]-i];c+=m*m+f*f,u+=m*y+f*b,h+=m*b-f*y}if(!(c>=1e-12))throw new RangeError("the points coincide, so they say nothing about scale and rotation");let[l,d]=[u/c,h/c];return Nt([l,-d,a-(l*o-d*s),d,l,i-(d*o+l*s)])}function Nt(n){return n.map(Math.fround)}function rt(n,t){return t.template==="published"?Te(n,t):Re(n,At(t))}function Te(n,t){let[e,r,,o,s]=n,a=[(e[0]+r[0])/2,(e[1]+r[1])/2],i=[(o[0]+s[0])/2,(o[1]+s[1])/2],c=Math.hypot(r[0]-e[0],r[1]-e[1]);if(!(c>=1e-6))throw new RangeError("the eyes coincide, so they say nothing about scale and rotation");let[u,h]=[(r[0]-e[0])/c,(r[1]-e[1])/c],l=Math.abs(u*(i[1]-a[1])-h*(i[0]-a[0])),d=t.size/(2*Math.max(c,l)*t.margin),[p,m]=[d*u,d*h],[f,y]=[(a[0]+i[0])/2,(a[1]+i[1])/2],b=(t.size-1)/2;return Nt([p,m,b-(p*f+m*y),-m,p,b-(p*y-m*f)])}function Bt(n,t,e){return Dt(n,Ut(rt(t,e)),e.size,e.channels)}var Lt=.709,Pe=128,O=12,D=2,Oe=1<<17,Ie=4,Ee=.3,jt=1.4,Fe=4,$t=256,ot=[.6,.7,.8],Ue=.7,G=class{constructor(t,e,r,o){this.pnet=t;this.rnet=e;this.onet=r;this.minFacePx=o}pnet;rnet;onet;minFacePx;detect(t){return this.search(t,[0,0,t.width,t.height],"area",0)}detectIn(t,e){let r=e[0]===0&&e[1]===0&&e[2]===t.width&&e[3]===t.height;return this.search(t,e,"linear",r?1:0)}async follow(t,e){if(!e.length)return[];let r=await this.runOnet(t,e.map(Ce),!0);return r.boxes.map((o,s)=>r.scores[s]>=Ue&&this.isLarge(o)?Yt(o,r.scores[s],r.points[s]):null)}async settle(t,e){let r=[...e];for(let o=0;o<Fe;o++){let s=await this.follow(t,r);r=r.map((a,i)=>s[i]??a)}return r}async search(t,e,r,o){let[s,a,i,c]=e,u=s===0&&a===0&&i===t.width&&c===t.height,l=(await this.propose(u?t:L(t,s,a,i,c),r,o)).map(([d,p,m,f])=>[d+s,p+a,m+s,f+a]);return this.finish(t,await this.refine(t,l))}async propose(t,e,r){let o=ke(t.height,t.width,this.minFacePx).slice(r),s=[t],a=[],i=[];for(let c of o){let u=Math.max(0,Math.floor(Math.log2((e==="area"?.75:1)/c)));for(;s.length<=u;)s.push(Tt(s[s.length-1]));let h=[Math.trunc(t.width*c),Math.trunc(t.height*c)],l=await this.searchLevel(H(s[u],...h,e),c);a.push(...l.boxes),i.push(...l.scores)}return K(a,i,.7).map(c=>Wt(a[c]))}async searchLevel(t,e){let{width:r,height:o}=t,s=[],a=[],i=[],c=Math.max(1,Math.ceil((o-O)/D)+1),u=Math.max(1,Math.floor((Oe/r-O)/D)+1);for(let l=0;l<c;l+=u){let d=l+u,p=d>=c?o:(d-1)*D+O,m=t.data.subarray(l*D*r*3,p*r*3),f=await this.pnet(m,[1,p-l*D,r,3]),y=f.probability,[,b,x]=y.dims,w=f.offsets.data;for(let M=0;M<b*x;M++){let g=y.data[M];if(g<ot[0])continue;let T=M%x*D,v=(Math.floor(M/x)+l)*D,R=[(T+1)/e,(v+1)/e,(T+O)/e,(v+O)/e];s.push(R),a.push(g);let I=(O-1)/e;i.push(R.map((S,k)=>S+w[k*b*x+M]*I))}}let h=K(s,a,.5);return{boxes:h.map(l=>i[l]),scores:h.map(l=>a[l])}}async refine(t,e){let r=await this.runPatches(this.rnet,t,e,24,!1),o=[],s=[];return e.forEach((a,i)=>{let c=r.probability[i];c<ot[1]||(o.push(c),s.push(Ht(a,r.offsets,4*i)))}),K(s,o,.7).map(a=>Wt(s[a]))}async finish(t,e){let r=await this.runOnet(t,e,!1),o=r.boxes.flatMap((a,i)=>r.scores[i]>=ot[2]&&this.isLarge(a)?[i]:[]);return K(o.map(a=>r.boxes[a]),o.map(a=>r.scores[a]),.7,!0).map(a=>Yt(r.boxes[o[a]],r.scores[o[a]],r.points[o[a]]))}async runOnet(t,e,r){let o=await this.runPatches(this.onet,t,e,48,r),s=e.map(([a,i,c,u],h)=>Array.from({length:5},(l,d)=>{let p=o.points[10*h+d],m=o.points[10*h+5+d];return[a+p*(c-a+1)-1,i+m*(u-i+1)-1]}));return{boxes:e.map((a,i)=>Ht(a,o.offsets,4*i)),scores:e.map((a,i)=>o.probability[i]),points:s}}async runPatches(t,e,r,o,s){let a={probability:[],offsets:[],points:[]},[i,c]=[(e.width-1)/e.width,(e.height-1)/e.height];for(let u=0;u<r.length;u+=$t){let h=r.slice(u,u+$t),l=h.map(([m,f,y,b])=>({x:m*i,y:f*c,stepX:(y*i-m*i)/(o-1),stepY:(b*c-f*c)/(o-1)})),d=_t(e,l,o,Pe,s),p=await t(d,[h.length,o,o,3]);for(let[m,f]of Object.entries(p))a[m].push(...f.data)}return a}isLarge([t,e,r,o]){return Math.max(r-t,o-e)+1>=this.minFacePx-.5}};function ke(n,t,e){let r=Math.min(n,t);if(r<e)return[];let o=Math.max(1,F(Math.log(r/O)/Math.log(1/Lt)-1));return Array.from({length:o},(s,a)=>O/e*Lt**a).filter(s=>Math.trunc(r*s)>=O)}function K(n,t,e,r=!1){let o=t.map((i,c)=>c).sort((i,c)=>t[c]-t[i]||i-c),s=n.map(([i,c,u,h])=>(u-i+1)*(h-c+1)),a=[];for(let i of o){let[c,u,h,l]=n[i];a.every(p=>{let m=Math.min(h,n[p][2])-Math.max(c,n[p][0]),f=Math.min(l,n[p][3])-Math.max(u,n[p][1]),y=Math.max(m+1,0)*Math.max(f+1,0),b=r?Math.min(s[i],s[p]):s[i]+s[p]-y;return y/b<=e})&&a.push(i)}return a}function Ce(n){let[t,e,r,o]=n.box,s=n.points.reduce((b,x)=>b+x[0],0)/5,a=n.points.reduce((b,x)=>b+x[1],0)/5,i=Math.sqrt(n.points.reduce((b,x)=>b+(x[0]-s)**2+(x[1]-a)**2,0)/5),c=Math.max(r,o);if(!(t<=s&&s<=t+r&&e<=a&&a<=e+o&&i>0))return[s,a]=[t+r/2,e+o/2],[s-c/2,a-c/2,s+c/2,a+c/2];let u=Math.min(Math.max(Ie*i,c/jt),c*jt),[h,l,,d,p]=n.points,m=h[0]+l[0]-d[0]-p[0],f=h[1]+l[1]-d[1]-p[1],y=Ee*i/(Math.hypot(m,f)||1);return[s,a]=[s+y*m,a+y*f],[s-u/2,a-u/2,s+u/2,a+u/2]}function Ht([n,t,e,r],o,s){let[a,i]=[e-n+1,r-t+1];return[n+o[s]*a,t+o[s+1]*i,e+o[s+2]*a,r+o[s+3]*i]}function Wt([n,t,e,r]){let[o,s]=[e-n,r-t],a=Math.max(o,s),[i,c]=[n+o/2-a/2,t+s/2-a/2];return[i,c,i+a,c+a]}function Yt([n,t,e,r],o,s){return{box:[n,t,e-n,r-t],score:o,points:s.map(([i,c])=>[Math.fround(i),Math.fround(c)])}}var De=Uint8Array.of(0,97,115,109,1,0,0,0,1,5,1,96,0,1,123,3,2,1,0,10,8,1,6,0,65,0,253,15,11),V=class n{constructor(t,e){this.ort=t;this.threads=e}ort;threads;static async load(t,e){if(typeof WebAssembly!="object"||!WebAssembly.validate(De))throw new A("unsupported","this browser lacks WebAssembly SIMD; use Chrome, Edge or Opera 91, Firefox 89, Safari 16.4, or newer");let r=`${t}ort.wasm.min.mjs`,o;try{o=await import(r)}catch(c){throw new A("missing",`${r} cannot be loaded (${String(c)})`)}let s=typeof crossOriginIsolated=="boolean"&&crossOriginIsolated,a=typeof navigator=="object"&&navigator.hardwareConcurrency||1,i=s?Math.max(1,e??Math.min(4,a)):1;return o.env.wasm.numThreads=i,o.env.wasm.wasmPaths=t,o.env.logLevel="error",new n(o,i)}async open(t,e,r){let o;try{o=await this.ort.InferenceSession.create(new Uint8Array(t),{executionProviders:["wasm"],graphOptimizationLevel:"all"})}catch(i){throw new A("model",`${r} cannot be opened (${String(i)})`)}let{Tensor:s}=this.ort;return{run:async(i,c)=>{let u=i instanceof Uint8Array?i:new Uint8Array(i.buffer,i.byteOffset,i.length),h=await o.run({[e]:new s("uint8",u,c)}),l={};for(let[d,p]of Object.entries(h))l[d]={data:p.data,dims:p.dims};return l},close:()=>o.release()}}};var Kt=n=>n>=0?1/(1+Math.exp(-n)):Math.exp(n)/(1+Math.exp(n));function Gt(n){let t=Math.max(...n),e=n.map(o=>Math.exp(o-t)),r=e.reduce((o,s)=>o+s,0);return e.map(o=>o/r)}var st=n=>n[0].map((t,e)=>n.reduce((r,o)=>r+o[e],0)/n.length);function j(n,t){let[e,r,o]=n.dims;return Array.from({length:e},(s,a)=>{let i=(a*r+t)*o;return Array.from(n.data.subarray(i,i+o))})}function W(n,t,e){return t.ensemble==="logits"?e(st(n)):st(n.map(e))}function _e(n,t,e,r){let o=s=>{if(r==="natural")return s.map(i=>i/e.temperature);let a=e.balancedTemperature||e.temperature;return s.map((i,c)=>(i-Math.log(e.prior[c]))/a)};return W(j(n.expression,t).map(o),e,s=>Gt(e.expressionPlaces.map(a=>s[a])))}function Ne(n,t,e){let r=e.vaBins,o=s=>Gt(s).reduce((a,i,c)=>a+i*(-1+2*c/(r-1)),0);return W(j(n.va,t),e,s=>[o(s.slice(0,r)),o(s.slice(r))])}function ct(n,t,e){return W(j(n.visibility,t),e,r=>r.map(Kt))}var lt=(n,t)=>n.map((e,r)=>!(e>=t.visibilityThresholds[r])),[Vt,at,it]=[0,1,2],Be=new Map([...[1,2,4].map(n=>[n,[Vt]]),...[5,6,7,43,45,46].map(n=>[n,[at]]),[9,[at,it]],...[10,11,12,13,14,15,16,17,18,19,20,22,23,24,25,26,27,28].map(n=>[n,[it]])]);function Le(n){return Be.get(Number(n.slice(2)))??[Vt,at,it]}function Jt(n,t,e,r,o){let s=e.expressions.length?_e(n,t,e,o):[],a=y=>e.unitPlaces.map(b=>Kt(y[b])),i=e.actionUnits.length?W(j(n.au,t),e,a):[],c=e.intensity?W(j(n.intensity,t),e,a):null,u=e.vaBins?Ne(n,t,e):null,h=e.pose?st(j(n.pose,t)):null;h&&(h[2]=180-je(180-(h[2]+r.turn),360));let l=e.visibilityThresholds?ct(n,t,e).map((y,b)=>y*r.inside[b]):null,d=l?lt(l,e):[!1,!1,!1],p=d.every(Boolean),m=e.actionUnits.map(y=>p||Le(y).some(b=>d[b])),f=s.indexOf(Math.max(...s));return{expression:p||!s.length?null:e.expressions[f],expressions:Xt(e.expressions,y=>p?null:s[y]),units:Xt(e.actionUnits,y=>({probability:m[y]?null:i[y],active:!m[y]&&i[y]>=e.thresholds[y],intensity:m[y]||!c?null:c[y]})),valence:p||!u?null:u[0],arousal:p||!u?null:u[1],pose:p||!h?null:{pitch:h[0],yaw:h[1],roll:h[2]},visibility:l&&{brows:l[0],eyes:l[1],mouth:l[2]},quality:l&&$e(r,l,h)}}function Xt(n,t){return Object.fromEntries(n.map((e,r)=>[e,t(r)]))}var je=(n,t)=>(n%t+t)%t;function $e(n,t,e){let r=Math.min(n.size,n.sharpness)*((t[0]+t[1]+t[2])/3);for(let o of e?e.slice(0,2):[])r*=Math.min(1,Math.max(0,Math.cos(o*Math.PI/180)));return r}var[qt,He]=[.25,.4];function Qt(n,t,e){let r=new Float32Array(t*t);for(let i=0;i<r.length;i++){let c=0;for(let u=0;u<e;u++)c+=n[i*e+u];r[i]=c/e}let o=Math.max(1,Math.round(t/32)),s=(i,c)=>{let u=0,h=0;for(let l=0;l<t-(c?i:0);l++)for(let d=0;d<t-(c?0:i);d++,h++){let p=r[l*t+d]-r[c?(l+i)*t+d:l*t+d+i];u+=p*p}return u/Math.max(1,h)},a=[!0,!1].map(i=>{let c=s(2*o,i);return c>0?s(o,i)/c:0});return Math.min(1,Math.max(0,(Math.min(...a)-qt)/(He-qt)))}var We=Ye();function Ye(){let n=h=>Array.from({length:5},(l,d)=>d===h?1:0),t=(...h)=>Array.from({length:5},(l,d)=>h.reduce((p,[m,f])=>p+m*f[d],0)),[e,r,,o,s]=Array.from({length:5},(h,l)=>n(l)),a=t([1,r],[-1,e]),i=t([.5,o],[.5,s],[-.5,e],[-.5,r]),c=(h,l,d)=>[0,.5,1].flatMap(p=>[-1,0,1].map(m=>t([1-p,h],[p,l],[m,d]))),u=(h,l,d,p)=>c(t([1,h],[-l,i],[-d,a]),t([1,h],[-l,i],[d,a]),t([p,i]));return[[e,r].flatMap(h=>u(h,.3,.28,.13)),[e,r].flatMap(h=>u(h,0,.2,.1)),c(o,s,t([.2,i]))]}function Zt(n,t,e){return We.map(r=>r.filter(s=>{let a=s.reduce((c,u,h)=>c+u*n[h][0],0),i=s.reduce((c,u,h)=>c+u*n[h][1],0);return a>-.5&&a<t-.5&&i>-.5&&i<e-.5}).length/r.length)}function zt(n,t){let[e,,,r]=rt(n.points,t.input);return{size:Math.min(1,1/Math.max(Math.hypot(e,r),1e-9)),turn:Math.atan2(r,e)*180/Math.PI}}var Xe=.6,ut=[2,1,3];function te(n,t,e,r){return!r.visibilityThresholds||e<Xe?!1:lt(ct(n,t,r),r).every(Boolean)}function ee(n,t,e){let r=t.map(s=>{let a=ct(n,s,e);return lt(a,e).some(Boolean)?-1:(a[0]+a[1]+a[2])/3}),o=Math.max(...r);return o<0?-1:r.indexOf(o)}function ne(n,t,e,r){let o=new Uint8ClampedArray(n.length),s=t-1;for(let a=0;a<t;a++)for(let i=0;i<t;i++){let[c,u]=r===1?[i,s-a]:r===2?[s-a,s-i]:[s-i,a];for(let h=0;h<e;h++)o[(a*t+i)*e+h]=n[(c*t+u)*e+h]}return o}function U(n,t){let e=Math.min(n[0]+n[2],t[0]+t[2])-Math.max(n[0],t[0]),r=Math.min(n[1]+n[3],t[1]+t[3])-Math.max(n[1],t[1]);if(e<=0||r<=0)return 0;let o=e*r;return o/(n[2]*n[3]+t[2]*t[3]-o)}var $=n=>Math.max(n[2],n[3]);function re(n,t){return n.points.reduce((r,[o,s],a)=>r+Math.hypot(o-t.points[a][0],s-t.points[a][1]),0)/5<=.15*Math.min($(n.box),$(t.box))}function _(n){return[n[0]+n[2]/2,n[1]+n[3]/2]}function ht(n,t){let[[e,r],[o,s]]=[_(n),_(t)];return Math.hypot(e-o,r-s)}function mt(n,t){return ht(n,t)<.6*($(n)+$(t))}function dt(n,t){let[e,r]=[n,t].map(o=>Math.max(1,Math.sqrt(o[2]*o[3])));return r/e>.5&&r/e<2?ht(n,t)/e:null}function oe(n,t){let e=.1*$(n.box);return ht(n.box,t.box)<=e&&Math.abs(t.box[3]-n.box[3])<=e}function se(n,t){let e=0;t.points.forEach(([s,a],i)=>{e=Math.max(e,Math.abs(s-n.points[i][0]),Math.abs(a-n.points[i][1]))});let r=e>0?2-2*.002*$(n.box)/e:0;if(r<=0)return n;if(r>=1)return t;let o=(s,a)=>s+r*(a-s);return{box:n.box.map((s,a)=>o(s,t.box[a])),score:t.score,points:n.points.map(([s,a],i)=>[Math.fround(o(s,t.points[i][0])),Math.fround(o(a,t.points[i][1]))])}}var yt=8,Y=3*yt**2;function tt(n,t){let[e,r]=_(t),o=Math.max(t[2],t[3])/2,s=(m,f)=>Math.trunc(Math.min(Math.max(0,m),f)),[a,i]=[s(e-o,n.width),s(e+o+1,n.width)],[c,u]=[s(r-o,n.height),s(r+o+1,n.height)];if(i-a<2||u-c<2)return new Float32Array(Y);let h=H(L(n,a,c,i,u),yt,yt,"area"),l=Float32Array.from(h.data),d=l.reduce((m,f)=>m+f,0)/Y;for(let m=0;m<Y;m++)l[m]-=d;return l.reduce((m,f)=>m+Math.abs(f),0)<2*Y?new Float32Array(Y):ce(l)}function ie(n,t){let e=0;for(let r=0;r<n.length;r++)e+=n[r]*t[r];return e}var bt=n=>n.some(t=>t!==0);function B(n,t){let e=ie(n,t);return e!==0||bt(n)&&bt(t)?e:1}function ce(n){let t=Math.sqrt(ie(n,n));return t>0?n.map(e=>e/t):n}function le(n,t){return bt(n)?ce(n.map((e,r)=>e+.1*(t[r]-e))):t}var[P,N]=[48,27],Ke=5,J=.25,Z=class{before=null;note(t){this.before=ae(t)}changed(t,e){let r=ae(t),{width:o,height:s}=t;if(this.before===null)return this.before=r,[0,0,o,s];let a=this.before.slice(),i=r.map((m,f)=>Math.abs(m-a[f])>=Ke?1:0);for(let[m,f,y,b]of e){let x=(v,R,I)=>v/R*I,w=Math.max(0,Math.trunc(x(m-J*y,o,P))),M=Math.max(0,Math.ceil(x(m+(1+J)*y,o,P))),g=Math.max(0,Math.trunc(x(f-J*b,s,N))),T=Math.max(0,Math.ceil(x(f+(1+J)*b,s,N)));for(let v=g;v<Math.min(T,N);v++)for(let R=w;R<Math.min(M,P);R++)i[v*P+R]=0,a[v*P+R]=r[v*P+R]}this.before=a;let[c,u,h,l]=[P,-1,N,-1];if(i.forEach((m,f)=>{if(!m)return;let[y,b]=[f%P,Math.floor(f/P)];[c,u]=[Math.min(c,y),Math.max(u,y)],[h,l]=[Math.min(h,b),Math.max(l,b)]}),u<0)return null;for(let m=h;m<=l;m++)for(let f=c;f<=u;f++)a[m*P+f]=r[m*P+f];let[d,p]=[o/P,s/N];return[Math.max(0,Math.trunc((c-1.5)*d)),Math.max(0,Math.trunc((h-1.5)*p)),Math.min(o,Math.trunc((u+2.5)*d)+1),Math.min(s,Math.trunc((l+2.5)*p)+1)]}};function ae(n){let{data:t}=H(n,P,N,"area");return Uint8Array.from({length:P*N},(e,r)=>Pt(t[3*r],t[3*r+1],t[3*r+2]))}var[pt,ft]=[32,18],Ge=12,Ve=.25,Je=.08;function Qe(n){let t=new Uint8Array(3*pt*ft),e=0;for(let r=0;r<ft;r++){let o=Math.trunc((r+.5)*n.height/ft);for(let s=0;s<pt;s++){let a=Math.trunc((s+.5)*n.width/pt);for(let i=0;i<3;i++)t[e++]=n.data[(o*n.width+a)*n.stride+i]}}return t}function Q(n,t){let e=0;for(let r=0;r<n.length;r++)e+=Math.abs(n[r]-t[r]);return e/n.length/255}var z=class{shots=[];last=null;size=null;cutTo(t,e,r){let o=Qe(t),s=this.last;this.last=o;let a=this.size!==null&&(this.size[0]!==t.width||this.size[1]!==t.height);if(this.size=[t.width,t.height],s===null||!(Q(o,s)>Ve||a||r))return null;if(a)return this.shots=[],[];this.shots=[...this.shots,{last:s,tracks:e}].slice(-Ge);let i=this.shots.reduce((c,u)=>Q(o,u.last)<Q(o,c.last)?u:c);return Q(o,i.last)>Je?[]:(this.shots=this.shots.filter(c=>c!==i),i.tracks)}};var ue=6,he=.5,Ze=2,ze=2,tn=.9,et=.3,en=3,nn=.5,rn=.1,me=.3,on=.4,de=.6,sn=.25,an=.8,pe=1.5;function fe(n,t){let[e,r,o,s]=n.last.box,a=pe*-Math.expm1(-Math.max(0,t-n.seenS)/pe);return[e+n.velocity[0]*a,r+n.velocity[1]*a,o,s]}var xt=class{constructor(t,e){this.detector=t;this.maxFaces=e}detector;maxFaces;detectedAt=-1;detectedS=-1/0;wholeS=-1/0;changes=new Z;pending=null;uneventful=0;plan(t,e,r,o){let s=t-this.detectedAt>=ue,a=s&&o&&this.isSettled(r);return a&&this.mayWait(e,r.length)&&(s=!1),[s,s&&a]}isSettled(t){return!this.uneventful||!t.length?!1:t.every((e,r)=>t.slice(r+1).every(o=>!mt(e,o)))}mayWait(t,e){let r=e>=this.maxFaces?Math.max(ze,he):he,o=t-this.detectedS;return o>=0&&o<r-.001}async beginSearch(t,e,r,o){let s=this.changes.changed(t,o);if(r-this.wholeS>=Ze-.001&&(s=[0,0,t.width,t.height],this.wholeS=r),this.pending=null,s===null)return;let i=(await this.detector.detectIn(t,s)).some(c=>o.every(u=>U(c.box,u)<et));this.pending={index:e,sawNewFace:i}}newFaceCame(t,e){let{pending:r}=this;return r===null||!e&&t-r.index<ue?!1:(this.pending=null,!e&&r.sawNewFace)}detected(t,e,r){this.uneventful=r?this.uneventful+1:0,this.changes.note(t),this.wholeS=e,this.pending=null}asked(t,e){this.detectedAt=t,this.detectedS=e}},X=class{constructor(t,e){this.detector=t;this.maxFaces=e;this.schedule=new xt(t,e)}detector;maxFaces;tracks=[];shots=new z;schedule;nextId=0;index=-1;timeS=-1/0;tentative=[];async update(t,e){let r=this.index++,o=this.index,s=e<this.timeS;this.timeS=e;let a=this.beginShot(t,s),i=a?[]:this.tracks.filter(m=>m.seen===r);this.tracks=this.tracks.filter(m=>m.seen===r||m.seenS>=e-en);let c=!this.tentative.length&&i.length===this.tracks.length,[u,h]=this.schedule.plan(o,e,i.map(m=>m.last.box),c),l=this.tentative.length>0||!i.length||u&&!h;if(l=this.schedule.newFaceCame(o,a)||l,l||await this.follow(t,i)){l=!0;let m=await this.detect(t,i,r);this.schedule.detected(t,e,u&&!m)}else if(h){let m=this.tracks.filter(f=>f.seen===o).map(f=>f.last.box);await this.schedule.beginSearch(t,o,e,m)}(l||u)&&this.schedule.asked(o,e);let d=m=>m.last.box[2]*m.last.box[3];return{faces:this.tracks.filter(m=>m.seen===o).sort((m,f)=>d(f)-d(m)).slice(0,this.maxFaces).sort((m,f)=>m.id-f.id).map(m=>({id:m.id,detection:m.last})),cut:a}}beginShot(t,e){let r=this.shots.cutTo(t,this.tracks,e);return r===null?!1:(this.tracks=r.map(o=>({...o,seenS:this.timeS,velocity:[0,0]})),!0)}async follow(t,e){let r=await this.followKnown(t,e),o=!1;return e.forEach((s,a)=>{let i=r[a];if(i===null||U(i.box,s.last.box)<et){o=!0;return}let c=tt(t,i.box);if(B(c,s.appearance)<nn){o=!0;return}this.see(s,i,c)}),this.dropDoubles(t)||o}see(t,e,r){let{appearance:o,velocity:s}=t,a=this.timeS-t.seenS,i=this.tracks.every(h=>h.id===t.id||U(h.last.box,e.box)<.05),c=B(r,o)>=de;if(i&&(c||t.seen-t.first<5)&&(o=le(o,r),a>0)){let[[h,l],[d,p]]=[_(e.box),_(t.last.box)],m=Math.min(1,a/.2);s=[s[0]+m*((h-d)/a-s[0]),s[1]+m*((l-p)/a-s[1])]}let u={...t,last:e,appearance:o,seen:this.index,seenS:this.timeS,velocity:s};this.tracks=this.tracks.map(h=>h.id===t.id?u:h)}dropDoubles(t){let e=new Set,r=this.tracks.filter(o=>o.seen===this.index);return r.forEach((o,s)=>{for(let a of r.slice(s+1)){if(U(o.last.box,a.last.box)<=.5||e.has(o.id)||e.has(a.id))continue;let i=tt(t,o.last.box),c=B(i,o.appearance);e.add(c>=B(i,a.appearance)-.02?a.id:o.id)}}),this.tracks=this.tracks.map(o=>e.has(o.id)?{...o,seen:this.index-1}:o),e.size>0}async detect(t,e,r){let o=await this.detector.detect(t),s=o.map(l=>tt(t,l.box)),a=this.matched(o,s),i=new Map([...a].filter(([,l])=>l.seen>=r));o=await this.steadied(t,o,i);for(let[l,d]of a)this.see(d,o[l],s[l]);let c=this.tentative;this.tentative=[],o.forEach((l,d)=>{if(a.has(d)||l.score<tn||this.tracks.filter(g=>g.seen===this.index).some(g=>U(l.box,g.last.box)>.5))return;let m=c.filter(g=>U(g.box,l.box)>.3).map(g=>g.sinceS),f=m.length?Math.min(...m):this.timeS,y=o.some((g,T)=>T!==d&&mt(l.box,g.box)),b=y?an:me;if(this.timeS-f<b&&this.mayBeLost(l,s[d],y)){this.tentative.push({box:l.box,sinceS:f});return}let[x,w]=[this.index,this.index],M=this.nextId++;this.tracks.push({id:M,last:l,appearance:s[d],first:x,seen:w,seenS:this.timeS,velocity:[0,0]})});let u=this.tracks.filter(l=>l.seen===this.index).map(l=>l.id),h=u.length===e.length&&e.every(l=>u.includes(l.id));return this.tentative.length>0||!h}matched(t,e){let r=[];this.tracks.forEach((a,i)=>{t.forEach((c,u)=>{let h=this.match(a,c,e[u]);h!==null&&r.push({score:h,i,k:u})})}),r.sort((a,i)=>i.score-a.score||a.i-i.i||a.k-i.k);let o=new Map,s=new Set;for(let{i:a,k:i}of r)s.has(a)||o.has(i)||(s.add(a),o.set(i,this.tracks[a]));return o}async steadied(t,e,r){let o=[...e],s=[...r].filter(([,l])=>l.seen<this.index),a=await this.followKnown(t,s.map(([,l])=>l)),i=new Map;for(let[l,d]of r)i.set(l,d.last);s.forEach(([l],d)=>i.set(l,a[d]));let c=new Map(s),u=[];e.forEach((l,d)=>{let p=i.get(d)??null,m=c.get(d),f=p!==null&&(m===void 0||oe(m.last,p));p!==null&&f&&re(p,l)?o[d]=p:u.push(d)});let h=await this.detector.settle(t,u.map(l=>e[l]));return u.forEach((l,d)=>o[l]=h[d]),o}async followKnown(t,e){return(await this.detector.follow(t,e.map(o=>o.last))).map((o,s)=>o===null?null:se(e[s].last,o))}match(t,e,r){let o=B(r,t.appearance),s=fe(t,this.timeS),a=U(s,e.box),i=this.timeS-t.seenS,c=dt(s,e.box);if(c===null)return null;let u;if(a>=et&&i<=me)u=rn;else if(a>=et||c<Math.min(1,.5+i))u=on;else if(c<1+2*i)u=de;else return null;return o<u?null:a+2*o-.2*c-.05*i}mayBeLost(t,e,r){return this.tracks.some(o=>{let s=dt(fe(o,this.timeS),t.box),a=s!==null&&s<1+2*(this.timeS-o.seenS),i=r||B(e,o.appearance)>=sn;return o.seen<this.index&&a&&i})}};var wt=class n{constructor(t,e,r,o,s,a){this.spec=t;this.threads=e;this.network=r;this.settings=s;this.closing=a;this.detector=new G(o[0],o[1],o[2],s.minFacePx),this.tracker=new X(this.detector,s.maxFaces)}spec;threads;network;settings;closing;detector;tracker;canvas=null;queue=Promise.resolve();static async load(t={}){let{maxFaces:e=1/0,minFacePx:r=20,prior:o="natural"}=t;if(!(e>=1))throw new RangeError(`maxFaces must be at least 1, got ${e}`);if(!(r>=O))throw new RangeError(`minFacePx must be at least ${O}, got ${r}`);let s=cn(t.base),a=await V.load(`${s}runtime/`,t.threads),i=`${s}model/model.json`,c=St(await ye(i,w=>w.json()),i);if(o==="balanced"&&!c.prior)throw new RangeError(`${c.name} does not state how common expressions were in training: there is no balance`);let u=w=>ye(`${s}${w}`,M=>M.arrayBuffer()),h=["pnet","rnet","onet"],[l,...d]=await Promise.all([u("model/frame.onnx"),...h.map(w=>u(`detector/${w}.onnx`))]);await un(l,c.files["frame.onnx"],`${s}model/frame.onnx`);let p=await a.open(l,"faces",`${s}model/frame.onnx`),m=[];for(let[w,M]of h.entries())m.push(await a.open(d[w],"images",`${s}detector/${M}.onnx`));let f=[p,...m].map(w=>w.close),y=m.map(w=>w.run),b={maxFaces:e,minFacePx:r,prior:o},x=new n(c,a.threads,p.run,y,b,f);return await x.warmUp(),x}async warmUp(){let[t,e]=[320,180],r={data:new Uint8ClampedArray(4*t*e).fill(128),width:t,height:e,stride:4};await this.detector.detect(r);let s={box:[100,30,120,130],score:1,points:[[130,70],[190,70],[160,100],[135,130],[185,130]]};await this.detector.settle(r,[s]),await this.read(r,[s],[0])}predict(t,e){if(!Number.isFinite(e))throw new TypeError(`timeMs must be a finite number, got ${e}`);let r=this.pixelsOf(t);return this.inTurn(async()=>{let{faces:o}=await this.tracker.update(r,e/1e3);return this.read(r,o.map(s=>s.detection),o.map(s=>s.id))})}predictImage(t){let e=this.pixelsOf(t);return this.inTurn(async()=>{let r=await this.detector.settle(e,await this.detector.detect(e));return this.read(e,r,r.map((o,s)=>s))})}reset(){return this.inTurn(async()=>{this.tracker=new X(this.detector,this.settings.maxFaces)})}close(){return this.inTurn(async()=>{for(let t of this.closing)await t()})}inTurn(t){let e=this.queue.then(t);return this.queue=e.catch(()=>{}),e}pixelsOf(t){if(t instanceof ImageData)return{data:t.data,width:t.width,height:t.height,stride:4};let[e,r]=ln(t);if(!e||!r)throw new A("input","there is no picture to look at yet");(this.canvas?.width!==e||this.canvas.height!==r)&&(this.canvas=new OffscreenCanvas(e,r));let o=this.canvas.getContext("2d",{willReadFrequently:!0,alpha:!1});o.drawImage(t,0,0,e,r);try{let{data:s}=o.getImageData(0,0,e,r);return{data:s,width:e,height:r,stride:4}}catch(s){throw this.canvas=null,new A("input",`the picture may not be read: it comes from another site (${String(s)})`)}}async read(t,e,r){if(!e.length)return[];let{spec:o}=this,{size:s,channels:a}=o.input,i=e.map(h=>Bt(t,h.points,o.input)),c=await this.ask(i),u=[];for(let[h,l]of e.entries()){let[d,p,m]=[c,h,0];if(te(c,h,l.score,o)){let w=await this.ask(ut.map(g=>ne(i[h],s,a,g))),M=ee(w,[0,1,2],o);M>=0&&([d,p,m]=[w,M,ut[M]])}let{size:f,turn:y}=zt(l,o),b={size:f,sharpness:Qt(i[h],s,a),turn:y-90*m,inside:Zt(l.points,t.width,t.height)},x=Jt(d,p,o,b,this.settings.prior);u.push({id:r[h],box:l.box,score:l.score,points:l.points,...x})}return u}ask(t){let{size:e,channels:r}=this.spec.input,o=new Uint8ClampedArray(t.length*t[0].length);return t.forEach((s,a)=>o.set(s,a*s.length)),this.network(o,[t.length,e,e,r])}};function cn(n){let{href:t}=n===void 0?new URL("./",import.meta.url):new URL(n,location.href);return t.endsWith("/")?t:`${t}/`}function ln(n){return"videoWidth"in n?[n.videoWidth,n.videoHeight]:"naturalWidth"in n?[n.naturalWidth,n.naturalHeight]:"displayWidth"in n?[n.displayWidth,n.displayHeight]:[n.width,n.height]}async function ye(n,t){let e;try{let r=await fetch(n);if(r.ok)return await t(r);e=`the server answers ${r.status}`}catch(r){e=String(r)}throw new A("missing",`${n} cannot be loaded (${e})`)}async function un(n,t,e){if(!globalThis.crypto?.subtle)return;let r=new Uint8Array(await crypto.subtle.digest("SHA-256",n));if(Array.from(r,s=>s.toString(16).padStart(2,"0")).join("")!==t)throw new A("model",`${e} is damaged, or not the one that model.json lists`)}var Mt=class{constructor(t,e){this.spec=t;this.name=e}spec;name;lines=[];frames=0;add(t,e){let r=[hn(this.name),String(this.frames++)],o=E(e/1e3,9);if(!t.length){let s=[...r,"-1",o,"","0"];this.lines.push([...s,...Array(this.columns().length-s.length).fill("")].join(","))}for(let s of t)this.lines.push([...r,String(s.id),o,E(s.score),"1",...this.values(s)].join(","))}columns(){let{spec:t}=this;return["input","frame","face_id","timestamp","confidence","success","FaceRectX","FaceRectY","FaceRectWidth","FaceRectHeight",...t.pose?["pitch","yaw","roll"]:[],...t.visibilityThresholds?["visible_upper","visible_lower","quality"]:[],...t.actionUnits,...t.actionUnits.map(e=>`${e}_c`),...t.intensity?t.actionUnits.map(e=>`${e}_i`):[],...t.expressions,...t.expressions.length?["expression"]:[],...t.vaBins?["valence","arousal"]:[]]}values(t){let{spec:e}=this,r=e.actionUnits.map(a=>t.units[a]),{pose:o,visibility:s}=t;return[...t.box.map(a=>E(a,2)),...e.pose?[o?.pitch,o?.yaw,o?.roll].map(a=>E(a,2)):[],...e.visibilityThresholds?[s&&Math.min(s.brows,s.eyes),s?.mouth,t.quality].map(a=>E(a)):[],...r.map(a=>E(a.probability)),...r.map(a=>a.probability===null?"":a.active?"1":"0"),...e.intensity?r.map(a=>E(a.intensity)):[],...e.expressions.map(a=>E(t.expressions[a])),...e.expressions.length?[t.expression??""]:[],...e.vaBins?[E(t.valence),E(t.arousal)]:[]]}toCsv(){return[this.columns().join(","),...this.lines,""].join(`
-`)}};function E(n,t=6){return n==null||!Number.isFinite(n)?"":String(Number(n.toFixed(t)))}function hn(n){let t=/^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/.test(n)?`./${n}`:n;return/[",\r\n]/.test(t)?`"${t.replaceAll('"','""')}"`:t}export{A as AffectKitError,wt as Predictor,Mt as Table};
+/* affectkit in the browser. MIT. Built of web/ in affectkit's repository, sources ad299735a5e962ca. */
+
+// src/errors.ts
+var AffectKitError = class extends Error {
+  constructor(kind, message) {
+    super(message);
+    this.kind = kind;
+    this.name = "AffectKitError";
+  }
+  kind;
+};
+
+// src/spec.ts
+var USUAL = ["neutral", "anger", "disgust", "fear", "happiness", "sadness", "surprise"];
+var TEMPLATES = {
+  tight: [[0.315, 0.388], [0.685, 0.388], [0.5, 0.586], [0.348, 0.785], [0.652, 0.785]],
+  arcface: [[0.3427, 0.4607], [0.6573, 0.4607], [0.5, 0.6405], [0.3697, 0.824], [0.6303, 0.824]],
+  published: [[0.25, 0.25], [0.75, 0.25], [0.5, 0.52], [0.31, 0.75], [0.69, 0.75]]
+};
+function parseSpec(document, where) {
+  try {
+    return parsed(document);
+  } catch (error) {
+    if (error instanceof AffectKitError) throw error;
+    throw new AffectKitError("model", `${where} is not a model.json of affectkit: ${String(error)}`);
+  }
+}
+function parsed(document) {
+  if (document.format_version > 2) {
+    throw new AffectKitError("model", `model format ${document.format_version} is newer than this page reads`);
+  }
+  if (document.temporal) {
+    throw new AffectKitError("model", `${document.name} looks at sequences; take a model that looks at single frames`);
+  }
+  const { expression, au, va, intensity, visibility, pose } = document.tasks;
+  const given = expression?.labels ?? [];
+  const place = (name) => USUAL.includes(name) ? USUAL.indexOf(name) : USUAL.length;
+  const expressions = [...given].sort((a, b) => place(a) - place(b) || given.indexOf(a) - given.indexOf(b));
+  const units = au?.labels ?? [];
+  const sorted = [...units].sort((a, b) => Number(a.slice(2)) - Number(b.slice(2)));
+  const { size, channels, template, margin } = document.input;
+  if (!(template in TEMPLATES)) throw new AffectKitError("model", `there is no template ${template}`);
+  return {
+    name: document.name,
+    version: document.version,
+    licence: document.licence,
+    precision: document.precision ?? "fp32",
+    input: { size, channels, template, margin },
+    members: document.members,
+    ensemble: document.ensemble,
+    expressions,
+    expressionPlaces: expressions.map((name) => given.indexOf(name)),
+    temperature: expression?.temperature ?? 1,
+    prior: expression?.prior ?? null,
+    balancedTemperature: expression?.balanced_temperature ?? null,
+    actionUnits: sorted,
+    unitPlaces: sorted.map((name) => units.indexOf(name)),
+    thresholds: sorted.map((name) => au.thresholds[units.indexOf(name)]),
+    vaBins: va ? va.bins : 0,
+    intensity: Boolean(intensity),
+    visibilityThresholds: visibility ? visibility.thresholds : null,
+    pose: Boolean(pose),
+    files: document.files
+  };
+}
+function templatePx(spec) {
+  const side = (part) => Math.fround(((part - 0.5) / spec.margin + 0.5) * spec.size - 0.5);
+  return TEMPLATES[spec.template].map(([x, y]) => [side(x), side(y)]);
+}
+
+// src/raster.ts
+function channelsOf(image) {
+  return image.stride === 1 ? 1 : 3;
+}
+function rint(value) {
+  const down = Math.floor(value);
+  const rest = value - down;
+  if (rest !== 0.5) return rest < 0.5 ? down : down + 1;
+  return down % 2 === 0 ? down : down + 1;
+}
+function cutOut(image, left, top, right, bottom) {
+  const channels = channelsOf(image);
+  const width = right - left;
+  const height = bottom - top;
+  const data = new Uint8ClampedArray(width * height * channels);
+  let to = 0;
+  for (let y = top; y < bottom; y++) {
+    let from = (y * image.width + left) * image.stride;
+    for (let x = 0; x < width; x++, from += image.stride) {
+      for (let c = 0; c < channels; c++) data[to++] = image.data[from + c];
+    }
+  }
+  return { data, width, height, stride: channels };
+}
+function areaShares(from, to) {
+  const scale = from / to;
+  const first = new Int32Array(to);
+  const end = new Int32Array(to);
+  const at = new Int32Array(to);
+  const weights = [];
+  for (let i = 0; i < to; i++) {
+    const low = i * scale;
+    const high = Math.min(low + scale, from);
+    first[i] = Math.floor(low + 1e-9);
+    end[i] = Math.min(from, Math.max(first[i] + 1, Math.ceil(high - 1e-9)));
+    at[i] = weights.length;
+    for (let k = first[i]; k < end[i]; k++) {
+      weights.push((Math.min(high, k + 1) - Math.max(low, k)) / (high - low));
+    }
+  }
+  return { first, end, weights: Float32Array.from(weights), at };
+}
+function linearShares(from, to) {
+  const scale = from / to;
+  const first = new Int32Array(to);
+  const end = new Int32Array(to);
+  const at = new Int32Array(to);
+  const weights = [];
+  for (let i = 0; i < to; i++) {
+    const middle = Math.min(Math.max((i + 0.5) * scale - 0.5, 0), from - 1);
+    const low = Math.floor(middle);
+    first[i] = low;
+    end[i] = Math.min(from, low + 2);
+    at[i] = weights.length;
+    weights.push(1 - (middle - low));
+    if (low + 1 < from) weights.push(middle - low);
+  }
+  return { first, end, weights: Float32Array.from(weights), at };
+}
+function resized(image, width, height, how) {
+  const channels = channelsOf(image);
+  const area = how === "area" && width <= image.width && height <= image.height;
+  const shares = area ? areaShares : linearShares;
+  const across = shares(image.width, width);
+  const down = shares(image.height, height);
+  const rows = /* @__PURE__ */ new Map();
+  const data = new Uint8ClampedArray(width * height * channels);
+  const sum = new Float32Array(width * channels);
+  for (let y = 0; y < height; y++) {
+    sum.fill(0);
+    for (let k = down.first[y]; k < down.end[y]; k++) {
+      let row = rows.get(k);
+      if (row === void 0) {
+        row = acrossRow(image, k, across, width, channels);
+        rows.set(k, row);
+      }
+      const weight = down.weights[down.at[y] + k - down.first[y]];
+      for (let i = 0; i < sum.length; i++) sum[i] += weight * row[i];
+    }
+    data.set(sum, y * sum.length);
+    for (const k of rows.keys()) if (k + 1 < down.end[y]) rows.delete(k);
+  }
+  return { data, width, height, stride: channels };
+}
+function acrossRow(image, y, across, width, channels) {
+  const { data, stride } = image;
+  const { first, end, weights } = across;
+  const row = new Float32Array(width * channels);
+  const begin = y * image.width * stride;
+  let at = 0;
+  if (channels === 1) {
+    for (let x = 0; x < width; x++) {
+      let sum = 0;
+      for (let k = first[x]; k < end[x]; k++) sum += weights[at++] * data[begin + k * stride];
+      row[x] = sum;
+    }
+    return row;
+  }
+  let to = 0;
+  for (let x = 0; x < width; x++, to += 3) {
+    let red = 0;
+    let green = 0;
+    let blue = 0;
+    for (let k = first[x]; k < end[x]; k++) {
+      const weight = weights[at++];
+      const from = begin + k * stride;
+      red += weight * data[from];
+      green += weight * data[from + 1];
+      blue += weight * data[from + 2];
+    }
+    row[to] = red;
+    row[to + 1] = green;
+    row[to + 2] = blue;
+  }
+  return row;
+}
+function averaged(image, cell2) {
+  if (cell2 === 1) return image;
+  const channels = channelsOf(image);
+  const width = Math.ceil(image.width / cell2);
+  const height = Math.ceil(image.height / cell2);
+  const data = new Uint8ClampedArray(width * height * channels);
+  const all = cell2 * cell2;
+  let to = 0;
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      for (let c = 0; c < channels; c++) {
+        let sum = 0;
+        for (let j = y * cell2; j < (y + 1) * cell2; j++) {
+          const row = Math.min(j, image.height - 1) * image.width;
+          for (let i = x * cell2; i < (x + 1) * cell2; i++) {
+            sum += image.data[(row + Math.min(i, image.width - 1)) * image.stride + c];
+          }
+        }
+        data[to++] = cell2 === 2 ? sum + 2 >> 2 : sum / all;
+      }
+    }
+  }
+  return { data, width, height, stride: channels };
+}
+function halved(image) {
+  const width = image.width >> 1;
+  const height = image.height >> 1;
+  const channels = channelsOf(image);
+  const { data: old, stride } = image;
+  const data = new Uint8ClampedArray(width * height * channels);
+  const below = image.width * stride;
+  let to = 0;
+  for (let y = 0; y < height; y++) {
+    let from = 2 * y * below;
+    for (let x = 0; x < width; x++, from += 2 * stride) {
+      for (let c = 0; c < channels; c++) {
+        const i = from + c;
+        data[to++] = old[i] + old[i + stride] + old[i + below] + old[i + below + stride] + 2 >> 2;
+      }
+    }
+  }
+  return { data, width, height, stride: channels };
+}
+function lumaOfPixel(red, green, blue) {
+  return red * 9798 + green * 19235 + blue * 3735 + 16384 >> 15;
+}
+var WIDENED = Uint8ClampedArray.from({ length: 256 }, (_, i) => rint((i - 16) * 255 / 219));
+function lumaOf(image, left, top, right, bottom) {
+  const width = right - left;
+  const height = bottom - top;
+  const data = new Uint8ClampedArray(width * height);
+  const narrow = new Uint8ClampedArray(1);
+  const alpha = Math.fround(219 / 255 / 256);
+  let to = 0;
+  for (let y = top; y < bottom; y++) {
+    let from = (y * image.width + left) * image.stride;
+    for (let x = 0; x < width; x++, from += image.stride) {
+      const red = image.data[from];
+      const green = image.data[from + 1];
+      const blue = image.data[from + 2];
+      const in256ths = Math.floor((256 * (red * 9798 + green * 19235 + blue * 3735) + 16384) / 32768);
+      narrow[0] = in256ths * alpha + 16;
+      data[to++] = WIDENED[narrow[0]];
+    }
+  }
+  return { data, width, height, stride: 1 };
+}
+
+// src/warping.ts
+var SHARP_STEP = 2;
+var WHOLE_PX = 4;
+function inverted(map) {
+  const [a, b, x, c, d, y] = map;
+  const determinant = a * d - b * c;
+  if (!Number.isFinite(determinant) || determinant === 0) {
+    throw new RangeError("the map has no inverse: it maps the picture to a line or a point");
+  }
+  const [p, q, r, s] = [d / determinant, -b / determinant, -c / determinant, a / determinant];
+  return [p, q, -(p * x + q * y), r, s, -(r * x + s * y)];
+}
+function bounds(first, across, down, cell2, length) {
+  const low = first + Math.min(0, across) + Math.min(0, down) - 2 * cell2;
+  const high = first + Math.max(0, across) + Math.max(0, down) + 2 * cell2;
+  const whole = Math.max(cell2, WHOLE_PX);
+  const start = Math.floor(Math.trunc(Math.min(Math.max(low, 0), length - 1)) / whole) * whole;
+  const end = Math.ceil(Math.trunc(Math.min(Math.max(high + 1, 1), length)) / whole) * whole;
+  return [start, Math.min(Math.max(end, start + 1), length)];
+}
+function places(size, map) {
+  const [a, b, x, c, d, y] = map;
+  const found = new Int32Array(2 * size * size);
+  const of = (step, first) => Float32Array.from({ length: size }, (_, i) => i * step + first);
+  const [acrossX, downX, acrossY, downY] = [of(a, 0), of(b, x), of(c, 0), of(d, y)];
+  let to = 0;
+  for (let v = 0; v < size; v++) {
+    for (let u = 0; u < size; u++) {
+      found[to++] = rint(Math.fround(downX[v] + acrossX[u]) * 32);
+      found[to++] = rint(Math.fround(downY[v] + acrossY[u]) * 32);
+    }
+  }
+  return found;
+}
+function sampled(image, at, outside, out, first) {
+  const channels = channelsOf(image);
+  const { data, width, height, stride } = image;
+  const lastX = width - 1;
+  const lastY = height - 1;
+  let to = first;
+  for (let i = 0; i < at.length; i += 2) {
+    const x = at[i] >> 5;
+    const y = at[i + 1] >> 5;
+    const right = at[i] & 31;
+    const low = at[i + 1] & 31;
+    const inside = x >= 0 && y >= 0 && x < lastX && y < lastY;
+    const x0 = inside ? x : clamp(x, lastX);
+    const x1 = inside ? x + 1 : clamp(x + 1, lastX);
+    const y0 = inside ? y : clamp(y, lastY);
+    const y1 = inside ? y + 1 : clamp(y + 1, lastY);
+    for (let c = 0; c < channels; c++) {
+      let a = data[(y0 * width + x0) * stride + c];
+      let b = data[(y0 * width + x1) * stride + c];
+      let d = data[(y1 * width + x0) * stride + c];
+      let e = data[(y1 * width + x1) * stride + c];
+      if (!inside && outside >= 0) {
+        if (x !== x0 || y !== y0) a = outside;
+        if (x + 1 !== x1 || y !== y0) b = outside;
+        if (x !== x0 || y + 1 !== y1) d = outside;
+        if (x + 1 !== x1 || y + 1 !== y1) e = outside;
+      }
+      out[to++] = (a * (32 - right) + b * right) * (32 - low) + (d * (32 - right) + e * right) * low + 512 >> 10;
+    }
+  }
+}
+function clamp(value, last) {
+  return value < 0 ? 0 : value > last ? last : value;
+}
+function cutSquare(image, toPicture, size, outside, luma, out, first) {
+  const [a, b, x, c, d, y] = toPicture;
+  const level = Math.log2(Math.max(1, Math.max(Math.hypot(a, c), Math.hypot(b, d)) / SHARP_STEP));
+  const cell2 = 2 ** Math.floor(level);
+  const share = rint(256 * (level % 1));
+  const cells = share ? [cell2, 2 * cell2] : [cell2];
+  const last = size - 1;
+  const coarsest = cells[cells.length - 1];
+  const [left, right] = bounds(x, a * last, b * last, coarsest, image.width);
+  const [top, bottom] = bounds(y, c * last, d * last, coarsest, image.height);
+  const region = luma ? lumaOf(image, left, top, right, bottom) : cutOut(image, left, top, right, bottom);
+  const count = size * size * region.stride;
+  const cuts = cells.map((side) => {
+    const half = (side - 1) / 2;
+    const map = [a / side, b / side, (x - left - half) / side, c / side, d / side, (y - top - half) / side];
+    const cut = new Uint8ClampedArray(count);
+    sampled(averaged(region, side), places(size, map), outside, cut, 0);
+    return cut;
+  });
+  for (let i = 0; i < count; i++) {
+    out[first + i] = cuts.length === 1 ? cuts[0][i] : cuts[0][i] * (256 - share) + cuts[1][i] * share + 128 >> 8;
+  }
+}
+function square(image, toPicture, size, channels) {
+  const out = new Uint8ClampedArray(size * size * channels);
+  cutSquare(image, toPicture, size, -1, channels === 1 && image.stride !== 1, out, 0);
+  return out;
+}
+function uprightPatches(image, squares, size, outside, average) {
+  const channels = channelsOf(image);
+  const each = size * size * channels;
+  const out = new Uint8ClampedArray(squares.length * each);
+  if (average && squares.some((one) => Math.max(one.stepX, one.stepY) > SHARP_STEP)) {
+    squares.forEach((one, k) => {
+      cutSquare(image, [one.stepX, 0, one.x, 0, one.stepY, one.y], size, outside, false, out, k * each);
+    });
+    return out;
+  }
+  const at = new Int32Array(2 * size * size);
+  squares.forEach((one, k) => {
+    let to = 0;
+    for (let v = 0; v < size; v++) {
+      const y = limited(rint((one.y + one.stepY * v) * 32));
+      for (let u = 0; u < size; u++) {
+        at[to++] = limited(rint((one.x + one.stepX * u) * 32));
+        at[to++] = y;
+      }
+    }
+    sampled(image, at, outside, out, k * each);
+  });
+  return out;
+}
+function limited(place) {
+  return Math.min(Math.max(place, -(2 ** 26)), 2 ** 26);
+}
+
+// src/align.ts
+function similarity(from, to) {
+  const count = from.length;
+  const mean2 = (points, i) => points.reduce((sum, p) => sum + p[i], 0) / count;
+  const [x, y, u, v] = [mean2(from, 0), mean2(from, 1), mean2(to, 0), mean2(to, 1)];
+  let [energy, real, imaginary] = [0, 0, 0];
+  for (let i = 0; i < count; i++) {
+    const [p, q, r, s] = [from[i][0] - x, from[i][1] - y, to[i][0] - u, to[i][1] - v];
+    energy += p * p + q * q;
+    real += p * r + q * s;
+    imaginary += p * s - q * r;
+  }
+  if (!(energy >= 1e-12)) throw new RangeError("the points coincide, so they say nothing about scale and rotation");
+  const [c, d] = [real / energy, imaginary / energy];
+  return float32([c, -d, u - (c * x - d * y), d, c, v - (d * x + c * y)]);
+}
+function float32(map) {
+  return map.map(Math.fround);
+}
+function faceMatrix(points, spec) {
+  return spec.template === "published" ? publishedMatrix(points, spec) : similarity(points, templatePx(spec));
+}
+function publishedMatrix(points, spec) {
+  const [left, right, , mouthLeft, mouthRight] = points;
+  const eyes = [(left[0] + right[0]) / 2, (left[1] + right[1]) / 2];
+  const mouth = [(mouthLeft[0] + mouthRight[0]) / 2, (mouthLeft[1] + mouthRight[1]) / 2];
+  const distance2 = Math.hypot(right[0] - left[0], right[1] - left[1]);
+  if (!(distance2 >= 1e-6)) throw new RangeError("the eyes coincide, so they say nothing about scale and rotation");
+  const [cosine, sine] = [(right[0] - left[0]) / distance2, (right[1] - left[1]) / distance2];
+  const height = Math.abs(cosine * (mouth[1] - eyes[1]) - sine * (mouth[0] - eyes[0]));
+  const factor = spec.size / (2 * Math.max(distance2, height) * spec.margin);
+  const [c, s] = [factor * cosine, factor * sine];
+  const [x, y] = [(eyes[0] + mouth[0]) / 2, (eyes[1] + mouth[1]) / 2];
+  const middle = (spec.size - 1) / 2;
+  return float32([c, s, middle - (c * x + s * y), -s, c, middle - (c * y - s * x)]);
+}
+function cropFace(image, points, spec) {
+  return square(image, inverted(faceMatrix(points, spec)), spec.size, spec.channels);
+}
+
+// src/mtcnn.ts
+var FACTOR = 0.709;
+var GREY = 128;
+var WINDOW_PX = 12;
+var STRIDE_PX = 2;
+var STRIP_PIXELS = 1 << 17;
+var SIDE_IN_SPREADS = 4;
+var UP_IN_SPREADS = 0.3;
+var SIDE_TO_BOX = 1.4;
+var SETTLING_ROUNDS = 4;
+var PATCHES_AT_ONCE = 256;
+var THRESHOLDS = [0.6, 0.7, 0.8];
+var FOLLOW_THRESHOLD = 0.7;
+var Mtcnn = class {
+  constructor(pnet, rnet, onet, minFacePx) {
+    this.pnet = pnet;
+    this.rnet = rnet;
+    this.onet = onet;
+    this.minFacePx = minFacePx;
+  }
+  pnet;
+  rnet;
+  onet;
+  minFacePx;
+  /** All faces, in falling order of score. */
+  detect(image) {
+    return this.search(image, [0, 0, image.width, image.height], "area", 0);
+  }
+  /** Faces in a part of the picture; in the whole of it those from 1.4 times the smallest size on. */
+  detectIn(image, region) {
+    const whole = region[0] === 0 && region[1] === 0 && region[2] === image.width && region[3] === image.height;
+    return this.search(image, region, "linear", whole ? 1 : 0);
+  }
+  /** Where the faces of the picture before are in this one; null for one that is lost. */
+  async follow(image, faces) {
+    if (!faces.length) return [];
+    const seen = await this.runOnet(image, faces.map(squareOf), true);
+    return seen.boxes.map((box, i) => {
+      const stays = seen.scores[i] >= FOLLOW_THRESHOLD && this.isLarge(box);
+      return stays ? detection(box, seen.scores[i], seen.points[i]) : null;
+    });
+  }
+  /** Detected faces with the points that following would have in the end; itself where O-Net says there is none. */
+  async settle(image, faces) {
+    let settled = [...faces];
+    for (let round = 0; round < SETTLING_ROUNDS; round++) {
+      const found = await this.follow(image, settled);
+      settled = settled.map((old, i) => found[i] ?? old);
+    }
+    return settled;
+  }
+  async search(image, region, how, skipped) {
+    const [left, top, right, bottom] = region;
+    const whole = left === 0 && top === 0 && right === image.width && bottom === image.height;
+    const proposed = await this.propose(whole ? image : cutOut(image, left, top, right, bottom), how, skipped);
+    const boxes = proposed.map(([a, b, c, d]) => [a + left, b + top, c + left, d + top]);
+    return this.finish(image, await this.refine(image, boxes));
+  }
+  /** P-Net over the pyramid without its `skipped` largest levels. */
+  async propose(image, how, skipped) {
+    const scales = pyramid(image.height, image.width, this.minFacePx).slice(skipped);
+    const halves = [image];
+    const boxes = [];
+    const scores = [];
+    for (const scale of scales) {
+      const halvings = Math.max(0, Math.floor(Math.log2((how === "area" ? 0.75 : 1) / scale)));
+      while (halves.length <= halvings) halves.push(halved(halves[halves.length - 1]));
+      const size = [Math.trunc(image.width * scale), Math.trunc(image.height * scale)];
+      const level = await this.searchLevel(resized(halves[halvings], ...size, how), scale);
+      boxes.push(...level.boxes);
+      scores.push(...level.scores);
+    }
+    return nms(boxes, scores, 0.7).map((i) => squared(boxes[i]));
+  }
+  async searchLevel(image, scale) {
+    const { width, height } = image;
+    const windows = [];
+    const scores = [];
+    const moved = [];
+    const cells = Math.max(1, Math.ceil((height - WINDOW_PX) / STRIDE_PX) + 1);
+    const each = Math.max(1, Math.floor((STRIP_PIXELS / width - WINDOW_PX) / STRIDE_PX) + 1);
+    for (let first = 0; first < cells; first += each) {
+      const last = first + each;
+      const end = last >= cells ? height : (last - 1) * STRIDE_PX + WINDOW_PX;
+      const part = image.data.subarray(first * STRIDE_PX * width * 3, end * width * 3);
+      const answer = await this.pnet(part, [1, end - first * STRIDE_PX, width, 3]);
+      const probability = answer["probability"];
+      const [, rows, columns] = probability.dims;
+      const offsets = answer["offsets"].data;
+      for (let i = 0; i < rows * columns; i++) {
+        const score = probability.data[i];
+        if (score < THRESHOLDS[0]) continue;
+        const x = i % columns * STRIDE_PX;
+        const y = (Math.floor(i / columns) + first) * STRIDE_PX;
+        const window = [
+          (x + 1) / scale,
+          (y + 1) / scale,
+          (x + WINDOW_PX) / scale,
+          (y + WINDOW_PX) / scale
+        ];
+        windows.push(window);
+        scores.push(score);
+        const side = (WINDOW_PX - 1) / scale;
+        moved.push(window.map((edge, k) => edge + offsets[k * rows * columns + i] * side));
+      }
+    }
+    const best = nms(windows, scores, 0.5);
+    return { boxes: best.map((i) => moved[i]), scores: best.map((i) => scores[i]) };
+  }
+  async refine(image, boxes) {
+    const answer = await this.runPatches(this.rnet, image, boxes, 24, false);
+    const scores = [];
+    const kept = [];
+    boxes.forEach((box, i) => {
+      const score = answer["probability"][i];
+      if (score < THRESHOLDS[1]) return;
+      scores.push(score);
+      kept.push(shifted(box, answer["offsets"], 4 * i));
+    });
+    return nms(kept, scores, 0.7).map((i) => squared(kept[i]));
+  }
+  async finish(image, boxes) {
+    const seen = await this.runOnet(image, boxes, false);
+    const kept = seen.boxes.flatMap((box, i) => seen.scores[i] >= THRESHOLDS[2] && this.isLarge(box) ? [i] : []);
+    const best = nms(kept.map((i) => seen.boxes[i]), kept.map((i) => seen.scores[i]), 0.7, true);
+    return best.map((k) => detection(seen.boxes[kept[k]], seen.scores[kept[k]], seen.points[kept[k]]));
+  }
+  async runOnet(image, boxes, average) {
+    const answer = await this.runPatches(this.onet, image, boxes, 48, average);
+    const points = boxes.map(
+      ([x1, y1, x2, y2], i) => Array.from({ length: 5 }, (_, k) => {
+        const x = answer["points"][10 * i + k];
+        const y = answer["points"][10 * i + 5 + k];
+        return [x1 + x * (x2 - x1 + 1) - 1, y1 + y * (y2 - y1 + 1) - 1];
+      })
+    );
+    return {
+      boxes: boxes.map((box, i) => shifted(box, answer["offsets"], 4 * i)),
+      scores: boxes.map((_, i) => answer["probability"][i]),
+      points
+    };
+  }
+  /** A network's answers to patches of the picture, joined. */
+  async runPatches(network, image, boxes, size, average) {
+    const joined = { probability: [], offsets: [], points: [] };
+    const [fx, fy] = [(image.width - 1) / image.width, (image.height - 1) / image.height];
+    for (let first = 0; first < boxes.length; first += PATCHES_AT_ONCE) {
+      const part = boxes.slice(first, first + PATCHES_AT_ONCE);
+      const squares = part.map(([x1, y1, x2, y2]) => ({
+        x: x1 * fx,
+        y: y1 * fy,
+        stepX: (x2 * fx - x1 * fx) / (size - 1),
+        stepY: (y2 * fy - y1 * fy) / (size - 1)
+      }));
+      const patches = uprightPatches(image, squares, size, GREY, average);
+      const answer = await network(patches, [part.length, size, size, 3]);
+      for (const [name, values] of Object.entries(answer)) joined[name].push(...values.data);
+    }
+    return joined;
+  }
+  isLarge([x1, y1, x2, y2]) {
+    return Math.max(x2 - x1, y2 - y1) + 1 >= this.minFacePx - 0.5;
+  }
+};
+function pyramid(height, width, minFacePx) {
+  const shorter = Math.min(height, width);
+  if (shorter < minFacePx) return [];
+  const count = Math.max(1, rint(Math.log(shorter / WINDOW_PX) / Math.log(1 / FACTOR) - 1));
+  return Array.from({ length: count }, (_, i) => WINDOW_PX / minFacePx * FACTOR ** i).filter(
+    (scale) => Math.trunc(shorter * scale) >= WINDOW_PX
+  );
+}
+function nms(boxes, scores, limit, overSmaller = false) {
+  const order = scores.map((_, i) => i).sort((a, b) => scores[b] - scores[a] || a - b);
+  const area = boxes.map(([x1, y1, x2, y2]) => (x2 - x1 + 1) * (y2 - y1 + 1));
+  const kept = [];
+  for (const i of order) {
+    const [x1, y1, x2, y2] = boxes[i];
+    const stays = kept.every((k) => {
+      const right = Math.min(x2, boxes[k][2]) - Math.max(x1, boxes[k][0]);
+      const down = Math.min(y2, boxes[k][3]) - Math.max(y1, boxes[k][1]);
+      const shared = Math.max(right + 1, 0) * Math.max(down + 1, 0);
+      const whole = overSmaller ? Math.min(area[i], area[k]) : area[i] + area[k] - shared;
+      return shared / whole <= limit;
+    });
+    if (stays) kept.push(i);
+  }
+  return kept;
+}
+function squareOf(face) {
+  const [left, top, width, height] = face.box;
+  let x = face.points.reduce((sum, p) => sum + p[0], 0) / 5;
+  let y = face.points.reduce((sum, p) => sum + p[1], 0) / 5;
+  const spread = Math.sqrt(face.points.reduce((sum, p) => sum + (p[0] - x) ** 2 + (p[1] - y) ** 2, 0) / 5);
+  const most = Math.max(width, height);
+  if (!(left <= x && x <= left + width && top <= y && y <= top + height && spread > 0)) {
+    [x, y] = [left + width / 2, top + height / 2];
+    return [x - most / 2, y - most / 2, x + most / 2, y + most / 2];
+  }
+  const side = Math.min(Math.max(SIDE_IN_SPREADS * spread, most / SIDE_TO_BOX), most * SIDE_TO_BOX);
+  const [eyeLeft, eyeRight, , mouthLeft, mouthRight] = face.points;
+  const upX = eyeLeft[0] + eyeRight[0] - mouthLeft[0] - mouthRight[0];
+  const upY = eyeLeft[1] + eyeRight[1] - mouthLeft[1] - mouthRight[1];
+  const up = UP_IN_SPREADS * spread / (Math.hypot(upX, upY) || 1);
+  [x, y] = [x + up * upX, y + up * upY];
+  return [x - side / 2, y - side / 2, x + side / 2, y + side / 2];
+}
+function shifted([x1, y1, x2, y2], offsets, at) {
+  const [width, height] = [x2 - x1 + 1, y2 - y1 + 1];
+  return [
+    x1 + offsets[at] * width,
+    y1 + offsets[at + 1] * height,
+    x2 + offsets[at + 2] * width,
+    y2 + offsets[at + 3] * height
+  ];
+}
+function squared([x1, y1, x2, y2]) {
+  const [width, height] = [x2 - x1, y2 - y1];
+  const side = Math.max(width, height);
+  const [x, y] = [x1 + width / 2 - side / 2, y1 + height / 2 - side / 2];
+  return [x, y, x + side, y + side];
+}
+function detection([x1, y1, x2, y2], score, points) {
+  const box = [x1, y1, x2 - x1, y2 - y1];
+  return { box, score, points: points.map(([x, y]) => [Math.fround(x), Math.fround(y)]) };
+}
+
+// src/network.ts
+var SIMD_PROBE = Uint8Array.of(
+  ...[0, 97, 115, 109, 1, 0, 0, 0],
+  ...[1, 5, 1, 96, 0, 1, 123],
+  ...[3, 2, 1, 0],
+  ...[10, 8, 1, 6, 0, 65, 0, 253, 15, 11]
+  // i32.const 0, i8x16.splat
+);
+var Runtime = class _Runtime {
+  constructor(ort, threads) {
+    this.ort = ort;
+    this.threads = threads;
+  }
+  ort;
+  threads;
+  /**
+   * Load ONNX Runtime from `folder`.
+   *
+   * @param threads asked for; more than one needs a page that is isolated from others (COOP and COEP headers).
+   */
+  static async load(folder, threads) {
+    if (typeof WebAssembly !== "object" || !WebAssembly.validate(SIMD_PROBE)) {
+      throw new AffectKitError(
+        "unsupported",
+        "this browser lacks WebAssembly SIMD; use Chrome, Edge or Opera 91, Firefox 89, Safari 16.4, or newer"
+      );
+    }
+    const address = `${folder}ort.wasm.min.mjs`;
+    let ort;
+    try {
+      ort = await import(
+        /* webpackIgnore: true */
+        /* @vite-ignore */
+        address
+      );
+    } catch (error) {
+      throw new AffectKitError("missing", `${address} cannot be loaded (${String(error)})`);
+    }
+    const isolated = typeof crossOriginIsolated === "boolean" && crossOriginIsolated;
+    const cores = typeof navigator === "object" ? navigator.hardwareConcurrency || 1 : 1;
+    const used = isolated ? Math.max(1, threads ?? Math.min(4, cores)) : 1;
+    ort.env.wasm.numThreads = used;
+    ort.env.wasm.wasmPaths = folder;
+    ort.env.logLevel = "error";
+    return new _Runtime(ort, used);
+  }
+  /** Open a network; `input` is the name of what it is given. */
+  async open(bytes, input, where) {
+    let session;
+    try {
+      session = await this.ort.InferenceSession.create(new Uint8Array(bytes), {
+        executionProviders: ["wasm"],
+        graphOptimizationLevel: "all"
+      });
+    } catch (error) {
+      throw new AffectKitError("model", `${where} cannot be opened (${String(error)})`);
+    }
+    const { Tensor } = this.ort;
+    const run = async (data, dims) => {
+      const plain = data instanceof Uint8Array ? data : new Uint8Array(data.buffer, data.byteOffset, data.length);
+      const answer = await session.run({ [input]: new Tensor("uint8", plain, dims) });
+      const found = {};
+      for (const [name, tensor] of Object.entries(answer)) {
+        found[name] = { data: tensor.data, dims: tensor.dims };
+      }
+      return found;
+    };
+    return { run, close: () => session.release() };
+  }
+};
+
+// src/readout.ts
+var sigmoid = (x) => x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x));
+function softmax(logits) {
+  const most = Math.max(...logits);
+  const exponents = logits.map((x) => Math.exp(x - most));
+  const sum = exponents.reduce((a, b) => a + b, 0);
+  return exponents.map((x) => x / sum);
+}
+var mean = (rows) => rows[0].map((_, i) => rows.reduce((sum, row) => sum + row[i], 0) / rows.length);
+function rowsOf(values, face) {
+  const [members, faces, width] = values.dims;
+  return Array.from({ length: members }, (_, m) => {
+    const first = (m * faces + face) * width;
+    return Array.from(values.data.subarray(first, first + width));
+  });
+}
+function merged(rows, spec, decode) {
+  return spec.ensemble === "logits" ? decode(mean(rows)) : mean(rows.map(decode));
+}
+function expressionsOf(outputs, face, spec, prior) {
+  const calibrated = (row) => {
+    if (prior === "natural") return row.map((x) => x / spec.temperature);
+    const temperature = spec.balancedTemperature || spec.temperature;
+    return row.map((x, i) => (x - Math.log(spec.prior[i])) / temperature);
+  };
+  return merged(
+    rowsOf(outputs["expression"], face).map(calibrated),
+    spec,
+    (row) => softmax(spec.expressionPlaces.map((place) => row[place]))
+  );
+}
+function valenceArousal(outputs, face, spec) {
+  const bins = spec.vaBins;
+  const expectation = (logits) => softmax(logits).reduce((sum, p, i) => sum + p * (-1 + 2 * i / (bins - 1)), 0);
+  return merged(rowsOf(outputs["va"], face), spec, (row) => [
+    expectation(row.slice(0, bins)),
+    expectation(row.slice(bins))
+  ]);
+}
+function visibilityOf(outputs, face, spec) {
+  return merged(rowsOf(outputs["visibility"], face), spec, (row) => row.map(sigmoid));
+}
+var isHidden = (visibility, spec) => visibility.map((share, i) => !(share >= spec.visibilityThresholds[i]));
+var [BROWS, EYES, MOUTH] = [0, 1, 2];
+var UNIT_REGIONS = new Map([
+  ...[1, 2, 4].map((unit2) => [unit2, [BROWS]]),
+  ...[5, 6, 7, 43, 45, 46].map((unit2) => [unit2, [EYES]]),
+  [9, [EYES, MOUTH]],
+  // the nose lies between the two
+  ...[10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23, 24, 25, 26, 27, 28].map((unit2) => [unit2, [MOUTH]])
+]);
+function regionsOf(unit2) {
+  return UNIT_REGIONS.get(Number(unit2.slice(2))) ?? [BROWS, EYES, MOUTH];
+}
+function readOut(outputs, face, spec, facts, prior) {
+  const expressions = spec.expressions.length ? expressionsOf(outputs, face, spec, prior) : [];
+  const inOrder = (row) => spec.unitPlaces.map((place) => sigmoid(row[place]));
+  const units = spec.actionUnits.length ? merged(rowsOf(outputs["au"], face), spec, inOrder) : [];
+  const intensities = spec.intensity ? merged(rowsOf(outputs["intensity"], face), spec, inOrder) : null;
+  const va = spec.vaBins ? valenceArousal(outputs, face, spec) : null;
+  const pose = spec.pose ? mean(rowsOf(outputs["pose"], face)) : null;
+  if (pose) pose[2] = 180 - modulo(180 - (pose[2] + facts.turn), 360);
+  const visibility = spec.visibilityThresholds ? visibilityOf(outputs, face, spec).map((share, i) => share * facts.inside[i]) : null;
+  const hidden = visibility ? isHidden(visibility, spec) : [false, false, false];
+  const lost = hidden.every(Boolean);
+  const unseen = spec.actionUnits.map((unit2) => lost || regionsOf(unit2).some((region) => hidden[region]));
+  const best = expressions.indexOf(Math.max(...expressions));
+  return {
+    expression: lost || !expressions.length ? null : spec.expressions[best],
+    expressions: named(spec.expressions, (i) => lost ? null : expressions[i]),
+    units: named(spec.actionUnits, (i) => ({
+      probability: unseen[i] ? null : units[i],
+      active: !unseen[i] && units[i] >= spec.thresholds[i],
+      intensity: unseen[i] || !intensities ? null : intensities[i]
+    })),
+    valence: lost || !va ? null : va[0],
+    arousal: lost || !va ? null : va[1],
+    pose: lost || !pose ? null : { pitch: pose[0], yaw: pose[1], roll: pose[2] },
+    visibility: visibility && { brows: visibility[0], eyes: visibility[1], mouth: visibility[2] },
+    quality: visibility && qualityOf(facts, visibility, pose)
+  };
+}
+function named(names, value) {
+  return Object.fromEntries(names.map((name, i) => [name, value(i)]));
+}
+var modulo = (value, by) => (value % by + by) % by;
+function qualityOf(facts, visibility, pose) {
+  let value = Math.min(facts.size, facts.sharpness) * ((visibility[0] + visibility[1] + visibility[2]) / 3);
+  for (const angle of pose ? pose.slice(0, 2) : []) {
+    value *= Math.min(1, Math.max(0, Math.cos(angle * Math.PI / 180)));
+  }
+  return value;
+}
+var [SOFT, SHARP] = [0.25, 0.4];
+function sharpnessOf(crop, size, channels) {
+  const grey = new Float32Array(size * size);
+  for (let i = 0; i < grey.length; i++) {
+    let sum = 0;
+    for (let c = 0; c < channels; c++) sum += crop[i * channels + c];
+    grey[i] = sum / channels;
+  }
+  const step = Math.max(1, Math.round(size / 32));
+  const change2 = (gap, down) => {
+    let sum = 0;
+    let count = 0;
+    for (let y = 0; y < size - (down ? gap : 0); y++) {
+      for (let x = 0; x < size - (down ? 0 : gap); x++, count++) {
+        const away = grey[y * size + x] - grey[down ? (y + gap) * size + x : y * size + x + gap];
+        sum += away * away;
+      }
+    }
+    return sum / Math.max(1, count);
+  };
+  const ratios = [true, false].map((down) => {
+    const far = change2(2 * step, down);
+    return far > 0 ? change2(step, down) / far : 0;
+  });
+  return Math.min(1, Math.max(0, (Math.min(...ratios) - SOFT) / (SHARP - SOFT)));
+}
+var SAMPLES = regionSamples();
+function regionSamples() {
+  const unitVector = (i) => Array.from({ length: 5 }, (_, k) => k === i ? 1 : 0);
+  const sum = (...terms) => Array.from({ length: 5 }, (_, k) => terms.reduce((total, [factor, row]) => total + factor * row[k], 0));
+  const [left, right, , mouthLeft, mouthRight] = Array.from({ length: 5 }, (_, i) => unitVector(i));
+  const across = sum([1, right], [-1, left]);
+  const down = sum([0.5, mouthLeft], [0.5, mouthRight], [-0.5, left], [-0.5, right]);
+  const strip = (start, end, half) => [0, 0.5, 1].flatMap((along) => [-1, 0, 1].map((side) => sum([1 - along, start], [along, end], [side, half])));
+  const around = (eye, up, reach, half) => strip(
+    sum([1, eye], [-up, down], [-reach, across]),
+    sum([1, eye], [-up, down], [reach, across]),
+    sum([half, down])
+  );
+  return [
+    [left, right].flatMap((eye) => around(eye, 0.3, 0.28, 0.13)),
+    [left, right].flatMap((eye) => around(eye, 0, 0.2, 0.1)),
+    strip(mouthLeft, mouthRight, sum([0.2, down]))
+  ];
+}
+function insideOf(points, width, height) {
+  return SAMPLES.map((places2) => {
+    const within = places2.filter((weights) => {
+      const x = weights.reduce((sum, weight, i) => sum + weight * points[i][0], 0);
+      const y = weights.reduce((sum, weight, i) => sum + weight * points[i][1], 0);
+      return x > -0.5 && x < width - 0.5 && y > -0.5 && y < height - 0.5;
+    });
+    return within.length / places2.length;
+  });
+}
+function placed(face, spec) {
+  const [a, , , c] = faceMatrix(face.points, spec.input);
+  return { size: Math.min(1, 1 / Math.max(Math.hypot(a, c), 1e-9)), turn: Math.atan2(c, a) * 180 / Math.PI };
+}
+var FAIR_SCORE = 0.6;
+var TURNS = [2, 1, 3];
+function mayBeTurned(outputs, face, score, spec) {
+  if (!spec.visibilityThresholds || score < FAIR_SCORE) return false;
+  return isHidden(visibilityOf(outputs, face, spec), spec).every(Boolean);
+}
+function bestTurn(outputs, faces, spec) {
+  const means = faces.map((face) => {
+    const seen = visibilityOf(outputs, face, spec);
+    return isHidden(seen, spec).some(Boolean) ? -1 : (seen[0] + seen[1] + seen[2]) / 3;
+  });
+  const most = Math.max(...means);
+  return most < 0 ? -1 : means.indexOf(most);
+}
+function rotated(crop, size, channels, quarters) {
+  const out = new Uint8ClampedArray(crop.length);
+  const last = size - 1;
+  for (let y = 0; y < size; y++) {
+    for (let x = 0; x < size; x++) {
+      const [row, column] = quarters === 1 ? [x, last - y] : quarters === 2 ? [last - y, last - x] : [last - x, y];
+      for (let c = 0; c < channels; c++) {
+        out[(y * size + x) * channels + c] = crop[(row * size + column) * channels + c];
+      }
+    }
+  }
+  return out;
+}
+
+// src/boxes.ts
+var SAME_POINTS = 0.15;
+var RESTING = 2e-3;
+var STAYED = 0.1;
+function iou(a, b) {
+  const width = Math.min(a[0] + a[2], b[0] + b[2]) - Math.max(a[0], b[0]);
+  const height = Math.min(a[1] + a[3], b[1] + b[3]) - Math.max(a[1], b[1]);
+  if (width <= 0 || height <= 0) return 0;
+  const shared = width * height;
+  return shared / (a[2] * a[3] + b[2] * b[3] - shared);
+}
+var longer = (box) => Math.max(box[2], box[3]);
+function sameFace(a, b) {
+  const away = a.points.reduce((sum, [x, y], i) => sum + Math.hypot(x - b.points[i][0], y - b.points[i][1]), 0) / 5;
+  return away <= SAME_POINTS * Math.min(longer(a.box), longer(b.box));
+}
+function centre(box) {
+  return [box[0] + box[2] / 2, box[1] + box[3] / 2];
+}
+function distance(a, b) {
+  const [[x, y], [u, v]] = [centre(a), centre(b)];
+  return Math.hypot(x - u, y - v);
+}
+function touch(a, b) {
+  return distance(a, b) < 0.6 * (longer(a) + longer(b));
+}
+function awayFrom(expected2, box) {
+  const [size, other] = [expected2, box].map((b) => Math.max(1, Math.sqrt(b[2] * b[3])));
+  return other / size > 0.5 && other / size < 2 ? distance(expected2, box) / size : null;
+}
+function stayed(before, now) {
+  const most = STAYED * longer(before.box);
+  return distance(before.box, now.box) <= most && Math.abs(now.box[3] - before.box[3]) <= most;
+}
+function atRest(before, now) {
+  let away = 0;
+  now.points.forEach(([x, y], i) => {
+    away = Math.max(away, Math.abs(x - before.points[i][0]), Math.abs(y - before.points[i][1]));
+  });
+  const share = away > 0 ? 2 - 2 * RESTING * longer(before.box) / away : 0;
+  if (share <= 0) return before;
+  if (share >= 1) return now;
+  const mix = (from, to) => from + share * (to - from);
+  return {
+    box: before.box.map((side, i) => mix(side, now.box[i])),
+    score: now.score,
+    points: before.points.map(([x, y], i) => [
+      Math.fround(mix(x, now.points[i][0])),
+      Math.fround(mix(y, now.points[i][1]))
+    ])
+  };
+}
+
+// src/seen.ts
+var APPEARANCE_PX = 8;
+var LENGTH = 3 * APPEARANCE_PX ** 2;
+function appearanceOf(image, box) {
+  const [x, y] = centre(box);
+  const half = Math.max(box[2], box[3]) / 2;
+  const inside = (side, length) => Math.trunc(Math.min(Math.max(0, side), length));
+  const [left, right] = [inside(x - half, image.width), inside(x + half + 1, image.width)];
+  const [top, bottom] = [inside(y - half, image.height), inside(y + half + 1, image.height)];
+  if (right - left < 2 || bottom - top < 2) return new Float32Array(LENGTH);
+  const small = resized(cutOut(image, left, top, right, bottom), APPEARANCE_PX, APPEARANCE_PX, "area");
+  const values = Float32Array.from(small.data);
+  const mean2 = values.reduce((sum, value) => sum + value, 0) / LENGTH;
+  for (let i = 0; i < LENGTH; i++) values[i] -= mean2;
+  const flat = values.reduce((sum, value) => sum + Math.abs(value), 0) < 2 * LENGTH;
+  return flat ? new Float32Array(LENGTH) : unit(values);
+}
+function dot(a, b) {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+  return sum;
+}
+var isKnown = (values) => values.some((value) => value !== 0);
+function similarity2(a, b) {
+  const product = dot(a, b);
+  return product !== 0 || isKnown(a) && isKnown(b) ? product : 1;
+}
+function unit(values) {
+  const length = Math.sqrt(dot(values, values));
+  return length > 0 ? values.map((value) => value / length) : values;
+}
+function learned(average, now) {
+  return isKnown(average) ? unit(average.map((value, i) => value + 0.1 * (now[i] - value))) : now;
+}
+var [COLUMNS, ROWS] = [48, 27];
+var NOTICED = 5;
+var KNOWN_MARGIN = 0.25;
+var ChangeDetector = class {
+  before = null;
+  /** The whole picture has been searched. */
+  note(image) {
+    this.before = brightness(image);
+  }
+  /** What has to be searched now, and counts as searched from here on; null: nothing. */
+  changed(image, known) {
+    const now = brightness(image);
+    const { width, height } = image;
+    if (this.before === null) {
+      this.before = now;
+      return [0, 0, width, height];
+    }
+    const before = this.before.slice();
+    const cells = now.map((value, i) => Math.abs(value - before[i]) >= NOTICED ? 1 : 0);
+    for (const [x, y, w, h] of known) {
+      const cell2 = (place, side, count) => place / side * count;
+      const left = Math.max(0, Math.trunc(cell2(x - KNOWN_MARGIN * w, width, COLUMNS)));
+      const right = Math.max(0, Math.ceil(cell2(x + (1 + KNOWN_MARGIN) * w, width, COLUMNS)));
+      const top = Math.max(0, Math.trunc(cell2(y - KNOWN_MARGIN * h, height, ROWS)));
+      const bottom = Math.max(0, Math.ceil(cell2(y + (1 + KNOWN_MARGIN) * h, height, ROWS)));
+      for (let row = top; row < Math.min(bottom, ROWS); row++) {
+        for (let column = left; column < Math.min(right, COLUMNS); column++) {
+          cells[row * COLUMNS + column] = 0;
+          before[row * COLUMNS + column] = now[row * COLUMNS + column];
+        }
+      }
+    }
+    this.before = before;
+    let [first, last, high, low] = [COLUMNS, -1, ROWS, -1];
+    cells.forEach((changed, i) => {
+      if (!changed) return;
+      const [column, row] = [i % COLUMNS, Math.floor(i / COLUMNS)];
+      [first, last] = [Math.min(first, column), Math.max(last, column)];
+      [high, low] = [Math.min(high, row), Math.max(low, row)];
+    });
+    if (last < 0) return null;
+    for (let row = high; row <= low; row++) {
+      for (let column = first; column <= last; column++) before[row * COLUMNS + column] = now[row * COLUMNS + column];
+    }
+    const [across, down] = [width / COLUMNS, height / ROWS];
+    return [
+      Math.max(0, Math.trunc((first - 1.5) * across)),
+      Math.max(0, Math.trunc((high - 1.5) * down)),
+      Math.min(width, Math.trunc((last + 2.5) * across) + 1),
+      Math.min(height, Math.trunc((low + 2.5) * down) + 1)
+    ];
+  }
+};
+function brightness(image) {
+  const { data } = resized(image, COLUMNS, ROWS, "area");
+  return Uint8Array.from(
+    { length: COLUMNS * ROWS },
+    (_, i) => lumaOfPixel(data[3 * i], data[3 * i + 1], data[3 * i + 2])
+  );
+}
+var [THUMB_WIDTH, THUMB_HEIGHT] = [32, 18];
+var SHOTS_REMEMBERED = 12;
+var CUT_DIFFERENCE = 0.25;
+var SAME_SHOT = 0.08;
+function thumbnail(image) {
+  const found = new Uint8Array(3 * THUMB_WIDTH * THUMB_HEIGHT);
+  let to = 0;
+  for (let row = 0; row < THUMB_HEIGHT; row++) {
+    const y = Math.trunc((row + 0.5) * image.height / THUMB_HEIGHT);
+    for (let column = 0; column < THUMB_WIDTH; column++) {
+      const x = Math.trunc((column + 0.5) * image.width / THUMB_WIDTH);
+      for (let c = 0; c < 3; c++) found[to++] = image.data[(y * image.width + x) * image.stride + c];
+    }
+  }
+  return found;
+}
+function change(a, b) {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += Math.abs(a[i] - b[i]);
+  return sum / a.length / 255;
+}
+var Shots = class {
+  shots = [];
+  last = null;
+  size = null;
+  /** Who is expected in a shot that begins with this picture; null: it belongs to the shot before. */
+  cutTo(image, tracks, backwards) {
+    const small = thumbnail(image);
+    const before = this.last;
+    this.last = small;
+    const resizedTo = this.size !== null && (this.size[0] !== image.width || this.size[1] !== image.height);
+    this.size = [image.width, image.height];
+    if (before === null || !(change(small, before) > CUT_DIFFERENCE || resizedTo || backwards)) return null;
+    if (resizedTo) {
+      this.shots = [];
+      return [];
+    }
+    this.shots = [...this.shots, { last: before, tracks }].slice(-SHOTS_REMEMBERED);
+    const nearest = this.shots.reduce((a, b) => change(small, b.last) < change(small, a.last) ? b : a);
+    if (change(small, nearest.last) > SAME_SHOT) return [];
+    this.shots = this.shots.filter((shot) => shot !== nearest);
+    return nearest.tracks;
+  }
+};
+
+// src/tracking.ts
+var DETECT_EVERY = 6;
+var SETTLED_S = 0.5;
+var WHOLE_S = 2;
+var ENOUGH_S = 2;
+var MIN_SCORE = 0.9;
+var MATCH_IOU = 0.3;
+var MAX_LOST_S = 3;
+var SAME_SIMILARITY = 0.5;
+var STAYED_SIMILARITY = 0.1;
+var MOMENT_S = 0.3;
+var RETURNED_SIMILARITY = 0.4;
+var KNOWN_SIMILARITY = 0.6;
+var TENTATIVE_SIMILARITY = 0.25;
+var HIDDEN_S = 0.8;
+var SLOWS_S = 1.5;
+function expected(track, timeS) {
+  const [x, y, width, height] = track.last.box;
+  const goneS = SLOWS_S * -Math.expm1(-Math.max(0, timeS - track.seenS) / SLOWS_S);
+  return [x + track.velocity[0] * goneS, y + track.velocity[1] * goneS, width, height];
+}
+var Schedule = class {
+  constructor(detector, maxFaces) {
+    this.detector = detector;
+    this.maxFaces = maxFaces;
+  }
+  detector;
+  maxFaces;
+  detectedAt = -1;
+  detectedS = -Infinity;
+  wholeS = -Infinity;
+  changes = new ChangeDetector();
+  pending = null;
+  uneventful = 0;
+  /** Whether faces are to be detected in this frame, and whether it will do to search for new ones. */
+  plan(index, timeS, known, calm) {
+    let due = index - this.detectedAt >= DETECT_EVERY;
+    const settled = due && calm && this.isSettled(known);
+    if (settled && this.mayWait(timeS, known.length)) due = false;
+    return [due, due && settled];
+  }
+  isSettled(known) {
+    if (!this.uneventful || !known.length) return false;
+    return known.every((a, i) => known.slice(i + 1).every((b) => !touch(a, b)));
+  }
+  mayWait(timeS, count) {
+    const waitS = count >= this.maxFaces ? Math.max(ENOUGH_S, SETTLED_S) : SETTLED_S;
+    const ago = timeS - this.detectedS;
+    return ago >= 0 && ago < waitS - 1e-3;
+  }
+  /** Search for faces that are not known: in the whole picture now and then, else where it has changed. */
+  async beginSearch(image, index, timeS, known) {
+    let region = this.changes.changed(image, known);
+    if (timeS - this.wholeS >= WHOLE_S - 1e-3) {
+      region = [0, 0, image.width, image.height];
+      this.wholeS = timeS;
+    }
+    this.pending = null;
+    if (region === null) return;
+    const found = await this.detector.detectIn(image, region);
+    const sawNewFace = found.some((face) => known.every((box) => iou(face.box, box) < MATCH_IOU));
+    this.pending = { index, sawNewFace };
+  }
+  /** What the last search saw; told as many frames later as in Python, where searches run beside the following. */
+  newFaceCame(index, cut) {
+    const { pending } = this;
+    if (pending === null || !cut && index - pending.index < DETECT_EVERY) return false;
+    this.pending = null;
+    return !cut && pending.sawNewFace;
+  }
+  /** All faces of this picture were detected; `uneventful`: that was due, and brought nothing new. */
+  detected(image, timeS, uneventful) {
+    this.uneventful = uneventful ? this.uneventful + 1 : 0;
+    this.changes.note(image);
+    this.wholeS = timeS;
+    this.pending = null;
+  }
+  asked(index, timeS) {
+    this.detectedAt = index;
+    this.detectedS = timeS;
+  }
+};
+var Tracker = class {
+  constructor(detector, maxFaces) {
+    this.detector = detector;
+    this.maxFaces = maxFaces;
+    this.schedule = new Schedule(detector, maxFaces);
+  }
+  detector;
+  maxFaces;
+  tracks = [];
+  shots = new Shots();
+  schedule;
+  nextId = 0;
+  index = -1;
+  timeS = -Infinity;
+  /** Faces that may be lost ones, and since when. */
+  tentative = [];
+  /** The faces of the next frame, by identity. */
+  async update(image, timeS) {
+    const before = this.index++;
+    const index = this.index;
+    const backwards = timeS < this.timeS;
+    this.timeS = timeS;
+    const cut = this.beginShot(image, backwards);
+    const active = cut ? [] : this.tracks.filter((t) => t.seen === before);
+    this.tracks = this.tracks.filter((t) => t.seen === before || t.seenS >= timeS - MAX_LOST_S);
+    const calm = !this.tentative.length && active.length === this.tracks.length;
+    const [due, partly] = this.schedule.plan(index, timeS, active.map((t) => t.last.box), calm);
+    let must = this.tentative.length > 0 || !active.length || due && !partly;
+    must = this.schedule.newFaceCame(index, cut) || must;
+    if (must || await this.follow(image, active)) {
+      must = true;
+      const eventful = await this.detect(image, active, before);
+      this.schedule.detected(image, timeS, due && !eventful);
+    } else if (partly) {
+      const known = this.tracks.filter((t) => t.seen === index).map((t) => t.last.box);
+      await this.schedule.beginSearch(image, index, timeS, known);
+    }
+    if (must || due) this.schedule.asked(index, timeS);
+    const area = (t) => t.last.box[2] * t.last.box[3];
+    const faces = this.tracks.filter((t) => t.seen === index).sort((a, b) => area(b) - area(a)).slice(0, this.maxFaces).sort((a, b) => a.id - b.id);
+    return { faces: faces.map((t) => ({ id: t.id, detection: t.last })), cut };
+  }
+  beginShot(image, backwards) {
+    const shown = this.shots.cutTo(image, this.tracks, backwards);
+    if (shown === null) return false;
+    this.tracks = shown.map((t) => ({ ...t, seenS: this.timeS, velocity: [0, 0] }));
+    return true;
+  }
+  /** Follow the active tracks; true where one was lost. */
+  async follow(image, active) {
+    const found = await this.followKnown(image, active);
+    let lost = false;
+    active.forEach((track, i) => {
+      const face = found[i];
+      if (face === null || iou(face.box, track.last.box) < MATCH_IOU) {
+        lost = true;
+        return;
+      }
+      const appearance = appearanceOf(image, face.box);
+      if (similarity2(appearance, track.appearance) < SAME_SIMILARITY) {
+        lost = true;
+        return;
+      }
+      this.see(track, face, appearance);
+    });
+    return this.dropDoubles(image) || lost;
+  }
+  /** Note that a track is `face` in this frame. */
+  see(track, face, appearance) {
+    let { appearance: average, velocity } = track;
+    const stepS = this.timeS - track.seenS;
+    const alone = this.tracks.every((t) => t.id === track.id || iou(t.last.box, face.box) < 0.05);
+    const known = similarity2(appearance, average) >= KNOWN_SIMILARITY;
+    if (alone && (known || track.seen - track.first < 5)) {
+      average = learned(average, appearance);
+      if (stepS > 0) {
+        const [[x, y], [oldX, oldY]] = [centre(face.box), centre(track.last.box)];
+        const share = Math.min(1, stepS / 0.2);
+        velocity = [
+          velocity[0] + share * ((x - oldX) / stepS - velocity[0]),
+          velocity[1] + share * ((y - oldY) / stepS - velocity[1])
+        ];
+      }
+    }
+    const seen = { ...track, last: face, appearance: average, seen: this.index, seenS: this.timeS, velocity };
+    this.tracks = this.tracks.map((t) => t.id === track.id ? seen : t);
+  }
+  /** Two tracks on one face: it is the one that it looks like more; the other is lost. */
+  dropDoubles(image) {
+    const lost = /* @__PURE__ */ new Set();
+    const current = this.tracks.filter((t) => t.seen === this.index);
+    current.forEach((one, i) => {
+      for (const other of current.slice(i + 1)) {
+        if (iou(one.last.box, other.last.box) <= 0.5 || lost.has(one.id) || lost.has(other.id)) continue;
+        const seen = appearanceOf(image, one.last.box);
+        const like = similarity2(seen, one.appearance);
+        lost.add(like >= similarity2(seen, other.appearance) - 0.02 ? other.id : one.id);
+      }
+    });
+    this.tracks = this.tracks.map((t) => lost.has(t.id) ? { ...t, seen: this.index - 1 } : t);
+    return lost.size > 0;
+  }
+  /** Detect, and give every face the id of the track it continues, or a new one; whether the faces are others now. */
+  async detect(image, active, before) {
+    let faces = await this.detector.detect(image);
+    const appearances = faces.map((face) => appearanceOf(image, face.box));
+    const chosen = this.matched(faces, appearances);
+    const followed = new Map([...chosen].filter(([, track]) => track.seen >= before));
+    faces = await this.steadied(image, faces, followed);
+    for (const [k, track] of chosen) this.see(track, faces[k], appearances[k]);
+    const knownBefore = this.tentative;
+    this.tentative = [];
+    faces.forEach((face, k) => {
+      if (chosen.has(k) || face.score < MIN_SCORE) return;
+      const current = this.tracks.filter((t) => t.seen === this.index);
+      if (current.some((t) => iou(face.box, t.last.box) > 0.5)) return;
+      const since = knownBefore.filter((one) => iou(one.box, face.box) > 0.3).map((one) => one.sinceS);
+      const sinceS = since.length ? Math.min(...since) : this.timeS;
+      const crowded = faces.some((other, i) => i !== k && touch(face.box, other.box));
+      const waitS = crowded ? HIDDEN_S : MOMENT_S;
+      if (this.timeS - sinceS < waitS && this.mayBeLost(face, appearances[k], crowded)) {
+        this.tentative.push({ box: face.box, sinceS });
+        return;
+      }
+      const [first, seen] = [this.index, this.index];
+      const id = this.nextId++;
+      this.tracks.push({ id, last: face, appearance: appearances[k], first, seen, seenS: this.timeS, velocity: [0, 0] });
+    });
+    const now = this.tracks.filter((t) => t.seen === this.index).map((t) => t.id);
+    const same = now.length === active.length && active.every((t) => now.includes(t.id));
+    return this.tentative.length > 0 || !same;
+  }
+  /** By index of the face, the track that it continues; the likeliest pairs first. */
+  matched(faces, appearances) {
+    const pairs = [];
+    this.tracks.forEach((track, i) => {
+      faces.forEach((face, k) => {
+        const score = this.match(track, face, appearances[k]);
+        if (score !== null) pairs.push({ score, i, k });
+      });
+    });
+    pairs.sort((a, b) => b.score - a.score || a.i - b.i || a.k - b.k);
+    const chosen = /* @__PURE__ */ new Map();
+    const used = /* @__PURE__ */ new Set();
+    for (const { i, k } of pairs) {
+      if (used.has(i) || chosen.has(k)) continue;
+      used.add(i);
+      chosen.set(k, this.tracks[i]);
+    }
+    return chosen;
+  }
+  /** Detected faces with the points that following gives, so that these do not jump with every detection. */
+  async steadied(image, faces, followed) {
+    const steady = [...faces];
+    const late = [...followed].filter(([, track]) => track.seen < this.index);
+    const lateFaces = await this.followKnown(image, late.map(([, track]) => track));
+    const found = /* @__PURE__ */ new Map();
+    for (const [k, track] of followed) found.set(k, track.last);
+    late.forEach(([k], i) => found.set(k, lateFaces[i]));
+    const moving = new Map(late);
+    const unsettled = [];
+    faces.forEach((face, k) => {
+      const known = found.get(k) ?? null;
+      const was = moving.get(k);
+      const still = known !== null && (was === void 0 || stayed(was.last, known));
+      if (known !== null && still && sameFace(known, face)) steady[k] = known;
+      else unsettled.push(k);
+    });
+    const settled = await this.detector.settle(image, unsettled.map((k) => faces[k]));
+    unsettled.forEach((k, i) => steady[k] = settled[i]);
+    return steady;
+  }
+  async followKnown(image, tracks) {
+    const found = await this.detector.follow(image, tracks.map((t) => t.last));
+    return found.map((now, i) => now === null ? null : atRest(tracks[i].last, now));
+  }
+  /** How likely a detection continues a track, higher is likelier; null: it does not. */
+  match(track, face, appearance) {
+    const like = similarity2(appearance, track.appearance);
+    const place = expected(track, this.timeS);
+    const overlap = iou(place, face.box);
+    const goneS = this.timeS - track.seenS;
+    const away = awayFrom(place, face.box);
+    if (away === null) return null;
+    let needed;
+    if (overlap >= MATCH_IOU && goneS <= MOMENT_S) needed = STAYED_SIMILARITY;
+    else if (overlap >= MATCH_IOU || away < Math.min(1, 0.5 + goneS)) needed = RETURNED_SIMILARITY;
+    else if (away < 1 + 2 * goneS) needed = KNOWN_SIMILARITY;
+    else return null;
+    return like < needed ? null : overlap + 2 * like - 0.2 * away - 0.05 * goneS;
+  }
+  /** Whether a face that matches no track may be a lost one that is still half hidden. */
+  mayBeLost(face, appearance, crowded) {
+    return this.tracks.some((track) => {
+      const away = awayFrom(expected(track, this.timeS), face.box);
+      const near = away !== null && away < 1 + 2 * (this.timeS - track.seenS);
+      const alike = crowded || similarity2(appearance, track.appearance) >= TENTATIVE_SIMILARITY;
+      return track.seen < this.index && near && alike;
+    });
+  }
+};
+
+// src/predictor.ts
+var Predictor = class _Predictor {
+  constructor(spec, threads, network, detectors, settings, closing) {
+    this.spec = spec;
+    this.threads = threads;
+    this.network = network;
+    this.settings = settings;
+    this.closing = closing;
+    this.detector = new Mtcnn(detectors[0], detectors[1], detectors[2], settings.minFacePx);
+    this.tracker = new Tracker(this.detector, settings.maxFaces);
+  }
+  spec;
+  threads;
+  network;
+  settings;
+  closing;
+  detector;
+  tracker;
+  canvas = null;
+  queue = Promise.resolve();
+  /**
+   * Load the networks, about 18 MB from the folder `base`, and get ready.
+   *
+   * @throws {AffectKitError} the browser lacks WebAssembly SIMD, a file is missing or is not the one that belongs there.
+   * @throws {RangeError} an option is out of range.
+   */
+  static async load(options = {}) {
+    const { maxFaces = Infinity, minFacePx = 20, prior = "natural" } = options;
+    if (!(maxFaces >= 1)) throw new RangeError(`maxFaces must be at least 1, got ${maxFaces}`);
+    if (!(minFacePx >= WINDOW_PX)) throw new RangeError(`minFacePx must be at least ${WINDOW_PX}, got ${minFacePx}`);
+    const base = folderOf(options.base);
+    const runtime = await Runtime.load(`${base}runtime/`, options.threads);
+    const where = `${base}model/model.json`;
+    const spec = parseSpec(await fetched(where, (answer) => answer.json()), where);
+    if (prior === "balanced" && !spec.prior) {
+      throw new RangeError(`${spec.name} does not state how common expressions were in training: there is no balance`);
+    }
+    const bytes = (file) => fetched(`${base}${file}`, (answer) => answer.arrayBuffer());
+    const names = ["pnet", "rnet", "onet"];
+    const [frame, ...weights] = await Promise.all([
+      bytes("model/frame.onnx"),
+      ...names.map((name) => bytes(`detector/${name}.onnx`))
+    ]);
+    await check(frame, spec.files["frame.onnx"], `${base}model/frame.onnx`);
+    const network = await runtime.open(frame, "faces", `${base}model/frame.onnx`);
+    const detectors = [];
+    for (const [i, name] of names.entries()) {
+      detectors.push(await runtime.open(weights[i], "images", `${base}detector/${name}.onnx`));
+    }
+    const closing = [network, ...detectors].map((one) => one.close);
+    const runs = detectors.map((one) => one.run);
+    const settings = { maxFaces, minFacePx, prior };
+    const made = new _Predictor(spec, runtime.threads, network.run, runs, settings, closing);
+    await made.warmUp();
+    return made;
+  }
+  /** Run everything once, so that the first real frame does not wait for what browsers compile then. */
+  async warmUp() {
+    const [width, height] = [320, 180];
+    const image = { data: new Uint8ClampedArray(4 * width * height).fill(128), width, height, stride: 4 };
+    await this.detector.detect(image);
+    const five = [[130, 70], [190, 70], [160, 100], [135, 130], [185, 130]];
+    const face = { box: [100, 30, 120, 130], score: 1, points: five };
+    await this.detector.settle(image, [face]);
+    await this.read(image, [face], [0]);
+  }
+  /**
+   * The faces of the next frame of a video, by identity. Frames are answered in the order of the calls.
+   *
+   * @param timeMs when the frame is shown, milliseconds; where it runs backwards, another video begins.
+   * @throws {TypeError} `timeMs` is not a finite number.
+   * @throws {AffectKitError} `image` shows nothing, or may not be read (it comes from another site).
+   */
+  predict(image, timeMs) {
+    if (!Number.isFinite(timeMs)) throw new TypeError(`timeMs must be a finite number, got ${timeMs}`);
+    const pixels = this.pixelsOf(image);
+    return this.inTurn(async () => {
+      const { faces } = await this.tracker.update(pixels, timeMs / 1e3);
+      return this.read(pixels, faces.map((face) => face.detection), faces.map((face) => face.id));
+    });
+  }
+  /** The faces of a single picture, in falling order of the detector's score; ids are their places. */
+  predictImage(image) {
+    const pixels = this.pixelsOf(image);
+    return this.inTurn(async () => {
+      const faces = await this.detector.settle(pixels, await this.detector.detect(pixels));
+      return this.read(pixels, faces, faces.map((_, i) => i));
+    });
+  }
+  /** Forget all faces, for another video; ids begin at 0 again. */
+  reset() {
+    return this.inTurn(async () => {
+      this.tracker = new Tracker(this.detector, this.settings.maxFaces);
+    });
+  }
+  /** Free the networks, after what was asked for is answered. */
+  close() {
+    return this.inTurn(async () => {
+      for (const close of this.closing) await close();
+    });
+  }
+  inTurn(work) {
+    const answer = this.queue.then(work);
+    this.queue = answer.catch(() => void 0);
+    return answer;
+  }
+  pixelsOf(image) {
+    if (image instanceof ImageData) return { data: image.data, width: image.width, height: image.height, stride: 4 };
+    const [width, height] = sizeOf(image);
+    if (!width || !height) throw new AffectKitError("input", "there is no picture to look at yet");
+    if (this.canvas?.width !== width || this.canvas.height !== height) this.canvas = new OffscreenCanvas(width, height);
+    const context = this.canvas.getContext("2d", { willReadFrequently: true, alpha: false });
+    context.drawImage(image, 0, 0, width, height);
+    try {
+      const { data } = context.getImageData(0, 0, width, height);
+      return { data, width, height, stride: 4 };
+    } catch (error) {
+      this.canvas = null;
+      throw new AffectKitError("input", `the picture may not be read: it comes from another site (${String(error)})`);
+    }
+  }
+  /** What the network says of the faces of a picture, with those turned that are not upright. */
+  async read(image, faces, ids) {
+    if (!faces.length) return [];
+    const { spec } = this;
+    const { size, channels } = spec.input;
+    const crops = faces.map((face) => cropFace(image, face.points, spec.input));
+    const outputs = await this.ask(crops);
+    const affects = [];
+    for (const [i, face] of faces.entries()) {
+      let [answer, place, quarters] = [outputs, i, 0];
+      if (mayBeTurned(outputs, i, face.score, spec)) {
+        const turned = await this.ask(TURNS.map((turn2) => rotated(crops[i], size, channels, turn2)));
+        const best = bestTurn(turned, [0, 1, 2], spec);
+        if (best >= 0) [answer, place, quarters] = [turned, best, TURNS[best]];
+      }
+      const { size: scale, turn } = placed(face, spec);
+      const facts = {
+        size: scale,
+        sharpness: sharpnessOf(crops[i], size, channels),
+        turn: turn - 90 * quarters,
+        inside: insideOf(face.points, image.width, image.height)
+      };
+      const affect = readOut(answer, place, spec, facts, this.settings.prior);
+      affects.push({ id: ids[i], box: face.box, score: face.score, points: face.points, ...affect });
+    }
+    return affects;
+  }
+  ask(crops) {
+    const { size, channels } = this.spec.input;
+    const all = new Uint8ClampedArray(crops.length * crops[0].length);
+    crops.forEach((crop, i) => all.set(crop, i * crop.length));
+    return this.network(all, [crops.length, size, size, channels]);
+  }
+};
+function folderOf(base) {
+  const { href } = base === void 0 ? new URL("./", import.meta.url) : new URL(base, location.href);
+  return href.endsWith("/") ? href : `${href}/`;
+}
+function sizeOf(image) {
+  if ("videoWidth" in image) return [image.videoWidth, image.videoHeight];
+  if ("naturalWidth" in image) return [image.naturalWidth, image.naturalHeight];
+  if ("displayWidth" in image) return [image.displayWidth, image.displayHeight];
+  return [image.width, image.height];
+}
+async function fetched(address, read) {
+  let reason;
+  try {
+    const answer = await fetch(address);
+    if (answer.ok) return await read(answer);
+    reason = `the server answers ${answer.status}`;
+  } catch (error) {
+    reason = String(error);
+  }
+  throw new AffectKitError("missing", `${address} cannot be loaded (${reason})`);
+}
+async function check(bytes, sha256, where) {
+  if (!globalThis.crypto?.subtle) return;
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  if (hex !== sha256) throw new AffectKitError("model", `${where} is damaged, or not the one that model.json lists`);
+}
+
+// src/table.ts
+var Table = class {
+  /**
+   * @param spec of the model that answers.
+   * @param name of the video, for the column `input`.
+   */
+  constructor(spec, name) {
+    this.spec = spec;
+    this.name = name;
+  }
+  spec;
+  name;
+  lines = [];
+  /** Frames that were added. */
+  frames = 0;
+  /** Add a frame; `timeMs` is when it is shown. */
+  add(faces, timeMs) {
+    const head = [cell(this.name), String(this.frames++)];
+    const time = number(timeMs / 1e3, 9);
+    if (!faces.length) {
+      const row = [...head, "-1", time, "", "0"];
+      this.lines.push([...row, ...Array(this.columns().length - row.length).fill("")].join(","));
+    }
+    for (const face of faces) {
+      this.lines.push([...head, String(face.id), time, number(face.score), "1", ...this.values(face)].join(","));
+    }
+  }
+  /** Names of the columns. */
+  columns() {
+    const { spec } = this;
+    return [
+      ...["input", "frame", "face_id", "timestamp", "confidence", "success"],
+      ...["FaceRectX", "FaceRectY", "FaceRectWidth", "FaceRectHeight"],
+      ...spec.pose ? ["pitch", "yaw", "roll"] : [],
+      ...spec.visibilityThresholds ? ["visible_upper", "visible_lower", "quality"] : [],
+      ...spec.actionUnits,
+      ...spec.actionUnits.map((unit2) => `${unit2}_c`),
+      ...spec.intensity ? spec.actionUnits.map((unit2) => `${unit2}_i`) : [],
+      ...spec.expressions,
+      ...spec.expressions.length ? ["expression"] : [],
+      ...spec.vaBins ? ["valence", "arousal"] : []
+    ];
+  }
+  values(face) {
+    const { spec } = this;
+    const units = spec.actionUnits.map((name) => face.units[name]);
+    const { pose, visibility } = face;
+    return [
+      ...face.box.map((side) => number(side, 2)),
+      ...spec.pose ? [pose?.pitch, pose?.yaw, pose?.roll].map((angle) => number(angle, 2)) : [],
+      ...spec.visibilityThresholds ? [visibility && Math.min(visibility.brows, visibility.eyes), visibility?.mouth, face.quality].map((v) => number(v)) : [],
+      ...units.map((unit2) => number(unit2.probability)),
+      ...units.map((unit2) => unit2.probability === null ? "" : unit2.active ? "1" : "0"),
+      ...spec.intensity ? units.map((unit2) => number(unit2.intensity)) : [],
+      ...spec.expressions.map((name) => number(face.expressions[name])),
+      ...spec.expressions.length ? [face.expression ?? ""] : [],
+      ...spec.vaBins ? [number(face.valence), number(face.arousal)] : []
+    ];
+  }
+  /** The file's text. */
+  toCsv() {
+    return [this.columns().join(","), ...this.lines, ""].join("\n");
+  }
+};
+function number(value, digits = 6) {
+  return value === null || value === void 0 || !Number.isFinite(value) ? "" : String(Number(value.toFixed(digits)));
+}
+function cell(name) {
+  const safe = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/.test(name) ? `./${name}` : name;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+export {
+  AffectKitError,
+  Predictor,
+  Table
+};

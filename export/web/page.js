@@ -1,2 +1,576 @@
-/* affectkit in the browser. MIT. Built of web/ in affectkit's repository, sources 90bcf211d0d2a029. */
-import{AffectKitError as ue,Predictor as me,Table as fe}from"./affectkit.js";var G={AU01:"Inner brow raiser",AU02:"Outer brow raiser",AU04:"Brow lowerer",AU05:"Upper lid raiser",AU06:"Cheek raiser",AU07:"Lid tightener",AU09:"Nose wrinkler",AU10:"Upper lip raiser",AU11:"Nasolabial deepener",AU12:"Lip corner puller",AU13:"Sharp lip puller",AU14:"Dimpler",AU15:"Lip corner depressor",AU16:"Lower lip depressor",AU17:"Chin raiser",AU18:"Lip pucker",AU20:"Lip stretcher",AU22:"Lip funneler",AU23:"Lip tightener",AU24:"Lip pressor",AU25:"Lips part",AU26:"Jaw drop",AU27:"Mouth stretch",AU28:"Lip suck",AU43:"Eyes closed",AU45:"Blink",AU46:"Wink"},z=["#56b4e9","#e69f00","#009e73","#cc79a7","#f0e442","#d55e00","#78aaff","#aadc78"];function C(t){return z[t%z.length]}function M(t){let e=t.toFixed(2);return e.startsWith("0")?e.slice(1):"1.0"}var I=class{constructor(e){this.canvas=e;this.context=e.getContext("2d",{alpha:!1})}canvas;context;draw(e,n,s,i,r){let{canvas:o,context:a}=this,h=Math.max(1,960/n),f=[Math.round(n*h),Math.round(s*h)];(o.width!==f[0]||o.height!==f[1])&&([o.width,o.height]=f),a.save(),r&&(a.translate(o.width,0),a.scale(-1,1)),a.drawImage(e,0,0,o.width,o.height),a.restore();for(let v of i)this.drawFace(v,h,r);let w=[];for(let v of i)this.drawChip(v,h,r,w)}drawFace(e,n,s){let{context:i,canvas:r}=this,[o,a,h,f]=e.box.map(u=>u*n),w=s?r.width-o-h:o,v=C(e.id),p=Math.max(2,r.width/400);i.lineWidth=p,i.strokeStyle=v,i.strokeRect(w,a,h,f),i.fillStyle=v;for(let[u,T]of e.points){let $=(u+.5)*n;i.beginPath(),i.arc(s?r.width-$:$,(T+.5)*n,p,0,2*Math.PI),i.fill()}}drawChip(e,n,s,i){let{context:r,canvas:o}=this,[a,h,f,w]=e.box.map(S=>S*n),v=s?o.width-a-f:a,p=Math.round(o.width/50),u=1.5*p,T=h>1.1*u?h-u:Math.min(h+w,o.height-u);r.font=`600 ${p}px system-ui, sans-serif`;let $=e.expression?`  ${e.expression} ${M(e.expressions[e.expression]??0)}`:e.visibility?"  cannot be seen":"",j=[`${e.id}${$}`,String(e.id)].map(S=>{let K=r.measureText(S).width+p;return{text:S,x:Math.min(Math.max(0,v),o.width-K),y:T,wide:K,tall:u}}),x=i.some(S=>ae(S,j[0]))?j[1]:j[0];i.push(x),r.fillStyle=C(e.id),r.fillRect(x.x,x.y,x.wide,x.tall),r.fillStyle="#10151c",r.fillText(x.text,x.x+p/2,x.y+1.08*p)}};function ae(t,e){return t.x<e.x+e.wide&&e.x<t.x+t.wide&&t.y<e.y+e.tall&&e.y<t.y+t.tall}var le=["brows","eyes","mouth"];function J(t,e){let{visibility:n}=t;return n&&e.visibilityThresholds?le.filter((s,i)=>!(n[s]>=e.visibilityThresholds[i])):[]}var ce=3;function l(t,e="",n=""){let s=document.createElement(t);return s.className=e,s.textContent=n,s}var R=class{row=l("div","bar");track=l("div","track");fill=l("div","fill");value=l("span","value");constructor(e,n,s){let i=l("span","name",e);if(n&&i.append(" ",l("small","",n)),this.track.setAttribute("role","meter"),this.track.setAttribute("aria-label",n?`${e}, ${n}`:e),this.track.setAttribute("aria-valuemin","0"),this.track.setAttribute("aria-valuemax","1"),this.track.append(this.fill),s!==void 0){let r=l("div","threshold");r.style.left=`${100*s}%`,r.title=`threshold ${M(s)}`,this.track.append(r)}this.row.append(i,this.track,this.value)}show(e,n){this.row.classList.toggle("active",n),this.row.classList.toggle("hidden-part",e===null),this.fill.style.width=`${100*(e??0)}%`,this.value.textContent=e===null?"not seen":M(e),this.track.setAttribute("aria-valuenow",(e??0).toFixed(2)),this.track.setAttribute("aria-valuetext",e===null?"not seen":`${M(e)}${n?", active":""}`)}},V=class{figure=l("figure","circle");dot=l("div","dot");caption=l("figcaption");constructor(){let e=l("div","plane");e.append(l("span","east","valence"),l("span","north","arousal"),this.dot),e.setAttribute("aria-hidden","true"),this.figure.append(e,this.caption)}show(e,n){if(this.dot.hidden=e===null||n===null,e===null||n===null){this.caption.textContent="not seen";return}this.dot.style.left=`${50+50*e}%`,this.dot.style.top=`${50-50*n}%`;let s=i=>(i<0?"−":"+")+M(Math.abs(i));this.caption.textContent=`valence ${s(e)}, arousal ${s(n)}`}},W=class{constructor(e){this.spec=e;this.expressions=new Map(e.expressions.map(s=>[s,new R(s,"")])),this.units=new Map(e.actionUnits.map((s,i)=>[s,new R(s,G[s]??"",e.thresholds[i])])),this.circle=e.vaBins?new V:null,this.section.append(this.title,this.note);let n=l("div","beside");this.expressions.size&&n.append(Q("Expression",this.expressions)),this.circle&&n.append(this.circle.figure),this.section.append(n),this.units.size&&this.section.append(Q("Action units",this.units))}spec;section=l("section","panel");title=l("h3");note=l("p","note");expressions;units;circle;show(e){this.title.textContent=`Face ${e.id}`,this.section.style.setProperty("--identity",C(e.id));let n=J(e,this.spec),s=e.quality===null?"":`quality ${M(e.quality)}`,i=e.pose?`head ${de(e.pose.yaw)}, ${pe(e.pose.pitch)}`:"",r=n.length?`${n.join(", ")} not seen`:"";this.note.textContent=[s,i,r].filter(Boolean).join(" · ");for(let[o,a]of this.expressions)a.show(e.expressions[o],o===e.expression);for(let[o,a]of this.units)a.show(e.units[o].probability,e.units[o].active);this.circle?.show(e.valence,e.arousal)}},de=t=>Math.abs(t)<5?"straight":`turned ${Math.abs(Math.round(t))}°`,pe=t=>Math.abs(t)<5?"level":`tilted ${Math.abs(Math.round(t))}°`;function Q(t,e){let n=l("div","group");return n.append(l("h4","",t),...[...e.values()].map(s=>s.row)),n}var H=class{constructor(e,n){this.place=e;this.spec=n}place;spec;panels=[];more=l("p","note");show(e){let n=r=>r.box[2]*r.box[3],s=[...e].sort((r,o)=>n(o)-n(r)).slice(0,ce).sort((r,o)=>r.id-o.id);if(this.panels.length!==s.length){for(;this.panels.length<s.length;)this.panels.push(new W(this.spec));this.panels.length=s.length,this.place.replaceChildren(...this.panels.map(r=>r.section),this.more)}this.place.dataset.faces=String(e.length),s.forEach((r,o)=>this.panels[o].show(r));let i=e.length-s.length;this.more.textContent=e.length?i?`and ${i} more in the picture and the table`:"":"no face"}};var g=class extends Error{};function X(t){if(!("requestVideoFrameCallback"in t))throw new g("This browser does not tell which frame it shows: use Chrome, Edge, Safari, or Firefox 132.")}async function Y(t){X(t);let e=navigator.mediaDevices;if(!e)throw new g("Browsers give a camera only to pages with https, or at localhost. A video file works here.");let n;try{n=await e.getUserMedia({audio:!1,video:{width:{ideal:640},height:{ideal:480}}})}catch(s){throw new g(he(s))}return t.srcObject=n,await t.play(),n}function he(t){switch(t instanceof DOMException?t.name:""){case"NotAllowedError":case"SecurityError":return"The camera was not allowed. Allow it for this page, at the left of the address, and try again.";case"NotFoundError":case"OverconstrainedError":return"There is no camera here. Connect one and try again, or open a video file.";case"NotReadableError":case"AbortError":return"The camera is in use by another program, or does not answer. Close the other program and try again.";default:return`The camera cannot be used (${String(t)}).`}}async function Z(t,e){if(X(t),t.srcObject=null,t.src=URL.createObjectURL(e),await new Promise((n,s)=>{t.onloadeddata=()=>n(),t.onerror=()=>{s(new g(`This browser cannot decode ${e.name}. MP4 with H.264 and WebM play everywhere; affectkit on the command line reads the others. (${t.error?.message||"it gives no reason"})`))}}),!t.videoWidth)throw new g(`${e.name} has no picture in it.`)}async function ee(t){try{return await createImageBitmap(t)}catch{throw new g(`This browser cannot decode the picture ${t.name}. JPEG, PNG and WebP work everywhere.`)}}var B=class{constructor(e,n){this.video=e;this.live=n}video;live;presented=0;startedMs=-1;stopped=!1;wake=null;next(){let{video:e}=this;return this.stopped||e.ended?Promise.resolve(null):new Promise(n=>{let s=()=>{e.cancelVideoFrameCallback(i),e.removeEventListener("ended",s),this.wake=null,n(null)},i=e.requestVideoFrameCallback((r,o)=>{e.removeEventListener("ended",s),this.wake=null,this.startedMs<0&&(this.startedMs=r);let a=this.presented?Math.max(0,o.presentedFrames-this.presented-1):0;this.presented=o.presentedFrames,n({timeS:this.live?(r-this.startedMs)/1e3:o.mediaTime,missed:a})});this.wake=s,e.addEventListener("ended",s)})}moved(){this.presented=0}stop(){this.stopped=!0,this.wake?.()}};var we=100;function d(t){return document.getElementById(t)}var c=d("video"),y=document.createElement("canvas"),ve=new I(d("picture")),m={camera:d("camera"),open:d("open"),pause:d("pause"),stop:d("stop"),save:d("save")},N=d("file"),ge=d("mirror"),ye=d("every"),k,se,A=null,L=!1,F=null,_="affectkit",q=-1/0;function E(t,e=!1){let n=d("status");n.textContent=t,n.classList.toggle("problem",e)}function b(t){t().catch(e=>{let n=e instanceof g||e instanceof ue;E(n?e.message:`Something went wrong: ${String(e)}`,!0),n||console.error(e),U()})}function U(){if(!k)return;let t=A!==null;for(let e of[m.camera,m.open])e.disabled=!1;m.pause.disabled=m.stop.disabled=!t,m.save.disabled=!F?.frames,m.pause.textContent=L?"Go on":"Pause",document.body.dataset.state=t?"running":"ready"}function ie(t,e){ve.draw(y,y.width,y.height,t,e);let n=performance.now();n-q<we||(q=n,se.show(t))}function re(t,e,n){(y.width!==e||y.height!==n)&&([y.width,y.height]=[e,n]),y.getContext("2d",{willReadFrequently:!0,alpha:!1}).drawImage(t,0,0)}async function O(){let t=A;t&&(t.frames.stop(),await t.over)}async function D(t){return await k.reset(),_=t,F=new fe(k.spec,t),d("stage").classList.add("showing"),d("counter").textContent="",q=-1/0,F}async function be(){await O(),E("Waiting for the camera …");let t=await Y(c),e=await D("camera");oe(e,t,!0)}async function te(t){if(await O(),E(`Opening ${t.name} …`),t.type.startsWith("image/")){let n=await ee(t),s=await D(t.name);re(n,n.width,n.height);let i=await k.predictImage(y);s.add(i,NaN),ie(i,!1),E(`${t.name}: ${P(i.length,"face")}`),U();return}await Z(c,t);let e=await D(t.name);oe(e,null,!1)}var P=(t,e)=>`${t} ${e}${t===1?"":"s"}`;function oe(t,e,n){let s=new B(c,n),i=xe(s,t,n).finally(()=>{e?.getTracks().forEach(r=>r.stop()),c.pause(),e||URL.revokeObjectURL(c.src),A=null,L=!1,U()});A={frames:s,stream:e,over:i},L=!1,b(()=>i),U()}async function xe(t,e,n){let s=_,i=!n&&ye.checked;c.playbackRate=1,E(n?"The camera runs.":`Looking at ${s} …`);let r=0,o=-1,a=!1,h=0,f=performance.now(),w=t.next();for(n||await c.play();;){let p=await w;if(p===null)break;if(i&&c.pause(),i&&p.missed&&o>=0&&!a){a=!0,t.moved(),w=t.next(),c.playbackRate=Math.max(.25,.8*c.playbackRate),c.currentTime=o+1.25*(p.timeS-o)/(p.missed+1);continue}if(!n&&p.timeS<=o&&a){a=!1,w=t.next(),await c.play();continue}a=!1,o=p.timeS,re(c,c.videoWidth,c.videoHeight),r+=p.missed;let u=await k.predict(y,1e3*p.timeS);e.add(u,1e3*p.timeS),ie(u,n&&ge.checked);let T=performance.now();h+=.1*(1e3/(T-f)-h),f=T;let $=n?"":`, ${r} left out`;d("counter").textContent=`${P(e.frames,"frame")}${$}, ${h.toFixed(0)} a second, ${P(u.length,"face")}`,m.save.disabled=!1,w=t.next(),i&&!L&&!c.ended&&await c.play()}let v=n?"":r?`; ${P(r,"frame")} left out`:"; none left out";E(`${s}: done, ${P(e.frames,"frame")} in the table${v}`)}function Me(){if(!F)return;let t=URL.createObjectURL(new Blob([F.toCsv()],{type:"text/csv"})),e=document.createElement("a");e.href=t,e.download=`${_.replace(/\.[^.]*$/,"")}.csv`,e.click(),setTimeout(()=>URL.revokeObjectURL(t),1e4)}async function ne(){A&&(L=!L,L?c.pause():await c.play(),U())}function Ee(){m.camera.addEventListener("click",()=>b(be)),m.open.addEventListener("click",()=>N.click()),m.pause.addEventListener("click",()=>b(ne)),m.stop.addEventListener("click",()=>b(O)),m.save.addEventListener("click",Me),N.addEventListener("change",()=>{let e=N.files?.[0];N.value="",e&&b(()=>te(e))}),document.addEventListener("keydown",e=>{e.target instanceof HTMLElement&&e.target.closest("button, input, a, summary")||(e.key===" "&&A?(e.preventDefault(),b(ne)):e.key==="Escape"&&b(O))});let t=d("stage");document.addEventListener("dragover",e=>{e.preventDefault(),t.classList.add("over")}),document.addEventListener("dragleave",()=>t.classList.remove("over")),document.addEventListener("drop",e=>{e.preventDefault(),t.classList.remove("over");let n=e.dataTransfer?.files[0];n&&b(()=>te(n))})}async function Le(){E("Loading the model, 19 MB, from this site …"),k=await me.load();let{spec:t,threads:e}=k;se=new H(d("panels"),t),d("model").textContent=`${t.name} ${t.version}, ${t.precision}`,d("licence").textContent=t.licence,d("threads").textContent=e>1?`${e} threads`:"one thread (the server does not send the headers that allow more)",Ee(),E("Ready. Start the camera, or open a video or a picture."),U()}b(Le);
+/* affectkit in the browser. MIT. Built of web/ in affectkit's repository, sources ad299735a5e962ca. */
+
+// src/page.ts
+import { AffectKitError as AffectKitError2, Predictor, Table } from "./affectkit.js";
+
+// src/labels.ts
+var UNIT_TITLES = {
+  AU01: "Inner brow raiser",
+  AU02: "Outer brow raiser",
+  AU04: "Brow lowerer",
+  AU05: "Upper lid raiser",
+  AU06: "Cheek raiser",
+  AU07: "Lid tightener",
+  AU09: "Nose wrinkler",
+  AU10: "Upper lip raiser",
+  AU11: "Nasolabial deepener",
+  AU12: "Lip corner puller",
+  AU13: "Sharp lip puller",
+  AU14: "Dimpler",
+  AU15: "Lip corner depressor",
+  AU16: "Lower lip depressor",
+  AU17: "Chin raiser",
+  AU18: "Lip pucker",
+  AU20: "Lip stretcher",
+  AU22: "Lip funneler",
+  AU23: "Lip tightener",
+  AU24: "Lip pressor",
+  AU25: "Lips part",
+  AU26: "Jaw drop",
+  AU27: "Mouth stretch",
+  AU28: "Lip suck",
+  AU43: "Eyes closed",
+  AU45: "Blink",
+  AU46: "Wink"
+};
+var IDENTITIES = ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#78aaff", "#aadc78"];
+function colourOf(id) {
+  return IDENTITIES[id % IDENTITIES.length];
+}
+function share(value) {
+  const text = value.toFixed(2);
+  return text.startsWith("0") ? text.slice(1) : "1.0";
+}
+
+// src/overlay.ts
+var Overlay = class {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d", { alpha: false });
+  }
+  canvas;
+  context;
+  /** Show a picture with the faces that were found in it. */
+  draw(picture, width, height, faces, mirrored) {
+    const { canvas, context } = this;
+    const scale = Math.max(1, 960 / width);
+    const size = [Math.round(width * scale), Math.round(height * scale)];
+    if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
+    context.save();
+    if (mirrored) {
+      context.translate(canvas.width, 0);
+      context.scale(-1, 1);
+    }
+    context.drawImage(picture, 0, 0, canvas.width, canvas.height);
+    context.restore();
+    for (const face of faces) this.drawFace(face, scale, mirrored);
+    const taken = [];
+    for (const face of faces) this.drawChip(face, scale, mirrored, taken);
+  }
+  drawFace(face, scale, mirrored) {
+    const { context, canvas } = this;
+    const [left, top, width, height] = face.box.map((side) => side * scale);
+    const x = mirrored ? canvas.width - left - width : left;
+    const colour = colourOf(face.id);
+    const line = Math.max(2, canvas.width / 400);
+    context.lineWidth = line;
+    context.strokeStyle = colour;
+    context.strokeRect(x, top, width, height);
+    context.fillStyle = colour;
+    for (const [px, py] of face.points) {
+      const place = (px + 0.5) * scale;
+      context.beginPath();
+      context.arc(mirrored ? canvas.width - place : place, (py + 0.5) * scale, line, 0, 2 * Math.PI);
+      context.fill();
+    }
+  }
+  /** Number and expression over the box; the number alone where another face's text stands there already. */
+  drawChip(face, scale, mirrored, taken) {
+    const { context, canvas } = this;
+    const [left, top, width, height] = face.box.map((side) => side * scale);
+    const x = mirrored ? canvas.width - left - width : left;
+    const type = Math.round(canvas.width / 50);
+    const tall = 1.5 * type;
+    const y = top > 1.1 * tall ? top - tall : Math.min(top + height, canvas.height - tall);
+    context.font = `600 ${type}px system-ui, sans-serif`;
+    const said = face.expression ? `  ${face.expression} ${share(face.expressions[face.expression] ?? 0)}` : face.visibility ? "  cannot be seen" : "";
+    const chips = [`${face.id}${said}`, String(face.id)].map((text) => {
+      const wide = context.measureText(text).width + type;
+      return { text, x: Math.min(Math.max(0, x), canvas.width - wide), y, wide, tall };
+    });
+    const chip = taken.some((other) => overlap(other, chips[0])) ? chips[1] : chips[0];
+    taken.push(chip);
+    context.fillStyle = colourOf(face.id);
+    context.fillRect(chip.x, chip.y, chip.wide, chip.tall);
+    context.fillStyle = "#10151c";
+    context.fillText(chip.text, chip.x + type / 2, chip.y + 1.08 * type);
+  }
+};
+function overlap(a, b) {
+  return a.x < b.x + b.wide && b.x < a.x + a.wide && a.y < b.y + b.tall && b.y < a.y + a.tall;
+}
+
+// src/spec.ts
+var REGIONS = ["brows", "eyes", "mouth"];
+function hiddenRegions(affect, spec) {
+  const { visibility } = affect;
+  return visibility && spec.visibilityThresholds ? REGIONS.filter((region, i) => !(visibility[region] >= spec.visibilityThresholds[i])) : [];
+}
+
+// src/panel.ts
+var MOST_PANELS = 3;
+function element(tag, className = "", text = "") {
+  const made = document.createElement(tag);
+  made.className = className;
+  made.textContent = text;
+  return made;
+}
+var Bar = class {
+  row = element("div", "bar");
+  track = element("div", "track");
+  fill = element("div", "fill");
+  value = element("span", "value");
+  constructor(name, title, threshold) {
+    const label = element("span", "name", name);
+    if (title) label.append(" ", element("small", "", title));
+    this.track.setAttribute("role", "meter");
+    this.track.setAttribute("aria-label", title ? `${name}, ${title}` : name);
+    this.track.setAttribute("aria-valuemin", "0");
+    this.track.setAttribute("aria-valuemax", "1");
+    this.track.append(this.fill);
+    if (threshold !== void 0) {
+      const mark = element("div", "threshold");
+      mark.style.left = `${100 * threshold}%`;
+      mark.title = `threshold ${share(threshold)}`;
+      this.track.append(mark);
+    }
+    this.row.append(label, this.track, this.value);
+  }
+  show(value, active) {
+    this.row.classList.toggle("active", active);
+    this.row.classList.toggle("hidden-part", value === null);
+    this.fill.style.width = `${100 * (value ?? 0)}%`;
+    this.value.textContent = value === null ? "not seen" : share(value);
+    this.track.setAttribute("aria-valuenow", (value ?? 0).toFixed(2));
+    this.track.setAttribute("aria-valuetext", value === null ? "not seen" : `${share(value)}${active ? ", active" : ""}`);
+  }
+};
+var Circle = class {
+  figure = element("figure", "circle");
+  dot = element("div", "dot");
+  caption = element("figcaption");
+  constructor() {
+    const plane = element("div", "plane");
+    plane.append(element("span", "east", "valence"), element("span", "north", "arousal"), this.dot);
+    plane.setAttribute("aria-hidden", "true");
+    this.figure.append(plane, this.caption);
+  }
+  show(valence, arousal) {
+    this.dot.hidden = valence === null || arousal === null;
+    if (valence === null || arousal === null) {
+      this.caption.textContent = "not seen";
+      return;
+    }
+    this.dot.style.left = `${50 + 50 * valence}%`;
+    this.dot.style.top = `${50 - 50 * arousal}%`;
+    const signed = (value) => (value < 0 ? "−" : "+") + share(Math.abs(value));
+    this.caption.textContent = `valence ${signed(valence)}, arousal ${signed(arousal)}`;
+  }
+};
+var Panel = class {
+  constructor(spec) {
+    this.spec = spec;
+    this.expressions = new Map(spec.expressions.map((name) => [name, new Bar(name, "")]));
+    this.units = new Map(
+      spec.actionUnits.map((name, i) => [name, new Bar(name, UNIT_TITLES[name] ?? "", spec.thresholds[i])])
+    );
+    this.circle = spec.vaBins ? new Circle() : null;
+    this.section.append(this.title, this.note);
+    const first = element("div", "beside");
+    if (this.expressions.size) first.append(group("Expression", this.expressions));
+    if (this.circle) first.append(this.circle.figure);
+    this.section.append(first);
+    if (this.units.size) this.section.append(group("Action units", this.units));
+  }
+  spec;
+  section = element("section", "panel");
+  title = element("h3");
+  note = element("p", "note");
+  expressions;
+  units;
+  circle;
+  show(face) {
+    this.title.textContent = `Face ${face.id}`;
+    this.section.style.setProperty("--identity", colourOf(face.id));
+    const hidden = hiddenRegions(face, this.spec);
+    const quality = face.quality === null ? "" : `quality ${share(face.quality)}`;
+    const turned = face.pose ? `head ${turn(face.pose.yaw)}, ${nod(face.pose.pitch)}` : "";
+    const unseen = hidden.length ? `${hidden.join(", ")} not seen` : "";
+    this.note.textContent = [quality, turned, unseen].filter(Boolean).join(" · ");
+    for (const [name, bar] of this.expressions) bar.show(face.expressions[name], name === face.expression);
+    for (const [name, bar] of this.units) bar.show(face.units[name].probability, face.units[name].active);
+    this.circle?.show(face.valence, face.arousal);
+  }
+};
+var turn = (yaw) => Math.abs(yaw) < 5 ? "straight" : `turned ${Math.abs(Math.round(yaw))}°`;
+var nod = (pitch) => Math.abs(pitch) < 5 ? "level" : `tilted ${Math.abs(Math.round(pitch))}°`;
+function group(title, bars) {
+  const made = element("div", "group");
+  made.append(element("h4", "", title), ...[...bars.values()].map((bar) => bar.row));
+  return made;
+}
+var Panels = class {
+  constructor(place, spec) {
+    this.place = place;
+    this.spec = spec;
+  }
+  place;
+  spec;
+  panels = [];
+  more = element("p", "note");
+  show(faces) {
+    const area = (face) => face.box[2] * face.box[3];
+    const largest = [...faces].sort((a, b) => area(b) - area(a)).slice(0, MOST_PANELS).sort((a, b) => a.id - b.id);
+    if (this.panels.length !== largest.length) {
+      while (this.panels.length < largest.length) this.panels.push(new Panel(this.spec));
+      this.panels.length = largest.length;
+      this.place.replaceChildren(...this.panels.map((panel) => panel.section), this.more);
+    }
+    this.place.dataset["faces"] = String(faces.length);
+    largest.forEach((face, i) => this.panels[i].show(face));
+    const others = faces.length - largest.length;
+    this.more.textContent = faces.length ? others ? `and ${others} more in the picture and the table` : "" : "no face";
+  }
+};
+
+// src/sources.ts
+var SourceProblem = class extends Error {
+};
+function needFrames(video2) {
+  if (!("requestVideoFrameCallback" in video2)) {
+    throw new SourceProblem("This browser does not tell which frame it shows: use Chrome, Edge, Safari, or Firefox 132.");
+  }
+}
+async function openCamera(video2) {
+  needFrames(video2);
+  const devices = navigator.mediaDevices;
+  if (!devices) {
+    throw new SourceProblem("Browsers give a camera only to pages with https, or at localhost. A video file works here.");
+  }
+  let stream;
+  try {
+    stream = await devices.getUserMedia({ audio: false, video: { width: { ideal: 640 }, height: { ideal: 480 } } });
+  } catch (error) {
+    throw new SourceProblem(cameraProblem(error));
+  }
+  video2.srcObject = stream;
+  await video2.play();
+  return stream;
+}
+function cameraProblem(error) {
+  switch (error instanceof DOMException ? error.name : "") {
+    case "NotAllowedError":
+    case "SecurityError":
+      return "The camera was not allowed. Allow it for this page, at the left of the address, and try again.";
+    case "NotFoundError":
+    case "OverconstrainedError":
+      return "There is no camera here. Connect one and try again, or open a video file.";
+    case "NotReadableError":
+    case "AbortError":
+      return "The camera is in use by another program, or does not answer. Close the other program and try again.";
+    default:
+      return `The camera cannot be used (${String(error)}).`;
+  }
+}
+async function openVideo(video2, file) {
+  needFrames(video2);
+  video2.srcObject = null;
+  video2.src = URL.createObjectURL(file);
+  await new Promise((done, failed) => {
+    video2.onloadeddata = () => done();
+    video2.onerror = () => {
+      failed(
+        new SourceProblem(
+          `This browser cannot decode ${file.name}. MP4 with H.264 and WebM play everywhere; affectkit on the command line reads the others. (${video2.error?.message || "it gives no reason"})`
+        )
+      );
+    };
+  });
+  if (!video2.videoWidth) throw new SourceProblem(`${file.name} has no picture in it.`);
+}
+async function openPicture(file) {
+  try {
+    return await createImageBitmap(file);
+  } catch {
+    throw new SourceProblem(`This browser cannot decode the picture ${file.name}. JPEG, PNG and WebP work everywhere.`);
+  }
+}
+var Frames = class {
+  constructor(video2, live) {
+    this.video = video2;
+    this.live = live;
+  }
+  video;
+  live;
+  presented = 0;
+  startedMs = -1;
+  stopped = false;
+  wake = null;
+  next() {
+    const { video: video2 } = this;
+    if (this.stopped || video2.ended) return Promise.resolve(null);
+    return new Promise((answer) => {
+      const end = () => {
+        video2.cancelVideoFrameCallback(handle);
+        video2.removeEventListener("ended", end);
+        this.wake = null;
+        answer(null);
+      };
+      const handle = video2.requestVideoFrameCallback((now, frame) => {
+        video2.removeEventListener("ended", end);
+        this.wake = null;
+        if (this.startedMs < 0) this.startedMs = now;
+        const missed = this.presented ? Math.max(0, frame.presentedFrames - this.presented - 1) : 0;
+        this.presented = frame.presentedFrames;
+        answer({ timeS: this.live ? (now - this.startedMs) / 1e3 : frame.mediaTime, missed });
+      });
+      this.wake = end;
+      video2.addEventListener("ended", end);
+    });
+  }
+  /** What is shown next has nothing to do with what was shown before: the film was put to another place. */
+  moved() {
+    this.presented = 0;
+  }
+  stop() {
+    this.stopped = true;
+    this.wake?.();
+  }
+};
+
+// src/page.ts
+var PANEL_MS = 100;
+function byId(id) {
+  return document.getElementById(id);
+}
+var video = byId("video");
+var still = document.createElement("canvas");
+var overlay = new Overlay(byId("picture"));
+var buttons = {
+  camera: byId("camera"),
+  open: byId("open"),
+  pause: byId("pause"),
+  stop: byId("stop"),
+  save: byId("save")
+};
+var picker = byId("file");
+var mirror = byId("mirror");
+var every = byId("every");
+var predictor;
+var panels;
+var running = null;
+var paused = false;
+var table = null;
+var tableName = "affectkit";
+var panelsAt = -Infinity;
+function say(text, problem = false) {
+  const line = byId("status");
+  line.textContent = text;
+  line.classList.toggle("problem", problem);
+}
+function attempt(work) {
+  work().catch((error) => {
+    const known = error instanceof SourceProblem || error instanceof AffectKitError2;
+    say(known ? error.message : `Something went wrong: ${String(error)}`, true);
+    if (!known) console.error(error);
+    enable();
+  });
+}
+function enable() {
+  if (!predictor) return;
+  const live = running !== null;
+  for (const button of [buttons.camera, buttons.open]) button.disabled = false;
+  buttons.pause.disabled = buttons.stop.disabled = !live;
+  buttons.save.disabled = !table?.frames;
+  buttons.pause.textContent = paused ? "Go on" : "Pause";
+  document.body.dataset["state"] = live ? "running" : "ready";
+}
+function show(faces, mirrored) {
+  overlay.draw(still, still.width, still.height, faces, mirrored);
+  const now = performance.now();
+  if (now - panelsAt < PANEL_MS) return;
+  panelsAt = now;
+  panels.show(faces);
+}
+function keep(picture, width, height) {
+  if (still.width !== width || still.height !== height) [still.width, still.height] = [width, height];
+  const context = still.getContext("2d", { willReadFrequently: true, alpha: false });
+  context.drawImage(picture, 0, 0);
+  return context.getImageData(0, 0, width, height);
+}
+async function stop() {
+  const was = running;
+  if (!was) return;
+  was.frames.stop();
+  await was.over;
+}
+async function begin(name) {
+  await predictor.reset();
+  tableName = name;
+  table = new Table(predictor.spec, name);
+  byId("stage").classList.add("showing");
+  panelsAt = -Infinity;
+  return table;
+}
+async function startCamera() {
+  await stop();
+  byId("counter").textContent = "";
+  say("Waiting for the camera …");
+  const stream = await openCamera(video);
+  const rows = await begin("camera");
+  follow(rows, stream, true);
+}
+async function openFile(file) {
+  await stop();
+  byId("counter").textContent = "";
+  say(`Opening ${file.name} …`);
+  if (file.type.startsWith("image/")) {
+    const picture = await openPicture(file);
+    const rows2 = await begin(file.name);
+    const faces = await predictor.predictImage(keep(picture, picture.width, picture.height));
+    rows2.add(faces, NaN);
+    show(faces, false);
+    say(`${file.name}: ${count(faces.length, "face")}`);
+    enable();
+    return;
+  }
+  await openVideo(video, file);
+  const rows = await begin(file.name);
+  follow(rows, null, false);
+}
+var count = (number, what) => `${number} ${what}${number === 1 ? "" : "s"}`;
+function follow(rows, stream, live) {
+  const frames = new Frames(video, live);
+  const over = look(frames, rows, live).finally(() => {
+    stream?.getTracks().forEach((track) => track.stop());
+    video.pause();
+    if (!stream) URL.revokeObjectURL(video.src);
+    running = null;
+    paused = false;
+    enable();
+  });
+  running = { frames, stream, over };
+  paused = false;
+  attempt(() => over);
+  enable();
+}
+async function look(frames, rows, live) {
+  const name = tableName;
+  const all = !live && every.checked;
+  video.playbackRate = 1;
+  say(live ? "The camera runs." : `Looking at ${name} …`);
+  let missed = 0;
+  let lastS = -1;
+  let wentBack = false;
+  let perSecond = 0;
+  let last = performance.now();
+  let pending = frames.next();
+  if (!live) await video.play();
+  for (; ; ) {
+    const shown = await pending;
+    if (shown === null) break;
+    if (all) video.pause();
+    if (all && shown.missed && lastS >= 0 && !wentBack) {
+      wentBack = true;
+      frames.moved();
+      pending = frames.next();
+      video.playbackRate = Math.max(0.25, 0.8 * video.playbackRate);
+      video.currentTime = lastS + 1.25 * (shown.timeS - lastS) / (shown.missed + 1);
+      continue;
+    }
+    if (!live && shown.timeS <= lastS && wentBack) {
+      wentBack = false;
+      pending = frames.next();
+      await video.play();
+      continue;
+    }
+    wentBack = false;
+    lastS = shown.timeS;
+    const pixels = keep(video, video.videoWidth, video.videoHeight);
+    missed += shown.missed;
+    const faces = await predictor.predict(pixels, 1e3 * shown.timeS);
+    rows.add(faces, 1e3 * shown.timeS);
+    show(faces, live && mirror.checked);
+    const now = performance.now();
+    perSecond += 0.1 * (1e3 / (now - last) - perSecond);
+    last = now;
+    const left = live ? "" : `, ${missed} left out`;
+    byId("counter").textContent = `${count(rows.frames, "frame")}${left}, ${perSecond.toFixed(0)} a second, ${count(faces.length, "face")}`;
+    buttons.save.disabled = false;
+    pending = frames.next();
+    if (all && !paused && !video.ended) await video.play();
+  }
+  const note = live ? "" : missed ? `; ${count(missed, "frame")} left out` : "; none left out";
+  say(`${name}: done, ${count(rows.frames, "frame")} in the table${note}`);
+}
+function save() {
+  if (!table) return;
+  const address = URL.createObjectURL(new Blob([table.toCsv()], { type: "text/csv" }));
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = `${tableName.replace(/\.[^.]*$/, "")}.csv`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 1e4);
+}
+async function togglePause() {
+  if (!running) return;
+  paused = !paused;
+  if (paused) video.pause();
+  else await video.play();
+  enable();
+}
+function listen() {
+  buttons.camera.addEventListener("click", () => attempt(startCamera));
+  buttons.open.addEventListener("click", () => picker.click());
+  buttons.pause.addEventListener("click", () => attempt(togglePause));
+  buttons.stop.addEventListener("click", () => attempt(stop));
+  buttons.save.addEventListener("click", save);
+  picker.addEventListener("change", () => {
+    const file = picker.files?.[0];
+    picker.value = "";
+    if (file) attempt(() => openFile(file));
+  });
+  document.addEventListener("keydown", (event) => {
+    const onControl = event.target instanceof HTMLElement && event.target.closest("button, input, a") !== null;
+    if (event.key === "Escape") attempt(stop);
+    else if (event.key === " " && running && !onControl) {
+      event.preventDefault();
+      attempt(togglePause);
+    }
+  });
+  const stage = byId("stage");
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    stage.classList.add("over");
+  });
+  document.addEventListener("dragleave", () => stage.classList.remove("over"));
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    stage.classList.remove("over");
+    const file = event.dataTransfer?.files[0];
+    if (file) attempt(() => openFile(file));
+  });
+}
+async function start() {
+  say("Loading the model from this site …");
+  predictor = await Predictor.load();
+  const { spec, threads } = predictor;
+  panels = new Panels(byId("panels"), spec);
+  byId("model").textContent = `${spec.name} ${spec.version}, ${spec.precision}`;
+  byId("licence").textContent = spec.licence;
+  byId("threads").textContent = threads > 1 ? `${threads} threads` : "one thread (the server does not send the headers that allow more)";
+  listen();
+  say("Ready. Start the camera, or open a video or a picture.");
+  enable();
+}
+attempt(start);

@@ -24,12 +24,7 @@ INTRODUCTION = """# The command line
 Made of what `affectkit COMMAND --help` shows. Every command knows `-h`, `--help`, and `--debug`, which shows a
 traceback with an error.
 
-| exit code | |
-|---|---|
-| 0 | done |
-| 1 | failed: one line says what, and what to do |
-| 2 | misused, also a name of a model or a suffix that there is not |
-| 130 | interrupted; with several inputs, or beside an unfinished table, `--resume` continues |
+Exit codes, and what is never overwritten: [files](files.md).
 
 Training has [a page of its own](cli-train.md)."""
 

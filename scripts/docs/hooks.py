@@ -15,6 +15,7 @@ from typing import Any
 
 import commands
 import notebooks
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -73,3 +74,11 @@ def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
 
     fences = re.split(r"(^```.*?^```\s*?$)", markdown, flags=re.M | re.S)
     return "".join(part if part.startswith("```") else LINK.sub(placed, part) for part in fences)
+
+
+@event_priority(-100)  # after the search plug-in has written its index
+def on_post_build(config: Any, **_: Any) -> None:
+    """The index of the search once more as a script, which is how pages from the disk may load it."""
+    index = Path(config["site_dir"], "search", "search_index.json")
+    text = index.read_text(encoding="utf-8")
+    index.with_suffix(".js").write_text(f"var __index = {text};\n", encoding="utf-8")

@@ -15,6 +15,7 @@ from typing import Any
 import griffe
 
 ROLE = re.compile(r":(?:class|func|meth|attr|mod|exc|data):`~?([^`]+)`")
+EXAMPLE = re.compile(r"^(\s*)Example:$", re.M)
 
 
 class Roles(griffe.Extension):
@@ -23,7 +24,8 @@ class Roles(griffe.Extension):
     def on_instance(self, *, obj: Any, **_: Any) -> None:
         """Called of every module, class, function and attribute."""
         if not obj.is_alias and obj.docstring is not None:
-            obj.docstring.value = ROLE.sub(r"`\1`", obj.docstring.value)
+            # "Example:" is a heading of help(); the pages know only "Examples:" as code.
+            obj.docstring.value = EXAMPLE.sub(r"\1Examples:", ROLE.sub(r"`\1`", obj.docstring.value))
 
     def on_function(self, *, func: Any, **_: Any) -> None:
         """Called of every function; one with ``**options: Unpack[...]`` gets the parameters it really takes."""

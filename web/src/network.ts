@@ -45,7 +45,7 @@ export class Runtime {
     const address = `${folder}ort.wasm.min.mjs`;
     let ort: typeof Ort;
     try {
-      ort = await import(address);
+      ort = await import(/* webpackIgnore: true */ /* @vite-ignore */ address);
     } catch (error) {
       throw new AffectKitError("missing", `${address} cannot be loaded (${String(error)})`);
     }

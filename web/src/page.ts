@@ -71,9 +71,12 @@ function show(faces: readonly Face[], mirrored: boolean): void {
   panels.show(faces);
 }
 
-function keep(picture: CanvasImageSource, width: number, height: number): void {
+/** Keep what is shown at the moment, to be drawn with what is found in it; its pixels. */
+function keep(picture: CanvasImageSource, width: number, height: number): ImageData {
   if (still.width !== width || still.height !== height) [still.width, still.height] = [width, height];
-  still.getContext("2d", { willReadFrequently: true, alpha: false })!.drawImage(picture, 0, 0);
+  const context = still.getContext("2d", { willReadFrequently: true, alpha: false })!;
+  context.drawImage(picture, 0, 0);
+  return context.getImageData(0, 0, width, height);
 }
 
 async function stop(): Promise<void> {
@@ -88,13 +91,13 @@ async function begin(name: string): Promise<Table> {
   tableName = name;
   table = new Table(predictor.spec, name);
   byId("stage").classList.add("showing");
-  byId("counter").textContent = "";
   panelsAt = -Infinity;
   return table;
 }
 
 async function startCamera(): Promise<void> {
   await stop();
+  byId("counter").textContent = "";
   say("Waiting for the camera \u2026");
   const stream = await openCamera(video);
   const rows = await begin("camera");
@@ -103,12 +106,12 @@ async function startCamera(): Promise<void> {
 
 async function openFile(file: File): Promise<void> {
   await stop();
+  byId("counter").textContent = "";
   say(`Opening ${file.name} \u2026`);
   if (file.type.startsWith("image/")) {
     const picture = await openPicture(file);
     const rows = await begin(file.name);
-    keep(picture, picture.width, picture.height);
-    const faces = await predictor.predictImage(still);
+    const faces = await predictor.predictImage(keep(picture, picture.width, picture.height));
     rows.add(faces, NaN);
     show(faces, false);
     say(`${file.name}: ${count(faces.length, "face")}`);
@@ -172,9 +175,9 @@ async function look(frames: Frames, rows: Table, live: boolean): Promise<void> {
     }
     wentBack = false;
     lastS = shown.timeS;
-    keep(video, video.videoWidth, video.videoHeight);
+    const pixels = keep(video, video.videoWidth, video.videoHeight);
     missed += shown.missed;
-    const faces = await predictor.predict(still, 1000 * shown.timeS);
+    const faces = await predictor.predict(pixels, 1000 * shown.timeS);
     rows.add(faces, 1000 * shown.timeS);
     show(faces, live && mirror.checked);
     const now = performance.now();
@@ -222,11 +225,12 @@ function listen(): void {
     if (file) attempt(() => openFile(file));
   });
   document.addEventListener("keydown", (event) => {
-    if (event.target instanceof HTMLElement && event.target.closest("button, input, a, summary")) return;
-    if (event.key === " " && running) {
+    const onControl = event.target instanceof HTMLElement && event.target.closest("button, input, a") !== null;
+    if (event.key === "Escape") attempt(stop);
+    else if (event.key === " " && running && !onControl) {
       event.preventDefault();
       attempt(togglePause);
-    } else if (event.key === "Escape") attempt(stop);
+    }
   });
   const stage = byId("stage");
   document.addEventListener("dragover", (event) => {
@@ -243,7 +247,7 @@ function listen(): void {
 }
 
 async function start(): Promise<void> {
-  say("Loading the model, 19 MB, from this site \u2026");
+  say("Loading the model from this site \u2026");
   predictor = await Predictor.load();
   const { spec, threads } = predictor;
   panels = new Panels(byId("panels"), spec);

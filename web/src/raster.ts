@@ -116,15 +116,33 @@ export function resized(image: Raster, width: number, height: number, how: "area
 
 function acrossRow(image: Raster, y: number, across: Shares, width: number, channels: number): Float32Array {
   const { data, stride } = image;
+  const { first, end, weights } = across;
   const row = new Float32Array(width * channels);
   const begin = y * image.width * stride;
-  for (let x = 0; x < width; x++) {
-    let at = across.at[x];
-    for (let k = across.first[x]; k < across.end[x]; k++, at++) {
-      const weight = across.weights[at];
-      const from = begin + k * stride;
-      for (let c = 0; c < channels; c++) row[x * channels + c] += weight * data[from + c];
+  let at = 0; // weights lie in the order of the new pixels
+  if (channels === 1) {
+    for (let x = 0; x < width; x++) {
+      let sum = 0;
+      for (let k = first[x]; k < end[x]; k++) sum += weights[at++] * data[begin + k * stride];
+      row[x] = sum;
     }
+    return row;
+  }
+  let to = 0;
+  for (let x = 0; x < width; x++, to += 3) {
+    let red = 0;
+    let green = 0;
+    let blue = 0;
+    for (let k = first[x]; k < end[x]; k++) {
+      const weight = weights[at++];
+      const from = begin + k * stride;
+      red += weight * data[from];
+      green += weight * data[from + 1];
+      blue += weight * data[from + 2];
+    }
+    row[to] = red;
+    row[to + 1] = green;
+    row[to + 2] = blue;
   }
   return row;
 }
