@@ -45,7 +45,6 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=1.2e-3)
     parser.add_argument("--au-weight", type=float, default=14.0)
     parser.add_argument("--augmentation", choices=list(AUGMENTATIONS), default="covered-light")
-    parser.add_argument("--int8-share", type=float, default=0.0, help="of the steps, rounded as int8 exports do it")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--resume", action="store_true")
     given = parser.parse_args()
@@ -77,7 +76,6 @@ def main() -> None:
         teacher_view="clean",
         bf16=True,
         compile=given.compile,
-        int8_share=given.int8_share,
         seed=1,
         augmentation=AUGMENTATIONS[given.augmentation],
     )

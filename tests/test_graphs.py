@@ -16,7 +16,7 @@ from synthetic import edit_spec
 from affectkit import models
 from affectkit.engines import open_engine
 from affectkit.errors import EngineError
-from affectkit.export import convert, precision, readout, refresh
+from affectkit.export import convert, readout, refresh
 from affectkit.export.describe import described
 from affectkit.export.precision import to_int8
 from affectkit.export.readout import expected_answers, readout_graph, write_readout
@@ -104,22 +104,6 @@ def test_int8_has_no_leftovers(recurrent: Path, tmp_path: Path, capfd: pytest.Ca
 
     onnxruntime.InferenceSession(str(tmp_path / "i8.onnx"), providers=["CPUExecutionProvider"])
     assert "Removing initializer" not in capfd.readouterr().err
-
-
-def test_the_export_takes_the_range_whose_answers_are_nearest(
-    recurrent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    frame = recurrent / "frame.onnx"
-    faces = faces_with_a_pattern(64, 5)
-    crops = np.stack([faces.image(i)[..., None] for i in range(64)])
-    distances, paths = [], []
-    for k, ranges in enumerate([(99.999,), (70.0,), (70.0, 99.999)]):
-        monkeypatch.setattr(precision, "RANGES", ranges)
-        paths.append(tmp_path / f"{k}.onnx")
-        to_int8(frame, paths[-1], crops)
-        distances.append(precision._distance(frame, paths[-1], crops))
-    assert distances[0] < distances[1]  # three tenths of what is between the layers cut off
-    assert paths[2].read_bytes() == paths[0].read_bytes() != paths[1].read_bytes()
 
 
 def test_what_inner_graphs_read_is_kept() -> None:

@@ -200,6 +200,14 @@ def test_another_model_of_the_same_name_is_noticed(tree: Path, tiny: Path, tiny_
     assert code == 1 and "made with the model tiny (" in err and "now tiny-labels (" in err
 
 
+def test_a_folder_called_like_an_embedded_model_is_told_of(tree: Path, run_cli: Run) -> None:
+    Path("lite-int8").mkdir()
+    Path("lite-int8/model.json").write_text("{}")
+    code, _, err = run_cli("predict", "in/a/x.mp4", "--model", "lite-int8")
+    assert code == 0 and "--model lite-int8: the embedded model; the folder of this name is ./lite-int8" in err
+    assert "[lite-int8, cpu]" in err
+
+
 def ended(name: str, outcome: str = "no reason") -> Ended:
     return Ended(Job(name, Path("out") / f"{name}.csv"), outcome, host="here")
 

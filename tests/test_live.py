@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -105,10 +106,26 @@ def test_a_stream_that_breaks_off_is_opened_again(clip: Path, server: str) -> No
     source = LiveSource(server, retry_s=1.0)
     frames = list(source.frames())
     report = source.report
-    assert report.frames == 50 and report.reconnects >= 1
+    assert report.frames == 50 and report.reconnects == 1  # it came back once; the tries after that led to nothing
     assert not report.complete and "did not come back" in report.problem
     times = [frame.time_s for frame in frames]
     assert times == sorted(times) and frames[-1].index > 24 and times[-1] > 0.2
+
+
+@pytest.mark.slow
+def test_a_recording_that_breaks_off_is_not_complete(tmp_path: Path, tiny: Path, run_cli: Callable[..., Any]) -> None:
+    """Played as it would be by a server: it says how long it is, and ends long before."""
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 255, (64, 96, 3)).astype(np.uint8) for _ in range(100)]
+    whole = write_clip(tmp_path / "whole.mp4", noise, fps=50)
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 4])
+    for path, complete in ((whole, True), (cut, False)):
+        source = LiveSource(path)
+        assert list(source.frames()) and source.report.complete is complete, source.report
+    assert "of 2.0 s" in source.report.problem
+    code, _, err = run_cli("live", cut, "--no-window", "--model", tiny)
+    assert code == 1 and "ended after" in err
 
 
 def test_a_stream_that_never_opens_is_an_error_at_once(server: str) -> None:

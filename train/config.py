@@ -48,9 +48,6 @@ class TrainConfig:
     bf16: bool = False
     """Convolutions in bfloat16; two to three times as fast on CPUs with AMX and on GPUs."""
     device: str = "cpu"
-    int8_share: float = 0.0
-    """Share of the steps in which what is between the layers is rounded as int8 exports do it; backbone ``lite``,
-    without ``compile``."""
     compile: bool = False
     """Run the steps through torch.compile: a quarter faster on CPUs with AMX, after a minute of compilation."""
     init_from: str = ""

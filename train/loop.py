@@ -9,11 +9,10 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-import random
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,7 +33,6 @@ from affectkit.train.loading import batches_of, made_ahead, steps_per_epoch
 from affectkit.train.losses import Labels, further, supervised
 from affectkit.train.networks import MultitaskCNN, Outputs
 from affectkit.train.record import RunRecord
-from affectkit.train.rounding import as_in_int8
 from affectkit.train.run_state import RunState
 from affectkit.train.validation import evaluate_on_dev
 
@@ -142,8 +140,6 @@ def _check_asked(
         raise ValueError("the faces must have the labels of the network, in its order (relabelled brings them there)")
     if (cnn is None) != (config.sequence_length == 0):
         raise ValueError("a CNN-RNN needs both a CNN and a sequence length, a CNN neither")
-    if config.int8_share and (config.network.backbone != "lite" or config.sequence_length or config.compile):
-        raise ValueError("training for int8 takes networks with the backbone lite, without compilation")
     if config.teacher_view == "clean" and (config.sequence_length or not teachers):
         raise ValueError("only students of a CNN can learn from what teachers say of clean faces")
 
@@ -243,13 +239,6 @@ class _Steps:
                 return
             yield losses
 
-    def _precision_of(self, step: int) -> AbstractContextManager[None]:
-        """What a step computes in: rounded as in int8, or not; the same in a run that was resumed."""
-        share = self._config.int8_share
-        if not share or random.Random(f"{self._config.seed} {step}").random() >= share:
-            return nullcontext()
-        return as_in_int8(self._state.network)
-
     def _step(self, batch: Batch) -> dict[str, float]:
         """Learn from one batch; the losses before the step."""
         config, state, device = self._config, self._state, self._state.device
@@ -259,7 +248,7 @@ class _Steps:
             group["lr"] = _learning_rate(config, step, self.in_all)
         faces = batch.faces.to(device)  # (N, S, S, C) or (B, T, S, S, C)
         ask = self._teachers and self._teacher_outputs is None
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16), self._precision_of(step):
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
             outputs = self._stepped(faces)
             given = teach(self._teachers, faces, config.network.labels) if ask else None
         if self._teacher_outputs is not None and batch.rows is not None:

@@ -140,13 +140,6 @@ _OPTIMISATION: tuple[Option, ...] = (
     ),
     click.option("--seed", type=int, default=0, show_default=True),
     click.option("--bf16", is_flag=True, help="Convolutions in bfloat16: faster on GPUs and on CPUs with AMX."),
-    click.option(
-        "--int8-share",
-        type=click.FloatRange(0, 1),
-        default=0.0,
-        show_default=True,
-        help="Share of the steps that round as an int8 export does, so that little is lost by it; backbone lite.",
-    ),
     click.option("--device", default="cpu", show_default=True, help="A torch device."),
     click.option("--compile", is_flag=True, help="Through torch.compile: faster steps after a minute of compilation."),
     click.option("--checkpoint-minutes", type=float, default=5.0, show_default=True),

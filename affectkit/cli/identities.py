@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--drop", "dropped", multiple=True, metavar="N[,N...]", help="These are none, or none that count.")
 @click.option("--name", "names", multiple=True, metavar="N=NAME", help="What a person is called.")
 @click.option(
-    "--match", "other", metavar="OTHER_TABLE", help="Propose who of OTHER_TABLE is who here, by looks; see below."
+    "--match", "other", metavar="OTHER_TABLE", help="Propose who of OTHER_TABLE is who here, by looks; see above."
 )
 @click.option("--input", "of", metavar="NAME", help="Of a table with several inputs: the one that is meant.")
 @click.option("-o", "--output", type=click.Path(), help="Where the new table goes.  [default: TABLE itself]")
@@ -58,7 +58,7 @@ def identities(
 
     \b
     Examples:
-      affectkit identities session2.csv --match session1.csv
+      affectkit identities part2.csv --match part1.csv
       affectkit identities dyad.csv
       affectkit identities dyad.csv --merge 3=1 --drop 2 --name 0=Anna --name 1=Ben -o dyad-named.csv
     """

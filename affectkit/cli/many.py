@@ -88,6 +88,7 @@ def asked_for(named: Sequence[str], given: Mapping[str, Any], work: Work) -> Ask
     if not named and not given["lists"]:
         raise click.UsageError("no INPUT; name a video, a folder, or a list of them with --inputs")
     found = find_inputs(named, given["lists"], recursive=given["recursive"], remote=_listed)
+    _tell_which_model(str(work.predictor.model))
     if found.left_out:
         say(f"left out of the folders: {found.told()}")
     several = found.several or shard is not None
@@ -101,6 +102,14 @@ def asked_for(named: Sequence[str], given: Mapping[str, Any], work: Work) -> Ask
     folder = Path(output or "") if base is None else work.transfer.staging(base)
     name = record_name(shard)
     return Asked(plan, several, folder / name, base and base + name, _decides(work), shard)
+
+
+def _tell_which_model(name: str) -> None:
+    """Say so where a name is an embedded model's and a folder's at once."""
+    from affectkit.models.names import SPEC_NAME, embedded_names
+
+    if name in embedded_names() and (Path(name) / SPEC_NAME).is_file():
+        say(f"--model {name}: the embedded model; the folder of this name is ./{name}")
 
 
 def output_dir_of(given: Mapping[str, Any]) -> str | None:

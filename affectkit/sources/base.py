@@ -68,7 +68,7 @@ class SourceReport:
     dropped: int = 0
     """Live: frames that came while one before was worked on, and were left out for a newer one."""
     reconnects: int = 0
-    """Live: times that the source was opened again."""
+    """Live: times that the source broke off and came back; tries that led to nothing do not count."""
     stalls: int = 0
     """Live: times that no frame came for longer than the source was given."""
     resized: int = 0

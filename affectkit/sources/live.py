@@ -27,7 +27,7 @@ from affectkit.sources.gate import open_container
 from affectkit.sources.geometry import Geometry
 from affectkit.sources.limits import MAX_PIXELS, Opening
 from affectkit.sources.names import is_url, printable
-from affectkit.sources.streams import prepare
+from affectkit.sources.streams import length_s, prepare
 from affectkit.types import Frame, UInt8
 
 log = logging.getLogger(__name__)
@@ -54,11 +54,23 @@ class _LiveRun:
     failure: Exception | None = None
     has_end: bool = False
     """Whether the source says how long it is."""
+    missing: str = ""
+    """What a recording lacks that ended before the end that it announced, in words."""
     here: SameProcess = field(default_factory=lambda: SameProcess("the live source that is being read"))
 
 
 LARGEST_STEP_S = 10.0
 """More between two pictures of one connection is a jump of its clock, and no pause."""
+
+
+def _missing(container: av.container.InputContainer, stream: av.VideoStream, shown_s: float) -> str:
+    """What a recording lacks that ended too early, in words; empty: nothing, or it says nothing of its length."""
+    announced_s = length_s(stream) or 0.0
+    if not announced_s and container.duration and len(container.streams) == 1:
+        announced_s = container.duration / av.time_base
+    if math.isnan(shown_s) or shown_s + max(1.0, 0.02 * announced_s) >= announced_s:
+        return ""
+    return f"ended after {shown_s:.1f} of {announced_s:.1f} s"
 
 
 class LiveSource(Described):
@@ -203,13 +215,14 @@ class LiveSource(Described):
 
     def _connections(self, run: _LiveRun) -> Iterator[tuple[bool, _Shown]]:
         """Pictures, each with whether it is the first one after the source was opened."""
-        wait_s, lost_at, report = 0.25, 0.0, run.report
+        wait_s, lost_at, report, lost = 0.25, 0.0, run.report, False
         while not run.over.is_set():
             problem, seen = "ended", False
             try:
                 for shown in self._camera_pictures(run) if self._camera is not None else self._stream_pictures(run):
+                    report.reconnects += lost and not seen  # it is back; tries alone do not count
                     yield not seen, shown
-                    seen, wait_s = True, 0.25
+                    seen, lost, wait_s = True, False, 0.25
             except (av.error.FFmpegError, OSError) as error:
                 problem = getattr(error, "strerror", None) or str(error)
             if not report.frames:
@@ -219,8 +232,10 @@ class LiveSource(Described):
             if not self._returns or (problem == "ended" and run.has_end):
                 if problem != "ended":
                     report.complete, report.problem = False, f"reading stopped: {problem}"
+                elif run.missing and not run.over.is_set():
+                    report.complete, report.problem = False, run.missing
                 return
-            lost_at = time.monotonic() if seen else lost_at
+            lost_at, lost = time.monotonic() if seen else lost_at, True
             left_s = self._retry_s - (time.monotonic() - lost_at)
             if left_s <= 0:
                 report.complete, report.problem = False, f"broke off ({problem}) and did not come back"
@@ -229,7 +244,6 @@ class LiveSource(Described):
             log.warning("%s: broke off (%s); trying again in %.1f s", self._name, problem, wait_s)
             run.over.wait(wait_s)
             wait_s = min(30.0, 2 * wait_s)
-            report.reconnects += 1
 
     def _stream_pictures(self, run: _LiveRun) -> Iterator[_Shown]:
         # Its own unbuffered file: Python could not end while a thread waits in the lock of sys.stdin's buffer.
@@ -240,6 +254,7 @@ class LiveSource(Described):
                 run.has_end = bool(stream.frames or container.duration)  # a file that a server hands out
                 self._paces |= run.has_end and is_url(self._where)
                 geometry: Geometry | None = None
+                first_s, reached_s = math.nan, math.nan
                 fields = Deinterlacer[float | None]()
                 for packet in container.demux(stream):
                     if run.over.is_set():
@@ -253,12 +268,16 @@ class LiveSource(Described):
                         if not isinstance(frame, av.VideoFrame):
                             continue
                         geometry = Geometry.of(frame, stream) if geometry is None else geometry
+                        if frame.time is not None:
+                            first_s = frame.time if math.isnan(first_s) else first_s
+                            reached_s = frame.time
                         run.report.concealed += frame.is_corrupt
                         for done, time_s in fields.push(frame, frame.time):
                             yield _Shown(time_s, done, geometry)
                             run.report.deinterlaced = fields.count
                 for done, time_s in fields.flush():
                     yield _Shown(time_s, done, geometry or Geometry())
+                run.missing = _missing(container, stream, reached_s - first_s)
         finally:
             if piped is not None:
                 piped.close()
