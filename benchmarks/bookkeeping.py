@@ -4,7 +4,8 @@
 
 One picture, linked under as many names, goes through `affectkit predict` in this process, and once more through
 Predictor.stream alone. The difference, by input, is bookkeeping: the plan, checks, the lock, two files that are written
-and renamed, the summary. Also for the first and the last tenth, to see whether it grows.
+and renamed, a line of run.jsonl, the summary. Also for the first and the last tenth, and with the memory, to see whether
+it grows.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 
 from affectkit import cli
 from affectkit.predictor import Predictor
-from affectkit.runs import run as jobs
+from affectkit.runs import anywhere as jobs
 from affectkit.sources.opening import open_source
 
 
@@ -55,14 +57,19 @@ def main() -> None:
         def noted(*given: object, **options: object) -> object:
             outcome = run_job(*given, **options)  # type: ignore[arg-type]
             ends.append((time.perf_counter(), time.process_time()))
+            peaks.append(psutil.Process().memory_info().rss / 1e6)
             return outcome
 
         jobs.run_job = noted  # type: ignore[assignment]
-        sys.argv = ["affectkit", "predict", *inputs, "-o", f"{folder}/tables/", "--model", arguments.model]
+        listed = folder / "list.txt"
+        listed.write_text("\n".join(inputs))
+        peaks: list[float] = []
+        sys.argv = ["affectkit", "predict", "--inputs", str(listed), "--output-dir", f"{folder}/tables"]
+        sys.argv += ["--model", arguments.model]
         with contextlib.redirect_stderr(io.StringIO()) as said:
             cli.main()
         made = len(os.listdir(folder / "tables")) - before
-    assert made == 2 * arguments.inputs and said.getvalue().count(": 1 frame") == arguments.inputs, made
+    assert made == 2 * arguments.inputs + 1 and said.getvalue().count(": 1 frame") == arguments.inputs, made
     count, tenth = arguments.inputs - 1, max(1, arguments.inputs // 10)
     whole_s, whole_cpu_s = (after - before for before, after in zip(ends[0], ends[-1], strict=True))  # without start-up
     first, last = ends[tenth][1] - ends[0][1], ends[-1][1] - ends[-tenth - 1][1]
@@ -73,6 +80,7 @@ def main() -> None:
     print(f"  affectkit predict      {whole:7.3f} ms an input, {whole_cpu:7.3f} ms of CPU time")
     print(f"  bookkeeping            {whole - frames:7.3f} ms an input, {whole_cpu - frames_cpu:7.3f} ms of CPU time")
     print(f"  last tenth / first     {last / first:7.2f} (CPU time)")
+    print(f"  memory                 {peaks[tenth]:7.0f} MB after a tenth, {peaks[-1]:.0f} at the end")
 
 
 if __name__ == "__main__":

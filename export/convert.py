@@ -121,17 +121,7 @@ def export_model(
         )
         if target == "readout":
             write_readout(partial / FRAME_NAME, partial / READOUT_NAME, spec, read_golden(original.golden)["faces"])
-        golden = _golden(original, partial)
-        report = compare_models(spec, golden)
-        card = original.path / CARD_NAME
-        text = card.read_text(encoding="utf-8") if card.is_file() else f"# {spec.name}\n"
-        (partial / CARD_NAME).write_text(f"{text}\n{_note(original, precision)}", encoding="utf-8")
-        _write_spec(partial, spec)
-        if labelled is not None:
-            where, faces = labelled
-            before, after = ask(original.path, faces), ask(partial, faces)
-            report = compare_models(spec, golden, (where, faces, before, after))
-            spec = dataclasses.replace(spec, metrics={where: report.metrics[precision]})
+        report, spec = _compare(original, partial, spec, labelled)
         over = report.problems()
         if over:
             raise EngineError(f"{folder.name}: {precision} differs too much from float32: {'; '.join(over)}")
@@ -141,10 +131,9 @@ def export_model(
         if target == "triton":
             write_triton(finished, folder, overwrite=overwrite)
             return report
-        if target == "tensorrt":
-            over = problems(verify(finished, device="tensorrt"), precision)
-            if over:
-                raise EngineError(f"{folder.name}: TensorRT's answers differ too much from torch's: {'; '.join(over)}")
+        over = problems(verify(finished, device="tensorrt"), precision) if target == "tensorrt" else []
+        if over:
+            raise EngineError(f"{folder.name}: TensorRT's answers differ too much from torch's: {'; '.join(over)}")
         put_in_place(partial, folder)
     return report
 
@@ -239,6 +228,23 @@ def _convert(
         # The recurrent part costs next to nothing, and its state remembers every rounding: it stays float32.
         onnx.save(with_constant_weights(onnx.load(str(original.temporal_onnx))), str(partial / TEMPORAL_NAME))
     shutil.copyfile(original.golden, partial / GOLDEN_NAME)
+
+
+def _compare(
+    original: ModelFolder, partial: Path, spec: ModelSpec, labelled: tuple[str, FaceSet] | None
+) -> tuple[ParityReport, ModelSpec]:
+    """How far the new model is from its original, with card and model.json written; the spec has the new metrics."""
+    golden = _golden(original, partial)
+    card = original.path / CARD_NAME
+    text = card.read_text(encoding="utf-8") if card.is_file() else f"# {spec.name}\n"
+    (partial / CARD_NAME).write_text(f"{text}\n{_note(original, spec.precision)}", encoding="utf-8")
+    _write_spec(partial, spec)
+    if labelled is None:
+        return compare_models(spec, golden), spec
+    where, faces = labelled
+    before, after = ask(original.path, faces), ask(partial, faces)
+    report = compare_models(spec, golden, (where, faces, before, after))
+    return report, dataclasses.replace(spec, metrics={where: report.metrics[spec.precision]})
 
 
 def _golden(original: ModelFolder, partial: Path) -> dict[str, tuple[Array, Array]]:

@@ -289,33 +289,44 @@ def write_model_folder(
         partial.mkdir()
         if half:
             members = [rounded_to_half(member) for member in members]
-        names = [GOLDEN_NAME, CARD_NAME]
-        digests = {}
-        frame = partial / FRAME_NAME
-        if spec.frame_model is None:
-            write_onnx(members, frame)
-            if half:
-                store_as_half(frame)
-            names.append(FRAME_NAME)
-        else:
-            frame = frame_of(folder, spec)
-            digests[FRAME_NAME] = sha256(frame)
-        faces = golden_faces(spec.input.size, spec.input.channels)
-        arrays: dict[str, Any] = {"faces": faces, **golden_outputs(members, faces)}
-        check_outputs(arrays, spec, len(faces))
-        if temporal:
-            write_temporal_onnx(temporal, partial / TEMPORAL_NAME)
-            arrays |= golden_sequence(temporal)
-            names.append(TEMPORAL_NAME)
-        np.savez_compressed(partial / GOLDEN_NAME, **arrays)
+        digests = _write_frame(members, partial, spec, folder, half=half)
+        frame = partial / FRAME_NAME if spec.frame_model is None else frame_of(folder, spec)
+        arrays = _write_golden(members, temporal, partial, spec)
         parity = compare_golden(partial, arrays, frame=frame, device="cpu")
         over = problems(parity, spec.precision)
         if over:
             raise EngineError(f"the exported graph differs from torch: {'; '.join(over)}")
         (partial / CARD_NAME).write_text(card, encoding="utf-8")
         finished = describe_folder(partial, spec)
+        names = (name for name in (GOLDEN_NAME, CARD_NAME, FRAME_NAME, TEMPORAL_NAME) if (partial / name).exists())
         finished = dataclasses.replace(finished, files=digests | {name: sha256(partial / name) for name in names})
         (partial / SPEC_NAME).write_text(finished.to_json(), encoding="utf-8")
         put_in_place(partial, folder)
     logging.getLogger(__name__).info("wrote %s", folder)
     return parity
+
+
+def _write_frame(
+    members: Sequence[MultitaskCNN], partial: Path, spec: ModelSpec, folder: Path, *, half: bool
+) -> dict[str, str]:
+    """Write frame.onnx; or, where another model's is used, its sha256 by its name, for ``ModelSpec.files``."""
+    if spec.frame_model is not None:
+        return {FRAME_NAME: sha256(frame_of(folder, spec))}
+    write_onnx(members, partial / FRAME_NAME)
+    if half:
+        store_as_half(partial / FRAME_NAME)
+    return {}
+
+
+def _write_golden(
+    members: Sequence[MultitaskCNN], temporal: Sequence[TemporalHeads], partial: Path, spec: ModelSpec
+) -> dict[str, Any]:
+    """Write golden.npz, and temporal.onnx where there are recurrent heads; the golden arrays."""
+    faces = golden_faces(spec.input.size, spec.input.channels)
+    arrays: dict[str, Any] = {"faces": faces, **golden_outputs(members, faces)}
+    check_outputs(arrays, spec, len(faces))
+    if temporal:
+        write_temporal_onnx(temporal, partial / TEMPORAL_NAME)
+        arrays |= golden_sequence(temporal)
+    np.savez_compressed(partial / GOLDEN_NAME, **arrays)
+    return arrays

@@ -6,6 +6,7 @@ An object is there or not: it is uploaded under its name as a whole, and never h
 from __future__ import annotations
 
 import datetime
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,15 @@ from affectkit.runs.schemes import EXTRAS, PACKAGES
 from affectkit.sources.names import printable
 
 PART_BYTES = 16 << 20
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """False of what asyncio says of a connection that broke: whoever asked has been told, and tries again."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, OSError)
+
+
+logging.getLogger("asyncio").addFilter(_is_news)
 
 
 def _store(url: str) -> tuple[Any, str]:
