@@ -90,8 +90,8 @@ def furnish(folder: Path) -> None:
     frames = [frame.image for frame in affectkit.open_source(ROOT / "samples" / "astronaut.mp4").frames(end_s=2)]
     _write(folder / "interview.mp4", frames)
     shutil.copy(folder / "interview.mp4", folder / "talk.mp4")
-    beside = [frame[:, ::-1] if k < 20 else np.full_like(frame, 60) for k, frame in enumerate(frames)]
-    _write(folder / "dyad.mp4", [np.hstack(pair) for pair in zip(frames, beside, strict=True)])
+    beside = [frame if k < 20 else np.full_like(frame, 60) for k, frame in enumerate(frames)]  # gone after .8 s
+    _write(folder / "dyad.mp4", [np.hstack((frame[:, ::-1], more)) for frame, more in zip(frames, beside, strict=True)])
     for name in ("panel.mp4", "hours.mp4", "video.mp4"):
         _write(folder / name, frames[:12])
     for k in range(2):

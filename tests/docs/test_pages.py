@@ -17,7 +17,7 @@ WITH_CODE = [page for page in pages() if snippets(page)]
 
 
 @pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_page(page: Path, tmp_path: Path, record_property: pytest.FixtureRequest) -> None:
+def test_page(page: Path, tmp_path: Path) -> None:
     for left_out in run_page(page, tmp_path / "here"):
         print(f"not run: {left_out.name}: {left_out.skipped}")
 
@@ -34,4 +34,4 @@ def test_what_is_not_run() -> None:
     left_out = [one for page in WITH_CODE for one in snippets(page) if one.skipped]
     for one in left_out:
         print(f"{one.name}: {one.skipped}")
-    assert len(left_out) <= 12
+    assert len(left_out) <= 20
