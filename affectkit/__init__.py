@@ -16,9 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from affectkit.align import crop_face as crop_face
-    from affectkit.answers import Affect as Affect
-    from affectkit.answers import Face as Face
-    from affectkit.answers import FrameResult as FrameResult
     from affectkit.asynchronous import AsyncResultStream as AsyncResultStream
     from affectkit.engines import Engine as Engine
     from affectkit.engines import FakeEngine as FakeEngine
@@ -29,6 +26,9 @@ if TYPE_CHECKING:
     from affectkit.errors import ModelError as ModelError
     from affectkit.errors import OutputError as OutputError
     from affectkit.errors import SourceError as SourceError
+    from affectkit.face_results import Affect as Affect
+    from affectkit.face_results import Face as Face
+    from affectkit.face_results import FrameResult as FrameResult
     from affectkit.faces.base import Detector as Detector
     from affectkit.faces.base import DetectsFaces as DetectsFaces
     from affectkit.options import PredictKeywords as PredictKeywords
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from affectkit.options import StreamKeywords as StreamKeywords
     from affectkit.outputs.overlay import Overlay as Overlay
     from affectkit.predictor import Predictor as Predictor
-    from affectkit.results import ResultStream as ResultStream
-    from affectkit.results import Session as Session
+    from affectkit.result_stream import ResultStream as ResultStream
+    from affectkit.result_stream import Session as Session
     from affectkit.sources.base import LeftOut as LeftOut
     from affectkit.sources.base import Source as Source
     from affectkit.sources.base import SourceInfo as SourceInfo
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AU_NAMES": "types",
-    "Affect": "answers",
+    "Affect": "face_results",
     "AffectKitError": "errors",
     "AsyncResultStream": "asynchronous",
     "Detection": "types",
@@ -75,9 +75,9 @@ _HOME = {
     "EXPRESSION_NAMES": "types",
     "Engine": "engines",
     "EngineError": "errors",
-    "Face": "answers",
+    "Face": "face_results",
     "FakeEngine": "engines",
-    "FrameResult": "answers",
+    "FrameResult": "face_results",
     "Film": "sources.streams",
     "Frame": "types",
     "Group": "tables.summary",
@@ -96,8 +96,8 @@ _HOME = {
     "Predictor": "predictor",
     "PredictorConfig": "options",
     "PredictorKeywords": "options",
-    "ResultStream": "results",
-    "Session": "results",
+    "ResultStream": "result_stream",
+    "Session": "result_stream",
     "Source": "sources.base",
     "SourceError": "errors",
     "SourceInfo": "sources.base",

@@ -14,7 +14,7 @@ import numpy as np
 from affectkit.picture import NO_PICTURE, RgbPicture, to_channels
 from affectkit.spec import InputSpec
 from affectkit.types import Array, CroppedFrame, Float32, Picture, TrackedFrame, UInt8
-from affectkit.visible import inside
+from affectkit.visibility import inside
 
 
 def similarity(source: Array, target: Array) -> Float32:

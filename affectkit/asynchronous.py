@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Self, TypeAlias
 
-from affectkit.answers import FrameResult
+from affectkit.face_results import FrameResult
 
 Asked: TypeAlias = "tuple[asyncio.AbstractEventLoop, asyncio.Future[list[FrameResult] | None]]"
 """Who waits for results, and where they are put; None is the end."""

@@ -22,9 +22,9 @@ import numpy as np
 
 from affectkit import models
 from affectkit.align import align
-from affectkit.answers import FrameResult
 from affectkit.engines import Engine, Profile, open_engine
 from affectkit.errors import AffectKitError
+from affectkit.face_results import FrameResult
 from affectkit.faces.base import Detector
 from affectkit.faces.tracking import Tracker, track
 from affectkit.faces.tracks import TrackingConfig

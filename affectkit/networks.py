@@ -12,13 +12,13 @@ import numpy as np
 
 from affectkit import models
 from affectkit.align import fit_aligned
-from affectkit.answers import Affect
 from affectkit.engines import Engine, Profile, open_engine
 from affectkit.errors import ModelError
+from affectkit.face_results import Affect
+from affectkit.inference import FACTS, Reader, aligned_face
 from affectkit.options import PredictorConfig, StreamOptions
-from affectkit.reading import FACTS, Reader, aligned_face
 from affectkit.readout import check_outputs
-from affectkit.results import Postprocessing, Waiting
+from affectkit.result_stream import Postprocessing, Waiting
 from affectkit.smooth import Smoother
 from affectkit.spec import FURTHER, ModelSpec
 from affectkit.temporal import TemporalBuffer

@@ -192,10 +192,10 @@ class OutputOptions:
     resume: bool = False
     """Whether an interrupted run is continued, where there is one."""
     baseline: str | None = None
-    """Action units are told relative to each face's neutral (:func:`affectkit.baseline.parse_rule`)."""
+    """Action units are told relative to each face's neutral (:func:`affectkit.baseline.neutral.parse_rule`)."""
 
     def __post_init__(self) -> None:
-        from affectkit.baseline import parse_rule
+        from affectkit.baseline.neutral import parse_rule
         from affectkit.outputs.layouts import check_format
 
         for name in ("uncertainty", "overwrite", "resume"):

@@ -15,20 +15,19 @@ import numpy as np
 
 from affectkit import models
 from affectkit.align import crop_face
-from affectkit.answers import Face, FrameResult
-from affectkit.assembly import Pace, crops_of
 from affectkit.asynchronous import AsyncResultStream
-from affectkit.baseline import check_rule, parse_rule
-from affectkit.baseline_file import finder_of
-from affectkit.corrected import corrected_table
+from affectkit.baseline.corrected import corrected_table
+from affectkit.baseline.from_file import finder_of
+from affectkit.baseline.live import LiveBaseline, check_live
+from affectkit.baseline.neutral import check_rule, parse_rule
 from affectkit.engines import Engine, usable_cores
 from affectkit.errors import SourceError
+from affectkit.face_results import Face, FrameResult
 from affectkit.faces.base import DetectsFaces
 from affectkit.faces.known import detections_at
-from affectkit.faces.own import check_detector
 from affectkit.faces.search import FaceSearch
-from affectkit.given import PictureLike, as_rgb, boxes_given
-from affectkit.live_baseline import LiveBaseline, check_live
+from affectkit.faces.user_detector import check_detector
+from affectkit.image_input import PictureLike, as_rgb, boxes_given
 from affectkit.networks import Networks
 from affectkit.options import (
     PredictKeywords,
@@ -41,15 +40,16 @@ from affectkit.options import (
 )
 from affectkit.outputs.layouts import layout
 from affectkit.outputs.table import Table, table_of
-from affectkit.results import ResultStream, Session, in_file, resumed
+from affectkit.pipeline import Pace, crops_of
+from affectkit.result_stream import ResultStream, Session, in_file, resumed
 from affectkit.sources.base import Source
 from affectkit.sources.live import LiveSource
 from affectkit.sources.names import printable
 from affectkit.sources.opening import open_source
-from affectkit.tables.origin import Progress, counted, with_origin
+from affectkit.tables.metadata import Progress, counted, with_origin
 from affectkit.types import Array, TrackedFrame, UInt8
 from affectkit.versions import deciding_versions
-from affectkit.visible import inside
+from affectkit.visibility import inside
 
 BaselineLike = str | os.PathLike[str] | tuple[float, float]
 SourceLike = str | os.PathLike[str] | Array | Iterable[Array] | Source
@@ -109,7 +109,7 @@ class Predictor(Networks):
                 fast and 99 % of its decisions are the same; else the model as it is named. ``describe()`` tells.
             prior: ``natural``: expressions are as common as in the training data; ``balanced``: all alike, for faces of
                 another kind. The model has to state how common they were.
-            min_quality: faces of less (0..1, :func:`affectkit.visible.quality`) are found, but not judged. The model
+            min_quality: faces of less (0..1, :func:`affectkit.visibility.quality`) are found, but not judged. The model
                 has to tell what can be seen.
             au_thresholds: from which probability on an action unit counts as active, ``{"AU04": 0.4}``, in place of the
                 model's own thresholds; of the units that are not named these stay.
@@ -299,7 +299,7 @@ class Predictor(Networks):
 
         Args:
             baseline: tell action units relative to each face's neutral, of seconds from the first frame, once these are
-                over, or of a file (:class:`affectkit.live_baseline.LiveBaseline`); ``affect.au_raw`` holds what they
+                over, or of a file (:class:`affectkit.baseline.live.LiveBaseline`); ``affect.au_raw`` holds what they
                 were, and is None where they are not corrected.
             name: what ``FrameResult.name`` says.
         """
@@ -338,8 +338,8 @@ class Predictor(Networks):
 
         Args:
             baseline: tell action units relative to each face's neutral, of ``"auto"``, its calmest seconds
-                (:mod:`affectkit.calm`); of seconds of the input, ``(start, end)`` or ``"START-END"``; or of a table,
-                picture or video of the neutral face. The raw values are in further columns (``AU12_raw``).
+                (:mod:`affectkit.baseline.calmest`); of seconds of the input, ``(start, end)`` or ``"START-END"``; or
+                of a table, picture or video of the neutral face. The raw values are in further columns (``AU12_raw``).
             progress: is told after each frame how many are done, and of how many, None where that is not known.
 
         Returns:

@@ -8,8 +8,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from affectkit.answers import Affect
 from affectkit.errors import EngineError
+from affectkit.face_results import Affect
 from affectkit.spec import FURTHER, TASKS, ModelSpec, Prior
 from affectkit.types import Array
 
@@ -129,7 +129,7 @@ def read_out(
     network's probabilities by the shares (Saerens et al., Neural Computation 2002), and the temperature is the spec's
     ``balanced_temperature``.
 
-    All is decoded, whether it can be seen or not: :func:`affectkit.visible.withheld` takes out what cannot.
+    All is decoded, whether it can be seen or not: :func:`affectkit.visibility.withheld` takes out what cannot.
 
     With ``ensemble="probabilities"`` the members' probabilities and decoded values are averaged, with ``"logits"``
     their logits, before decoding. The spread is the members' (population) standard deviation in both cases.

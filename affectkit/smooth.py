@@ -10,9 +10,9 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from affectkit.answers import Affect, Face, FrameResult
 from affectkit.errors import SourceError
-from affectkit.plain import State, of_result, to_result
+from affectkit.face_results import Affect, Face, FrameResult
+from affectkit.serialization import State, of_result, to_result
 from affectkit.types import Array, LabelSet
 
 Float = npt.NDArray[np.float64]

@@ -22,7 +22,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from affectkit.plain import State
+from affectkit.serialization import State
 from affectkit.spec import TASKS
 from affectkit.types import Array, Float32, RunNetwork
 from affectkit.windows import WindowConfig, taper

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from affectkit.readout import visibility_of
 from affectkit.spec import ModelSpec
 from affectkit.types import Array, UInt8
-from affectkit.visible import hidden_regions
+from affectkit.visibility import hidden_regions
 
 FAIR_SCORE = 0.6
 """Detector's confidence from which a face is worth turning."""

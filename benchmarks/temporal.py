@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from affectkit import Predictor
-from affectkit.answers import Affect, Face, FrameResult
+from affectkit.face_results import Affect, Face, FrameResult
 from affectkit.readout import read_out
 from affectkit.smooth import Smoother
 from affectkit.spec import FURTHER, TASKS, ModelSpec

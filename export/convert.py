@@ -22,11 +22,11 @@ from affectkit.errors import EngineError, ModelError, SourceError
 from affectkit.export.card import card_of_copy
 from affectkit.export.describe import READOUT_NAME, describe_folder
 from affectkit.export.folders import check_folder, put_in_place
+from affectkit.export.graph_cleanup import tidied, with_constant_weights
 from affectkit.export.parity import ParityReport, compare_models
 from affectkit.export.precision import to_half, to_int8, widened
 from affectkit.export.readout import write_readout
 from affectkit.export.runs import export_runs
-from affectkit.export.tidy import tidied, with_constant_weights
 from affectkit.export.triton import write_triton
 from affectkit.export.verify import problems, read_golden, verify
 from affectkit.faces.opening import open_detector

@@ -15,7 +15,7 @@ from affectkit.spec import ModelSpec, Precision
 from affectkit.train.evaluate import Answers
 from affectkit.train.faces import FaceSet
 from affectkit.types import Array
-from affectkit.visible import hidden_regions
+from affectkit.visibility import hidden_regions
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
 from affectkit.errors import EngineError
-from affectkit.export.tidy import tidied
+from affectkit.export.graph_cleanup import tidied
 from affectkit.types import Array, UInt8
 
 QUANTISED = ("Conv", "Add", "AveragePool", "GlobalAveragePool", "MaxPool")

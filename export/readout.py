@@ -1,6 +1,6 @@
 """A second graph that decodes: faces in; probabilities, decisions, valence and arousal, visibility and pose out.
 
-What :func:`affectkit.readout.read_out` and :func:`affectkit.visible.withheld` do, as nodes behind the network, for
+What :func:`affectkit.readout.read_out` and :func:`affectkit.visibility.withheld` do, as nodes behind the network, for
 programs that only have a runtime. The prior is the natural one; the members' spread is not among the answers.
 """
 
@@ -18,11 +18,11 @@ import onnx.numpy_helper
 
 from affectkit.engines import open_engine
 from affectkit.errors import EngineError
-from affectkit.export.tidy import tidied
+from affectkit.export.graph_cleanup import tidied
 from affectkit.readout import read_out, visibility_of
 from affectkit.spec import ModelSpec
 from affectkit.types import REGIONS, Array, UInt8
-from affectkit.visible import hidden_regions, hidden_units, regions_of
+from affectkit.visibility import hidden_regions, hidden_units, regions_of
 
 LARGEST_DIFFERENCE = 1e-4
 """Between the graph's answers and Python's; degrees of pose times 100."""

@@ -10,11 +10,11 @@ import onnx
 from affectkit.engines import open_engine
 from affectkit.errors import EngineError
 from affectkit.export.describe import READOUT_NAME, describe_folder
+from affectkit.export.graph_cleanup import tidied, with_constant_weights
 from affectkit.export.readout import write_readout
-from affectkit.export.tidy import tidied, with_constant_weights
 from affectkit.export.verify import read_golden
 from affectkit.models import FRAME_NAME, SPEC_NAME, TEMPORAL_NAME, load
-from affectkit.outputs.documents import write_text
+from affectkit.outputs.json_files import write_text
 from affectkit.spec import ModelSpec
 from affectkit.types import Array
 

@@ -24,7 +24,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from affectkit.errors import EngineError
 from affectkit.export.describe import describe_folder
 from affectkit.export.folders import check_folder, put_in_place
-from affectkit.export.tidy import tidied, with_constant_weights
+from affectkit.export.graph_cleanup import tidied, with_constant_weights
 from affectkit.export.verify import Parity, compare_golden, problems
 from affectkit.models import FRAME_NAME, GOLDEN_NAME, SPEC_NAME, TEMPORAL_NAME, frame_of, sha256
 from affectkit.readout import check_outputs

@@ -32,7 +32,7 @@ CARD = """\
 {temporal}
 {windows}Labels, thresholds and decoding stand in `model.json`, beside this file; `affectkit.readout.read_out`
 decodes logits whose first two axes are (members, faces): transpose what the server answers. All of a face is decoded,
-whether it can be seen or not; `affectkit.visible.withheld` takes out what cannot.
+whether it can be seen or not; `affectkit.visibility.withheld` takes out what cannot.
 """
 
 

@@ -22,12 +22,12 @@ from affectkit.train.answers import logits_of
 from affectkit.train.calibrate import fit_temperature, fit_thresholds
 from affectkit.train.checkpoints import load_network, save_atomically
 from affectkit.train.config import config_from_dict
+from affectkit.train.extra_answers import balanced_temperature, covered_examples, expression_prior, fit_visibility
 from affectkit.train.faces import FaceSet, join, relabelled
-from affectkit.train.further import balanced_temperature, covered_examples, expression_prior, fit_visibility
 from affectkit.train.reading import read_manifest_faces, read_set
 from affectkit.train.runs import checkpoint_of
 from affectkit.train.splits import select_split
-from affectkit.visible import hidden_units
+from affectkit.visibility import hidden_units
 
 SEEN = 0.5
 """Visible share of a region from which on its units' labels count."""

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from affectkit.train.covering import HIDDEN
-from affectkit.visible import hidden_units
+from affectkit.train.occlusion import HIDDEN
+from affectkit.visibility import hidden_units
 
 BASE = 128
 """Side of the squares, px; a crop of ``CROP`` px lies in their middle."""

@@ -23,9 +23,9 @@ from train_lite import ROOT, faces_of, with_codes
 from train_on_gpu import UNITS
 
 from affectkit.spec import TEMPLATES, InputSpec
-from affectkit.train.covering import drawn_layer, no_face
 from affectkit.train.crops import crop_matrix, crop_of
 from affectkit.train.faces import FaceSet, relabelled
+from affectkit.train.occlusion import drawn_layer, no_face
 from affectkit.train.reading import read_manifest_faces
 from affectkit.train.runs import cnns_of
 from affectkit.types import EXPRESSION_NAMES, LabelSet

@@ -29,10 +29,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from affectkit.train.config import TrainConfig, network_from_dict
-from affectkit.train.covering import HIDDEN
 from affectkit.train.distill import kl
 from affectkit.train.losses import decode_va, va_bin
 from affectkit.train.networks import CONFIGS, MultitaskCNN, NetworkConfig, Outputs, multiply_adds
+from affectkit.train.occlusion import HIDDEN
 from affectkit.types import EXPRESSION_NAMES, LabelSet
 
 UNITS = tuple(f"AU{k:02d}" for k in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 18, 20, 23, 24, 25, 26, 43))

@@ -59,7 +59,7 @@ MUTANTS = [
     Mutant("faces/mtcnn.py", "_square(boxes[nms(boxes, scores, 0.7)])", "boxes[nms(boxes, scores, 0.7)]", MTCNN),
     Mutant("faces/mtcnn.py", "PYRAMID_FACTOR = 0.709", "PYRAMID_FACTOR = 0.8", MTCNN),
     Mutant(
-        "faces/strips.py",
+        "faces/tiled_search.py",
         "rows + first, columns",
         "rows, columns",
         "media/test_gate_memory.py::test_strips_answer_as_the_whole",

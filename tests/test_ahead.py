@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from affectkit.ahead import Beside, ahead
+from affectkit.prefetch import Beside, ahead
 
 
 def threads() -> list[threading.Thread]:
@@ -93,7 +93,7 @@ def test_letting_go_ends_the_thread_and_closes_what_it_reads(how: str) -> None:
 
 HELD = """
 import itertools, sys, time
-from affectkit.ahead import Beside, ahead
+from affectkit.prefetch import Beside, ahead
 def endless():
     try:
         while True:

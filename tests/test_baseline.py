@@ -16,10 +16,10 @@ from test_resume import clip as clip
 from test_resume import killed
 
 from affectkit import FakeEngine, Predictor, models
-from affectkit.baseline import LEAST_FRAMES, Neutral, Rule, Seen, median_of, parse_rule
-from affectkit.corrected import Corrector
+from affectkit.baseline.corrected import Corrector
+from affectkit.baseline.finders import FromFile, FromSeconds
+from affectkit.baseline.neutral import LEAST_FRAMES, Neutral, Rule, Seen, median_of, parse_rule
 from affectkit.errors import OutputError, SourceError
-from affectkit.finders import FromFile, FromSeconds
 from affectkit.options import OutputOptions
 from affectkit.runs import run as jobs
 from affectkit.runs.run import Job, run_job
@@ -482,7 +482,7 @@ def test_several_at_once_are_the_same_as_one_by_one(astronaut: Path, tmp_path: P
 
 
 def test_on_a_full_disk_nothing_is_left(tmp_path: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
-    from affectkit import corrected
+    from affectkit.baseline import corrected
 
     def full(self: object, rows: object) -> None:
         raise OSError(28, "No space left on device")

@@ -11,9 +11,9 @@ import pytest
 from test_baseline import Faces, brightness_engine, pictures
 
 from affectkit import Predictor
-from affectkit.baseline import Baselines, Seen
-from affectkit.calm import _REASONS, CalmestSeconds
-from affectkit.finders import all_of
+from affectkit.baseline.calmest import _REASONS, CalmestSeconds
+from affectkit.baseline.finders import all_of
+from affectkit.baseline.neutral import Baselines, Seen
 
 UNITS = ("AU01", "AU04", "AU12", "AU25")
 FPS = 25

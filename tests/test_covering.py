@@ -13,18 +13,19 @@ from click.testing import CliRunner
 
 from affectkit.errors import SourceError
 from affectkit.spec import InputSpec
-from affectkit.train import covering, losses
+from affectkit.train import losses
+from affectkit.train import occlusion as covering
 from affectkit.train.augmentation import AUGMENTATIONS, Augmentation, disturb
 from affectkit.train.batches import labels_as_seen
 from affectkit.train.cli import COMMANDS
-from affectkit.train.faces import FaceSet, join, relabelled
-from affectkit.train.further import (
+from affectkit.train.extra_answers import (
     balanced_temperature,
     covered_examples,
     expression_prior,
     fit_visibility,
     report_further,
 )
+from affectkit.train.faces import FaceSet, join, relabelled
 from affectkit.train.initial import adapted, like
 from affectkit.train.networks import MultitaskCNN, NetworkConfig
 from affectkit.train.options import names_to_leave_out

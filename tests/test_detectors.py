@@ -13,7 +13,7 @@ import pytest
 
 from affectkit import Predictor
 from affectkit.faces.boxes import iou
-from affectkit.faces.own import OwnDetector
+from affectkit.faces.user_detector import OwnDetector
 from affectkit.picture import RgbPicture
 from affectkit.sources.opening import open_source
 from affectkit.types import Detection, UInt8

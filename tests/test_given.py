@@ -13,8 +13,8 @@ from PIL import Image
 
 import affectkit
 from affectkit import FakeEngine, Predictor
-from affectkit.clock import Clock
 from affectkit.errors import SourceError
+from affectkit.timestamps import Clock
 from affectkit.types import Detection
 
 

@@ -18,9 +18,9 @@ from affectkit.engines import open_engine
 from affectkit.errors import EngineError
 from affectkit.export import convert, readout, refresh
 from affectkit.export.describe import described
+from affectkit.export.graph_cleanup import tidied, with_constant_weights
 from affectkit.export.precision import to_int8
 from affectkit.export.readout import expected_answers, readout_graph, write_readout
-from affectkit.export.tidy import tidied, with_constant_weights
 from affectkit.export.to_onnx import write_temporal_onnx
 from affectkit.spec import ModelSpec
 from affectkit.train.calibrate import write_calibration

@@ -17,10 +17,10 @@ from make_tiny_model import EXPRESSIONS_ONLY, SHIPPED, TWELVE, expected, expecte
 from synthetic import edit_spec, write_clip
 
 from affectkit import benchmark, models
-from affectkit.answers import Affect, Face, FrameResult
 from affectkit.engines import FakeEngine
 from affectkit.errors import EngineError, ModelError
 from affectkit.export.triton import write_triton
+from affectkit.face_results import Affect, Face, FrameResult
 from affectkit.outputs.drawing import VALENCE
 from affectkit.outputs.layouts import Layout, layout
 from affectkit.outputs.lettering import LEAST_PX, text_width

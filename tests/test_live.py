@@ -20,8 +20,8 @@ import pytest
 from synthetic import grey_frames, write_clip
 
 from affectkit import Predictor
-from affectkit.answers import FrameResult
 from affectkit.errors import SourceError
+from affectkit.face_results import FrameResult
 from affectkit.sources.live import LiveSource, _Shown
 from affectkit.sources.opening import open_source
 

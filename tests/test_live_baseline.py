@@ -12,9 +12,9 @@ from synthetic import write_clip
 from test_baseline import Faces, brightness_engine, pictures, relative, rows_of
 
 from affectkit import FakeEngine, Predictor, models
-from affectkit.answers import Affect, Face, FrameResult
-from affectkit.baseline import Neutral
-from affectkit.corrected import Corrector, relative_affect, with_raw
+from affectkit.baseline.corrected import Corrector, relative_affect, with_raw
+from affectkit.baseline.neutral import Neutral
+from affectkit.face_results import Affect, Face, FrameResult
 from affectkit.options import OutputOptions
 from affectkit.outputs.layouts import layout
 from affectkit.runs.run import Job, run_job

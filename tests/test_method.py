@@ -34,7 +34,7 @@ from patterns import states_are_equal
 from trees import Tree, Written
 
 from affectkit.align import crop_face, crop_frame
-from affectkit.answers import Affect
+from affectkit.face_results import Affect
 from affectkit.models import load
 from affectkit.predictor import Predictor
 from affectkit.spec import TEMPLATES, InputSpec

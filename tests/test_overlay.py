@@ -13,8 +13,8 @@ from synthetic import grey_frames, write_clip
 from test_sinks import face
 
 from affectkit import models
-from affectkit.answers import Face, FrameResult
 from affectkit.errors import OutputError
+from affectkit.face_results import Face, FrameResult
 from affectkit.outputs.canvas import planes_of_rgb
 from affectkit.outputs.drawing import (
     ACTIVE,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from affectkit import Predictor
-from affectkit.faces.own import OwnDetector
+from affectkit.faces.user_detector import OwnDetector
 from affectkit.types import Detection, UInt8
 
 

@@ -96,10 +96,8 @@ def test_the_sdk_never_needs_torch() -> None:
     assert not {"torch", "onnx", "pandas", "pyarrow"} & loaded
 
 
-STAGE = {"answers", "documented", "errors", "forking", "plain", "picture", "spec", "types", "versions"}
+STAGE = {"face_results", "documented", "errors", "forking", "serialization", "picture", "spec", "types", "versions"}
 """What every stage may import."""
-
-BASELINE = {"baseline", "baseline_file", "calm", "corrected", "finders", "live_baseline"}
 
 MAY_IMPORT = {
     # values
@@ -109,31 +107,31 @@ MAY_IMPORT = {
     "versions": set(),
     "npz": {"types"},
     "types": {"documented", "errors"},
-    "answers": {"documented", "tables", "types"},  # they show themselves
+    "face_results": {"documented", "tables", "types"},  # they show themselves
     "spec": {"errors", "spec_file", "types"},  # which it hands texts to
     "spec_file": {"errors", "spec", "types"},
-    "plain": {"answers", "picture", "types"},
+    "serialization": {"face_results", "picture", "types"},
     "picture": {"types", "warping"},
     # rooms
     "models": {"engines", "errors", "models", "onnx_files", "spec", "types"},  # whether one may be fast decides
     "engines": STAGE | {"engines", "models", "outputs"},  # a fake one asks for the usual spec; plans are kept whole
+    "baseline": STAGE | {"baseline", "options", "outputs", "predictor", "sources", "tables"},
     "faces": STAGE | {"engines", "faces"},  # opening.py opens the networks of detectors
     "sources": STAGE | {"sources"},
     "outputs": STAGE | {"batch", "outputs", "sources", "tables"},  # as many pictures wait as a batch has
     # stages
-    "align": STAGE | {"visible"},  # how much of a face lies in the picture
-    "turning": STAGE | {"readout", "visible"},
-    "reading": STAGE | {"align", "readout", "turning", "visible"},  # what comes between crops and answers
+    "align": STAGE | {"visibility"},  # how much of a face lies in the picture
+    "turning": STAGE | {"readout", "visibility"},
+    "inference": STAGE | {"align", "readout", "turning", "visibility"},  # what comes between crops and answers
     "temporal": STAGE | {"windows"},
-    "given": STAGE | {"sources"},
+    "image_input": STAGE | {"sources"},
     "thresholds": {"models", "types"},
-    **dict.fromkeys(BASELINE, STAGE | BASELINE | {"options", "outputs", "predictor", "sources", "tables"}),
     "options": {"baseline", "engines", "faces", "outputs", "sources", "spec", "types", "windows"},
 }
 """What a room or a module of the SDK may import of it; a stage (any other module) may import what STAGE says."""
 
 WIRING = {
-    "assembly",
+    "pipeline",
     "benchmark",
     "cli",
     "doctor",
@@ -141,7 +139,7 @@ WIRING = {
     "networks",
     "predictor",
     "report",
-    "results",
+    "result_stream",
     "runs",
     "tables",
 }
@@ -192,7 +190,7 @@ def test_each_heavy_package_is_imported_in_one_place() -> None:
         "ray": {"cluster"},
         "fsspec": {"stores"},
         "torch": set(),
-        "matplotlib": {"answers", "plots", "saving", "table"},  # but for the first, names of its types only
+        "matplotlib": {"face_results", "plots", "saving", "table"},  # but for the first, names of its types only
     }
     for path in (ROOT / "affectkit").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -212,13 +210,20 @@ LONGEST_MODULE, LONGEST_FUNCTION, MOST_PARAMETERS = 350, 60, 8
 
 UNTYPED = {
     # what meta files, reports and models say, on its way to JSON or from it
-    *("answers.py", "baseline.py", "baseline_file.py", "measurements.py", "networks.py", "predictor.py"),
-    *("outputs/documents.py", "spec.py", "spec_file.py", "sources/base.py", "sources/folder.py", "sources/timing.py"),
+    *(
+        "face_results.py",
+        "baseline/neutral.py",
+        "baseline/from_file.py",
+        "measurements.py",
+        "networks.py",
+        "predictor.py",
+    ),
+    *("outputs/json_files.py", "spec.py", "spec_file.py", "sources/base.py", "sources/folder.py", "sources/timing.py"),
     *("report/comparison.py", "report/curves.py", "report/page.py"),
-    *("tables/exports.py", "tables/reading.py", "tables/shown.py", "tables/table.py", "tables/writing.py"),
-    *("runs/checkpointer.py", "runs/notes.py", "runs/run.py"),
+    *("tables/exports.py", "tables/reading.py", "tables/display.py", "tables/table.py", "tables/writing.py"),
+    *("runs/checkpointer.py", "runs/resume_notes.py", "runs/run.py"),
     *("runs/job.py", "runs/made.py", "runs/record.py", "runs/status.py"),
-    "plain.py",  # what is stored of a stage: State
+    "serialization.py",  # what is stored of a stage: State
     "runs/cluster.py",  # Ray's rows
     "sources/gate.py",  # FFmpeg's options
     "options.py",  # a dataclass' fields by name, whatever they are

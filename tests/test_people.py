@@ -13,8 +13,8 @@ import pytest
 from synthetic import grey_frames, write_clip
 from test_sinks import face
 
-from affectkit.answers import FrameResult
 from affectkit.errors import OutputError
+from affectkit.face_results import FrameResult
 from affectkit.outputs import contact_sheet
 from affectkit.outputs.contact_sheet import CAPTION_PX, HEADER_PX, MARK, MOST_PEOPLE, THUMB_PX, ContactSheet
 from affectkit.picture import RgbPicture

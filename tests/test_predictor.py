@@ -16,8 +16,8 @@ from synthetic import grey_frames, write_clip
 
 from affectkit import FakeEngine, Predictor, open_source
 from affectkit.align import crop_face
-from affectkit.answers import FrameResult
 from affectkit.errors import EngineError, ModelError, SourceError
+from affectkit.face_results import FrameResult
 from affectkit.models import resolve
 from affectkit.types import Array, Detection, UInt8
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from affectkit.answers import Affect, Face, FrameResult
 from affectkit.errors import OutputError
-from affectkit.outputs.documents import json_text, write_json
+from affectkit.face_results import Affect, Face, FrameResult
+from affectkit.outputs.json_files import json_text, write_json
 from affectkit.outputs.layouts import layout
 from affectkit.outputs.table import Table, table_of
 from affectkit.outputs.writers import SUFFIXES, CsvWriter, open_table

@@ -10,8 +10,8 @@ import weakref
 import numpy as np
 import pytest
 
-from affectkit.answers import Affect, Face, FrameResult
 from affectkit.errors import SourceError
+from affectkit.face_results import Affect, Face, FrameResult
 from affectkit.runs.state import pack, unpack
 from affectkit.smooth import Smoother
 

@@ -20,8 +20,8 @@ from affectkit.spec import InputSpec
 from affectkit.train.checkpoints import load_checkpoint, load_temporal
 from affectkit.train.datasets.values import POINT_COLUMNS
 from affectkit.train.faces import relabelled
-from affectkit.train.moving import crops_of, targets_of
 from affectkit.train.reading import read_manifest_faces, read_set
+from affectkit.train.rendered_sequences import crops_of, targets_of
 from affectkit.train.restore import restore
 from affectkit.train.synthetic import make_sequence
 from affectkit.train.synthetic_run import _asked

@@ -17,14 +17,14 @@ from make_tiny_model import BANDS, MARK, SEEN, SIZE
 
 from affectkit import FakeEngine, ModelSpec, Predictor, models, open_source
 from affectkit.align import crop_face
-from affectkit.answers import Affect, Face, FrameResult
+from affectkit.face_results import Affect, Face, FrameResult
 from affectkit.outputs.layouts import layout
 from affectkit.outputs.table import table_of
 from affectkit.outputs.writers import SUFFIXES, open_table
 from affectkit.readout import read_out
 from affectkit.spec import InputSpec
 from affectkit.types import AU_TITLES, REGIONS, Array, Detection, LabelSet, UInt8
-from affectkit.visible import UNIT_REGIONS, hidden_regions, inside, quality, regions_of, sharpness, withheld
+from affectkit.visibility import UNIT_REGIONS, hidden_regions, inside, quality, regions_of, sharpness, withheld
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -437,7 +437,7 @@ def test_misuse(
 def test_another_prior_is_another_run(tiny_seen: Path, tmp_path: Path) -> None:
     from affectkit.options import OutputOptions, StreamOptions
     from affectkit.runs.job import Job
-    from affectkit.runs.notes import fingerprint
+    from affectkit.runs.resume_notes import fingerprint
     from affectkit.sources.limits import Opening
 
     path = tmp_path / "p.png"

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from affectkit.spec import InputSpec
-from affectkit.train.covering import UPRIGHT_DEG, cover, no_face
 from affectkit.train.crops import crop_matrix, cropped
+from affectkit.train.occlusion import UPRIGHT_DEG, cover, no_face
 from affectkit.types import Array, UInt8
 
 
@@ -36,7 +36,7 @@ class Augmentation:
     whole_px: bool = False
     """Shift by whole pixels, as a random crop of a larger picture does."""
     cover: float = 0.0
-    """Probability that something lies over the face, see :mod:`affectkit.train.covering`."""
+    """Probability that something lies over the face, see :mod:`affectkit.train.occlusion`."""
     turn: float = 0.0
     """Probability of a face that is turned by over 45 degrees in its crop, which is then taught to be invisible."""
     elsewhere: float = 0.0

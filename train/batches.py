@@ -14,11 +14,11 @@ from affectkit.errors import SourceError
 from affectkit.spec import InputSpec
 from affectkit.train.augmentation import Augmentation, Disturbed, disturb
 from affectkit.train.balance import ClassUniformSampler, EpochSampler, Index, MlRosSampler, VaHistogramSampler
-from affectkit.train.covering import HIDDEN
 from affectkit.train.faces import FaceSet
 from affectkit.train.losses import Labels
+from affectkit.train.occlusion import HIDDEN
 from affectkit.types import Array, Float32
-from affectkit.visible import hidden_units
+from affectkit.visibility import hidden_units
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from affectkit.errors import SourceError
-from affectkit.outputs.documents import write_text
+from affectkit.outputs.json_files import write_text
 from affectkit.sources.stills import read_image
 from affectkit.train.balance import Index
 from affectkit.train.datasets.manifest import lines_of

@@ -326,7 +326,7 @@ def synthetic(
     The heads learn to say of disturbed frames what a teacher says of the clean ones; see train/synthetic.py.
     """
     from affectkit.predictor import Predictor
-    from affectkit.train.moving import joined, moving_features
+    from affectkit.train.rendered_sequences import joined, moving_features
     from affectkit.train.synthetic_run import make_features, train_on_features
 
     _check_new(run)

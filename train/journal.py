@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from affectkit.errors import MissingDependency
-from affectkit.outputs.documents import write_text
+from affectkit.outputs.json_files import write_text
 from affectkit.train.plots import pyplot
 
 METRICS_NAME = "metrics.jsonl"

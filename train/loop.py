@@ -26,8 +26,8 @@ from affectkit.train.batches import Batch
 from affectkit.train.checkpoints import Network, load_checkpoint, save_atomically
 from affectkit.train.config import TrainConfig
 from affectkit.train.distill import rows_of, student_loss, teach
+from affectkit.train.extra_answers import expression_prior
 from affectkit.train.faces import FaceSet
-from affectkit.train.further import expression_prior
 from affectkit.train.journal import Journal
 from affectkit.train.loading import batches_of, made_ahead, steps_per_epoch
 from affectkit.train.losses import Labels, further, supervised

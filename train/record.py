@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 import affectkit
-from affectkit.outputs.documents import write_text
 from affectkit.outputs.files import written_whole
+from affectkit.outputs.json_files import write_text
 from affectkit.train.faces import FaceSet
 from affectkit.types import Array
 

@@ -12,13 +12,13 @@ from torch import nn
 from affectkit.train.answers import decode, run_logits, score
 from affectkit.train.calibrate import fit_temperature, fit_thresholds
 from affectkit.train.config import Selection, TrainConfig
-from affectkit.train.faces import FaceSet
-from affectkit.train.further import (
+from affectkit.train.extra_answers import (
     balanced_temperature,
     covered_examples,
     fit_visibility,
     report_further,
 )
+from affectkit.train.faces import FaceSet
 from affectkit.train.networks import MultitaskCNN
 from affectkit.types import Array
 

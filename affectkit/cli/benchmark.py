@@ -56,7 +56,7 @@ def benchmark(
     import cv2
 
     from affectkit import measurements
-    from affectkit.outputs.documents import write_json
+    from affectkit.outputs.json_files import write_json
 
     configure_logging(debug)
     cv2.setNumThreads(1)  # as in predict

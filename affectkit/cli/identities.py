@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from affectkit.cli.after import PROGRAMS, export_path
 from affectkit.cli.common import say
 from affectkit.cli.options import debug_option
+from affectkit.cli.postprocess import PROGRAMS, export_path
 
 if TYPE_CHECKING:
     from affectkit.tables.table import Table

@@ -15,7 +15,7 @@ from affectkit.cli.options import debug_option, predictor_config, shared, stream
 from affectkit.cli.table import NETWORK
 
 if TYPE_CHECKING:
-    from affectkit.answers import FrameResult
+    from affectkit.face_results import FrameResult
     from affectkit.predictor import Predictor
     from affectkit.sources.live import LiveSource
 
@@ -44,8 +44,8 @@ def live(source: str, baseline: str | None, no_window: bool, seconds: float | No
       affectkit live 0
       affectkit live rtsp://camera.local/stream --temporal --lookahead 8 --no-window > faces.jsonl
     """
-    from affectkit.baseline import parse_rule
-    from affectkit.live_baseline import check_live
+    from affectkit.baseline.live import check_live
+    from affectkit.baseline.neutral import parse_rule
     from affectkit.predictor import Predictor
     from affectkit.sources.live import LiveSource
 
@@ -98,7 +98,7 @@ def _print_lines(source: LiveSource, *, raw: bool) -> Show:
     Args:
         raw: with the columns of a baseline.
     """
-    from affectkit.corrected import with_raw
+    from affectkit.baseline.corrected import with_raw
     from affectkit.outputs.layouts import Layout, layout
 
     tables: list[Layout] = []  # known with the model

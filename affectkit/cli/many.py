@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from affectkit.cli.after import finish
 from affectkit.cli.common import EXIT_SOME_FAILED, late, say
 from affectkit.cli.many_progress import ManyWatch
+from affectkit.cli.postprocess import finish
 from affectkit.cli.progress import Watch
 from affectkit.cli.summary import summary, warn
 from affectkit.cli.wording import in_options
@@ -72,7 +72,7 @@ def asked_for(named: Sequence[str], given: Mapping[str, Any], work: Work) -> Ask
         ValueError: there is no such shard.
     """
     from affectkit.runs.inputs import find_inputs, parse_shard
-    from affectkit.runs.places import Places, Plan, is_folder
+    from affectkit.runs.output_paths import Places, Plan, is_folder
     from affectkit.runs.record import record_name
     from affectkit.runs.schemes import is_store
 
@@ -182,7 +182,7 @@ def _place(name: str | None, folder: Path, work: Work) -> tuple[Path | None, str
 
 def _decides(work: Work) -> Facts:
     """The options that decide what comes out, as they were given."""
-    from affectkit.runs.notes import made_with
+    from affectkit.runs.resume_notes import made_with
 
     config = work.predictor
     names = ("detect_every", "min_face_px", "temporal", "precision", "prior", "min_quality")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from affectkit.cli.after import PROGRAMS, check_after
 from affectkit.cli.common import configure_logging, say
 from affectkit.cli.many import Runner, asked_for, output_dir_of, run_all
 from affectkit.cli.options import (
@@ -21,6 +20,7 @@ from affectkit.cli.options import (
     shared,
     stream_options,
 )
+from affectkit.cli.postprocess import PROGRAMS, check_after
 from affectkit.cli.table import NETWORK
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def predict(inputs: tuple[str, ...], processes: int, ray: str | None, quiet: boo
     """
     import cv2
 
-    from affectkit.runs.places import check_clashes, folders_made
+    from affectkit.runs.output_paths import check_clashes, folders_made
     from affectkit.runs.run import check_job
 
     configure_logging(debug)
@@ -217,7 +217,7 @@ def _checked_baseline(given: Mapping[str, Any], *, absolute: bool) -> str:
     Raises:
         ValueError: it cannot be understood, or the other options leave nothing for it.
     """
-    from affectkit.baseline import check_rule, parse_rule
+    from affectkit.baseline.neutral import check_rule, parse_rule
 
     baseline: str = given["baseline"]
     rule = parse_rule(baseline)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from affectkit.answers import FrameResult
+    from affectkit.face_results import FrameResult
     from affectkit.sources.base import Source
 
 

@@ -29,7 +29,7 @@ class Detector(Protocol):
     It may be called in other threads than the one that made it, but never in two at the same time.
 
     A user's own needs ``detect`` only (:class:`DetectsFaces`), and ``close`` is the user's to call
-    (:mod:`affectkit.faces.own`).
+    (:mod:`affectkit.faces.user_detector`).
     """
 
     def detect(self, image: UInt8) -> list[Detection]:

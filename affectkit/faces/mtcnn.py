@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from affectkit.faces.strips import STRIDE_PX as PNET_STRIDE_PX
-from affectkit.faces.strips import WINDOW_PX as PNET_WINDOW_PX
-from affectkit.faces.strips import candidates
+from affectkit.faces.tiled_search import STRIDE_PX as PNET_STRIDE_PX
+from affectkit.faces.tiled_search import WINDOW_PX as PNET_WINDOW_PX
+from affectkit.faces.tiled_search import candidates
 from affectkit.forking import Workers
 from affectkit.picture import RgbPicture
 from affectkit.types import Array, Detection, Float32, Picture, RunNetwork, UInt8, check_image

@@ -15,7 +15,7 @@ from affectkit.faces.changes import ChangeDetector
 from affectkit.faces.tracks import TrackingConfig
 from affectkit.forking import later
 from affectkit.picture import RgbPicture
-from affectkit.plain import State
+from affectkit.serialization import State
 from affectkit.types import Picture
 
 

@@ -6,9 +6,9 @@ import dataclasses
 
 from affectkit.faces.base import Detector, DetectsFaces, DetectsInRegions, HasMinScore, SettlesPoints
 from affectkit.faces.opening import open_detector
-from affectkit.faces.own import OwnDetector
 from affectkit.faces.tracking import Tracker
 from affectkit.faces.tracks import TrackingConfig
+from affectkit.faces.user_detector import OwnDetector
 from affectkit.forking import Lock, Workers
 from affectkit.picture import RgbPicture
 from affectkit.types import Detection, UInt8

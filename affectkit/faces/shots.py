@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 
 from affectkit.faces.tracks import Track, TrackingConfig, restored_track, stored_track
-from affectkit.plain import State
+from affectkit.serialization import State
 from affectkit.types import Array, Picture
 
 SHOTS_REMEMBERED = 12

@@ -28,7 +28,7 @@ from affectkit.faces.schedule import Schedule
 from affectkit.faces.shots import Shots
 from affectkit.faces.shots import spelled_out as shots_spelled_out
 from affectkit.faces.tracks import Track, TrackingConfig, restored_track, stored_track
-from affectkit.plain import State
+from affectkit.serialization import State
 from affectkit.types import Detection, Float32, Frame, Picture, TrackedFace, TrackedFrame
 
 LEFT_OUT = 2

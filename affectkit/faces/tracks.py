@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from affectkit.faces.boxes import Box
-from affectkit.plain import of_detection, to_detection
+from affectkit.serialization import of_detection, to_detection
 from affectkit.types import Detection, Float32
 
 SLOWS_S = 1.5

@@ -10,8 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from affectkit.answers import FrameResult
 from affectkit.errors import OutputError
+from affectkit.face_results import FrameResult
 from affectkit.outputs.drawing import BACKGROUND, DIM, TEXT, number
 from affectkit.outputs.files import PartialFile, prepare_bytes
 from affectkit.outputs.lettering import Colour, put_text, shortened

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from affectkit.answers import Face
+from affectkit.face_results import Face
 from affectkit.outputs.board import Board, Rect
 from affectkit.outputs.drawing import (
     ACTIVE,

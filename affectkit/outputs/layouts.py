@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from affectkit.answers import Affect, Face, FrameResult
+from affectkit.face_results import Affect, Face, FrameResult
 from affectkit.types import LabelSet, published_au_name
 
 TableFormat = Literal["native", "openface", "pyfeat", "paper"]

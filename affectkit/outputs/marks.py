@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from affectkit.answers import Face
+from affectkit.face_results import Face
 from affectkit.outputs.canvas import Canvas
 from affectkit.outputs.drawing import BACKGROUND, number, of_identity
 from affectkit.outputs.lettering import LEAST_PX, Colour, sprite

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from affectkit.answers import FrameResult
+from affectkit.face_results import FrameResult
 from affectkit.outputs.board import Board
 from affectkit.outputs.canvas import PlanesCanvas, RgbCanvas, Sides, planes_of_rgb
 from affectkit.outputs.drawing import DIM, TEXT, draw_hidden_bar, write

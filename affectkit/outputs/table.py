@@ -9,7 +9,7 @@ from itertools import chain
 
 import numpy as np
 
-from affectkit.answers import FrameResult
+from affectkit.face_results import FrameResult
 from affectkit.outputs.layouts import Layout, Value, layout
 from affectkit.tables.table import Table as Table
 from affectkit.types import Array

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Protocol, Self, TextIO
 
-from affectkit.answers import FrameResult
 from affectkit.errors import MissingDependency, UnknownSuffix
+from affectkit.face_results import FrameResult
 from affectkit.outputs.files import PartialFile, explain_os_error
 from affectkit.outputs.layouts import Layout, Value
 

@@ -8,16 +8,16 @@ import math
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from affectkit.ahead import Beside
-from affectkit.answers import FrameResult
-from affectkit.assembly import frames_ahead
+from affectkit.face_results import FrameResult
 from affectkit.options import StreamOptions
 from affectkit.outputs.files import real_target
-from affectkit.outputs.kept import KeptPictures
 from affectkit.outputs.overlay import MAX_SIZE, Overlay
+from affectkit.outputs.picture_buffer import KeptPictures
 from affectkit.outputs.traces import FRAMES_A_SECOND
 from affectkit.outputs.video import VideoWriter
+from affectkit.pipeline import frames_ahead
 from affectkit.predictor import Predictor
+from affectkit.prefetch import Beside
 from affectkit.runs.job import Job
 from affectkit.sources.base import Source
 from affectkit.sources.gate import opens_by_itself

@@ -11,7 +11,7 @@ from affectkit.predictor import Predictor
 from affectkit.runs.brought import Stopwatch, brought, facts_of_input, is_elsewhere, stores, upload
 from affectkit.runs.job import Job, Outcome
 from affectkit.runs.made import Facts, facts_of, made_alike, made_before
-from affectkit.runs.notes import contents_of, made_with
+from affectkit.runs.resume_notes import contents_of, made_with
 from affectkit.runs.run import Watch, run_job, unwatched
 from affectkit.runs.work import Work
 

@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable
 from typing import Any, Self
 
-from affectkit.answers import FrameResult
 from affectkit.errors import AffectKitError, OutputError
+from affectkit.face_results import FrameResult
 from affectkit.outputs.contact_sheet import ContactSheet
-from affectkit.outputs.documents import json_text
 from affectkit.outputs.files import PartialFile, prepare_bytes
+from affectkit.outputs.json_files import json_text
 from affectkit.outputs.writers import TableSink
-from affectkit.results import ResultStream
+from affectkit.result_stream import ResultStream
 from affectkit.runs.job import Job
-from affectkit.runs.notes import write_note
+from affectkit.runs.resume_notes import write_note
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Checkpointer:
         """Set up.
 
         Args:
-            started_by: tells what the run was started with (:func:`affectkit.runs.notes.fingerprint`).
+            started_by: tells what the run was started with (:func:`affectkit.runs.resume_notes.fingerprint`).
             every_s: time from one note to the next.
             noted: whether there is a note already, of the run that this one continues.
         """

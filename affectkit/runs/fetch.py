@@ -84,7 +84,7 @@ class Facts:
     """Of its content, by MIME."""
 
     def contents(self) -> list[Any]:
-        """For :func:`affectkit.runs.notes.contents_of`."""
+        """For :func:`affectkit.runs.resume_notes.contents_of`."""
         return [self.size, self.mark]
 
 

@@ -23,7 +23,7 @@ def facts_of(described: Facts, contents: Any, options: Facts) -> Facts:
 
     Args:
         described: what the predictor says of itself.
-        contents: what :func:`affectkit.runs.notes.contents_of` says of the input.
+        contents: what :func:`affectkit.runs.resume_notes.contents_of` says of the input.
         options: as the meta file tells them.
     """
     detector = None if options["aligned"] else described["detector"]

@@ -12,19 +12,19 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from affectkit.answers import FrameResult
-from affectkit.baseline import check_rule, parse_rule
-from affectkit.baseline_file import Finder, finder_of
-from affectkit.corrected import CorrectedTable, open_corrected
+from affectkit.baseline.corrected import CorrectedTable, open_corrected
+from affectkit.baseline.from_file import Finder, finder_of
+from affectkit.baseline.neutral import check_rule, parse_rule
+from affectkit.face_results import FrameResult
 from affectkit.options import OutputOptions, StreamOptions, fields_of
 from affectkit.outputs.contact_sheet import ContactSheet, check_sheet_suffix
 from affectkit.outputs.files import check_target, explain_os_error
-from affectkit.outputs.kept import KeptPictures
 from affectkit.outputs.layouts import layout, remarks
+from affectkit.outputs.picture_buffer import KeptPictures
 from affectkit.outputs.video import check_video_suffix
 from affectkit.outputs.writers import TableSink, check_suffix, open_table
 from affectkit.predictor import Predictor
-from affectkit.results import ResultStream
+from affectkit.result_stream import ResultStream
 from affectkit.runs.annotated import drawing_of, kept_pictures
 from affectkit.runs.brought import Fetched
 from affectkit.runs.checkpointer import Checkpointer, Counts, still_kept
@@ -33,7 +33,7 @@ from affectkit.runs.job import Job as Job
 from affectkit.runs.job import Outcome as Outcome
 from affectkit.runs.locks import OutputLocks
 from affectkit.runs.made import facts_of, made_before
-from affectkit.runs.notes import STRANGE, contents_of, fingerprint, forget, made_with, read_note, refuse, rows_of
+from affectkit.runs.resume_notes import STRANGE, contents_of, fingerprint, forget, made_with, read_note, refuse, rows_of
 from affectkit.sources.base import Source
 from affectkit.sources.folder import told_in_full
 from affectkit.sources.limits import Opening

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from affectkit.answers import FrameResult
+from affectkit.face_results import FrameResult
 from affectkit.runs.job import Job
 from affectkit.sources.base import Source, SourceInfo
 

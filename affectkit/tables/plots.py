@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from affectkit.answers import FrameResult
 from affectkit.errors import MissingDependency
+from affectkit.face_results import FrameResult
 from affectkit.tables.colours import of_identity
 from affectkit.tables.columns import action_units
 from affectkit.tables.tracks import Film, Float, Track, films_of, tracks_of

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from affectkit.baseline import TABLES, Baselines, Float, Rule, Seen, parse_rule
+from affectkit.baseline.neutral import TABLES, Baselines, Float, Rule, Seen, parse_rule
 from affectkit.tables.columns import action_units, as_integers, labels_of
 from affectkit.tables.filtering import noted
 from affectkit.tables.tracks import Film, films_of
 from affectkit.types import Array
 
 if TYPE_CHECKING:
-    from affectkit.baseline_file import Finder
+    from affectkit.baseline.from_file import Finder
     from affectkit.tables.table import Table
 
 
@@ -67,9 +67,9 @@ def thresholds(meta: Mapping[str, Any], units: Sequence[str]) -> list[float]:
 
 
 def _finder(table: Table, rule: Rule) -> Finder:
-    from affectkit.baseline_file import _of_table
-    from affectkit.calm import CalmestSeconds
-    from affectkit.finders import FromFile, FromSeconds
+    from affectkit.baseline.calmest import CalmestSeconds
+    from affectkit.baseline.finders import FromFile, FromSeconds
+    from affectkit.baseline.from_file import _of_table
 
     if rule.kind == "auto":
         return CalmestSeconds(action_units(table.columns))
@@ -104,7 +104,7 @@ def _value(columns: Mapping[str, Array], name: str, row: int) -> float | None:
 
 
 def _corrected(table: Table, names: Sequence[str], told: Float, marks: Float, decisions: Mapping[str, Array]) -> Table:
-    """The columns of :func:`affectkit.corrected.with_raw`."""
+    """The columns of :func:`affectkit.baseline.corrected.with_raw`."""
     columns = {name: decisions.get(name, values) for name, values in table.columns.items()}
     columns |= {name: told[:, k] for k, name in enumerate(names)}
     columns["baseline"] = as_integers(marks)

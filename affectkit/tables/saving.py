@@ -7,8 +7,8 @@ import json
 import os
 from pathlib import Path
 
-from affectkit.answers import FrameResult
 from affectkit.errors import UnknownSuffix
+from affectkit.face_results import FrameResult
 from affectkit.outputs.files import check_target, prepare_bytes
 
 SUFFIXES = (".json", ".png", ".jpg", ".jpeg", ".svg", ".pdf")

@@ -144,7 +144,7 @@ class Summary:
         return pandas.DataFrame(self.records(wide=wide))
 
     def __str__(self) -> str:
-        from affectkit.tables.shown import summary_text
+        from affectkit.tables.display import summary_text
 
         return summary_text(self)
 
@@ -152,7 +152,7 @@ class Summary:
         return f"<Summary by {', '.join(self.by) or 'nothing'}: {len(self)} groups>"
 
     def _repr_html_(self) -> str:
-        from affectkit.tables.shown import summary_html
+        from affectkit.tables.display import summary_html
 
         return summary_html(self)
 

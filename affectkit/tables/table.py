@@ -48,12 +48,12 @@ class Table:
             raise KeyError(f"there is no column {name!r}; the table has {', '.join(self.columns)}") from None
 
     def __repr__(self) -> str:
-        from affectkit.tables.shown import table_text
+        from affectkit.tables.display import table_text
 
         return table_text(self)
 
     def _repr_html_(self) -> str:
-        from affectkit.tables.shown import table_html
+        from affectkit.tables.display import table_html
 
         return table_html(self)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from affectkit.errors import MissingDependency, UnknownSuffix
-from affectkit.outputs.documents import json_text
 from affectkit.outputs.files import PartialFile, explain_os_error, prepare_bytes
+from affectkit.outputs.json_files import json_text
 from affectkit.tables.columns import TEXTS, is_integer
 from affectkit.types import Array
 

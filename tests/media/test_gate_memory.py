@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 from synthetic import write_clip
 
-from affectkit.assembly import frames_ahead as _frames_ahead
 from affectkit.engines import open_engine
-from affectkit.faces import strips
+from affectkit.faces import tiled_search as strips
 from affectkit.faces.mtcnn import nms
 from affectkit.faces.opening import WEIGHTS as FACE_WEIGHTS
+from affectkit.pipeline import frames_ahead as _frames_ahead
 from affectkit.sources.base import SourceInfo
 from affectkit.types import RunNetwork
 

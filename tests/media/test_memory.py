@@ -18,8 +18,8 @@ from affectkit import Predictor
 from affectkit.batch import MAX_PIXELS, batched
 from affectkit.errors import OutputError, SourceError
 from affectkit.options import OutputOptions, StreamOptions
-from affectkit.outputs import kept
-from affectkit.outputs.kept import KeptPictures
+from affectkit.outputs import picture_buffer as kept
+from affectkit.outputs.picture_buffer import KeptPictures
 from affectkit.picture import RgbPicture
 from affectkit.runs.run import Job, run_job
 from affectkit.sources import stills

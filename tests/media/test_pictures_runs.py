@@ -16,7 +16,7 @@ from PIL import Image
 
 from affectkit import Predictor, open_source
 from affectkit.errors import SourceError
-from affectkit.results import in_file
+from affectkit.result_stream import in_file
 from affectkit.types import Detection
 
 Cli = Callable[..., tuple[int, str, str]]

@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 
 from affectkit.errors import OutputError
-from affectkit.outputs.documents import write_text
 from affectkit.outputs.files import written_whole
+from affectkit.outputs.json_files import write_text
 from affectkit.train.datasets.manifest import HEAD_COLUMNS
 from affectkit.train.render.plan import Plan, Sample
 from affectkit.types import UInt8

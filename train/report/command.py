@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from affectkit.errors import OutputError
-from affectkit.outputs.documents import write_text
+from affectkit.outputs.json_files import write_text
 from affectkit.train.report.data import Faces
 from affectkit.train.report.material import gather
 from affectkit.train.report.page import document

@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from affectkit.answers import Affect
+from affectkit.face_results import Affect
 from affectkit.spec import ModelSpec
 from affectkit.types import REGIONS, Array, Float32, UInt8
 

@@ -11,9 +11,9 @@ import numpy as np
 from affectkit.readout import sigmoid, softmax
 from affectkit.spec import InputSpec
 from affectkit.train.augmentation import AUGMENTATIONS, disturb
-from affectkit.train.covering import HIDDEN
 from affectkit.train.datasets.values import POSE_COLUMNS, VISIBLE_COLUMNS
 from affectkit.train.faces import FaceSet
+from affectkit.train.occlusion import HIDDEN
 from affectkit.types import Array, UInt8
 
 CLEAR = 0.8

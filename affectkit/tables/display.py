@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from affectkit.answers import Affect, Face, FrameResult
+from affectkit.face_results import Affect, Face, FrameResult
 from affectkit.tables.colours import of_identity
 from affectkit.tables.columns import action_units, expressions
 from affectkit.tables.plots import line_of, name_of

@@ -23,7 +23,7 @@ SHIPPED = LabelSet()
 class Affect:
     """What the model says about one face; ``labels`` names what the arrays hold.
 
-    A model that tells what can be seen says nothing of the rest (:mod:`affectkit.visible`): the values of an action
+    A model that tells what can be seen says nothing of the rest (:mod:`affectkit.visibility`): the values of an action
     unit whose part of the face is hidden are NaN, and all values of a face of which nothing can be seen.
     """
 
@@ -54,7 +54,7 @@ class Affect:
     """(3,) pitch (> 0: down), yaw (> 0: towards the picture's right) and roll (> 0: counter-clockwise as seen) of the
     head in degrees; NaN where nothing can be seen, None of a model that does not tell."""
     quality: float | None = None
-    """0..1, how well the face can be seen (:func:`affectkit.visible.quality`); None of a model that does not tell."""
+    """0..1, how well the face can be seen (:func:`affectkit.visibility.quality`); None: the model does not tell."""
     au_raw: Float32 | None = None
     """(A,) where ``au_probabilities`` are told relative to the person's neutral: what they were; else None."""
     au_intensities_raw: Float32 | None = None
@@ -131,12 +131,12 @@ class Affect:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON knows it, by name; None where nothing is told."""
-        from affectkit.tables.shown import affect_dict
+        from affectkit.tables.display import affect_dict
 
         return affect_dict(self)
 
     def __repr__(self) -> str:
-        from affectkit.tables.shown import affect_text
+        from affectkit.tables.display import affect_text
 
         return affect_text(self)
 
@@ -158,12 +158,12 @@ class Face:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON knows it, named as in tables: ``face_id``, ``confidence``; None where nothing is told."""
-        from affectkit.tables.shown import face_dict
+        from affectkit.tables.display import face_dict
 
         return face_dict(self)
 
     def __repr__(self) -> str:
-        from affectkit.tables.shown import face_text
+        from affectkit.tables.display import face_text
 
         return face_text(self)
 
@@ -192,7 +192,7 @@ class FrameResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the picture as JSON knows it, named as in tables; ``json.dumps`` takes it as it is."""
-        from affectkit.tables.shown import result_dict
+        from affectkit.tables.display import result_dict
 
         return result_dict(self)
 
@@ -217,6 +217,6 @@ class FrameResult:
         save_result(self, path, overwrite=overwrite)
 
     def __repr__(self) -> str:
-        from affectkit.tables.shown import result_text
+        from affectkit.tables.display import result_text
 
         return result_text(self)

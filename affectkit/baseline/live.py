@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from affectkit.answers import Face, FrameResult
-from affectkit.baseline import Neutral, Rule, timed
-from affectkit.baseline_file import Finder, values_of
-from affectkit.corrected import head_of, relative_affect, seen_of
-from affectkit.finders import FromFile, FromSeconds
+from affectkit.baseline.corrected import head_of, relative_affect, seen_of
+from affectkit.baseline.finders import FromFile, FromSeconds
+from affectkit.baseline.from_file import Finder, values_of
+from affectkit.baseline.neutral import Neutral, Rule, timed
+from affectkit.face_results import Face, FrameResult
 from affectkit.types import Array
 
 

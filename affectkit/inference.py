@@ -8,17 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from affectkit.align import face_matrix
-from affectkit.answers import Affect
+from affectkit.face_results import Affect
 from affectkit.readout import read_out
 from affectkit.spec import FURTHER, InputSpec, ModelSpec, Prior
 from affectkit.turning import turned
 from affectkit.types import Array, Detection, UInt8
-from affectkit.visible import sharpness, withheld, within
+from affectkit.visibility import sharpness, withheld, within
 
 FACTS = "facts"
 """Name, among the outputs of a network, of what is known of the crops, (1, N, 6): size and sharpness as
-:func:`affectkit.visible.quality` takes them, the turn from the crop to the picture in degrees, > 0 counter-clockwise as
-seen, and the shares of brows, eyes and mouth that lie in the picture."""
+:func:`affectkit.visibility.quality` takes them, the turn from the crop to the picture in degrees, > 0 counter-clockwise
+as seen, and the shares of brows, eyes and mouth that lie in the picture."""
 
 
 class Reader:

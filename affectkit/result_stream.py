@@ -9,17 +9,17 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 
 from affectkit.align import crop_frame, without_picture
-from affectkit.answers import Affect, Face, FrameResult
-from affectkit.clock import Clock
+from affectkit.baseline.live import LiveBaseline
+from affectkit.face_results import Affect, Face, FrameResult
 from affectkit.faces.tracking import Tracker
 from affectkit.forking import SameProcess, left_behind
-from affectkit.live_baseline import LiveBaseline
+from affectkit.inference import Reader
 from affectkit.picture import RgbPicture
-from affectkit.plain import State, of_tracked, to_tracked
-from affectkit.reading import Reader
+from affectkit.serialization import State, of_tracked, to_tracked
 from affectkit.smooth import Smoother
 from affectkit.spec import ModelSpec
 from affectkit.temporal import Logits, TemporalBuffer
+from affectkit.timestamps import Clock
 from affectkit.types import Array, CroppedFrame, Detection, Frame, TrackedFrame, UInt8, check_image
 
 Waiting: TypeAlias = tuple[TrackedFrame, dict[str, Array]]

@@ -14,7 +14,7 @@ from affectkit.sources.names import printable
 from affectkit.tables.table import Table
 
 if TYPE_CHECKING:
-    from affectkit.answers import FrameResult
+    from affectkit.face_results import FrameResult
     from affectkit.sources.base import Source
 
 Progress = Callable[[int, int | None], object]

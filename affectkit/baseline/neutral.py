@@ -227,7 +227,7 @@ def timed(time_s: float | None) -> float:
 
 
 _IN_WORDS = {
-    "auto": "the calmest seconds of each face (affectkit.calm)",
+    "auto": "the calmest seconds of each face (affectkit.baseline.calmest)",
     "seconds": f"frames of these seconds of the input, at least {LEAST_FRAMES} of each face",
     "file": "all frames of this file; of one face: for all, or, where several are seen at once, for the face "
     "seen most; of several: by face id",

@@ -19,7 +19,7 @@ from affectkit.train.sequences import videos
 from affectkit.train.synthetic import DISTURBANCE, Disturbance, Trouble
 from affectkit.train.synthetic_run import MadeFeatures, ask_teachers
 from affectkit.types import Array, Float32, UInt8
-from affectkit.visible import hidden_units
+from affectkit.visibility import hidden_units
 
 NAMED = 0.9
 """Probability of the expression that a frame is labelled with, the rest goes to all of them alike: no label is sure."""

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from affectkit.answers import Affect
-from affectkit.baseline import MOST_FRAMES, TABLES, Float, Neutral, Rule, median_of
-from affectkit.calm import CalmestSeconds
+from affectkit.baseline.calmest import CalmestSeconds
+from affectkit.baseline.finders import FromFile, FromSeconds
+from affectkit.baseline.neutral import MOST_FRAMES, TABLES, Float, Neutral, Rule, median_of
 from affectkit.errors import MissingDependency, SourceError
-from affectkit.finders import FromFile, FromSeconds
+from affectkit.face_results import Affect
 from affectkit.options import StreamOptions
 from affectkit.sources.names import printable
 from affectkit.types import LabelSet
@@ -50,7 +50,7 @@ def finder_of(rule: Rule, predictor: Predictor, options: StreamOptions) -> Finde
 
 
 def values_of(affect: Affect) -> Float:
-    """(V,) the values of a face that a baseline is for, see :class:`affectkit.baseline.Neutral`."""
+    """(V,) the values of a face that a baseline is for, see :class:`affectkit.baseline.neutral.Neutral`."""
     parts = [affect.au_probabilities]
     if affect.labels.intensity:
         told = affect.au_intensities

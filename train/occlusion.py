@@ -12,7 +12,7 @@ import numpy as np
 
 from affectkit.train.render.occluders import Place, occluder
 from affectkit.types import Array, UInt8
-from affectkit.visible import region_bands
+from affectkit.visibility import region_bands
 
 HIDDEN = 0.35
 """Visible share of a region under which its action units are not taught: nothing of them can be seen."""

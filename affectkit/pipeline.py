@@ -7,12 +7,12 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from affectkit.ahead import ahead
 from affectkit.align import align, take_whole
 from affectkit.batch import batched
 from affectkit.faces.confident import confident
 from affectkit.faces.tracking import Tracker, track, whole_pictures
 from affectkit.options import StreamOptions
+from affectkit.prefetch import ahead
 from affectkit.sources.arrays import ArraySource
 from affectkit.sources.base import Source, SourceInfo
 from affectkit.sources.video import VideoFile

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from affectkit.baseline import Baselines, Float, Neutral, Rule, Seen, median_of, timed
+from affectkit.baseline.neutral import Baselines, Float, Neutral, Rule, Seen, median_of, timed
 
 WINDOW_S = 1.0
 WINDOW_FRAMES = 10

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from affectkit.answers import Affect, Face, FrameResult
-from affectkit.baseline import Baselines, Float, Neutral, Seen, timed
-from affectkit.baseline_file import Finder
-from affectkit.finders import FromFile, all_of
+from affectkit.baseline.finders import FromFile, all_of
+from affectkit.baseline.from_file import Finder
+from affectkit.baseline.neutral import Baselines, Float, Neutral, Seen, timed
+from affectkit.face_results import Affect, Face, FrameResult
 from affectkit.outputs.files import explain_os_error
 from affectkit.outputs.layouts import Layout, Value
 from affectkit.outputs.table import Table, columns_of

@@ -1,5 +1,6 @@
 """What finds the neutral values of each face of an input, of seconds that are named or of a file; ``auto`` is
-:mod:`affectkit.calm`. Each is shown every face of every frame in order, and asked for its result at the end."""
+:mod:`affectkit.baseline.calmest`. Each is shown every face of every frame in order, and asked for its result at the
+end."""
 
 from __future__ import annotations
 
@@ -9,7 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from affectkit.baseline import LEAST_FRAMES, MOST_FRAMES, Baselines, Float, Neutral, Rule, Seen, median_of, timed
+from affectkit.baseline.neutral import (
+    LEAST_FRAMES,
+    MOST_FRAMES,
+    Baselines,
+    Float,
+    Neutral,
+    Rule,
+    Seen,
+    median_of,
+    timed,
+)
 
 
 @dataclass(slots=True)

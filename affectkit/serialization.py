@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from affectkit.answers import Affect, Face, FrameResult
+from affectkit.face_results import Affect, Face, FrameResult
 from affectkit.picture import NO_PICTURE
 from affectkit.types import Detection, Frame, LabelSet, TrackedFace, TrackedFrame
 

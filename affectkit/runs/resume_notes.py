@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from affectkit import __version__
-from affectkit.baseline import parse_rule
+from affectkit.baseline.neutral import parse_rule
 from affectkit.errors import SourceError
 from affectkit.options import OutputOptions, StreamOptions, fields_of
 from affectkit.outputs.files import real_target, short_stem, write_whole
