@@ -4,7 +4,7 @@
 
 One picture, linked under as many names, goes through `affectkit predict` in this process, and once more through
 Predictor.stream alone. The difference, by input, is bookkeeping: the plan, checks, the lock, two files that are written
-and renamed, a line of run.jsonl, the summary. Also for the first and the last tenth, and with the memory, to see whether
+and renamed, a line of run.jsonl, the summary. Also for the first and the last tenth, and the memory, to see whether
 it grows.
 """
 

@@ -19,6 +19,7 @@ from affectkit import models
 from affectkit.align import align, take_whole
 from affectkit.engines import open_engine
 from affectkit.errors import EngineError, ModelError, SourceError
+from affectkit.export.card import card_of_copy
 from affectkit.export.describe import READOUT_NAME, describe_folder
 from affectkit.export.folders import check_folder, put_in_place
 from affectkit.export.parity import ParityReport, compare_models
@@ -235,16 +236,19 @@ def _compare(
 ) -> tuple[ParityReport, ModelSpec]:
     """How far the new model is from its original, with card and model.json written; the spec has the new metrics."""
     golden = _golden(original, partial)
+    report = compare_models(spec, golden)
+    _write_spec(partial, spec)
+    if labelled is not None:
+        where, faces = labelled
+        before, after = ask(original.path, faces), ask(partial, faces)
+        report = compare_models(spec, golden, (where, faces, before, after))
+        spec = dataclasses.replace(spec, metrics={where: report.metrics[spec.precision]})
     card = original.path / CARD_NAME
     text = card.read_text(encoding="utf-8") if card.is_file() else f"# {spec.name}\n"
-    (partial / CARD_NAME).write_text(f"{text}\n{_note(original, spec.precision)}", encoding="utf-8")
-    _write_spec(partial, spec)
-    if labelled is None:
-        return compare_models(spec, golden), spec
-    where, faces = labelled
-    before, after = ask(original.path, faces), ask(partial, faces)
-    report = compare_models(spec, golden, (where, faces, before, after))
-    return report, dataclasses.replace(spec, metrics={where: report.metrics[spec.precision]})
+    if spec.precision != original.spec.precision or spec.name != original.spec.name:
+        text = card_of_copy(text, original.spec, original.spec.files[FRAME_NAME], spec, report)
+    (partial / CARD_NAME).write_text(text, encoding="utf-8")
+    return report, spec
 
 
 def _golden(original: ModelFolder, partial: Path) -> dict[str, tuple[Array, Array]]:
@@ -268,15 +272,6 @@ def _run(path: Path, inputs: dict[str, Array]) -> dict[str, Array]:
         return engine.run(inputs)
     finally:
         engine.close()
-
-
-def _note(original: ModelFolder, precision: Precision) -> str:
-    name, digest = original.spec.name, original.spec.files[FRAME_NAME][:16]
-    return (
-        f"## This copy\n\nComputes in {precision}; exported by `affectkit export` from `{name}`, whose frame.onnx has\n"
-        f"a sha256 that begins with {digest}. `{PARITY_NAME}` says how far it is from the original; the numbers above\n"
-        "are the original's.\n"
-    )
 
 
 def _write_spec(partial: Path, spec: ModelSpec) -> None:

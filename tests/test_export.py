@@ -81,7 +81,10 @@ def test_other_precisions_decide_alike(original: Path, tmp_path: Path, precision
     )
     model = models.load(tmp_path / "m")
     assert model.spec.precision == precision and model.spec.name == f"small-{precision}"
-    assert f"Computes in {precision}" in (tmp_path / "m" / "MODEL_CARD.md").read_text()
+    card = (tmp_path / "m" / "MODEL_CARD.md").read_text()
+    assert card.startswith(f"# small-{precision}\n\nComputes in {precision}") and "# small\n" not in card
+    accuracy = [report.metrics[key]["expression"]["accuracy"] for key in ("float32", precision)]
+    assert f"| expression accuracy | {accuracy[0]:.3f} | {accuracy[1]:.3f} |" in card
     assert report.labelled_agreement is not None and report.labelled_agreement.count == 200
     assert report.labelled_agreement.expression >= (0.999 if precision == "fp16" else 0.97)
     assert set(report.metrics) == {"float32", precision} and "patterns" in model.spec.metrics
