@@ -215,9 +215,7 @@ MUTANTS = [
     ),
     Mutant("outputs/contact_sheet.py", "face.score * frontal * math", "math", "test_people.py"),
     Mutant("outputs/contact_sheet.py", "* math.sqrt(max(0.0, width * height))", "", "test_people.py"),
-    Mutant(
-        "outputs/contact_sheet.py", "if quality > person.quality:", "if quality >= person.quality:", "test_people.py"
-    ),
+    Mutant("outputs/contact_sheet.py", "if rank > person.rank:", "if rank >= person.rank:", "test_people.py"),
     # sources
     Mutant("sources/span.py", "if time_s >= self.end_s:", "if time_s > self.end_s:", "test_sources.py"),
     Mutant("sources/span.py", "not time_s < self.start_s", "not time_s <= self.start_s", "test_sources.py"),
