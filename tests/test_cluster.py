@@ -62,6 +62,18 @@ def test_a_cluster_loses_no_input_when_a_worker_dies(tmp_path: Path, tiny: Path)
 
 
 @pytest.mark.slow
+def test_a_job_keeps_where_its_outputs_go(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from affectkit.runs.cluster import _anywhere; from affectkit.runs.job import Job\n"
+        "job = Job('s3://in/x.mp4', Path('x.csv'), urls=('s3://out/x.csv', None, None), absent=True)\n"
+        "sent = _anywhere(job)\n"
+        "assert sent.urls == job.urls and sent.absent and sent.source == job.source and sent.table.is_absolute()"
+    )
+    run = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.slow
 def test_what_an_interrupted_run_left_is_not_gone_on_with_unasked(tmp_path: Path, tiny: Path) -> None:
     clip = write_clip(tmp_path / "c.mp4", grey_frames(5))
     command = predict([clip], tmp_path / "out", tiny, "--ray", "local")

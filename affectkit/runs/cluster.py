@@ -157,7 +157,7 @@ def _anywhere(job: Job) -> Job:
     """The same job, whatever folder a worker runs in."""
     source = job.source if is_url(job.source) else os.path.abspath(job.source)
     video, sheet = (None if path is None else path.absolute() for path in (job.video, job.sheet))
-    return Job(source, job.table.absolute(), video, sheet)
+    return dataclasses.replace(job, source=source, table=job.table.absolute(), video=video, sheet=sheet)
 
 
 class _Tries:
