@@ -3,8 +3,9 @@
 PYTHON ?= python3
 # Choose another build of torch with `make test TORCH=torch` (plain `torch` brings CUDA on Linux).
 TORCH ?= torch==2.13.0
-# More for pytest, such as `make test PYTEST_FLAGS="-n 2"`: two processes.
-PYTEST_FLAGS ?=
+# For pytest: two processes, each with one thread of torch, which else wait for one another on two cores.
+PYTEST_FLAGS ?= -n 2
+export OMP_NUM_THREADS ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from affectkit.options import PredictorConfig as PredictorConfig
     from affectkit.options import PredictorKeywords as PredictorKeywords
     from affectkit.options import StreamKeywords as StreamKeywords
+    from affectkit.outputs.overlay import DrawnPlanes as DrawnPlanes
     from affectkit.outputs.overlay import Overlay as Overlay
     from affectkit.predictor import Predictor as Predictor
     from affectkit.result_stream import ResultStream as ResultStream
@@ -72,6 +73,7 @@ _HOME = {
     "Detector": "faces.base",
     "DetectsFaces": "faces.base",
     "DeviceUnavailable": "errors",
+    "DrawnPlanes": "outputs.overlay",
     "EXPRESSION_NAMES": "types",
     "Engine": "engines",
     "EngineError": "errors",
@@ -123,6 +125,7 @@ __all__ = [
     "Detector",
     "DetectsFaces",
     "DeviceUnavailable",
+    "DrawnPlanes",
     "Engine",
     "EngineError",
     "Face",

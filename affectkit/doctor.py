@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 
 from affectkit import models
-from affectkit.errors import AffectKitError
+from affectkit.errors import AffectKitError, NoDevice
 from affectkit.versions import version_of
 
 
@@ -101,6 +101,8 @@ def _devices() -> list[Check]:
             engine = open_engine(WEIGHTS / "rnet.onnx", device=device)
             checks.append(Check(f"device {device}", f"runs on {engine.device}"))
             engine.close()
+        except NoDevice as error:  # nothing is wrong, and nothing mends it
+            checks.append(Check(f"device {device}", str(error)))
         except AffectKitError as error:
             checks.append(Check(f"device {device}", "cannot be used", str(error)))
     return checks

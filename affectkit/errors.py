@@ -84,6 +84,10 @@ class DeviceUnavailable(EngineError):
     """The device that was asked for cannot be used here."""
 
 
+class NoDevice(DeviceUnavailable):
+    """What would compute is installed and works, but this machine has no device for it."""
+
+
 class MissingDependency(AffectKitError):
     """An optional package is not installed."""
 

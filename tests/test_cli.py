@@ -389,7 +389,7 @@ def test_one_bad_input_never_stops_the_rest(
     monkeypatch.setattr(video.VideoFile, "_describe", describe)
     (tmp_path / "cursed.mp4").write_bytes(clip.read_bytes())
     code, _, err = run_cli("predict", tmp_path / "cursed.mp4", clip, "-q")
-    assert code == 1 and left_behind() == ["clip.csv", "clip.csv.meta.json"]
+    assert code == 3 and set(left_behind()) >= {"clip.csv", "clip.csv.meta.json"}
     assert "cursed.mp4: RuntimeError: not expected" in err
 
 

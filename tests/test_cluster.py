@@ -21,7 +21,18 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="kills a process the Uni
 def predict(clips: list[Path], out: Path, tiny: Path, *more: str) -> list[str]:
     """The command line in a process of its own: Ray stays out of the tests' process."""
     out.mkdir()
-    return [sys.executable, "-m", "affectkit", "predict", *map(str, clips), "-o", str(out), "--model", str(tiny), *more]
+    return [
+        sys.executable,
+        "-m",
+        "affectkit",
+        "predict",
+        *map(str, clips),
+        "--output-dir",
+        str(out),
+        "--model",
+        str(tiny),
+        *more,
+    ]
 
 
 def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:

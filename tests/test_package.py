@@ -36,6 +36,7 @@ def test_public_names() -> None:
         "Detector",
         "DetectsFaces",
         "DeviceUnavailable",
+        "DrawnPlanes",
         "Engine",
         "EngineError",
         "Face",

@@ -100,7 +100,8 @@ def test_brief_identities_thresholds_and_exports_of_predict(astronaut: Path, tmp
     assert found.meta["au_thresholds"]["AU12"] == 0.999 and found.meta["au_thresholds"]["AU02"] == 0
     assert found.meta["options"]["min_confidence"] == 0.5
     assert (tmp_path / "t.eaf").is_file() and (tmp_path / "t.vtt").read_text() == "WEBVTT\n"
-    assert run_cli("predict", astronaut, "-o", table, "--resume", "--every", "10", "--min-track", "60")[0] == 0
+    again = ("--every", "10", "--min-track", "60", "--au-threshold", "AU12=.999,2=0", "--min-confidence", ".5")
+    assert run_cli("predict", astronaut, "-o", table, "--resume", *again)[0] == 0
     assert len(read_table(table).meta["changed"]) == 1  # not done twice
 
 

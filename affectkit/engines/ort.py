@@ -16,7 +16,7 @@ import numpy as np
 from affectkit.engines.base import usable_cores
 from affectkit.engines.plans import Profile, cache_folder
 from affectkit.engines.providers import PROVIDERS, Asked, Provider, without_tf32
-from affectkit.errors import DeviceUnavailable, EngineError, MissingDependency
+from affectkit.errors import DeviceUnavailable, EngineError, MissingDependency, NoDevice
 from affectkit.forking import OF_A_DEVICE, Lock, SameProcess, Workers, left_behind, tell_after_fork
 from affectkit.types import Array
 from affectkit.versions import versions_of
@@ -96,7 +96,7 @@ def plugin_devices(provider: Provider) -> list[Any]:
             _PLUGINS.add(provider.name)  # for the life of the process: sessions of others may use it
     found = [device for device in onnxruntime.get_ep_devices() if device.ep_name == provider.name]
     if not found:
-        raise DeviceUnavailable(f"{provider.name} finds no device here: {provider.dead}; or use device='cpu'")
+        raise NoDevice(f"{provider.name} finds no device here: {provider.dead}; or use device='cpu'")
     # OpenVINO lists graphics chips as well; what it is told (threads, precision) is meant for the processor.
     return [device for device in found if device.ep_metadata.get("ov_device") == "CPU"] or found[:1]
 
