@@ -89,7 +89,8 @@ class Predictor(Networks):
             model: name of an embedded model (``affectkit models list``) or path of a model folder.
             temporal: whether sequences of frames are looked at, or every frame by itself; None: as the model does.
                 True takes the model's ``-temporal`` sibling where it has no temporal part itself.
-            device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tensorrt``, ``tensorrt:N`` or ``ort-tensorrt`` for the
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tensorrt``, ``tensorrt:N``, ``ort-tensorrt``,
+                ``tensorrt-rtx``, ``openvino`` or ``coreml`` for the
                 affect network; all but ``auto`` are binding. MTCNN runs on the CPU, insightface's detector on CUDA if
                 the network does.
             detector: ``mtcnn``; ``insightface``, ``insightface:PACK`` or ``insightface:FOLDER`` (extra ``insightface``;

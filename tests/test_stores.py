@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -52,11 +54,16 @@ def test_from_one_store_to_another(
         put(memory, f"/in/{name}", clip)
     put(memory, "/in/b/bad.mp4", b"no video")
     scratch = tmp_path / "scratch"
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left_by_a_killed_run = scratch / f"input-{gone.pid}-x"
+    left_by_a_killed_run.mkdir(parents=True)
     command = ["predict", "memory://in/", "-r", "-d", "memory://out", "--keep-tree", "--scratch", scratch]
     command += ["--output-type", "parquet", "--model", tiny]
     code, _, err = run_cli(*command)
     assert code == 3 and "memory://out/a/x.parquet [tiny, cpu]" in err, err
     assert "memory://in/b/bad.mp4: not a video" in err and str(scratch) not in err
+    assert not left_by_a_killed_run.exists()
     there = sorted(memory.find("/out"))
     tables = ["/out/a/x.parquet", "/out/b/x.parquet"]
     assert there == sorted([*tables, *(f"{name}.meta.json" for name in tables), "/out/run.jsonl"])

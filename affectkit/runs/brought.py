@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -199,6 +200,7 @@ def brought(
         raise SourceError(
             f"{job.name}: has {(facts.size or 0) / 2**30:.1f} GiB, more than --max-download allows; give it more"
         )
+    sweep(transfer)
     folder = Path(tempfile.mkdtemp(prefix=f"input-{os.getpid()}-", dir=transfer.folder()))
     try:
         path = folder / (Path(urlsplit(source).path).name or "input")
@@ -231,8 +233,9 @@ def upload(job: Job, outcome: Outcome) -> None:
                 path.unlink(missing_ok=True)
 
 
+@cache
 def sweep(transfer: Transfer) -> None:
-    """Remove inputs that killed processes of this machine left."""
+    """Remove inputs that killed processes of this machine left; once in a process."""
     for folder in transfer.folder().glob("input-*-*"):
         number = folder.name.split("-")[1]
         if number.isdecimal() and os.name != "nt":
