@@ -278,7 +278,7 @@ def test_ctrl_c_with_several_processes(tmp_path: Path, tiny: Path) -> None:
     """All of them are pressed, as by a terminal, while they load."""
     clips = [str(write_clip(tmp_path / f"c{k}.mp4", grey_frames(2000))) for k in range(2)]
     Path("t").mkdir()
-    command = [*COMMAND, "predict", *clips, "-o", "t", "-j", "2", "--model", str(tiny)]
+    command = [*COMMAND, "predict", *clips, "--output-dir", "t", "-j", "2", "--model", str(tiny)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     time.sleep(1.5)
     for _ in range(2):

@@ -149,3 +149,29 @@ def test_processes_that_cannot_begin_are_not_begun_for_ever(
     jobs = [Job(str(clip), tmp_path / f"{clip.stem}.csv") for clip in clips]
     with pytest.raises(EngineError, match="before it has loaded the model"):
         list(run_jobs(jobs, Work(), 2))
+
+
+FINALISED = """
+import signal, sys, time, weakref
+from affectkit.runs.pool import heed_signals
+heed_signals()
+class Thing: pass
+thing = Thing()
+watched = weakref.ref(thing, lambda _: signal.raise_signal(getattr(signal, sys.argv[1])))
+try:
+    del thing
+    time.sleep(10)
+    print("went on")
+finally:
+    print("unwound")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", -2)])
+def test_a_signal_while_something_is_finalised_is_not_lost(name: str, code: int) -> None:
+    """It gave "Exception ignored in", a traceback, and the process went on."""
+    run = subprocess.run([sys.executable, "-P", "-c", FINALISED, name], capture_output=True, text=True, timeout=60)
+    assert run.stdout == "unwound\n" and "Exception ignored" not in run.stderr, run.stderr
+    assert run.returncode == code

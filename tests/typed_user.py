@@ -23,6 +23,7 @@ from affectkit import (
     Detector,
     DetectsFaces,
     DeviceUnavailable,
+    DrawnPlanes,
     Engine,
     EngineError,
     Face,
@@ -234,6 +235,8 @@ def drawn(predictor: Predictor, path: Path) -> Iterator[Pixels]:
     overlay = Overlay(predictor.spec)
     for result in predictor.stream(path, keep_images=True):
         yield overlay.draw(result)
+        planes: DrawnPlanes = overlay.draw_planes(result, next(iter(open_source(path).frames())).picture)
+        yield planes.planes[0]
         if result.image is not None:
             yield from (crop_face(result.image, face.landmarks, predictor.spec.input) for face in result.faces)
 

@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import platform
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -288,8 +289,7 @@ class _Ready:
 def _serve(connection: Connection, work: Work, tells: bool) -> None:
     """In a process: take jobs until there is none left; ``tells`` whether it says how far they are."""
     logging.basicConfig(format="affectkit: %(message)s")
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGINT, _interrupt)
+    heed_signals()
     cv2.setNumThreads(1)  # as in the command predict
     try:
         if hasattr(signal, "pthread_sigmask"):
@@ -307,6 +307,26 @@ def _serve(connection: Connection, work: Work, tells: bool) -> None:
                 connection.send(attempt(predictor, job, work, again=again, watch=watch))
     except (KeyboardInterrupt, EOFError, OSError):
         pass  # the one who asks has gone, or Ctrl-C was pressed
+
+
+def heed_signals() -> None:
+    """In a process: SIGTERM and Ctrl-C unwind it, wherever it is.
+
+    A signal that comes while something is finalised raises where nothing can be raised: Python would print a traceback
+    and go on. It is raised once more, a moment later.
+    """
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, _interrupt)
+    usual = sys.unraisablehook
+
+    def lost(what: sys.UnraisableHookArgs) -> None:
+        if not isinstance(what.exc_value, (SystemExit, KeyboardInterrupt)) or not hasattr(signal, "setitimer"):
+            usual(what)
+            return
+        signal.signal(signal.SIGALRM, _leave if isinstance(what.exc_value, SystemExit) else _interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+
+    sys.unraisablehook = lost
 
 
 def _interrupt(*_: object) -> None:
