@@ -60,7 +60,7 @@ class _Worker:
                 result = self._next()
             except BaseException as error:  # it is raised where the results are awaited
                 failure = error
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            with contextlib.suppress(RuntimeError):  # the loop is closed: no task waits any more
                 loop.call_soon_threadsafe(_answer, wanted, result, failure)
             if result is None:
                 break

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class _Texts(dict[str, str]):
-    """What ``__slots__`` may be: names with texts, which are read from the source when somebody asks for one."""
+    """What ``__slots__`` may be: names with texts, which are read from the source when one is asked for."""
 
     def __init__(self, kind: type[Any], names: tuple[str, ...]) -> None:
         super().__init__(dict.fromkeys(names, ""))

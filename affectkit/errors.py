@@ -9,6 +9,7 @@
     ├── TrainingError              a training run cannot continue: a loss is not a number, nothing to learn from
     ├── EngineError                a network could not be loaded or run
     │   └── DeviceUnavailable      the device asked for is not there; nothing else is used in its place
+    │       └── NoDevice           what would compute is installed, this machine has no device for it
     └── MissingDependency          an optional package is needed; the message holds the install command
 
 ``ValueError`` and ``TypeError`` stay what they are in Python: misuse of a call. Each message names what was given,
@@ -16,6 +17,8 @@ what is wrong with it, and what to do; ``.path`` and ``.reason`` are its parts.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Self
 
 
@@ -100,3 +103,24 @@ class MissingDependency(AffectKitError):
     def __reduce__(self) -> tuple[type[Self], tuple[str, str, str]]:
         """It has to come through from other processes."""
         return type(self), (self.package, self.extra, self.purpose)
+
+
+@contextmanager
+def needs(package: str, extra: str, purpose: str, *, module: str | None = None) -> Iterator[None]:
+    """For a block that imports an optional package.
+
+    Args:
+        package: its name on an index.
+        extra: of affectkit, which brings it.
+        purpose: what it is needed for, in the words of the message.
+        module: its name in Python, where that is another one.
+
+    Raises:
+        MissingDependency: it is not installed. What it needs itself and lacks is raised as it comes.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != (module or package):
+            raise
+        raise MissingDependency(package, extra, purpose) from error

@@ -139,7 +139,7 @@ def test_leaving_and_letting_go_close_it(tiny: Path) -> None:
         run(left())
         run(let_go())
         assert gone()
-        run(predictor.astream(pictures(1), fps=25).aclose())  # never begun
+        run(predictor.astream(pictures(1), fps=25).aclose())  # never started
 
 
 def test_errors_come_where_they_are_awaited(tiny: Path, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_networks_with_threads_of_their_own_are_opened_again(tiny: Path, astrona
 
 @pytest.mark.parametrize("threads", [1, 2])  # with one, those of the decoder are missing
 def test_what_is_being_read_cannot_be_read_on_in_the_child(threads: int, tiny: Path, astronaut: Path) -> None:
-    begun = f"""
+    started = f"""
         predictor = Predictor(paths[0], threads={threads})
         stream = predictor.stream(paths[1])
         next(stream)
@@ -89,7 +89,7 @@ def test_what_is_being_read_cannot_be_read_on_in_the_child(threads: int, tiny: P
         stream.close()
         print(len(predictor.predict(paths[1], end_s=0.2)))
     """
-    assert forked(begun, child, tiny, astronaut).splitlines() == [
+    assert forked(started, child, tiny, astronaut).splitlines() == [
         "this stream belongs to the process that this one was forked from; begin a new one here",
         "the live source that is being read belongs to the process that this one was forked from; begin a new one here",
         "5",

@@ -14,7 +14,7 @@ import numpy as np
 from affectkit.baseline.calmest import CalmestSeconds
 from affectkit.baseline.finders import FromFile, FromSeconds
 from affectkit.baseline.neutral import MOST_FRAMES, TABLES, Float, Neutral, Rule, median_of
-from affectkit.errors import MissingDependency, SourceError
+from affectkit.errors import SourceError, needs
 from affectkit.face_results import Affect
 from affectkit.options import StreamOptions
 from affectkit.sources.names import printable
@@ -161,13 +161,9 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
-    try:
+    with needs("pyarrow", "parquet", "reading Parquet"):
         import pyarrow
         import pyarrow.parquet
-    except ModuleNotFoundError as error:
-        if error.name != "pyarrow":
-            raise
-        raise MissingDependency("pyarrow", "parquet", "reading Parquet") from error
     try:
         with pyarrow.parquet.ParquetFile(path) as table:
             for batch in table.iter_batches(batch_size=4096):

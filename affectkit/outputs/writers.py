@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Protocol, Self, TextIO
 
-from affectkit.errors import MissingDependency, UnknownSuffix
+from affectkit.errors import UnknownSuffix, needs
 from affectkit.face_results import FrameResult
 from affectkit.outputs.files import PartialFile, explain_os_error
 from affectkit.outputs.layouts import Layout, Value
@@ -225,12 +225,8 @@ class ParquetWriter(_TableWriter):
     def __init__(
         self, path: Path, table: Layout, *, overwrite: bool = False, resume_from: tuple[Path, int] | None = None
     ) -> None:
-        try:
+        with needs("pyarrow", "parquet", "writing Parquet"):
             import pyarrow.parquet  # noqa: F401  (before anything is computed)
-        except ModuleNotFoundError as error:
-            if error.name != "pyarrow":
-                raise
-            raise MissingDependency("pyarrow", "parquet", "writing Parquet") from error
         super().__init__(path, table, overwrite=overwrite, resume_from=resume_from)
 
     def _rows_file(self, partial: Path) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import affectkit
-from affectkit.errors import MissingDependency
+from affectkit.errors import needs
 from affectkit.report.about import cited, limits, made
 from affectkit.report.clip import Videos as Videos
 from affectkit.report.clip import check_size, clip_section, most, per_cent, who
@@ -30,12 +30,8 @@ def library() -> str:
     Raises:
         MissingDependency: it is not installed.
     """
-    try:
+    with needs("plotly", "report", "affectkit report"):
         from plotly.offline import get_plotlyjs
-    except ModuleNotFoundError as error:
-        if error.name != "plotly":
-            raise
-        raise MissingDependency("plotly", "report", "affectkit report") from error
     source: str = get_plotlyjs()
     return source
 

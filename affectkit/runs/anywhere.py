@@ -61,7 +61,7 @@ def run_anywhere(
 
 
 def _in_store(job: Job, now: Facts, outputs: OutputOptions) -> Outcome | None:
-    """As :func:`affectkit.runs.run.made_before`, of a table in a store."""
+    """As :func:`affectkit.runs.made.made_before`, of a table in a store."""
     url = job.urls[0]
     if url is None or job.absent or (outputs.overwrite and not outputs.resume) or not stores().exists(url):
         return None

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
-from affectkit.errors import OutputError, SourceError
+from affectkit.errors import OutputError, SourceError, needs
 from affectkit.options import StreamOptions, fields_of
 from affectkit.runs.fetch import MAX_BYTES, Facts, fetch_http, http_facts
 from affectkit.runs.job import Job, Outcome
@@ -126,14 +126,9 @@ def stores() -> ModuleType:
     Raises:
         MissingDependency: fsspec is not installed.
     """
-    from affectkit.errors import MissingDependency
 
-    try:
+    with needs("fsspec", "cloud", "an object store"):
         from affectkit.runs import stores as found
-    except ModuleNotFoundError as error:
-        if error.name != "fsspec":
-            raise
-        raise MissingDependency("fsspec", "cloud", "an object store") from error
     return found
 
 

@@ -22,7 +22,7 @@ class Status:
     """What the lines of a run, of all its shards, come to. Of each input its last line counts."""
 
     inputs: int
-    """That it was started with, in all shards that have begun."""
+    """That it was started with, in all shards that were started."""
     done: int
     """Inputs whose table is there, those among them that a later run found there."""
     failed: int

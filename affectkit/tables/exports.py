@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from affectkit.errors import MissingDependency, UnknownSuffix
+from affectkit.errors import UnknownSuffix, needs
 from affectkit.outputs.files import PartialFile, check_target, explain_os_error, prepare_bytes
 from affectkit.tables.bouts import bouts_of
 from affectkit.tables.columns import action_units, expressions
@@ -97,12 +97,8 @@ def elan_library() -> Any:
     Raises:
         MissingDependency: it is not installed.
     """
-    try:
+    with needs("pympi-ling", "elan", "writing ELAN's files", module="pympi"):
         from pympi import Elan
-    except ModuleNotFoundError as error:
-        if error.name != "pympi":
-            raise
-        raise MissingDependency("pympi-ling", "elan", "writing ELAN's files") from error
     return Elan
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from affectkit.errors import MissingDependency
+from affectkit.errors import needs
 from affectkit.face_results import FrameResult
 from affectkit.tables.colours import of_identity
 from affectkit.tables.columns import action_units
@@ -40,12 +40,8 @@ def new_figure(size: tuple[float, float]) -> Figure:
     Raises:
         MissingDependency: there is no matplotlib.
     """
-    try:
+    with needs("matplotlib", "plot", "plot"):
         from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
-            raise
-        raise MissingDependency("matplotlib", "plot", "plot") from error
     return Figure(figsize=size, layout="constrained")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from affectkit.errors import MissingDependency, SourceError, UnknownSuffix
+from affectkit.errors import SourceError, UnknownSuffix, needs
 from affectkit.tables.columns import NEEDED, TEXTS, as_integers, is_integer
 from affectkit.tables.table import Table
 from affectkit.types import Array
@@ -141,13 +141,9 @@ def _chained(first: dict[str, Any], following: Iterator[dict[str, Any]]) -> Iter
 
 
 def _parquet(path: Path) -> dict[str, Array]:
-    try:
+    with needs("pyarrow", "parquet", "reading Parquet"):
         import pyarrow
         import pyarrow.parquet
-    except ModuleNotFoundError as error:
-        if error.name != "pyarrow":
-            raise
-        raise MissingDependency("pyarrow", "parquet", "reading Parquet") from error
     try:
         with pyarrow.parquet.ParquetFile(path) as opened:
             found = opened.read()

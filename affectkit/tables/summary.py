@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from affectkit.documented import fields_shown
-from affectkit.errors import MissingDependency
+from affectkit.errors import needs
 from affectkit.outputs.files import prepare_bytes
 from affectkit.tables.bouts import GAP_S, bouts_of
 from affectkit.tables.columns import action_units, expressions, measured
@@ -135,12 +135,8 @@ class Summary:
 
     def to_pandas(self, *, wide: bool = False) -> pandas.DataFrame:
         """As a data frame; needs the extra ``pandas``."""
-        try:
+        with needs("pandas", "pandas", "Summary.to_pandas"):
             import pandas
-        except ModuleNotFoundError as error:
-            if error.name != "pandas":
-                raise
-            raise MissingDependency("pandas", "pandas", "Summary.to_pandas") from error
         return pandas.DataFrame(self.records(wide=wide))
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affectkit.documented import fields_shown
-from affectkit.errors import MissingDependency
+from affectkit.errors import needs
 from affectkit.types import Array
 
 if TYPE_CHECKING:
@@ -59,12 +59,8 @@ class Table:
 
     def to_pandas(self) -> pandas.DataFrame:
         """As a data frame; needs the extra ``pandas``."""
-        try:
+        with needs("pandas", "pandas", "Table.to_pandas"):
             import pandas
-        except ModuleNotFoundError as error:
-            if error.name != "pandas":
-                raise
-            raise MissingDependency("pandas", "pandas", "Table.to_pandas") from error
         return pandas.DataFrame(self.columns)
 
     def records(self) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from affectkit.errors import MissingDependency, UnknownSuffix
+from affectkit.errors import UnknownSuffix, needs
 from affectkit.outputs.files import PartialFile, explain_os_error, prepare_bytes
 from affectkit.outputs.json_files import json_text
 from affectkit.tables.columns import TEXTS, is_integer
@@ -62,13 +62,9 @@ def write_parquet(table: Table, path: Path, *, overwrite: bool) -> PartialFile:
         MissingDependency: there is no pyarrow.
         OutputError: it cannot be written.
     """
-    try:
+    with needs("pyarrow", "parquet", "writing Parquet"):
         import pyarrow
         import pyarrow.parquet
-    except ModuleNotFoundError as error:
-        if error.name != "pyarrow":
-            raise
-        raise MissingDependency("pyarrow", "parquet", "writing Parquet") from error
     kinds: dict[str, Any] = {
         name: pyarrow.string()
         if name in TEXTS or values.dtype == object
