@@ -96,7 +96,8 @@ class AsyncResultStream(AsyncIterator[FrameResult]):
 
     Nothing is computed that was not asked for, but for the rest of a batch and what the stages have ready for the next:
     a consumer that is slow slows the source down. A task that is cancelled while it waits closes the stream; so do
-    leaving an ``async with``, :meth:`aclose`, and letting go of it. One task reads it at a time.
+    leaving an ``async with``, :meth:`aclose`, and letting go of it. Several tasks may read it: each result is given
+    once.
     """
 
     def __init__(self, begin: Callable[[], Iterable[FrameResult]], wake: Callable[[], None] = lambda: None) -> None:
@@ -109,22 +110,29 @@ class AsyncResultStream(AsyncIterator[FrameResult]):
         self._worker, self._wake = _Worker(begin), wake
         self._ready: deque[FrameResult] = deque()
         self._over = False
+        self._asking = asyncio.Lock()
 
     async def __anext__(self) -> FrameResult:
         """The next frame's result."""
         if not self._ready:
-            if self._over:
-                raise StopAsyncIteration
-            try:
-                found = await self._worker.ask()
-            except BaseException:  # cancelled, or the source failed
-                self._stop()
-                raise
-            if found is None:
-                self._over = True
-                raise StopAsyncIteration
-            self._ready.extend(found)
+            async with self._asking:  # one task asks, the others find what it was given
+                if not self._ready:
+                    await self._ask()
         return self._ready.popleft()
+
+    async def _ask(self) -> None:
+        """Have results, at least one."""
+        if self._over:
+            raise StopAsyncIteration
+        try:
+            found = await self._worker.ask()
+        except BaseException:  # cancelled, or the source failed
+            self._stop()
+            raise
+        if found is None:
+            self._over = True
+            raise StopAsyncIteration
+        self._ready.extend(found)
 
     def _stop(self) -> None:
         if not self._over:

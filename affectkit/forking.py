@@ -86,15 +86,15 @@ def later(pool: Executor, function: Callable[[], T]) -> Callable[[], T]:
 
 
 class Lock:
-    """A lock that is free in a forked child, whoever holds it in the parent."""
+    """A lock that is free in a forked child, whoever holds it in the parent. Its thread may take it again."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         tell_after_fork(self)
 
     def after_fork(self) -> None:
         """Be free: who held it is not there."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def __enter__(self) -> None:
         self._lock.acquire()

@@ -27,6 +27,7 @@ from affectkit.faces.base import DetectsFaces
 from affectkit.faces.known import detections_at
 from affectkit.faces.search import FaceSearch
 from affectkit.faces.user_detector import check_detector
+from affectkit.forking import Lock
 from affectkit.image_input import PictureLike, as_rgb, boxes_given
 from affectkit.networks import Networks
 from affectkit.options import (
@@ -66,9 +67,9 @@ class Predictor(Networks):
 
     One predictor may be used for any number of sources, one after the other, interleaved, or in several threads at the
     same time: each stream has a tracker of its own, and results do not depend on what else runs. All methods may be
-    called in any thread, but :meth:`push`, which is for one camera, and :meth:`close`, which ends everything. A stream
-    or a session that it gives is for one thread at a time, not always the same one. A detector that was given is asked
-    by one thread at a time, unless it has ``detect_in``; an engine that was given has to bear several.
+    called in any thread, but :meth:`close`, which ends everything. So may a stream or a session that it gives, which
+    works for one thread after the other. A detector that was given is asked by one thread at a time, unless it has
+    ``detect_in``; an engine that was given has to bear several.
 
     A child that forked after the predictor was made can use it: networks on the CPU are opened again there, others
     raise ``EngineError``, and so does a stream that began in the parent. To send one to another process, send its
@@ -138,6 +139,7 @@ class Predictor(Networks):
         threads = config.threads or usable_cores()
         self._pace = Pace(config.batch_size, config.max_wait_s, threads)
         self._pushed: Session | None = None
+        self._pushing = Lock()
         with ExitStack() as opened:  # should there be no detector, the networks are let go
             opened.callback(super().close)
             self._search = FaceSearch(
@@ -321,8 +323,9 @@ class Predictor(Networks):
 
         For other options than the defaults, several cameras or a new beginning use :meth:`session`.
         """
-        if self._pushed is None:
-            self._pushed = self.session()
+        with self._pushing:
+            if self._pushed is None:
+                self._pushed = self.session()
         return self._pushed.push(image, time_s)
 
     @spelled_out(StreamOptions)

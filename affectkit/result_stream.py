@@ -12,7 +12,7 @@ from affectkit.align import crop_frame, without_picture
 from affectkit.baseline.live import LiveBaseline
 from affectkit.face_results import Affect, Face, FrameResult
 from affectkit.faces.tracking import Tracker
-from affectkit.forking import SameProcess, left_behind
+from affectkit.forking import Lock, SameProcess, left_behind
 from affectkit.inference import Reader
 from affectkit.picture import RgbPicture
 from affectkit.serialization import State, of_tracked, to_tracked
@@ -161,8 +161,9 @@ def resumed(postprocessing: Postprocessing, tracker: Tracker, state: Mapping[str
 class ResultStream(Iterator[FrameResult]):
     """Results of a source, one a frame, in order; what it can be resumed from if it is interrupted.
 
-    Who stops before the end closes it, or takes it in a ``with``, so that the source is let go of at once. It is for
-    one thread at a time, not always the same one, and ends in the process that began it: a forked child is refused.
+    Who stops before the end closes it, or takes it in a ``with``, so that the source is let go of at once. Several
+    threads may take results from it: each result is given once, and one thread works while the others wait. It ends in
+    the process that began it: a forked child is refused.
     """
 
     def __init__(
@@ -175,38 +176,45 @@ class ResultStream(Iterator[FrameResult]):
         self._over = False
         self._last = -1
         self._began: SameProcess | None = None
+        self._taking = Lock()
 
     def __next__(self) -> FrameResult:
         """The next frame's result."""
-        if self._began is None:
-            self._began = SameProcess("this stream")
-        self._began.check()
-        while not self._ready:
-            if self._over:
-                raise StopIteration
-            batch = next(self._batches, None)
-            if batch is None:
-                self._over = True
-                self._ready.extend(self._postprocessing.flush())
-            else:
-                self._last = batch[-1].tracked.frame.index
-                self._ready.extend(self._postprocessing.push(batch))
-        return self._ready.popleft()
+        with self._taking:
+            if self._began is None:
+                self._began = SameProcess("this stream")
+            self._began.check()
+            while not self._ready:
+                if self._over:
+                    raise StopIteration
+                batch = next(self._batches, None)
+                if batch is None:
+                    self._over = True
+                    self._ready.extend(self._postprocessing.flush())
+                else:
+                    self._last = batch[-1].tracked.frame.index
+                    self._ready.extend(self._postprocessing.push(batch))
+            return self._ready.popleft()
 
     def ready(self) -> list[FrameResult]:
         """The results that are there already, without waiting for any: the rest of the batch, perhaps none."""
-        taken = list(self._ready)
-        self._ready.clear()
-        return taken
+        with self._taking:
+            taken = list(self._ready)
+            self._ready.clear()
+            return taken
 
     def close(self) -> None:
-        """Read no further: the source is let go of and its threads end. There are no more results after that."""
-        self._over = True
-        self._ready.clear()
-        if self._began is not None and not self._began:
-            return  # its threads are in the process that this one was forked from
-        if isinstance(self._batches, Generator):
-            self._batches.close()
+        """Read no further: the source is let go of and its threads end. There are no more results after that.
+
+        Where another thread is waiting for a result, that one is computed first.
+        """
+        with self._taking:
+            self._over = True
+            self._ready.clear()
+            if self._began is not None and not self._began:
+                return  # its threads are in the process that this one was forked from
+            if isinstance(self._batches, Generator):
+                self._batches.close()
 
     def __enter__(self) -> Self:
         return self
@@ -219,20 +227,22 @@ class ResultStream(Iterator[FrameResult]):
 
         None between the results of one batch: ask again after the next one.
         """
-        if self._ready or self._over or self._last < 0:
-            return None
-        tracker = None if self._tracker is None else self._tracker.state_at(self._last)
-        if self._tracker is not None and tracker is None:
-            return None
-        return {"last": self._last, "tracker": tracker, "finisher": self._postprocessing.state()}
+        with self._taking:
+            if self._ready or self._over or self._last < 0:
+                return None
+            tracker = None if self._tracker is None else self._tracker.state_at(self._last)
+            if self._tracker is not None and tracker is None:
+                return None
+            return {"last": self._last, "tracker": tracker, "finisher": self._postprocessing.state()}
 
 
 class Session:
     """One camera's frames, taken as they come. Made by :meth:`affectkit.Predictor.session`.
 
     In a ``with`` it forgets everything at the end; what still waits for later pictures :meth:`flush` returns before.
-    It is for one thread at a time, not always the same one: ``await asyncio.to_thread(session.push, image, time_s)``
-    keeps an event loop going. Sessions of one predictor do not disturb each other.
+    It may be called in any thread: ``await asyncio.to_thread(session.push, image, time_s)`` keeps an event loop going.
+    One picture is worked on after the other, since each is compared with the one before: a thread that brings an older
+    one than another thread has brought is refused. Sessions of one predictor do not disturb each other.
     """
 
     def __init__(
@@ -247,6 +257,7 @@ class Session:
         self._baseline = baseline
         self._count = 0
         self._clock = Clock()
+        self._working = Lock()
 
     def push(self, image: UInt8, time_s: float) -> list[FrameResult]:
         """Take the next picture.
@@ -264,31 +275,35 @@ class Session:
             TypeError: the picture is no array of uint8, or the time no number.
         """
         picture = RgbPicture(check_image(image))  # refuses what is none, whatever its time
-        self._clock.check(time_s)
-        return self.take(Frame(self._count, time_s, picture, self._name))
+        with self._working:
+            self._clock.check(time_s)
+            return self.take(Frame(self._count, time_s, picture, self._name))
 
     def take(self, frame: Frame) -> list[FrameResult]:
         """Like :meth:`push` for a frame that has its number, time and name."""
-        self._count = frame.index + 1
-        return self._told(self._postprocessing.push([crop_frame(self._tracker.update(frame), self._spec.input)]))
+        with self._working:
+            self._count = frame.index + 1
+            return self._told(self._postprocessing.push([crop_frame(self._tracker.update(frame), self._spec.input)]))
 
     def _told(self, results: list[FrameResult]) -> list[FrameResult]:
         return results if self._baseline is None else self._baseline.apply(results)
 
     def flush(self) -> list[FrameResult]:
         """No more pictures: return what still waited for later ones, and forget all tracks."""
-        results = self._told(self._postprocessing.flush())
-        self.reset()
-        return results
+        with self._working:
+            results = self._told(self._postprocessing.flush())
+            self.reset()
+            return results
 
     def reset(self) -> None:
         """Forget all tracks and what waits; ids begin at 0 again."""
-        self._postprocessing.flush()
-        self._tracker.reset()
-        if self._baseline is not None:
-            self._baseline.reset()
-        self._count = 0
-        self._clock = Clock()
+        with self._working:
+            self._postprocessing.flush()
+            self._tracker.reset()
+            if self._baseline is not None:
+                self._baseline.reset()
+            self._count = 0
+            self._clock = Clock()
 
     def __enter__(self) -> Self:
         return self

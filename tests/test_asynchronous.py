@@ -55,6 +55,27 @@ def run(task: Any) -> Any:
     return asyncio.run(asyncio.wait_for(task, LIMIT_S))
 
 
+def test_several_tasks_may_read_one_stream(tiny: Path) -> None:
+    """Each result is given once, and all of them end; with another end than the first task's they waited for ever."""
+
+    async def read() -> list[list[int]]:
+        with Predictor(tiny, detector=Middle()) as predictor:
+            async with predictor.astream(pictures(70), fps=25) as stream:
+
+                async def taken() -> list[int]:
+                    found = []
+                    async for result in stream:
+                        found.append(result.index)
+                        await asyncio.sleep(0)
+                    return found
+
+                return list(await asyncio.gather(*(taken() for _ in range(4))))
+
+    found = run(read())
+    assert sorted(index for part in found for index in part) == list(range(70))
+    assert all(part == sorted(part) for part in found) and gone()
+
+
 def test_the_results_are_those_of_stream(tiny: Path, astronaut: Path) -> None:
     with Predictor(tiny) as predictor:
         expected = [result.to_dict() for result in predictor.stream(astronaut, end_s=1, every=2)]

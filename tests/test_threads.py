@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -76,6 +77,81 @@ def test_a_stream_and_a_session_may_change_their_thread(tiny: Path, astronaut: P
                 pusher.start()
                 pusher.join()
     assert found == expected and [len(result.faces) for result in pushed] == [1] * 4
+
+
+class Slow:
+    """Finds one face, and lets other threads on meanwhile."""
+
+    def detect(self, image: UInt8) -> list[Detection]:
+        time.sleep(0.002)
+        return [Detection((10, 10, 50, 50), 0.99)]
+
+
+@pytest.mark.parametrize("lookahead", [0, 3])
+def test_one_session_in_four_threads_loses_nothing(tiny_temporal: Path, astronaut: Path, lookahead: int) -> None:
+    """Every picture gives a result, or its thread is told that it came too late; the answers are in order."""
+    images, found, late = frames_of(astronaut, 40), [], []
+    with Predictor(tiny_temporal, temporal=True, detector=Slow()) as predictor:
+        session, waiting = predictor.session(lookahead=lookahead), iter(enumerate(images))
+        fetching = threading.Lock()
+
+        def push(_: int) -> None:
+            while True:
+                with fetching:
+                    k, image = next(waiting, (-1, None))
+                if image is None:
+                    return
+                try:
+                    found.extend(session.push(image, k / 25))
+                except ValueError as error:
+                    assert "time_s must increase" in str(error)
+                    late.append(k)
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(push, range(4)))
+        found += session.flush()
+    assert len(found) + len(late) == 40 and sorted(r.index for r in found) == list(range(len(found)))
+    assert {len(result.faces) for result in found} == {1}
+    times = [result.time_s for result in sorted(found, key=lambda result: result.index)]
+    assert times == sorted({k / 25 for k in range(40)} - {k / 25 for k in late})
+
+
+def test_one_stream_in_four_threads_gives_each_result_once(tiny_temporal: Path, astronaut: Path) -> None:
+    with Predictor(tiny_temporal, temporal=True) as predictor:
+        expected = [result.to_dict() for result in predictor.stream(astronaut)]
+        stream, found = predictor.stream(astronaut), []
+
+        def take(_: int) -> None:
+            for result in stream:
+                found.append(result.to_dict())
+                time.sleep(0.0005)
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(take, range(4)))
+    assert sorted(found, key=lambda result: result["frame"]) == expected
+
+
+def test_a_stream_may_be_closed_by_what_it_calls(tiny: Path, astronaut: Path) -> None:
+    with Predictor(tiny) as predictor:
+        stream = predictor.stream(astronaut, on_tracked=lambda _: stream.close())
+        assert len(list(stream)) <= 32
+
+
+def test_push_in_several_threads_is_one_camera(tiny: Path, astronaut: Path) -> None:
+    images = frames_of(astronaut, 4)
+    with Predictor(tiny, detector=Slow()) as predictor:
+        together = threading.Barrier(4)
+
+        def push(k: int) -> int:
+            together.wait(30)
+            try:
+                return predictor.push(images[k], k / 25)[0].index
+            except ValueError:
+                return -1
+
+        with ThreadPoolExecutor(4) as pool:
+            indices = [index for index in pool.map(push, range(4)) if index >= 0]
+    assert sorted(indices) == list(range(len(indices))) and indices
 
 
 def test_a_detector_of_ones_own_is_asked_by_one_thread_at_a_time(tiny: Path, astronaut: Path) -> None:
