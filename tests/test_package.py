@@ -309,6 +309,8 @@ def test_the_wheel_holds_everything_and_stays_small(tmp_path: Path) -> None:
         ),
         "affectkit/faces/weights/onet.onnx",
         "affectkit/faces/weights/LICENSE.mtcnn",
+        "affectkit/outputs/typeface/DejaVuSans.ttf",
+        "affectkit/outputs/typeface/LICENSE.dejavu",
         *(f"affectkit/export/web/{path.name}" for path in (ROOT / "export" / "web").iterdir()),
     }
     for top in ("affectkit", "export", "train"):

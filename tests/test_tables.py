@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import math
 from pathlib import Path
@@ -325,6 +327,20 @@ def test_plots(two: Table, monkeypatch: pytest.MonkeyPatch) -> None:
         two.plot("AU99", ax=ax)
     with pytest.raises(ValueError, match="no face 7"):
         two.plot("AU12", faces=7, ax=ax)
+
+
+def test_names_in_letters_that_matplotlib_s_typeface_lacks(two: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are boxes and a warning unless a typeface of the machine is named; matplotlib's STIX stands for one."""
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    for families, missing in ((("STIXGeneral",), False), (("no such family",), True)):
+        monkeypatch.setattr("affectkit.tables.plots._OF_MACHINES", families)
+        named = two.name({0: "Zoë", 1: "⌣"})
+        named.columns["input"] = np.array(["⌣.mp4"] * len(named), dtype=object)
+        ax = named.plot("AU12", ax=figure.subplots())
+        assert "⌣ AU12" in ax.get_legend_handles_labels()[1] and ax.get_title(loc="left") == "⌣.mp4"
+        with pytest.warns(UserWarning, match="missing from") if missing else contextlib.nullcontext():
+            figure.savefig(io.BytesIO(), format="png")
+        figure.clear()
 
 
 def test_html_for_notebooks(predicted: Table, two: Table) -> None:

@@ -1,9 +1,16 @@
-"""Texts as small pictures, in the typeface that Pillow brings along (Aileron); each is set once and kept."""
+"""Texts as small pictures; each is set once and kept.
+
+ASCII is set in the typeface that Pillow brings along (Aileron). Names of people and files have other letters too: such
+a text is set in DejaVu Sans, whose Latin, Greek, Cyrillic, Hebrew, Arabic, Armenian and Georgian letters lie in
+``typeface/`` (``scripts/make_typeface.py``), and what that lacks in a typeface of the machine: one with the Chinese
+letters is several times as large as this package.
+"""
 
 from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -16,15 +23,75 @@ LEAST_PX = 12
 """Of any type: smaller letters cannot be read in a video that has been compressed."""
 
 
+DEJAVU = str(Path(__file__).parent / "typeface" / "DejaVuSans.ttf")
+
+OF_MACHINES = (
+    "NotoSansCJK-Regular.ttc",
+    "msyh.ttc",  # Windows: Chinese, Korean, Indian, Thai
+    "malgun.ttf",
+    "Nirmala.ttc",
+    "Nirmala.ttf",
+    "LeelawUI.ttf",
+    "PingFang.ttc",  # macOS
+    "Arial Unicode.ttf",
+    "AppleSDGothicNeo.ttc",
+    "wqy-microhei.ttc",  # further ones of Linux
+    "wqy-zenhei.ttc",
+    "DroidSansFallbackFull.ttf",
+    "NotoSansDevanagari-Regular.ttf",
+    "NotoSansThai-Regular.ttf",
+)
+"""Looked for by Pillow where the system has its typefaces; the first of those that lack the fewest letters of a text
+is taken."""
+
+_IN_NO_TYPEFACE = "\U000f0000"
+"""A code for private use: each typeface draws its mark for what it lacks."""
+
+_LIKE_PILLOWS = 0.9
+"""By how much DejaVu's letters are larger at the same size, and others at least as high."""
+
+
 @lru_cache(maxsize=32)
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(typeface: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    if typeface:
+        return ImageFont.truetype(typeface, max(LEAST_PX, round(_LIKE_PILLOWS * size)))
     return ImageFont.load_default(size)
 
 
-def plain(text: str) -> str:
-    """The text in letters that the typeface has: without accents, and "?" for what has no likeness among them."""
-    bare = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return "".join(c if " " <= c <= "~" else "?" for c in bare)
+@lru_cache(maxsize=32)
+def _installed(typeface: str) -> bool:
+    try:
+        _font(typeface, LEAST_PX)
+    except OSError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=4096)
+def _has(typeface: str, letter: str) -> bool:
+    """Whether a typeface draws more of a letter than its mark for what it lacks."""
+    if letter.isspace() or unicodedata.combining(letter):
+        return True
+    font = _font(typeface, 24)
+    return bytes(font.getmask(letter)) != bytes(font.getmask(_IN_NO_TYPEFACE))
+
+
+@lru_cache(maxsize=4096)
+def set_in(text: str) -> tuple[str, str]:
+    """The typeface of a text, "" for Pillow's, and the text itself as it is set.
+
+    A letter that no typeface here has is set as "?"; what is not seen, such as marks of direction, is left out.
+    """
+    if text.isascii() and text.isprintable():
+        return "", text
+    composed = unicodedata.normalize("NFC", text)
+    told = "".join(" " if c.isspace() else c for c in composed if c.isspace() or unicodedata.category(c)[0] != "C")
+    lacking = {DEJAVU: sum(not _has(DEJAVU, letter) for letter in told)}
+    if lacking[DEJAVU]:
+        there = filter(_installed, OF_MACHINES)
+        lacking |= {typeface: sum(not _has(typeface, letter) for letter in told) for typeface in there}
+    best = min(lacking, key=lacking.__getitem__)  # the first of them
+    return best, "".join(letter if _has(best, letter) else "?" for letter in told)
 
 
 def line_height(size: int) -> int:
@@ -35,7 +102,8 @@ def line_height(size: int) -> int:
 @lru_cache(maxsize=4096)
 def text_width(text: str, size: int) -> int:
     """How wide a text is, px."""
-    return int(np.ceil(_font(size).getlength(plain(text))))
+    typeface, told = set_in(text)
+    return int(np.ceil(_font(typeface, size).getlength(told)))
 
 
 @lru_cache(maxsize=1024)
@@ -56,7 +124,11 @@ def sprite(text: str, size: int, colour: Colour, ground: Colour) -> UInt8:
     """
     shape = max(1, text_width(text, size)), line_height(size)
     letters = Image.new("L", shape)
-    ImageDraw.Draw(letters).text((0, size), plain(text), 255, font=_font(size), anchor="ls")
+    typeface, told = set_in(text)
+    font = _font(typeface, size)
+    # Two accents on a capital reach higher than the type is large: such a line is set a little lower.
+    over = -size - ImageDraw.Draw(letters).textbbox((0, 0), told, font=font, anchor="ls")[1] if typeface else 0
+    ImageDraw.Draw(letters).text((0, size + max(0, over)), told, 255, font=font, anchor="ls")
     ink = np.asarray(letters, np.float32)[:, :, None] / 255
     mixed = np.array(ground, np.float32) * (1 - ink) + np.array(colour, np.float32) * ink
     image = np.rint(mixed).astype(np.uint8)

@@ -23,6 +23,14 @@ _STROKES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
 """Of the columns, where there are several: colours are the identities'."""
 
 
+_OF_MACHINES = (
+    *("Noto Sans CJK JP", "Noto Sans CJK SC", "Microsoft YaHei", "Malgun Gothic", "Nirmala UI", "Leelawadee UI"),
+    *("PingFang SC", "Arial Unicode MS", "Apple SD Gothic Neo", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei"),
+    *("Droid Sans Fallback", "Noto Sans Devanagari", "Noto Sans Thai"),
+)
+"""Families that have what DejaVu Sans, matplotlib's own, lacks; those that are not there are left out."""
+
+
 def _axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
     """Axes to draw into: those given, or of a new figure, which notebooks show and ``pyplot.show`` opens."""
     if ax is not None:
@@ -82,11 +90,26 @@ def plot_table(
     if all(name in action_units(table.columns) or name.endswith("_i") for name in names):
         ax.set_ylim(-0.02, 1.02)
     ax.set_ylabel(names[0] if len(names) == 1 else "")
-    ax.set_title(films[0].input.replace("\\", "/").rsplit("/", 1)[-1], loc="left", fontsize="medium")
+    title = films[0].input.replace("\\", "/").rsplit("/", 1)[-1]
+    ax.set_title(title, loc="left", fontsize="medium", family=_families(title))
     if len(names) * len(tracks) > 1 or ax.get_legend_handles_labels()[0][1:]:
-        ax.legend(fontsize="small", frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+        families = _families(*map(str, ax.get_legend_handles_labels()[1]))
+        letters = {"size": "small", **({"family": families} if families else {})}
+        ax.legend(prop=letters, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def _families(*texts: str) -> list[str] | None:
+    """Families to set these texts in; None: matplotlib's usual ones have all their letters."""
+    from matplotlib import font_manager
+
+    usual = font_manager.FontProperties().get_family()
+    font = font_manager.get_font(font_manager.findfont(font_manager.FontProperties()))
+    if all(font.get_char_index(ord(letter)) for text in texts for letter in text if letter.isprintable()):
+        return None
+    there = {entry.name for entry in font_manager.fontManager.ttflist}
+    return [*usual, *(family for family in _OF_MACHINES if family in there)]
 
 
 def _usual(table: Table) -> list[str]:
