@@ -9,11 +9,12 @@ export OMP_NUM_THREADS ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
+PEERS := .venv-peers
 
 # What the installed package is made of, as one number: names, sizes and checksums, whatever the times of the files say.
 CONTENT = find pyproject.toml affectkit export train -type f ! -name '*.pyc' | LC_ALL=C sort | xargs cksum | cksum
 
-.PHONY: demo test quick fuzz docs docs-test web web-test wheel editable clean
+.PHONY: demo test quick fuzz docs docs-test peers web web-test wheel editable clean
 
 demo: wheel
 	mkdir -p $(DEMO)
@@ -25,7 +26,7 @@ demo: wheel
 	@echo "How it was made:     $(DEMO)/astronaut.csv.meta.json"
 	@echo "The annotated video: $(DEMO)/astronaut.mp4  <- look at this one"
 
-test: $(VENV)/.dev wheel
+test: $(VENV)/.dev wheel peers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	# The installed package is checked, not the source tree: it is what users get, export and train included.
@@ -57,6 +58,20 @@ $(VENV)/.docs: pyproject.toml $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet ".[docs]"
 	rm -f $(VENV)/.package
 	touch $@
+
+# Programs whose readers our tables are held against (tests/test_readers.py) and that do not install beside this torch: py-feat.
+# They lie in an environment of their own, which sees the packages of .venv too. Tests that need it are skipped without it.
+peers: $(VENV)/.dev
+	@stamp="$$(cat tests/peers/*.txt | cksum) $(TORCH)"; \
+	if [ "$$stamp" != "$$(cat $(PEERS)/.done 2>/dev/null)" ]; then \
+		rm -rf $(PEERS) && $(BIN)/python -m venv $(PEERS) && \
+		$(BIN)/python -c "import site; print(site.getsitepackages()[0])" > \
+			"$$($(PEERS)/bin/python -c 'import site; print(site.getsitepackages()[0])')/beside.pth" && \
+		$(PEERS)/bin/python -m pip install --quiet --no-deps -r tests/peers/alone.txt && \
+		$(PEERS)/bin/python -m pip install --quiet -r tests/peers/requirements.txt "$(TORCH)" && \
+		echo "$$stamp" > $(PEERS)/.done || \
+		echo "make peers: left out, py-feat could not be installed (see above); its tests are skipped"; \
+	fi
 
 # The page for browsers, from TypeScript: what the package carries in export/web/. Needs node and npm, as nothing else does.
 web: web/node_modules/.done
@@ -120,4 +135,4 @@ editable: $(VENV)/.dev
 	fi
 
 clean:
-	rm -rf $(VENV) build dist site *.egg-info $(DEMO)
+	rm -rf $(VENV) $(PEERS) build dist site *.egg-info $(DEMO)

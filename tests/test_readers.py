@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,9 @@ pytestmark = pytest.mark.slow
 
 UNITS = [1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 18, 20, 23, 24, 25, 26]
 """Of ``lite``, without the closed eyes, 43, whose name is another one in OpenFace."""
+
+PEERS = Path(__file__).parent.parent / ".venv-peers" / "bin" / "python"
+"""Of the environment that `make peers` makes."""
 
 Write = Callable[[TableFormat], tuple[Path, Outcome]]
 
@@ -99,23 +101,35 @@ def test_pyfeat_columns(write: Write) -> None:
     assert table["intensity_12"][0] == pytest.approx(0.5, abs=1e-4)
 
 
-def test_py_feat_reads_it(write: Write) -> None:
-    pytest.importorskip("feat", reason="py-feat is not installed")
-    fex = import_module("feat.utils.io").read_feat(str(write("pyfeat")[0]))
-    assert list(fex.aus.columns) == [f"AU{number:02d}" for number in (*UNITS, 43)]
-    assert fex.aus["AU12"].tolist()[:2] == pytest.approx([0.8, 0.8], abs=1e-5)
-    assert set(fex.emotions.columns) == {"Neutral", "Happy", "Sad", "Surprise", "Fear", "Disgust", "Anger"}
-    assert fex.emotions["Happy"][0] == pytest.approx(0.75, abs=1e-5)
-    assert fex.emotions.iloc[0].sum() == pytest.approx(1, abs=1e-4)
-    assert fex.faceboxes.iloc[0].tolist()[:4] == [100, 50, 80, 100] and fex.faceboxes["FaceScore"][0] == 0.97
-    assert fex.time["frame"].tolist() == [0, 0, 1, 2, 2] and fex["Identity"][1] == "Person_1"
-
-
-def test_py_feat_reads_openface_s(write: Write) -> None:
-    pytest.importorskip("feat", reason="py-feat is not installed")
-    fex = import_module("feat.utils.io").read_openface(str(write("openface")[0]))
-    assert fex.time["frame"].tolist() == [1, 1, 2, 3, 3]
-    assert fex["AU12_r"][0] == pytest.approx(2.5, abs=1e-3) and fex["AU45_c"][0] == 1
+@pytest.mark.skipif(not PEERS.is_file(), reason="py-feat is not here: make peers, which asks a package index for it")
+def test_py_feat_reads_it(write: Write, tmp_path: Path) -> None:
+    """Its own readers, of all of py-feat as it is installed, in a process of the environment of ``make peers``."""
+    paths = [str(write(name)[0]) for name in ("pyfeat", "openface", "native")]
+    script = Path(__file__).parent / "peers" / "read_by_py_feat.py"
+    done = subprocess.run([str(PEERS), str(script), *paths], cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["version"] == "2.1.5" and told["types"] == ["Fex", "Fex"]  # docs/columns.md names it
+    assert list(told["aus"]) == [f"AU{number:02d}" for number in (*UNITS, 43)]
+    assert told["aus"]["AU12"] == pytest.approx([0.8, 0.8, None, 0.8, 0.8], abs=1e-5)
+    assert told["aus"]["AU43"][:2] == pytest.approx([0.875, 0.875], abs=1e-5)
+    assert told["mean of AU12"] == pytest.approx(0.8, abs=1e-5)
+    assert set(told["emotions"]) == {"Neutral", "Happy", "Sad", "Surprise", "Fear", "Disgust", "Anger"}
+    assert told["emotions"]["Happy"][0] == pytest.approx(0.75, abs=1e-5)
+    assert sum(column[0] for column in told["emotions"].values()) == pytest.approx(1, abs=1e-4)
+    boxes = [told["faceboxes"][f"FaceRect{side}"] for side in ("X", "Y", "Width", "Height")]
+    assert [side[:3] for side in boxes] == [[100, 400, None], [50, 50, None], [80, 90, None], [100, 100, None]]
+    assert told["faceboxes"]["FaceScore"][:2] == [0.97, 0.96]
+    assert told["time"]["frame"] == [0, 0, 1, 2, 2]
+    assert told["identities"] == ["Person_0", "Person_1", None, "Person_0", "Person_1"]
+    assert told["openface"]["AU12_r"] == pytest.approx([2.5, 2.5, None, 2.5, 2.5], abs=1e-3)
+    assert told["openface"]["AU45_c"] == [1, 1, None, 1, 1] and told["openface"]["success"] == [1, 1, 0, 1, 1]
+    assert told["openface's time"]["frame"] == [1, 1, 2, 3, 3]
+    assert told["openface's time"]["timestamp"] == pytest.approx([0, 0, 0.04, 0.08, 0.08])
+    # What docs/columns.md warns of.
+    assert told["refused"] == {"poses": "KeyError", "landmarks": "KeyError", "gazes": "AttributeError"}
+    assert told["openface's units"] == "KeyError"
+    assert told["native"] == {"units": 57, "emotions": 0}
 
 
 @pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not installed")
