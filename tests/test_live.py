@@ -48,7 +48,7 @@ def test_a_file_is_shown_at_its_own_pace(clip: Path) -> None:
     assert time.monotonic() - began > 0.4
     assert [frame.index for frame in frames] == sorted({frame.index for frame in frames})
     assert all(abs(level(frame.image) - frame.index) <= 1 for frame in frames)
-    assert frames[0].time_s == 0 and all(frame.time_s == pytest.approx(frame.index / 50, abs=0.002) for frame in frames)
+    assert all(frame.time_s == pytest.approx(frame.index / 50, abs=0.002) for frame in frames)
     assert source.report.frames == 25 and source.report.dropped == 25 - len(frames)
 
 

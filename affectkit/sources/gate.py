@@ -75,6 +75,13 @@ _SCHEMES = {
 """The protocols that a URL may make FFmpeg speak; ``file`` is in none."""
 
 
+def in_words(error: av.error.FFmpegError | OSError) -> str:
+    """What FFmpeg says went wrong; where its time was over it would say that an exit was requested."""
+    if isinstance(error, av.error.ExitError):
+        return "no answer in time"
+    return error.strerror or str(error)
+
+
 def watched(work: Callable[[], T], name: str, limit_s: float = OPENS_IN_S) -> T:
     """What ``work`` returns or raises, computed in a thread that is left to itself where it takes too long.
 

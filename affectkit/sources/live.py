@@ -23,11 +23,11 @@ from affectkit.picture import RgbPicture
 from affectkit.sources.base import Described, SourceInfo, SourceReport
 from affectkit.sources.converter import FrameConverter, shrunk
 from affectkit.sources.fields import Deinterlacer
-from affectkit.sources.gate import open_container
+from affectkit.sources.gate import in_words, open_container
 from affectkit.sources.geometry import Geometry
 from affectkit.sources.limits import MAX_PIXELS, Opening
 from affectkit.sources.names import is_url, printable
-from affectkit.sources.streams import length_s, prepare
+from affectkit.sources.streams import announced_length_s, prepare
 from affectkit.types import Frame, UInt8
 
 log = logging.getLogger(__name__)
@@ -65,9 +65,7 @@ LARGEST_STEP_S = 10.0
 
 def _missing(container: av.container.InputContainer, stream: av.VideoStream, shown_s: float) -> str:
     """What a recording lacks that ended too early, in words; empty: nothing, or it says nothing of its length."""
-    announced_s = length_s(stream) or 0.0
-    if not announced_s and container.duration and len(container.streams) == 1:
-        announced_s = container.duration / av.time_base
+    announced_s = announced_length_s(container, stream) or 0.0
     if math.isnan(shown_s) or shown_s + max(1.0, 0.02 * announced_s) >= announced_s:
         return ""
     return f"ended after {shown_s:.1f} of {announced_s:.1f} s"
@@ -78,9 +76,9 @@ class LiveSource(Described):
 
     It is read in a thread of its own. Of the pictures that came since the last one was taken only the newest is kept,
     so nothing ever queues up; the others are counted in ``report.dropped``. A camera or a stream that breaks off is
-    opened again, after longer and longer waits. ``Frame.index`` counts all pictures; ``Frame.time_s`` is seconds since
-    the first one, by the source's clock where it has one. It is read in one thread at a time; :meth:`close` may be
-    called in any.
+    opened again, after longer and longer waits; a recording is not, which would begin at its first frame: what it
+    lacks is told in ``report``. ``Frame.index`` counts all pictures; ``Frame.time_s`` is seconds since the first one,
+    by the source's clock where it has one. It is read in one thread at a time; :meth:`close` may be called in any.
     """
 
     def __init__(
@@ -224,12 +222,12 @@ class LiveSource(Described):
                     yield not seen, shown
                     seen, lost, wait_s = True, False, 0.25
             except (av.error.FFmpegError, OSError) as error:
-                problem = getattr(error, "strerror", None) or str(error)
+                problem = in_words(error)
             if not report.frames:
                 if problem != "ended":
                     raise SourceError(f"{self._name}: cannot be opened ({problem}); check it, and what else uses it")
                 return
-            if not self._returns or (problem == "ended" and run.has_end):
+            if not self._returns or run.has_end:
                 if problem != "ended":
                     report.complete, report.problem = False, f"reading stopped: {problem}"
                 elif run.missing and not run.over.is_set():

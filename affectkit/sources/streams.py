@@ -79,6 +79,22 @@ def length_s(stream: av.VideoStream) -> float | None:
     return tagged_length_s(stream)
 
 
+def announced_length_s(container: av.container.InputContainer, stream: av.VideoStream) -> float | None:
+    """The same, or where there is no mark for the video alone that of the whole container, if it can be meant.
+
+    It can where there is nothing else in it, and in RTSP: there a server names the range of all that it plays.
+    """
+    own_s = length_s(stream)
+    if not own_s and container.duration and (len(container.streams) == 1 or is_rtsp(container)):
+        return float(container.duration / av.time_base)
+    return own_s
+
+
+def is_rtsp(container: av.container.InputContainer) -> bool:
+    """Whether it is played by a server, which may end at any time, and says nothing of why."""
+    return container.format.name == "rtsp"
+
+
 def tagged_length_s(stream: av.VideoStream) -> float | None:
     """The same by Matroska's tag: 00:00:02.400000000."""
     clock = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))

@@ -19,7 +19,7 @@ import av.error
 import av.stream
 from av.format import Flags
 
-from affectkit.sources.streams import rate_of
+from affectkit.sources.streams import is_rtsp, rate_of
 
 ASSUMED_RATE = 25.0
 """Frames a second, where nothing tells. FFmpeg assumes the same."""
@@ -304,7 +304,8 @@ def missing_end(
         if stream.frames:
             return ""
     if missing_s > MISSING_END_S:
-        return f"the file ends early: its last {missing_s:.1f} s are missing"
+        what = "recording" if is_rtsp(container) else "file"
+        return f"the {what} ends early: its last {missing_s:.1f} s are missing"
     return ""
 
 

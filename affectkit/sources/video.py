@@ -15,12 +15,12 @@ from affectkit.errors import DeviceUnavailable, SourceError
 from affectkit.sources.base import Described, SourceInfo, SourceReport
 from affectkit.sources.converter import FrameConverter, shrunk
 from affectkit.sources.fields import Deinterlacer
-from affectkit.sources.gate import open_container, watched
+from affectkit.sources.gate import in_words, open_container, watched
 from affectkit.sources.geometry import Geometry
 from affectkit.sources.limits import Opening, pixels_counted
 from affectkit.sources.names import is_url, printable
 from affectkit.sources.span import Span
-from affectkit.sources.streams import describe, length_s, prepare, tagged_length_s
+from affectkit.sources.streams import announced_length_s, describe, is_rtsp, prepare, tagged_length_s
 from affectkit.sources.timing import NOTHING_ODD, Clock, Survey, is_raw, missing_end, needs_survey, survey
 from affectkit.sources.timing import rate as rate_of_film
 from affectkit.types import Frame
@@ -55,7 +55,7 @@ class VideoFile(Described):
                 if is_url(self._path)
                 else "it may be cut short, or another kind of file under this name"
             )
-            what = "no answer in time" if isinstance(error, av.error.ExitError) else error.strerror
+            what = in_words(error)
             raise SourceError(f"{self._name}: not a video that FFmpeg can open ({what}); {reason}") from error
 
     def _describe(
@@ -171,7 +171,7 @@ class VideoFile(Described):
                 return
             except av.error.FFmpegError as error:
                 # The container itself is unreadable from here on; the decoder may still hold frames.
-                report.complete, report.problem = False, f"reading stopped: {error.strerror}"
+                report.complete, report.problem = False, f"reading stopped: {in_words(error)}"
                 with suppress(av.error.FFmpegError):
                     yield from stream.codec_context.decode(None)
                 return
@@ -213,6 +213,8 @@ class VideoFile(Described):
         )
         if missing:
             report.complete, report.problem = False, missing
+        elif is_rtsp(container) and not container.duration and report.complete:
+            report.complete, report.problem = False, "the stream ended, and had announced no end: there may be more"
         elif container.format.name.startswith("mov") and stream.frames > self._packets and report.times is not None:
             # As it wants to be: an edit list shows parts of a recording.
             report.times["left_out_by_edit_list"] = stream.frames - self._packets
@@ -226,13 +228,7 @@ def _start_s(container: av.container.InputContainer, stream: av.VideoStream) -> 
 
 def _announced_end_s(container: av.container.InputContainer, stream: av.VideoStream) -> float | None:
     """When the container says its video ends; None where it does not say."""
-    begin_s = _start_s(container, stream)
-    if stream.duration and stream.time_base:
-        return begin_s + (length_s(stream) or 0.0)
-    tagged = tagged_length_s(stream)
-    if tagged is not None:
-        return tagged
-    # Without a mark for the video alone, that of the whole file serves if there is nothing else in it.
-    if container.duration and len(container.streams) == 1:
-        return begin_s + container.duration / av.time_base
-    return None
+    if not stream.duration and (tagged_s := tagged_length_s(stream)) is not None:
+        return tagged_s
+    announced_s = announced_length_s(container, stream)
+    return None if announced_s is None else _start_s(container, stream) + announced_s
