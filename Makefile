@@ -5,6 +5,8 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 # For pytest: two processes, each with one thread of torch, which else wait for one another on two cores.
 PYTEST_FLAGS ?= -n 2
+OPENCV4 := opencv-python-headless==4.10.0.84
+NODE_RUNTIME := onnxruntime-node@1.30.0
 export OMP_NUM_THREADS ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
@@ -32,6 +34,19 @@ test: $(VENV)/.dev wheel peers
 	# The installed package is checked, not the source tree: it is what users get, export and train included.
 	cd tests && ../$(BIN)/mypy --config-file ../pyproject.toml -p affectkit
 	$(BIN)/pytest $(PYTEST_FLAGS)
+
+# Other runtimes that models are held against (tests/runtimes.py): OpenCV 4, and where there is npm onnxruntime-node. What cannot
+# be had here is left out, and its tests say so.
+runtimes: $(VENV)/.opencv4 $(VENV)/.node
+
+$(VENV)/.opencv4: | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --no-deps --target $(VENV)/opencv4 "$(OPENCV4)" && touch $@ \
+		|| echo "make runtimes: left out, pip does not get $(OPENCV4)"
+
+$(VENV)/.node: | $(BIN)/python
+	@if command -v npm > /dev/null; then \
+		npm install --prefix $(VENV)/node --ignore-scripts --no-fund --no-audit --loglevel=error "$(NODE_RUNTIME)" > /dev/null \
+		&& touch $@ || echo "make runtimes: left out, npm does not get $(NODE_RUNTIME)"; fi
 
 # While you edit: format, lint, types, and the tests that are not marked slow, on the source tree itself.
 quick: editable

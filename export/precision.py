@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -192,6 +192,42 @@ def without_relus(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def with_own_normalisation(quantised: onnx.ModelProto, source: onnx.ModelProto) -> onnx.ModelProto:
+    """The quantised graph with the float32 network's nodes before the first convolution; changed in place.
+
+    ONNX Runtime's optimisation takes the mean before it transposes, and OpenCV 4 takes such a mean over other axes.
+    Square roots become powers: ONNX Runtime before 1.21 approximates them where several are computed at once. The last
+    bit decides now and then how the first layer is rounded, so that answers depended on the batch, by up to .02.
+
+    Args:
+        source: the float32 network, with nodes that have names.
+    """
+    before, own = set(before_the_network(quantised)), set(before_the_network(source))
+    rest = [node for node in quantised.graph.node if node.name not in before]
+    first = [node for node in source.graph.node if node.name in own]
+    needed = {name for node in rest for name in node.input}
+    if not needed & _made_by(quantised.graph.node, before) <= _made_by(source.graph.node, own):
+        return quantised  # the optimisation has joined it with what follows
+    constants = {tensor.name: tensor for tensor in source.graph.initializer}
+    there = {tensor.name for tensor in quantised.graph.initializer}
+    half = onnx.numpy_helper.from_array(np.float32(0.5), "normalisation_half")
+    for node in first:
+        if node.op_type == "Sqrt":
+            node.op_type = "Pow"
+            node.input.append(half.name)
+            constants[half.name] = half
+    wanted = {name for node in first for name in node.input} & constants.keys() - there
+    quantised.graph.initializer.extend(constants[name] for name in sorted(wanted))
+    del quantised.graph.node[:], quantised.graph.value_info[:]
+    quantised.graph.node.extend([*first, *rest])
+    return quantised
+
+
+def _made_by(nodes: Iterable[onnx.NodeProto], names: set[str]) -> set[str]:
+    """The values that the nodes of these names make."""
+    return {value for node in nodes if node.name in names for value in node.output}
+
+
 class _Faces(CalibrationDataReader):  # type: ignore[misc]
     """Hands faces to the quantiser, a batch at a time; those that do not fill one are left out, its histograms need
     batches of one size."""
@@ -225,7 +261,8 @@ def to_int8(source: Path, target: Path, faces: UInt8, *, for_tensorrt: bool = Fa
         raise EngineError(f"int8 needs at least {BATCH} faces to find its ranges by, got {len(faces)}")
     with tempfile.TemporaryDirectory() as scratch:
         plain, prepared = Path(scratch) / "plain.onnx", Path(scratch) / "prepared.onnx"
-        onnx.save(rearranged(named(widened(onnx.load(str(source))))), str(plain))
+        original = rearranged(named(widened(onnx.load(str(source)))))
+        onnx.save(original, str(plain))
         quiet = logging.getLogger()
         level = quiet.level
         quiet.setLevel(logging.ERROR)  # the quantiser advises its own users on the root logger
@@ -239,7 +276,8 @@ def to_int8(source: Path, target: Path, faces: UInt8, *, for_tensorrt: bool = Fa
             raise EngineError(f"{source}: cannot be quantised ({error})") from error
         finally:
             quiet.setLevel(level)
-    onnx.save(tidied(without_relus(named(onnx.load(str(target))))), str(target))
+    quantised = without_relus(named(onnx.load(str(target))))
+    onnx.save(tidied(named(with_own_normalisation(quantised, original))), str(target))
     onnx.checker.check_model(str(target), full_check=True)
 
 

@@ -1,7 +1,9 @@
 """The embedded models in every runtime that is here, against ONNX Runtime's and torch's answers; a table of them.
 
     python tests/runtimes.py [MODEL ...]
-    NODE_PATH=.../node_modules python tests/runtimes.py       # with `npm install --ignore-scripts onnxruntime-node`
+
+`make runtimes` installs onnxruntime-node and OpenCV 4 into .venv/, where they are looked for (and the former in
+NODE_PATH, the latter in AFFECTKIT_OPENCV4, a folder for PYTHONPATH).
 
 Of float32 networks the golden inputs are compared with the golden outputs, torch's; a difference is relative to the
 largest value of its output. Of int8 networks, whose ranges were found on faces and which no two runtimes round alike,
@@ -32,7 +34,10 @@ from affectkit.export.verify import read_golden
 from affectkit.models import ModelFolder
 
 Arrays = dict[str, np.ndarray]
-SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "astronaut.mp4"
+ROOT = Path(__file__).resolve().parents[1]
+SAMPLE = ROOT / "samples" / "astronaut.mp4"
+NODE_MODULES = ROOT / ".venv" / "node" / "node_modules"
+OPENCV4 = Path(os.environ.get("AFFECTKIT_OPENCV4") or ROOT / ".venv" / "opencv4")
 TOLERANCES = {"fp32": 1e-4, "int8": 5e-2}
 
 NODE = """
@@ -51,6 +56,19 @@ ort.InferenceSession.create(model).then(async (session) => {
   }
   fs.writeFileSync(folder + "/answers.json", JSON.stringify(shapes));
 }).catch((error) => { console.error(error); process.exit(1); });
+"""
+
+
+ONE_BY_ONE = """
+import sys
+import cv2, numpy as np
+network, given = cv2.dnn.readNetFromONNX(sys.argv[1]), np.load(sys.argv[2])
+(name,) = given.files
+names, answers = network.getUnconnectedOutLayersNames(), []
+for face in given[name]:
+    network.setInput(face[None], name)
+    answers.append(network.forward(names))
+np.savez(sys.argv[3], **{n: np.concatenate([one[k] for one in answers], axis=1) for k, n in enumerate(names)})
 """
 
 
@@ -76,6 +94,22 @@ def with_opencv(path: Path, inputs: Arrays) -> Arrays:
     return dict(zip(names, network.forward(names), strict=True))
 
 
+def with_opencv4(path: Path, inputs: Arrays) -> Arrays:
+    """OpenCV 4 in a process of its own, a face at a time: it takes the batch for one whatever it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        given, answers = Path(folder) / "given.npz", Path(folder) / "answers.npz"
+        np.savez(given, **inputs)  # type: ignore[arg-type]  # numpy's stubs take the names for its own options
+        command = [sys.executable, "-P", "-c", ONE_BY_ONE, str(path), str(given), str(answers)]
+        subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": str(OPENCV4)})
+        with np.load(answers) as found:
+            return {name: found[name] for name in found.files}
+
+
+def node_environment() -> dict[str, str]:
+    """Where node looks for packages: as it is told, else where `make runtimes` puts them."""
+    return {"NODE_PATH": str(NODE_MODULES), **os.environ}
+
+
 def with_node(path: Path, inputs: Arrays) -> Arrays:
     """onnxruntime-node, in a process of its own."""
     ((name, values),) = inputs.items()
@@ -85,7 +119,8 @@ def with_node(path: Path, inputs: Arrays) -> Arrays:
         (scratch / "input.bin").write_bytes(np.ascontiguousarray(values).tobytes())
         asked = {"name": name, "type": str(values.dtype), "dims": values.shape}
         (scratch / "asked.json").write_text(json.dumps(asked))
-        subprocess.run(["node", str(scratch / "run.js"), str(path), folder], check=True, capture_output=True)
+        command = ["node", str(scratch / "run.js"), str(path), folder]
+        subprocess.run(command, check=True, capture_output=True, env=node_environment())
         shapes = json.loads((scratch / "answers.json").read_text())
         return {
             output: np.frombuffer((scratch / f"{output}.bin").read_bytes(), np.float32).reshape(shape)
@@ -98,7 +133,7 @@ def node_is_here() -> bool:
     if shutil.which("node") is None:
         return False
     command = ["node", "-e", 'require("onnxruntime-node")']
-    return subprocess.run(command, capture_output=True, env=os.environ.copy()).returncode == 0
+    return subprocess.run(command, capture_output=True, env=node_environment()).returncode == 0
 
 
 def without_openvino() -> str:
@@ -118,13 +153,13 @@ RUNTIMES: dict[str, tuple[Callable[[Path, Arrays], Arrays], Callable[[], str]]] 
         without_openvino,
     ),
     "OpenCV dnn": (with_opencv, lambda: "" if int(cv2.__version__.partition(".")[0]) >= 5 else "needs OpenCV 5"),
+    "OpenCV 4 dnn": (
+        with_opencv4,
+        lambda: "" if (OPENCV4 / "cv2").is_dir() else "there is no OpenCV 4 (make runtimes)",
+    ),
     "onnxruntime-node": (
         with_node,
-        lambda: (
-            ""
-            if node_is_here()
-            else "node finds no onnxruntime-node (npm install --ignore-scripts onnxruntime-node; NODE_PATH)"
-        ),
+        lambda: "" if node_is_here() else "node finds no onnxruntime-node (make runtimes, where npm is)",
     ),
 }
 """How each runs a network, and why it cannot here, or nothing."""
