@@ -210,7 +210,7 @@ def with_own_normalisation(quantised: onnx.ModelProto, source: onnx.ModelProto) 
         return quantised  # the optimisation has joined it with what follows
     constants = {tensor.name: tensor for tensor in source.graph.initializer}
     there = {tensor.name for tensor in quantised.graph.initializer}
-    half = onnx.numpy_helper.from_array(np.float32(0.5), "normalisation_half")
+    half = onnx.numpy_helper.from_array(np.array(0.5, np.float32), "normalisation_half")
     for node in first:
         if node.op_type == "Sqrt":
             node.op_type = "Pow"
