@@ -26,7 +26,8 @@ from affectkit.engines import Engine, Profile, open_engine
 from affectkit.errors import AffectKitError
 from affectkit.face_results import FrameResult
 from affectkit.faces.base import Detector
-from affectkit.faces.tracking import Tracker, track
+from affectkit.faces.tracked_frames import track
+from affectkit.faces.tracking import Tracker
 from affectkit.faces.tracks import TrackingConfig
 from affectkit.measurements import Measurement, summary
 from affectkit.options import PredictorConfig, StreamKeywords, StreamOptions, fields_of

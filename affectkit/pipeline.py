@@ -10,7 +10,8 @@ from typing import Any
 from affectkit.align import align, take_whole
 from affectkit.batch import batched
 from affectkit.faces.confident import confident
-from affectkit.faces.tracking import Tracker, track, whole_pictures
+from affectkit.faces.tracked_frames import track, whole_pictures
+from affectkit.faces.tracking import Tracker
 from affectkit.options import StreamOptions
 from affectkit.prefetch import ahead
 from affectkit.sources.arrays import ArraySource

@@ -98,7 +98,9 @@ class Predictor(Networks):
                 its weights are for non-commercial research only); or an object with the method ``detect``, and any of
                 the others, of :class:`affectkit.faces.base.Detector`. Such an object is not closed with the predictor.
             detect_every: frames from one face detection to the next; in between faces are followed. None: 6, and while
-                nothing happens up to half a second; 1 where the detector cannot follow.
+                nothing happens up to half a second; lost faces are looked for around where they were, and while none is
+                known only those of 1/17 of the picture's size and more in each frame. 1 finds most, and is the default
+                where the detector cannot follow.
             min_face_px: smallest face, by the longer side of its box, px.
             batch_size: most faces that the network is given at once.
             max_wait_s: longest time a frame of a source that has its own pace (a stream, an iterator) waits for its

@@ -30,7 +30,8 @@ from affectkit.export.runs import export_runs
 from affectkit.export.triton import write_triton
 from affectkit.export.verify import problems, read_golden, verify
 from affectkit.faces.opening import open_detector
-from affectkit.faces.tracking import Tracker, track, whole_pictures
+from affectkit.faces.tracked_frames import track, whole_pictures
+from affectkit.faces.tracking import Tracker
 from affectkit.faces.tracks import TrackingConfig
 from affectkit.models import FRAME_NAME, GOLDEN_NAME, SPEC_NAME, TEMPORAL_NAME, ModelFolder, sha256
 from affectkit.sources.opening import open_source

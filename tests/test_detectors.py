@@ -50,6 +50,9 @@ class CapableSquares(Squares):
         seen[top:bottom, left:right] = image[top:bottom, left:right]
         return self.detect(seen)
 
+    def detect_large_in(self, image: UInt8, region: tuple[int, int, int, int], smallest_px: float) -> list[Detection]:
+        return [face for face in self.detect_in(image, region) if max(face.box[2:]) >= smallest_px]
+
     def close(self) -> None:
         pass
 
@@ -193,6 +196,16 @@ def test_a_part_of_the_picture_is_searched_as_the_whole_is(case: Case) -> None:
     (part,) = case.detector.detect_in(case.image, region)
     assert iou(part.box, case.box) >= case.tolerance, "in pixels of the picture, not of the part"
     assert case.detector.detect_in(case.image, (0, 0, max(1, int(x)), height)) == []
+
+
+def test_small_faces_are_left_out_of_a_search_for_large_ones(case: Case) -> None:
+    if not hasattr(case.detector, "detect_large_in"):
+        pytest.skip("this detector does not search for large faces alone")
+    height, width = case.image.shape[:2]
+    side = max(case.box[2:])
+    (face,) = case.detector.detect_large_in(case.image, (0, 0, width, height), 0.5 * side)
+    assert iou(face.box, case.box) >= case.tolerance
+    assert case.detector.detect_large_in(case.image, (0, 0, width, height), 3 * side) == []
 
 
 def test_a_picture_is_followed_in_as_its_pixels_are(case: Case) -> None:

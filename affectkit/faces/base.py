@@ -79,6 +79,25 @@ class DetectsInRegions(Protocol):
 
 
 @runtime_checkable
+class DetectsLargeFaces(Protocol):
+    """A detector that can leave small faces out of a search, which makes it cheaper.
+
+    It is asked for faces that are lost, and for any while none is known; without it the whole picture is searched then,
+    in every frame. It may be called in several threads at the same time.
+    """
+
+    def detect_large_in(self, image: UInt8, region: tuple[int, int, int, int], smallest_px: float) -> list[Detection]:
+        """What ``detect`` does, in a part of the picture, for faces of about ``smallest_px`` and more.
+
+        Args:
+            image: RGB (H, W, 3), the whole picture.
+            region: left, top, right, bottom, px.
+            smallest_px: longer side of their boxes; smaller ones may be among the answers.
+        """
+        ...
+
+
+@runtime_checkable
 class SettlesPoints(Protocol):
     """A detector with which a detection only confirms the faces that are followed.
 

@@ -90,6 +90,13 @@ class Mtcnn:
         whole = region == (0, 0, image.shape[1], image.shape[0])
         return self._detect(image, region, cv2.INTER_LINEAR, int(whole))
 
+    def detect_large_in(self, image: UInt8, region: tuple[int, int, int, int], smallest_px: float) -> list[Detection]:
+        """See :class:`affectkit.faces.base.DetectsLargeFaces`."""
+        height, width = region[3] - region[1], region[2] - region[0]
+        scales = pyramid(height, width, self._min_face_px)
+        skipped = sum(PNET_WINDOW_PX / scale <= smallest_px for scale in scales[1:])
+        return self._detect(image, region, cv2.INTER_LINEAR, skipped)
+
     def _detect(
         self, image: UInt8, region: tuple[int, int, int, int], shrinking: int, skipped: int = 0
     ) -> list[Detection]:

@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from affectkit.faces.base import DetectsInRegions
+from affectkit.faces.base import DetectsInRegions, DetectsLargeFaces
 from affectkit.faces.boxes import Box, iou, touch
 from affectkit.faces.changes import ChangeDetector
 from affectkit.faces.tracks import TrackingConfig
+from affectkit.faces.watch import smallest_px
 from affectkit.forking import later
 from affectkit.picture import RgbPicture
 from affectkit.serialization import State
 from affectkit.types import Picture
+
+EMPTY = 3
+"""Detections in a row that found nobody after which nobody is expected soon."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,24 +57,32 @@ class Schedule:
         self._pending: _Search | None = None
         self._uneventful = 0  # detections in a row that were due and brought nothing new
 
-    def plan(self, index: int, time_s: float, known: Sequence[Box], *, calm: bool) -> tuple[bool, bool]:
+    def plan(
+        self, index: int, time_s: float, known: Sequence[Box], *, calm: bool, watched: bool = False
+    ) -> tuple[bool, bool]:
         """Whether faces have to be detected in this frame, and whether it will do to search for new ones.
 
         Args:
             known: boxes of the faces that were there in the frame before.
             calm: no face is lost, no track is tentative, and no frames were left out.
+            watched: lost faces, and new ones where none is known, are looked for in between.
         """
         # Counted in frames of the source: where most are left out, a face has moved too far to be followed.
         due = index - self._detected_at >= self._config.detect_every
-        settled = due and calm and self._is_settled(known)
+        settled = due and calm and self._is_settled(known, watched=watched)
         if settled and self._may_wait(time_s, len(known)):
             due = False
         return due, due and settled and self._detector is not None
 
-    def _is_settled(self, known: Sequence[Box]) -> bool:
-        """Whether nothing happens: the last detection brought nothing new, and all known faces are apart."""
-        if not self._uneventful or not known or not self._config.settled_s:
+    def _is_settled(self, known: Sequence[Box], *, watched: bool) -> bool:
+        """Whether nothing happens: the last detection brought nothing new, and all known faces are apart.
+
+        Where none is known the last three, since a small one is found by them alone.
+        """
+        if not self._uneventful or not self._config.settled_s:
             return False
+        if not known:
+            return watched and self._uneventful >= EMPTY
         return all(not touch(a, b) for a, b in combinations(known, 2))
 
     def _may_wait(self, time_s: float, count: int) -> bool:
@@ -85,7 +97,8 @@ class Schedule:
         """Search for faces that are not ``known``: in the whole picture now and then, else where it has changed."""
         detector, limit = self._detector, self._config.match_iou
         region = self._changes.changed(picture, known)
-        if time_s - self._whole_s >= self._config.whole_s - 1e-3:
+        whole = time_s - self._whole_s >= self._config.whole_s - 1e-3
+        if whole:
             height, width = picture.shape
             region, self._whole_s = (0, 0, width, height), time_s
         self._pending = None
@@ -96,10 +109,13 @@ class Schedule:
             picture = RgbPicture(picture.rgb().copy())  # its owner may use the memory again before the search is over
 
         def appeared() -> bool:
-            return any(
-                all(iou(face.box, box) < limit for box in known)
-                for face in detector.detect_in(picture.detector_rgb(), region)
-            )
+            image = picture.detector_rgb()
+            # A panning camera changes everything: then small faces have to wait for the search of the whole picture.
+            if isinstance(detector, DetectsLargeFaces) and not whole:
+                faces = detector.detect_large_in(image, region, smallest_px(region))
+            else:
+                faces = detector.detect_in(image, region)
+            return any(all(iou(face.box, box) < limit for box in known) for face in faces)
 
         if self._pool is None:
             seen = appeared()

@@ -1,7 +1,8 @@
 """Frames -> frames with faces that keep their identity.
 
-A detector is asked every k-th frame, when a face is lost, when none is there, and after a cut; in between it only
-follows the faces it knows, which costs a fraction. While nothing happens it is asked less and less often.
+A detector is asked every k-th frame and after a cut; in between it only follows the faces it knows, which costs a
+fraction. While nothing happens it is asked less and less often. Where a face is lost or none is there, it is asked in
+every frame, or, if it can leave out small faces, watches the places in question (:mod:`affectkit.faces.watch`).
 
 Who is who: a face is first the one that was there before and moved like that (overlap and motion); where that leaves a
 choice, as when faces cross, it is the one that looks like it: a small picture of each face is kept and compared. A face
@@ -15,19 +16,21 @@ import dataclasses
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 
 import numpy as np
 
 from affectkit.faces.appearance import appearance_of, similarity, unit
-from affectkit.faces.base import Detector, DetectsInRegions, FollowsInPictures, SettlesPoints
-from affectkit.faces.boxes import Box, at_rest, away_from, centre, iou, same_face, stayed, touch
+from affectkit.faces.base import Detector, DetectsInRegions, DetectsLargeFaces, FollowsInPictures, SettlesPoints
+from affectkit.faces.boxes import Box, at_rest, centre, iou, same_face, stayed, touch
+from affectkit.faces.matching import match, may_be_lost
 from affectkit.faces.schedule import Schedule
 from affectkit.faces.shots import Shots
 from affectkit.faces.shots import spelled_out as shots_spelled_out
 from affectkit.faces.tracks import Track, TrackingConfig, restored_track, stored_track
+from affectkit.faces.watch import Watch
 from affectkit.serialization import State
 from affectkit.types import Detection, Float32, Frame, Picture, TrackedFace, TrackedFrame
 
@@ -65,6 +68,7 @@ class Tracker:
         self._settling = detector if isinstance(detector, SettlesPoints) else None
         self._config = config or TrackingConfig()
         self._schedule = Schedule(self._config, detector if isinstance(detector, DetectsInRegions) else None, pool)
+        self._watch = Watch(self._config, detector if isinstance(detector, DetectsLargeFaces) else None)
         self.reset()
 
     def reset(self) -> None:
@@ -72,6 +76,7 @@ class Tracker:
         self._tracks: list[Track] = []
         self._shots = Shots(self._config)
         self._schedule.reset()
+        self._watch.forget()
         self._next_id = 0
         self._index = -1
         self._time_s = -math.inf
@@ -84,6 +89,7 @@ class Tracker:
         self._tracks, self._tentative = [], []
         self._shots.forget()
         self._schedule.forget()
+        self._watch.forget()
 
     def update(self, frame: Frame) -> TrackedFrame:
         """Find the faces of the next frame."""
@@ -99,13 +105,17 @@ class Tracker:
         since_s = self._time_s - config.max_lost_s
         self._tracks = [t for t in self._tracks if t.seen == before or t.seen_s >= since_s]
         # Where frames are left out, a face has moved too far to be followed for long.
-        calm = not another and frame.index - before <= LEFT_OUT and not self._tentative
-        calm = calm and len(active) == len(self._tracks)  # none is lost that may come back
-        due, partly = self._schedule.plan(frame.index, time_s, [t.last.box for t in active], calm=calm)
-        must = another or bool(self._tentative) or not active or (due and not partly)
+        near = not another and frame.index - before <= LEFT_OUT
+        watched = self._watch.works and near and before >= 0 and not cut
+        calm = near and not self._tentative
+        calm = calm and (watched or len(active) == len(self._tracks))  # none is lost that may come back
+        boxes = [t.last.box for t in active]
+        due, partly = self._schedule.plan(frame.index, time_s, boxes, calm=calm, watched=watched)
+        must = another or (due and not partly) or (not watched and (bool(self._tentative) or not active))
         must = must or self._schedule.new_face_came(frame.index, cut=cut)
-        if must or self._follow(frame.picture, active):
-            must = True
+        if not must:
+            must = self._follow_and_watch(frame.picture, active, before, watched=watched)
+        if must:
             eventful = self._detect(frame.picture, active, before, tentative=not another)
             self._schedule.detected(frame.picture, time_s, uneventful=due and not eventful)
         elif partly:
@@ -129,6 +139,24 @@ class Tracker:
         # Shown again: they are expected where they were, as if no time had passed.
         self._tracks = [dataclasses.replace(t, seen_s=self._time_s, velocity=(0.0, 0.0)) for t in shown]
         return True
+
+    def _follow_and_watch(self, picture: Picture, active: list[Track], before: int, *, watched: bool) -> bool:
+        """Follow the active tracks, and look for others where some are missing; True: the whole picture has to be."""
+        lost = self._follow(picture, active)
+        if not watched:
+            return lost
+        followed = [t.last for t in self._tracks if t.seen == self._index]
+        missing = [t for t in self._tracks if t.seen < self._index]
+        if followed and not missing and not self._tentative:
+            return False
+        known = [face.box for face in followed]
+        doubtful = [box for box, _ in self._tentative]
+        found = self._watch.look(picture, self._index, self._time_s, known, [*missing, *doubtful])
+        if found:
+            self._detect(picture, active, before, tentative=True, faces=[*followed, *found])
+        elif found is not None:
+            self._tentative = []
+        return False
 
     def _follow(self, picture: Picture, active: list[Track]) -> bool:
         """Follow the active tracks; True where one was lost."""
@@ -181,23 +209,34 @@ class Tracker:
         self._tracks = [dataclasses.replace(t, seen=self._index - 1) if t.track_id in lost else t for t in self._tracks]
         return bool(lost)
 
-    def _detect(self, picture: Picture, active: list[Track], before: int, *, tentative: bool) -> bool:
+    def _detect(
+        self,
+        picture: Picture,
+        active: list[Track],
+        before: int,
+        *,
+        tentative: bool,
+        faces: list[Detection] | None = None,
+    ) -> bool:
         """Detect, and give every face the id of the track it continues, or a new one.
 
         Args:
             before: index of the frame before.
+            tentative: a face may be held back for a moment, as it may be one that was lost.
+            faces: what there is, if it is known already.
 
         Returns:
             whether the faces are others than the ``active`` ones of the frame before.
         """
-        with self._detecting:
-            faces = self._detector.detect(picture.detector_rgb())
+        if faces is None:
+            with self._detecting:
+                faces = self._detector.detect(picture.detector_rgb())
         appearances = [appearance_of(picture, face.box) for face in faces]
         pairs = sorted(
             (-score, i, k)
             for i, track in enumerate(self._tracks)
             for k, face in enumerate(faces)
-            if (score := self._match(track, face, appearances[k])) is not None
+            if (score := match(self._config, track, face, appearances[k], self._time_s)) is not None
         )
         chosen: dict[int, Track] = {}
         used: set[int] = set()
@@ -219,9 +258,11 @@ class Tracker:
             since_s = min((s for box, s in known_before if iou(box, face.box) > 0.3), default=self._time_s)
             crowded = any(touch(face.box, other.box) for i, other in enumerate(faces) if i != k)
             tentative_s = self._config.hidden_s if crowded else self._config.moment_s
-            if tentative and self._time_s - since_s < tentative_s and self._may_be_lost(face, appearances[k], crowded):
-                self._tentative.append((face.box, since_s))
-                continue
+            if tentative and self._time_s - since_s < tentative_s:
+                lost = [t for t in self._tracks if t.seen < self._index]
+                if may_be_lost(self._config, lost, face, appearances[k], self._time_s, crowded=crowded):
+                    self._tentative.append((face.box, since_s))
+                    continue
             self._tracks.append(Track(self._next_id, face, appearances[k], self._index, self._index, self._time_s))
             self._next_id += 1
         now = {t.track_id for t in self._tracks if t.seen == self._index}
@@ -261,32 +302,6 @@ class Tracker:
             found = self._detector.follow(picture.detector_rgb(), faces)
         return [None if now is None else at_rest(face, now) for face, now in zip(faces, found, strict=True)]
 
-    def _match(self, track: Track, face: Detection, appearance: Float32) -> float | None:
-        """How likely a detection continues a track, higher is likelier; None: it does not."""
-        config, like, expected = self._config, similarity(appearance, track.appearance), track.expected(self._time_s)
-        overlap, gone_s, away = iou(expected, face.box), self._time_s - track.seen_s, away_from(expected, face.box)
-        if away is None:
-            return None
-        if overlap >= config.match_iou and gone_s <= config.moment_s:
-            needed = config.stayed_similarity
-        elif overlap >= config.match_iou or away < min(1.0, 0.5 + gone_s):
-            needed = config.returned_similarity
-        elif away < 1 + 2 * gone_s:
-            needed = config.known_similarity
-        else:
-            return None
-        return None if like < needed else overlap + 2 * like - 0.2 * away - 0.05 * gone_s
-
-    def _may_be_lost(self, face: Detection, appearance: Float32, crowded: bool) -> bool:
-        """Whether a face that matches no track may be a lost one that is still half hidden."""
-        for track in self._tracks:
-            away = away_from(track.expected(self._time_s), face.box)
-            near = away is not None and away < 1 + 2 * (self._time_s - track.seen_s)
-            alike = crowded or similarity(appearance, track.appearance) >= self._config.tentative_similarity
-            if track.seen < self._index and near and alike:
-                return True
-        return False
-
     def state_at(self, index: int) -> State | None:
         """What was known after the frame of this index, for :mod:`affectkit.runs.state`; None if that is long ago."""
         with self._keeping:
@@ -297,7 +312,7 @@ class Tracker:
         """The state as it is now, spelled out when it is asked for: every frame has one, and few are."""
         # Tracks never change, and the lists that shots hold are not shared.
         tracks, tentative = tuple(self._tracks), tuple(self._tentative)
-        shots, (schedule, pending) = self._shots.state(), self._schedule.state()
+        shots, watch, (schedule, pending) = self._shots.state(), self._watch.state(), self._schedule.state()
         plain = {"next_id": self._next_id, "index": self._index, "time_s": self._time_s, "name": self._name}
 
         def spelled_out() -> State:
@@ -308,6 +323,7 @@ class Tracker:
                 "tracks": [stored_track(track) for track in tracks],
                 "doubts": [[list(box), since_s] for box, since_s in tentative],
                 "looking": pending(),
+                "watched": watch,
             }
 
         return spelled_out
@@ -318,30 +334,7 @@ class Tracker:
         self._tracks = [restored_track(stored) for stored in state["tracks"]]
         self._shots.restore(state)
         self._schedule.restore(state)
+        self._watch.restore(state.get("watched"))
         self._tentative = [(tuple(box), since_s) for box, since_s in state["doubts"]]
         self._next_id, self._index = state["next_id"], state["index"]
         self._time_s, self._name = state["time_s"], state["name"]
-
-
-def track(frames: Iterable[Frame], tracker: Tracker, *, alone: bool = False) -> Iterator[TrackedFrame]:
-    """Find and follow the faces of every frame; lazy, one in, one out.
-
-    Args:
-        alone: the pictures have nothing to do with each other: no face is in two of them.
-    """
-    for frame in frames:
-        if alone:
-            tracker.forget()
-        yield tracker.update(frame)
-
-
-def whole_pictures(frames: Iterable[Frame], *, alone: bool = False) -> Iterator[TrackedFrame]:
-    """Like :func:`track` for pictures that are aligned faces already: one face each, the whole picture.
-
-    All are the same person, 0, unless they are ``alone``; then each has the number of its picture.
-    """
-    for frame in frames:
-        height, width = frame.picture.shape
-        nowhere = np.full((5, 2), np.nan, np.float32)
-        face = Detection((0.0, 0.0, float(width), float(height)), 1.0, nowhere)
-        yield TrackedFrame(frame, (TrackedFace(frame.index if alone else 0, face),))
