@@ -48,6 +48,10 @@ TICKS_A_SECOND = 90_000
 """Time base of annotated videos, fine enough for any source's times."""
 
 
+DrawnFrame = av.VideoFrame
+"""What :func:`frame_of_drawn` makes."""
+
+
 class VideoWriter(Completed):
     """Encodes annotated frames with their own times, and the sound of the source.
 
@@ -97,8 +101,11 @@ class VideoWriter(Completed):
 
     def write_planes(self, drawn: DrawnPlanes, time_s: float) -> None:
         """Append a frame in the planes that are encoded; otherwise as :meth:`write`. All have the same colours."""
-        space = _SPACES.get(drawn.sides, BT601)
-        self._write(frame_of(drawn.planes, space), time_s, space)
+        self.write_frame(frame_of_drawn(drawn), time_s)
+
+    def write_frame(self, frame: DrawnFrame, time_s: float) -> None:
+        """Append what :func:`frame_of_drawn` made; otherwise as :meth:`write`."""
+        self._write(frame, time_s, int(frame.colorspace))
 
     def _write(self, frame: av.VideoFrame, time_s: float, space: int) -> None:
         try:
@@ -174,6 +181,11 @@ class VideoWriter(Completed):
             pass  # a file that goes need not be complete
         finally:
             self._partial.discard()
+
+
+def frame_of_drawn(drawn: DrawnPlanes) -> DrawnFrame:
+    """What is drawn, in memory of its own, so that it can be encoded while the next frame is drawn."""
+    return frame_of(drawn.planes, _SPACES.get(drawn.sides, BT601))
 
 
 def check_video_suffix(path: Path) -> None:

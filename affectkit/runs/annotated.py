@@ -14,7 +14,7 @@ from affectkit.outputs.files import real_target
 from affectkit.outputs.overlay import MAX_SIZE, Overlay
 from affectkit.outputs.picture_buffer import KeptPictures
 from affectkit.outputs.traces import FRAMES_A_SECOND
-from affectkit.outputs.video import VideoWriter
+from affectkit.outputs.video import DrawnFrame, VideoWriter, frame_of_drawn
 from affectkit.pipeline import frames_ahead
 from affectkit.predictor import Predictor
 from affectkit.prefetch import Beside
@@ -26,7 +26,10 @@ from affectkit.types import Picture
 log = logging.getLogger(__name__)
 
 MOST_WAIT = 4
-"""Results that may wait to be drawn and encoded while further ones are computed."""
+"""Results that may wait to be drawn while further ones are computed."""
+
+MOST_DRAWN = 2
+"""Drawn frames that may wait to be encoded while the next ones are drawn."""
 
 
 def kept_pictures(stack: ExitStack, job: Job) -> KeptPictures | None:
@@ -59,18 +62,25 @@ def drawing_of(
     writer = stack.enter_context(VideoWriter(job.video, fps=fps, sound_from=sound, overwrite=overwrite))
     overlay = Overlay(predictor.spec, length_s=_length_s(source, asked))
 
-    def encode(drawn: tuple[FrameResult, Picture]) -> None:
-        result, picture = drawn
-        writer.write_planes(overlay.draw_planes(result, picture), result.time_s)
-
     # Of very large pictures none waits: there is hardly room for the one that is drawn.
-    beside = stack.enter_context(Beside(encode, min(MOST_WAIT, frames_ahead(source.info))))
+    most = min(MOST_WAIT, frames_ahead(source.info))
 
-    def draw(result: FrameResult) -> None:
+    def encode(drawn: tuple[DrawnFrame, float]) -> None:
+        writer.write_frame(*drawn)
+
+    encoding = stack.enter_context(Beside(encode, min(MOST_DRAWN, most)))
+
+    def draw(seen: tuple[FrameResult, Picture]) -> None:
+        result, picture = seen
+        encoding.put((frame_of_drawn(overlay.draw_planes(result, picture)), result.time_s))
+
+    drawing = stack.enter_context(Beside(draw, most))
+
+    def take(result: FrameResult) -> None:
         picture, reduced = pictures.take(result.index)
-        beside.put((dataclasses.replace(result, reduced=result.reduced * reduced), picture))
+        drawing.put((dataclasses.replace(result, reduced=result.reduced * reduced), picture))
 
-    return draw
+    return take
 
 
 def _length_s(source: Source, asked: StreamOptions) -> float | None:
