@@ -52,15 +52,15 @@ def main() -> None:
                     pass
             frames_s, frames_cpu_s = time.perf_counter() - began, time.process_time() - used
         ends: list[tuple[float, float]] = []
-        run_job = jobs.run_job
+        run_in_way = jobs.run_in_way
 
         def noted(*given: object, **options: object) -> object:
-            outcome = run_job(*given, **options)  # type: ignore[arg-type]
+            outcome = run_in_way(*given, **options)  # type: ignore[arg-type]
             ends.append((time.perf_counter(), time.process_time()))
             peaks.append(psutil.Process().memory_info().rss / 1e6)
             return outcome
 
-        jobs.run_job = noted  # type: ignore[assignment]
+        jobs.run_in_way = noted  # type: ignore[assignment]
         listed = folder / "list.txt"
         listed.write_text("\n".join(inputs))
         peaks: list[float] = []

@@ -56,14 +56,16 @@ def test_from_one_store_to_another(
     scratch = tmp_path / "scratch"
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    left_by_a_killed_run = scratch / f"input-{gone.pid}-x"
-    left_by_a_killed_run.mkdir(parents=True)
+    scratch.mkdir()
+    left_by_killed_runs = [scratch / f"input-{gone.pid}-1-x.mp4", scratch / f"input-{gone.pid}-older"]
+    left_by_killed_runs[0].write_bytes(clip)
+    left_by_killed_runs[1].mkdir()
     command = ["predict", "memory://in/", "-r", "-d", "memory://out", "--keep-tree", "--scratch", scratch]
     command += ["--output-type", "parquet", "--model", tiny]
     code, _, err = run_cli(*command)
     assert code == 3 and "memory://out/a/x.parquet [tiny, cpu]" in err, err
     assert "memory://in/b/bad.mp4: not a video" in err and str(scratch) not in err
-    assert not left_by_a_killed_run.exists()
+    assert not any(path.exists() for path in left_by_killed_runs)
     there = sorted(memory.find("/out"))
     tables = ["/out/a/x.parquet", "/out/b/x.parquet"]
     assert there == sorted([*tables, *(f"{name}.meta.json" for name in tables), "/out/run.jsonl"])
@@ -83,6 +85,97 @@ def test_from_one_store_to_another(
     put(memory, "/in/a/x.mp4", clip + b"\0")
     code, _, err = run_cli(*command, "--resume", "--overwrite")
     assert code == 0 and err.count("is there already") == 2
+
+
+def test_each_output_goes_where_it_was_sent_and_is_asked_for_there(
+    memory: Any, clip: bytes, in_an_empty_folder: Path, tiny: Path, run_cli: Run
+) -> None:
+    """A video on the disk beside a table in a store, and the other way round; and one that is missing is said to be."""
+    put(memory, "/in/x.mp4", clip)
+    put(memory, "/in/y.mp4", clip)
+    more = ["--scratch", "s", "-q", "--model", tiny]
+    code, _, err = run_cli("predict", "memory://in/", "-d", "memory://out", "--render", "videos/", *more)
+    assert (code, err) == (0, "") and sorted(path.name for path in Path("videos").iterdir()) == ["x.mp4", "y.mp4"]
+    assert memory.exists("/out/x.csv") and not memory.exists("/out/x.mp4")
+    code, _, err = run_cli("predict", "memory://in/", "-d", "tables", "--render", "memory://shown/", *more)
+    assert (code, err) == (0, "") and memory.exists("/shown/y.mp4") and Path("tables/y.csv").exists()
+    assert not list(Path("s").rglob("*.mp4"))
+    code, _, err = run_cli("predict", "memory://in/", "-d", "tables", "--render", "memory://shown/", *more)
+    assert (code, err) == (0, "")
+    for table in ("memory://out", "tables"):
+        code, _, err = run_cli("predict", "memory://in/", "-d", table, "--render", "memory://more/", *more)
+        assert code == 3 and err.count("exists already, and memory://more/x.mp4 does not; give --overwrite") == 1, err
+        assert "/s/" not in err
+    code, _, err = run_cli("predict", "memory://in/", "-d", "memory://out", "--every", "2", *more)
+    assert code == 3 and err.count("memory://out/x.csv: exists already, made with --every 1") == 1, err
+
+
+def test_a_killed_run_s_video_is_brought_away_by_the_next(
+    memory: Any, clip: bytes, in_an_empty_folder: Path, tiny: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table on the disk has its name before the video is in the store."""
+    from affectkit.runs import anywhere
+
+    put(memory, "/in/x.mp4", clip)
+    command = ["predict", "memory://in/x.mp4", "-d", "tables", "--render", "memory://shown/", "--scratch", "s"]
+    upload = anywhere.upload
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(anywhere, "upload", killed)
+    code, _, _ = run_cli(*command, "--model", tiny)
+    assert code != 0 and Path("tables/x.csv").exists() and not memory.exists("/shown/x.mp4")
+    monkeypatch.setattr(anywhere, "upload", upload)
+    code, _, err = run_cli(*command, "--model", tiny)
+    assert code == 0 and "is there already" in err and memory.exists("/shown/x.mp4")
+
+
+def test_a_name_that_is_too_long_for_a_disk(
+    memory: Any, clip: bytes, in_an_empty_folder: Path, tiny: Path, run_cli: Run
+) -> None:
+    name = f"{'long' * 60}.{'mp4' * 30}"
+    put(memory, f"/in/{name}", clip)
+    code, _, err = run_cli("predict", f"memory://in/{name}", "-o", "x.csv", "--scratch", "s", "--model", tiny)
+    assert code == 0 and f"memory://in/{name}: 4 frames" in err
+    assert not list(Path("s").iterdir())
+
+
+def test_what_decides_a_table_is_worked_out_once(
+    memory: Any, clip: bytes, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And compared only where there is a table; an input is brought to a file, for which no folder is made."""
+    from affectkit.predictor import Predictor
+    from affectkit.runs import made, run
+    from affectkit.runs.anywhere import run_anywhere
+    from affectkit.runs.brought import Transfer
+    from affectkit.runs.job import Job
+    from affectkit.runs.work import Work
+
+    put(memory, "/in/x.mp4", clip)
+    calls = {"describe": 0, "facts_of": 0}
+    scratch = tmp_path / "scratch"
+    folders: list[int] = []
+
+    def counted(owner: Any, name: str, real: Any) -> None:
+        def count(*given: Any, **more: Any) -> Any:
+            calls[name] += 1
+            folders.append(sum(path.is_dir() for path in scratch.iterdir()))
+            return real(*given, **more)
+
+        monkeypatch.setattr(owner, name, count)
+
+    counted(Predictor, "describe", Predictor.describe)
+    counted(run, "facts_of", made.facts_of)
+    job = Job("memory://in/x.mp4", tmp_path / "t.csv", urls=("memory://out/x.csv", None, None))
+    work = Work(transfer=Transfer(str(scratch)))
+    scratch.mkdir()
+    with Predictor(tiny, device="cpu") as predictor:
+        assert not run_anywhere(predictor, job, work, work.outputs).skipped
+        assert calls == {"describe": 1, "facts_of": 0}
+        assert run_anywhere(predictor, job, work, work.outputs).skipped
+        assert calls == {"describe": 2, "facts_of": 1}
+    assert not any(folders) and not list(scratch.iterdir())
 
 
 def test_a_network_that_breaks_costs_no_input(

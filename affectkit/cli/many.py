@@ -224,7 +224,7 @@ class Runner:
 
         with Predictor.from_config(self.work.predictor) as predictor:
             for job in jobs:
-                with Watch(quiet=self.quiet, end_s=self.work.asked.end_s) as watch:
+                with Watch(job.name, quiet=self.quiet, end_s=self.work.asked.end_s) as watch:
                     ended = attempt(predictor, job, self.work, watch=watch, raises=not several)
                 yield ended
 

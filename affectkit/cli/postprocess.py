@@ -61,10 +61,10 @@ def finish(job: Job, min_track_s: float, programs: Sequence[str], *, overwrite: 
         AffectKitError: as of reading and writing tables.
         ValueError: the input has no times.
     """
-    from affectkit.tables.reading import read_table
-
     if not (min_track_s or programs):
         return
+    from affectkit.tables.reading import read_table
+
     table = read_table(job.table)
     changed = table.meta.get("changed")
     done = [step.get("min_track_s") for step in changed if isinstance(step, dict)] if isinstance(changed, list) else []

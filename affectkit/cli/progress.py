@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 class Watch:
     """Shows frames, fps and time left of one input on a terminal; nothing in a pipe."""
 
-    def __init__(self, *, quiet: bool, end_s: float) -> None:
+    def __init__(self, name: str, *, quiet: bool, end_s: float) -> None:
+        """Set up.
+
+        Args:
+            name: of the input, as messages name it.
+        """
         self._shows = not quiet and sys.stderr.isatty()
+        self._name = Path(name).name or name
         self._end_s = end_s
         self._stack = ExitStack()
 
@@ -59,7 +65,7 @@ class Watch:
             TimeRemainingColumn(elapsed_when_finished=True),
         )
         progress = self._stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
-        task = progress.add_task(Path(source.info.name).name, total=total)
+        task = progress.add_task(self._name, total=total)
         for result in results:
             progress.update(task, completed=result.index + 1)
             yield result

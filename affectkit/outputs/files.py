@@ -38,14 +38,16 @@ def check_target(path: Path, *, overwrite: bool) -> None:
             (a folder, a pipe, a device).
     """
     try:
-        real = real_target(path)
-        folder = real.parent
-        if not os.path.isdir(folder):
-            raise OutputError(f"{path}: the folder {folder} does not exist; create it first")
+        real, mode = path, None
         try:
-            mode = os.stat(real).st_mode
+            mode = os.lstat(path).st_mode
+            if stat.S_ISLNK(mode):
+                real, mode = real_target(path), None
+                mode = os.stat(real).st_mode
         except FileNotFoundError:
-            mode = None
+            pass
+        except NotADirectoryError:
+            raise OutputError(f"{path}: the folder {real.parent} does not exist; create it first") from None
         if mode is not None:
             if stat.S_ISDIR(mode):
                 raise OutputError(f"{path}: is a folder; give the name of a file")
@@ -53,7 +55,10 @@ def check_target(path: Path, *, overwrite: bool) -> None:
                 raise OutputError(f"{path}: is a pipe or a device, which a file would replace; give another name")
             if not overwrite:
                 raise OutputError(f"{path}: exists already; give overwrite=True to replace it, or another name")
+        folder = real.parent
         if not os.access(folder, os.W_OK):
+            if not os.path.isdir(folder):
+                raise OutputError(f"{path}: the folder {folder} does not exist; create it first")
             raise OutputError(f"{path}: the folder {folder} cannot be written to; check its permissions")
     except OSError as error:  # a name that is too long
         raise explain_os_error(path, error) from error

@@ -9,8 +9,8 @@ from typing import Any
 
 from affectkit.outputs.files import write_whole
 
-REPEATED = 200
-"""Length of a value from which on it is worth remembering how it is laid out: thousands of files hold the same ones."""
+LONGEST_REMEMBERED = 20_000
+"""Length of a value up to which it is remembered how it is laid out: thousands of files hold the same ones."""
 
 
 def json_text(document: dict[str, Any]) -> str:
@@ -20,12 +20,13 @@ def json_text(document: dict[str, Any]) -> str:
     parts = []
     for name, value in document.items():
         compact = _ENCODE(value)
-        laid_out = _laid_out(compact) if len(compact) >= REPEATED else _indented(value, "\n  ")
-        parts.append(f"{_ENCODE(str(name))}: {laid_out}")
+        if compact[0] in "[{":
+            compact = _laid_out(compact) if len(compact) <= LONGEST_REMEMBERED else _indented(value, "\n  ")
+        parts.append(f"{_ENCODE(str(name))}: {compact}")
     return "{\n  " + ",\n  ".join(parts) + "\n}\n"
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _laid_out(compact: str) -> str:
     """A value of the outermost object, over several lines."""
     return _indented(json.loads(compact), "\n  ")

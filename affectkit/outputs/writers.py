@@ -221,6 +221,7 @@ class ParquetWriter(_TableWriter):
     """
 
     ROWS_A_GROUP = 8192
+    BUFFER_BYTES = 1 << 18
 
     def __init__(
         self, path: Path, table: Layout, *, overwrite: bool = False, resume_from: tuple[Path, int] | None = None
@@ -257,7 +258,12 @@ class ParquetWriter(_TableWriter):
             for name in self._layout.columns
         }
         schema = pyarrow.schema(list(kinds.items()))
-        with pyarrow.parquet.ParquetWriter(self._partial.path, schema) as writer:
+        path = str(self._partial.path)
+        with (
+            # By itself it would write each part of a column apart, several hundred for a table of a few rows.
+            pyarrow.output_stream(path, compression=None, buffer_size=self.BUFFER_BYTES) as file,
+            pyarrow.parquet.ParquetWriter(file, schema) as writer,
+        ):
             while group := list(islice(rows, self.ROWS_A_GROUP)):
                 columns = zip(*group, strict=True)
                 arrays = [pyarrow.array(column, kind) for column, kind in zip(columns, kinds.values(), strict=True)]

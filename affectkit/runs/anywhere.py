@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
-from affectkit.errors import OutputError
 from affectkit.options import OutputOptions
 from affectkit.predictor import Predictor
-from affectkit.runs.brought import Stopwatch, brought, facts_of_input, is_elsewhere, stores, upload
+from affectkit.runs.brought import Stopwatch, brought, facts_of_input, is_elsewhere, upload
 from affectkit.runs.job import Job, Outcome
-from affectkit.runs.made import Facts, facts_of, made_alike, made_before
-from affectkit.runs.resume_notes import contents_of, made_with
-from affectkit.runs.run import Watch, run_job, unwatched
+from affectkit.runs.made import made_before, made_here
+from affectkit.runs.resume_notes import contents_of
+from affectkit.runs.run import Watch, Way, run_in_way, unwatched, way_of
 from affectkit.runs.work import Work
 
 
@@ -35,40 +33,36 @@ def run_anywhere(
     Raises:
         AffectKitError: as ``run_job``; also where the network is gone for longer than it is waited for.
     """
-
-    def run(**more: Any) -> Outcome:
-        return run_job(predictor, job, work.asked, outputs, work.opening, patience_s=patience_s, watch=watch, **more)
-
-    far = is_elsewhere(job.source)
-    if not far and job.urls[0] is None:
-        return run()
+    far, away = is_elsewhere(job.source), any(job.urls)
     clock = Stopwatch()
     with clock.running():
         facts = facts_of_input(job.source) if far else None
-        contents = contents_of(job.source) if facts is None else facts.contents()
-        now = facts_of(predictor.describe(), contents, made_with(work.asked, outputs, work.opening))
-        there = made_before(job, now, outputs) if job.urls[0] is None else _in_store(job, now, outputs)
+    contents = contents_of(job.source) if facts is None else facts.contents()
+    way = way_of(predictor, work.asked, outputs, work.opening, contents)
+    if not far and not away:
+        return run_in_way(predictor, job, way, patience_s=patience_s, watch=watch)
+    with clock.running():
+        if away and job.urls[0] is None and job.table.exists():
+            upload(job)  # videos and sheets that a killed run had not brought away yet
+        there = _made_there(job, way) if away else made_here(job, way.facts, outputs)
     if there is not None:
         return dataclasses.replace(there, transfer_s=clock.seconds)
-    if job.urls[0] is not None:
-        job.table.parent.mkdir(parents=True, exist_ok=True)
     with brought(job, facts, work.asked, work.transfer, clock) as fetched:
-        outcome = run(fetched=fetched)
+        outcome = run_in_way(predictor, job, way, patience_s=patience_s, watch=watch, fetched=fetched)
     with clock.running():
-        upload(job, outcome)
-    skipped = outcome.skipped and job.urls[0] is None  # one that was killed before it had uploaded its table
+        upload(job, people=outcome.faces > 0)
+    skipped = outcome.skipped and not away  # one that was killed before it had uploaded its table
     return dataclasses.replace(outcome, transfer_s=clock.seconds, skipped=skipped)
 
 
-def _in_store(job: Job, now: Facts, outputs: OutputOptions) -> Outcome | None:
-    """As :func:`affectkit.runs.made.made_before`, of a table in a store."""
-    url = job.urls[0]
-    if url is None or job.absent or (outputs.overwrite and not outputs.resume) or not stores().exists(url):
+def _made_there(job: Job, way: Way) -> Outcome | None:
+    """:func:`affectkit.runs.made.made_before`, of outputs that go to a store, some or all of them.
+
+    The folders that they lie in until then are made where they are missing.
+    """
+    for path, url in zip((job.table, job.video, job.sheet), job.urls, strict=True):
+        if path is not None and url is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    if job.absent:
         return None
-    try:
-        outcome = made_alike(job, stores().read(f"{url}.meta.json"), now)
-    except OutputError:
-        if outputs.overwrite:
-            return None
-        raise
-    return dataclasses.replace(outcome, skipped=True)
+    return made_before(job, way.facts, way.outputs, job.places)

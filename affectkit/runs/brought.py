@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import math
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -20,8 +21,9 @@ from urllib.parse import urlsplit
 
 from affectkit.errors import OutputError, SourceError, needs
 from affectkit.options import StreamOptions, fields_of
+from affectkit.outputs.files import short_stem
 from affectkit.runs.fetch import MAX_BYTES, Facts, fetch_http, http_facts
-from affectkit.runs.job import Job, Outcome
+from affectkit.runs.job import Job
 from affectkit.runs.schemes import is_http, is_store
 from affectkit.sources.base import Source, SourceInfo, SourceReport
 from affectkit.sources.limits import Opening
@@ -30,6 +32,9 @@ from affectkit.types import Frame
 
 _LISTS = ("mpegurl", "dash+xml")
 """In the MIME type of what is a list of other files, which FFmpeg reads where it is."""
+
+LONGEST_SUFFIX = 16
+"""Of the file that an input is brought to: object stores have longer names than disks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +201,8 @@ def brought(
             f"{job.name}: has {(facts.size or 0) / 2**30:.1f} GiB, more than --max-download allows; give it more"
         )
     sweep(transfer)
-    folder = Path(tempfile.mkdtemp(prefix=f"input-{os.getpid()}-", dir=transfer.folder()))
+    path = _own_file(transfer, Path(urlsplit(source).path))
     try:
-        path = folder / (Path(urlsplit(source).path).name or "input")
         with clock.running():
             if is_store(source):
                 stores().fetch(source, path, facts.size)
@@ -206,37 +210,56 @@ def brought(
                 fetch_http(source, path, facts)
         yield Fetched(path, job.name, facts.contents())
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
-def upload(job: Job, outcome: Outcome) -> None:
-    """Bring a job's outputs to their store; the table last, so that where it is, everything is.
+def _own_file(transfer: Transfer, name: Path) -> Path:
+    """Where an input is brought: no other one has the name. In no folder of its own, which would have to be made and
+    removed for each, milliseconds on some disks.
+    """
+    suffix = name.suffix if len(name.suffix) <= LONGEST_SUFFIX else ""
+    return transfer.folder() / f"input-{os.getpid()}-{secrets.token_hex(4)}-{short_stem(name)}{suffix}"
+
+
+def upload(job: Job, *, people: bool = True) -> None:
+    """Bring those of a job's outputs to their store that go to one; the table last, so that where it is, everything is.
+
+    Args:
+        people: whether there was a face, without which there is no contact sheet.
 
     Raises:
         SourceError: the store does not take them.
     """
     table, video, sheet = job.urls
-    if table is None:
-        return
-    pairs = [(job.meta, f"{table}.meta.json"), (job.video, video), (job.sheet if outcome.faces else None, sheet)]
-    for path, url in (*pairs, (job.table, table)):
-        if path is not None and url is not None and path.exists():
+    pairs = [(job.meta, table and f"{table}.meta.json"), (job.video, video), (job.sheet, sheet), (job.table, table)]
+    gone = [(path, url) for path, url in pairs if path is not None and url is not None]
+    for path, url in gone:
+        if path.exists() and (people or path != job.sheet):
             stores().put(path, url)
-    for path in (job.table, job.meta, job.video, job.sheet):
-        if path is not None:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+    for path, _ in gone:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 @cache
 def sweep(transfer: Transfer) -> None:
     """Remove inputs that killed processes of this machine left; once in a process."""
-    for folder in transfer.folder().glob("input-*-*"):
-        number = folder.name.split("-")[1]
+    for left in transfer.folder().glob("input-*-*"):
+        number = left.name.split("-")[1]
         if number.isdecimal() and os.name != "nt":
             try:
                 os.kill(int(number), 0)
             except ProcessLookupError:
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(left)
             except OSError:
                 continue
+
+
+def _remove(left: Path) -> None:
+    """A file, or a folder of an older version."""
+    if left.is_dir() and not left.is_symlink():
+        shutil.rmtree(left, ignore_errors=True)
+        return
+    with suppress(OSError):
+        left.unlink(missing_ok=True)

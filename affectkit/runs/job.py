@@ -33,10 +33,14 @@ class Job:
         return printable(self.source) if is_url(self.source) else self.source
 
     @property
+    def places(self) -> tuple[Path | str | None, ...]:
+        """Where table, video and sheet are in the end, those that are asked for: paths, or URLs of a store."""
+        return tuple(url or path for path, url in zip((self.table, self.video, self.sheet), self.urls, strict=True))
+
+    @property
     def outputs(self) -> tuple[Path | str | None, ...]:
-        """Table, video and sheet, as messages name them: those that are asked for."""
-        own = (self.table, self.video, self.sheet)
-        return tuple(path if url is None else printable(url) for path, url in zip(own, self.urls, strict=True))
+        """The same, as messages name them."""
+        return tuple(printable(place) if isinstance(place, str) else place for place in self.places)
 
     @property
     def meta(self) -> Path:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from affectkit.errors import OutputError
 from affectkit.options import OutputOptions
+from affectkit.runs.brought import stores
 from affectkit.runs.job import Job, Outcome, outcome_of
 from affectkit.runs.locks import OutputLocks
-from affectkit.sources.names import is_url
+from affectkit.runs.schemes import is_store
+from affectkit.sources.names import is_url, printable
 
 Facts = dict[str, Any]
 
@@ -95,40 +98,68 @@ def _digest(model: Facts) -> str:
 
 
 def _refused(job: Job, what: str) -> OutputError:
-    return OutputError(f"{job.table}: {what}; give overwrite=True to replace it, or another name")
+    return OutputError(f"{job.outputs[0]}: {what}; give overwrite=True to replace it, or another name")
 
 
-def made_before(job: Job, now: dict[str, Any], outputs: OutputOptions) -> Outcome | None:
+def made_before(
+    job: Job, now: Callable[[], Facts], outputs: OutputOptions, names: Sequence[Path | str | None]
+) -> Outcome | None:
     """What the run came to that wrote the table, where there is one made in the same way; None: it is to be written.
 
     Args:
-        now: what it would be made of (:func:`affectkit.runs.made.facts_of`).
+        now: what it would be made of (:func:`facts_of`); asked for only where there is a table.
+        names: of table, video and sheet: paths, or URLs of a store.
 
     Raises:
         OutputError: there is one made otherwise, or only a part of the outputs, and nothing may be replaced.
+        SourceError: the store does not answer.
     """
-    if not os.path.exists(job.table) or (outputs.overwrite and not outputs.resume):
+    table, video, sheet = names
+    if table is None or (outputs.overwrite and not outputs.resume) or not _is_there(table):
         return None
-    if not is_url(job.source) and not os.path.exists(job.source):
-        return None  # which is what is said then
     try:
-        outcome = made_alike(job, _text_of(job.meta), now)
-        for path in (job.video, job.sheet if outcome.faces else None):
-            if path is not None and not path.exists():
-                raise OutputError(f"{job.table}: exists already, and {path} does not; give overwrite=True to make both")
+        outcome = made_alike(job, _text_of(f"{table}.meta.json"), now())
+        for name in (video, sheet if outcome.faces else None):
+            if name is not None and not _is_there(name):
+                raise OutputError(
+                    f"{job.outputs[0]}: exists already, and {printable(str(name))} does not; "
+                    "give overwrite=True to make both"
+                )
     except OutputError:
         if outputs.overwrite:
             return None
         raise
-    with suppress(OSError, OutputError):
-        if os.path.lexists(job.note):  # it outlived its run by a moment
-            with OutputLocks(job.table):
-                job.note.unlink(missing_ok=True)
     return dataclasses.replace(outcome, skipped=True)
 
 
-def _text_of(path: Path) -> bytes | None:
+def made_here(job: Job, now: Callable[[], Facts], outputs: OutputOptions) -> Outcome | None:
+    """:func:`made_before`, of outputs that are on this machine.
+
+    Raises:
+        OutputError: as there.
+    """
+    if not is_url(job.source) and not os.path.exists(job.source):
+        return None  # which is what is said then
+    outcome = made_before(job, now, outputs, (job.table, job.video, job.sheet))
+    if outcome is not None:
+        with suppress(OSError, OutputError):
+            if os.path.lexists(job.note):  # it outlived its run by a moment
+                with OutputLocks(job.table):
+                    job.note.unlink(missing_ok=True)
+    return outcome
+
+
+def _is_there(name: Path | str) -> bool:
+    if isinstance(name, str) and is_store(name):
+        return bool(stores().exists(name))
+    return os.path.exists(name)
+
+
+def _text_of(name: str) -> bytes | None:
+    if is_store(name):
+        found: bytes | None = stores().read(name)
+        return found
     try:
-        return path.read_bytes()
+        return Path(name).read_bytes()
     except OSError:
         return None

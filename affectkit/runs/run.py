@@ -32,7 +32,7 @@ from affectkit.runs.checkpointer import Interrupted as Interrupted
 from affectkit.runs.job import Job as Job
 from affectkit.runs.job import Outcome as Outcome
 from affectkit.runs.locks import OutputLocks
-from affectkit.runs.made import facts_of, made_before
+from affectkit.runs.made import Facts, facts_of, made_here
 from affectkit.runs.resume_notes import STRANGE, contents_of, fingerprint, forget, made_with, read_note, refuse, rows_of
 from affectkit.sources.base import Source
 from affectkit.sources.folder import told_in_full
@@ -84,7 +84,6 @@ def run_job(
     *,
     patience_s: float = 0.0,
     watch: Watch = unwatched,
-    fetched: Fetched | None = None,
 ) -> Outcome:
     """Predict one input and write all of its outputs.
 
@@ -99,7 +98,6 @@ def run_job(
         outputs: what is written; None: the native table.
         opening: how the input is opened; None: as :func:`affectkit.open_source` does by itself.
         patience_s: how long to wait for another run on the same outputs to end.
-        fetched: the input, where it was brought here from elsewhere.
 
     Raises:
         AffectKitError: as :meth:`affectkit.Predictor.stream` and the sinks raise.
@@ -108,10 +106,30 @@ def run_job(
         Interrupted: instead of KeyboardInterrupt, where the run can be resumed.
     """
     asked, outputs, opening = asked or StreamOptions(), outputs or OutputOptions(), opening or Opening()
-    contents = contents_of(job.source) if fetched is None else fetched.contents
-    way = _Way(asked, outputs, opening, predictor.describe(), made_with(asked, outputs, opening), contents)
+    way = way_of(predictor, asked, outputs, opening, contents_of(job.source))
+    return run_in_way(predictor, job, way, patience_s=patience_s, watch=watch)
+
+
+def run_in_way(
+    predictor: Predictor,
+    job: Job,
+    way: Way,
+    *,
+    patience_s: float = 0.0,
+    watch: Watch = unwatched,
+    fetched: Fetched | None = None,
+) -> Outcome:
+    """:func:`run_job`, where it is known already what decides the outcome.
+
+    Args:
+        fetched: the input, where it was brought here from elsewhere.
+
+    Raises:
+        AffectKitError: as :func:`run_job`, with which it has the rest in common.
+    """
+    asked, outputs, opening = way.asked, way.outputs, way.opening
     check_job(job, overwrite=outputs.overwrite, resume=outputs.resume)
-    there = made_before(job, facts_of(way.described, contents, way.options), outputs)
+    there = made_here(job, way.facts, outputs)
     if there is not None:
         return there
     finder = _finder(predictor, job, asked, outputs)
@@ -121,8 +139,8 @@ def run_job(
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Way:
-    """How an input is gone through, and all that decides what comes out."""
+class Way:
+    """How an input is gone through, and all that decides what comes out: worked out once for each."""
 
     asked: StreamOptions
     outputs: OutputOptions
@@ -134,11 +152,24 @@ class _Way:
     contents: Any
     """What tells the input from another one of its name."""
 
+    def facts(self) -> Facts:
+        """What a table that is there is compared by."""
+        return facts_of(self.described, self.contents, self.options)
+
+
+def way_of(predictor: Predictor, asked: StreamOptions, outputs: OutputOptions, opening: Opening, contents: Any) -> Way:
+    """The way of an input.
+
+    Args:
+        contents: what tells it from another one of its name.
+    """
+    return Way(asked, outputs, opening, predictor.describe(), made_with(asked, outputs, opening), contents)
+
 
 def _written(
     predictor: Predictor,
     job: Job,
-    way: _Way,
+    way: Way,
     locks: OutputLocks,
     finder: Finder | None,
     source: Source,

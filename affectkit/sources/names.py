@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import urlsplit, urlunsplit
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 def is_url(name: str) -> bool:
     """Whether a source is read over the network."""
-    return re.match(r"[a-z][a-z0-9+.-]+://", name, re.IGNORECASE) is not None
+    return _URL.match(name) is not None
 
 
+@lru_cache(maxsize=64)  # of the inputs and outputs at work each is asked for several times
 def printable(name: str) -> str:
     """A source's name as tables and messages show it: no passwords or tokens of URLs, no undecodable bytes."""
     if is_url(name):
