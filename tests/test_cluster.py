@@ -54,15 +54,19 @@ def test_a_cluster_loses_no_input_when_a_worker_dies(tmp_path: Path, tiny: Path)
     plain = subprocess.run(predict(clips, tmp_path / "plain", tiny), capture_output=True, text=True)
     assert plain.returncode == 0, plain.stderr
     command = predict([*clips, tmp_path / "broken.mp4"], tmp_path / "out", tiny, "--ray", "local", "-j", "2")
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     killed = False
     while process.poll() is None and not killed:
         if list((tmp_path / "out").glob(".c*.partial.csv")) and workers(process):
             workers(process)[0].send_signal(signal.SIGKILL)
             killed = True
         time.sleep(0.01)
-    _, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=300)
     assert killed and process.returncode == 3, err
+    assert out == "", out  # where Ray tells of a worker that died, and what may be done
+    ours = [line for line in err.splitlines() if "core_worker.cc" not in line]  # which it says of every run
+    assert all(line.startswith("affectkit: ") or ": 300 frames," in line for line in ours), err
+    assert err.count(": its worker died\n") == 1
     assert err.count(": 300 frames,") == 9 and "broken.mp4: not a video" in err and "1 of 10 inputs failed" in err
     assert "Traceback" not in err
     for clip in clips:
@@ -70,6 +74,29 @@ def test_a_cluster_loses_no_input_when_a_worker_dies(tmp_path: Path, tiny: Path)
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
         assert (tmp_path / "out" / f"{name}.meta.json").exists()
     assert not [p.name for p in (tmp_path / "out").iterdir() if p.name.startswith(".")]
+
+
+@pytest.mark.slow
+def test_workers_that_die_before_they_have_the_model_end_the_run(tmp_path: Path, tiny: Path) -> None:
+    """Ray would start them again without end."""
+    clip = write_clip(tmp_path / "c.mp4", grey_frames(5))
+    _, _, _, *arguments = predict([clip], tmp_path / "out", tiny, "--ray", "local")
+    code = (
+        "import os, sys\n"
+        "from affectkit.runs import cluster\n"
+        "def dies(*_): os._exit(9)\n"
+        "class Worker(cluster._Worker):\n"
+        "    def _loaded(self):\n"
+        "        cluster.Predictor.from_config = dies\n"
+        "        return super()._loaded()\n"
+        f"cluster._Worker, sys.argv = Worker, ['affectkit', *{arguments}]\n"
+        "from affectkit.cli import main\n"
+        "main()"
+    )
+    run = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=300)
+    ours = [line for line in run.stderr.splitlines() if "core_worker.cc" not in line]
+    assert run.returncode == 1 and len(ours) == 1, run.stderr
+    assert "worker after worker dies before it has loaded the model" in run.stderr and run.stdout == ""
 
 
 @pytest.mark.slow

@@ -16,6 +16,11 @@ import cv2
 import numpy as np
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers, and wait for the network
+# Of a worker that dies it says so in a page of advice, on standard output; here that is one line for its input. What it
+# cannot mend by itself comes as an exception.
+os.environ.setdefault(
+    "RAY_DEDUP_LOGS_SKIP_REGEX", "A worker died or was killed while executing a task|infinite retries remaining"
+)
 
 import ray
 import ray.data
@@ -50,7 +55,8 @@ def run_on_cluster(jobs: Iterable[Job], work: Work, address: str, workers: int |
         workers: how many; None: as many as the cluster has room for, and more as it grows.
 
     Raises:
-        EngineError: the cluster cannot be reached, or has no worker that can load the model.
+        EngineError: the cluster cannot be reached, or has no worker that can load the model, or worker after worker
+            dies of it.
     """
     listed, ended = list(jobs), set[int]()
     begun_here = not ray.is_initialized()
@@ -166,6 +172,18 @@ class _Tries:
     def __init__(self) -> None:
         self._started: dict[int, int] = {}
         self._answers: dict[int, bytes] = {}
+        self._loading: dict[str, int] = {}
+
+    def loads(self, worker: str) -> int:
+        """Note that a worker loads the model; how often that was begun since it last had done so. Ray starts one that
+        died under the same name.
+        """
+        self._loading[worker] = self._loading.get(worker, 0) + 1
+        return self._loading[worker]
+
+    def loaded(self, worker: str) -> None:
+        """It has done so."""
+        self._loading.pop(worker, None)
 
     def begin(self, number: int) -> tuple[int, bytes | None]:
         """Note that an input is started; how often it was so far, or what came of it already."""
@@ -200,9 +218,25 @@ class _Worker:
                 answer = self._answer(int(number), pickle.loads(packed))
             yield {"number": np.array([number]), "answer": np.array([answer], object)}
 
+    def _loaded(self) -> Predictor:
+        """The model, which is loaded with the first input.
+
+        Raises:
+            EngineError: workers die of it.
+        """
+        if self._predictor is None:
+            name = ray.get_runtime_context().get_actor_id() or ""
+            if ray.get(self._tries.loads.remote(name)) > TRIES:
+                raise EngineError(
+                    "worker after worker dies before it has loaded the model; fewer at a time (-j) need less memory"
+                )
+            self._predictor = Predictor.from_config(self._work.predictor)
+            ray.get(self._tries.loaded.remote(name))
+        return self._predictor
+
     def _answer(self, number: int, job: Job) -> bytes:
         try:
-            self._predictor = self._predictor or Predictor.from_config(self._work.predictor)
+            predictor = self._loaded()
         except (AffectKitError, ValueError) as error:
             return pickle.dumps((error, 0))
         tries, answer = ray.get(self._tries.begin.remote(number))
@@ -211,7 +245,7 @@ class _Worker:
         if tries > TRIES:
             ended = Ended(job, f"{job.name}: its worker died {TRIES} times", host=platform.node())
         else:
-            ended = attempt(self._predictor, job, self._work, again=tries > 1)
+            ended = attempt(predictor, job, self._work, again=tries > 1)
         answer = pickle.dumps((ended, tries - 1))
         ray.get(self._tries.end.remote(number, answer))
         return answer
