@@ -42,7 +42,7 @@ EIGHTH = ("other", "contempt")
 
 Colour = tuple[float, float]
 """How much of the skin a spot hides, and its level."""
-DARK, BRIGHT, OPEN = (0.6, 10.0), (0.85, 255.0), (0.8, 10.0)
+DARK, BRIGHT, OPEN = (0.45, 10.0), (0.85, 255.0), (0.6, 10.0)
 
 SPOTS: dict[str, tuple[float, float, Colour]] = {
     "AU1": (0.20, -0.30, DARK),

@@ -46,6 +46,7 @@ class Mutant:
 
 MTCNN = "test_mtcnn.py"
 TRACKING = "test_tracking.py"
+WATCH = "test_watch.py"
 TIMES = "media/test_times.py"
 LIVE = "sources/live.py"
 
@@ -89,12 +90,12 @@ MUTANTS = [
     Mutant("faces/tracking.py", "iou(t.last.box, face.box) < 0.05", "iou(t.last.box, face.box) < 2", TRACKING),
     Mutant("faces/tracking.py", "if step_s > 0:", "if step_s > 1e9:", TRACKING),
     Mutant("faces/tracks.py", "SLOWS_S = 1.5", "SLOWS_S = 1500.0", TRACKING),
-    Mutant("faces/tracking.py", "overlap + 2 * like -", "overlap -", TRACKING),
-    Mutant("faces/tracking.py", "- 0.2 * away - 0.05 * gone_s", "", TRACKING),
-    Mutant("faces/tracking.py", "return None if like < needed else", "return", TRACKING),
-    Mutant("faces/tracking.py", "needed = config.stayed_similarity", "needed = config.known_similarity", TRACKING),
-    Mutant("faces/tracking.py", "needed = config.known_similarity", "needed = config.stayed_similarity", TRACKING),
-    Mutant("faces/tracking.py", "needed = config.returned_similarity", "needed = config.stayed_similarity", TRACKING),
+    Mutant("faces/matching.py", "overlap + 2 * like -", "overlap -", TRACKING),
+    Mutant("faces/matching.py", "- 0.2 * away - 0.05 * gone_s", "", TRACKING),
+    Mutant("faces/matching.py", "return None if like < needed else", "return", TRACKING),
+    Mutant("faces/matching.py", "needed = config.stayed_similarity", "needed = config.known_similarity", TRACKING),
+    Mutant("faces/matching.py", "needed = config.known_similarity", "needed = config.stayed_similarity", TRACKING),
+    Mutant("faces/matching.py", "needed = config.returned_similarity", "needed = config.stayed_similarity", TRACKING),
     Mutant(
         "faces/tracking.py",
         "if similarity(appearance, track.appearance) < self._config.same_similarity:",
@@ -109,16 +110,31 @@ MUTANTS = [
     ),
     Mutant("faces/tracking.py", "config.hidden_s if crowded else", "config.moment_s if crowded else", TRACKING),
     Mutant("faces/tracking.py", "return self._drop_doubles(picture) or lost", "return lost", TRACKING),
-    Mutant("faces/tracking.py", "elif away < 1 + 2 * gone_s:", "elif away < 100 + 2 * gone_s:", TRACKING),
+    Mutant("faces/matching.py", "elif away < 1 + 2 * gone_s:", "elif away < 100 + 2 * gone_s:", TRACKING),
     Mutant("faces/boxes.py", "if 0.5 < other / size < 2 else None", "", TRACKING),
     Mutant(
         "faces/tracking.py",
-        "calm = calm and len(active) == len(self._tracks)",
+        "calm = calm and (watched or len(active) == len(self._tracks))",
         "calm = calm",
         "test_faces.py::test_detects_seldom_while_nothing_happens_and_often_when_something_does",
     ),
     Mutant(
         "faces/appearance.py", "return product if product or (a.any() and b.any()) else 1.0", "return product", TRACKING
+    ),
+    # What is looked for between detections
+    Mutant("faces/watch.py", "if not known:", "if known:", WATCH),
+    Mutant("faces/watch.py", "enough or (known and index % EVERY)", "enough", WATCH),
+    Mutant("faces/watch.py", "self._detector is None or enough", "self._detector is None", WATCH),
+    Mutant("faces/watch.py", "iou(face.box, box) < self._config.match_iou", "True", WATCH),
+    Mutant("faces/watch.py", "SMALLER * side", "side * 2", WATCH),
+    Mutant("faces/watch.py", "detector if config.settled_s else None", "detector", WATCH),
+    Mutant("faces/schedule.py", "return watched and self._uneventful >= EMPTY", "return watched", WATCH),
+    Mutant("faces/tracking.py", "elif found is not None:", "elif found is None:", WATCH),
+    Mutant(
+        "faces/mtcnn.py",
+        "PNET_WINDOW_PX / scale <= smallest_px",
+        "PNET_WINDOW_PX / scale > smallest_px",
+        "test_detectors.py",
     ),
     Mutant("faces/tracking.py", "share = min(1.0, step_s / 0.2)", "share = 1.0", TRACKING),
     Mutant("faces/changes.py", "before[down, across] = now[down, across]", "pass", TRACKING),

@@ -13,7 +13,7 @@ from affectkit.faces.opening import OpenedMtcnn
 from affectkit.faces.schedule import EMPTY
 from affectkit.faces.tracking import Tracker
 from affectkit.faces.tracks import TrackingConfig
-from affectkit.faces.watch import SMALLEST_SHARE, smallest_px
+from affectkit.faces.watch import SMALLEST_SHARE, Watch, smallest_px
 from affectkit.picture import RgbPicture
 from affectkit.runs.state import pack, unpack
 from affectkit.sources.opening import open_source
@@ -129,13 +129,26 @@ def test_a_small_face_is_found_by_the_next_detection() -> None:
     assert {round(smallest, 6) for i, _, smallest in detector.looks if i} == {round(float(wanted), 6)}
 
 
-def test_who_asks_for_every_frame_gets_every_frame() -> None:
-    detector = Seen(lambda i: [])
-    run(detector, range(10), detect_every=1, settled_s=0)
-    assert detector.detections == list(range(10)) and not detector.looks
+@pytest.mark.parametrize("every", [1, 6])
+def test_who_asks_for_detections_gets_them(every: int) -> None:
+    """While a face is lost in so many frames, and while none is known in each."""
+    other, turning = (80.0, 90.0, 60.0), (400.0, 120.0, 80.0)
+    detector = Seen(lambda i: [] if i < 5 else [other, turning] if i < 20 else [other])
+    run(detector, range(60), detect_every=every, settled_s=0)
+    assert detector.detections[:6] == list(range(6)) and not detector.looks
+    assert [i for i in detector.detections if i > 20] == list(range(20 + every, 60, every))
 
 
-def test_nobody_is_looked_for_where_there_are_enough() -> None:
+def test_what_is_known_is_not_found_again() -> None:
+    known, come = (300.0, 100.0, 60.0), (345.0, 150.0, 60.0)
+    detector = Seen(lambda i: [known, come])
+    watch, boxes = Watch(TrackingConfig(), detector), [(300.0, 100.0, 60.0, 60.0)]
+    found = watch.look(frame(0, [known, come]).picture, 0, 0.0, boxes, [(340.0, 100.0, 60.0, 60.0)])
+    assert found is not None and [face.box for face in found] == [(345.0, 150.0, 60.0, 60.0)]
+    assert watch.look(frame(1, [known]).picture, 1, 0.04, boxes, []) is None, "not in this frame"
+
+
+def test_no_more_faces_are_looked_for_where_there_are_enough() -> None:
     large, other = (80.0, 90.0, 90.0), (400.0, 120.0, 60.0)
     detector = Seen(lambda i: [large, other] if i < 30 else [large])
     seen = run(detector, range(60), max_faces=1)
@@ -160,6 +173,20 @@ def test_who_may_be_a_lost_face_is_looked_at_again() -> None:
     first = seen.index([1])
     assert 30 < first <= 30 + 0.8 * 25 + 2
     assert len([i for i in detector.detections if i >= 30]) <= 1 + (first - 30) // 6 + 3
+
+
+def test_a_doubtful_face_that_is_gone_is_not_looked_for_any_more() -> None:
+    """One that is tentative is looked at again; when it has gone only the lost face's own place is."""
+    one, beside = (300.0, 100.0, 80.0), (360.0, 110.0, 80.0)
+    detector = Seen(lambda i: [one] if i < 30 else [beside] if i < 33 else [])
+    tracker = Tracker(detector)
+    for i in range(60):
+        image = frame(i, detector._places(i)).image.copy()
+        if 30 <= i < 33:
+            image[110:164, 360:440] = image[110:190, 360:414].transpose(1, 0, 2)
+        tracker.update(Frame(i, i / 25, RgbPicture(image), "clip"))
+    at = (280, 30, 521, 271)  # around the doubtful one, a face more on every side
+    assert {i for i, region, _ in detector.looks if region == at} == {32, 33}, "31 was searched whole"
 
 
 def test_watching_goes_on_from_its_state() -> None:

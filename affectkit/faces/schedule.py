@@ -20,7 +20,7 @@ from affectkit.serialization import State
 from affectkit.types import Picture
 
 EMPTY = 3
-"""Detections in a row that found nobody after which nobody is expected soon."""
+"""Detections in a row without a face after which none is expected soon."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

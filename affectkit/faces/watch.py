@@ -1,6 +1,6 @@
 """Looks for faces that are lost, or for any where none is known, without a search of the whole picture in each frame.
 
-A search for faces of all sizes costs by the area of the picture: 65 ms of 1280 x 720 px. So where somebody has turned
+A search for faces of all sizes costs by the area of the picture: 65 ms of 1280 x 720 px. So where a head has turned
 away only the surroundings of where that face is expected are searched, for faces about as large; and where no face is
 known, what has changed, for faces that are not small in it. What is small and new is left to the detections, which come
 every ``detect_every`` frames and less often while nothing happens (:mod:`affectkit.faces.schedule`).
