@@ -123,7 +123,7 @@ MUTANTS = [
     ),
     # What is looked for between detections
     Mutant("faces/watch.py", "if not known:", "if known:", WATCH),
-    Mutant("faces/watch.py", "enough or (known and index % EVERY)", "enough", WATCH),
+    Mutant("faces/watch.py", "enough or (known and index - self._looked_at < EVERY)", "enough", WATCH),
     Mutant("faces/watch.py", "self._detector is None or enough", "self._detector is None", WATCH),
     Mutant("faces/watch.py", "iou(face.box, box) < self._config.match_iou", "True", WATCH),
     Mutant("faces/watch.py", "SMALLER * side", "side * 2", WATCH),

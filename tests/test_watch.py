@@ -100,6 +100,15 @@ def test_a_face_that_turns_away_is_looked_for_where_it_was() -> None:
     assert {region for _, region in looks} == {(320, 40, 561, 281)}, "a face more on every side"
 
 
+def test_faces_are_looked_for_whatever_numbers_the_frames_have() -> None:
+    """Every second frame of a file, from an odd one on."""
+    other, turning = (80.0, 90.0, 60.0), (400.0, 120.0, 80.0)
+    detector = Seen(lambda i: [other] if 41 <= i < 71 else [other, turning])
+    seen = run(detector, range(1, 101, 2))
+    assert seen[20] == [0] and seen[36] == [0, 1]
+    assert [i for i, _, smallest in detector.looks if smallest == 40.0] == list(range(41, 72, 2))
+
+
 def test_while_no_face_is_known_only_large_ones_are_looked_for_in_each_frame() -> None:
     """And only where the picture has changed; it is searched for all every six frames, then every half second."""
     walks_in = (300.0, 100.0, 60.0)

@@ -334,7 +334,7 @@ class Tracker:
         self._tracks = [restored_track(stored) for stored in state["tracks"]]
         self._shots.restore(state)
         self._schedule.restore(state)
-        self._watch.restore(state.get("watched"))
+        self._watch.restore(state["watched"])
         self._tentative = [(tuple(box), since_s) for box, since_s in state["doubts"]]
         self._next_id, self._index = state["next_id"], state["index"]
         self._time_s, self._name = state["time_s"], state["name"]

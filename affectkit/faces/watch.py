@@ -15,7 +15,8 @@ from affectkit.faces.base import DetectsLargeFaces
 from affectkit.faces.boxes import Box, iou
 from affectkit.faces.changes import ChangeDetector, Region
 from affectkit.faces.tracks import Track, TrackingConfig
-from affectkit.types import Array, Detection, Picture
+from affectkit.serialization import State
+from affectkit.types import Detection, Picture
 
 SMALLEST_SHARE = 0.0587
 """Side of the smallest faces that a bounded search is for, in those of a square as large as what is searched: 28 px of
@@ -53,6 +54,7 @@ class Watch:
     def forget(self) -> None:
         """The next picture has nothing to do with those before."""
         self._changes = ChangeDetector()
+        self._looked_at = -EVERY  # index of the frame
 
     def look(
         self, picture: Picture, index: int, time_s: float, known: Sequence[Box], missing: Sequence[Track | Box]
@@ -67,8 +69,9 @@ class Watch:
             missing: tracks of faces that are lost, and boxes in which some were seen that may be.
         """
         enough = self._config.max_faces is not None and len(known) >= self._config.max_faces
-        if self._detector is None or enough or (known and index % EVERY):
+        if self._detector is None or enough or (known and index - self._looked_at < EVERY):
             return None
+        self._looked_at = index
         height, width = picture.shape
         places = [_around(one if isinstance(one, tuple) else one.expected(time_s), height, width) for one in missing]
         if not known:
@@ -84,13 +87,14 @@ class Watch:
                     found.append(face)
         return found
 
-    def state(self) -> Array | None:
+    def state(self) -> State:
         """To resume from."""
-        return self._changes.state()
+        return {"changes": self._changes.state(), "looked_at": self._looked_at}
 
-    def restore(self, state: Array | None) -> None:
+    def restore(self, state: State) -> None:
         """Go on from :meth:`state`."""
-        self._changes.restore(state)
+        self._changes.restore(state["changes"])
+        self._looked_at = state["looked_at"]
 
 
 def smallest_px(region: Region) -> float:
