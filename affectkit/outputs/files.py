@@ -30,8 +30,8 @@ def real_target(path: Path) -> Path:
     return real
 
 
-def check_target(path: Path, *, overwrite: bool) -> None:
-    """Refuse a target before any work is done.
+def check_target(path: Path, *, overwrite: bool) -> Path:
+    """Refuse a target before any work is done; where it is written (:func:`real_target`).
 
     Raises:
         OutputError: its folder is missing or cannot be written to, it exists and may not be replaced, or it is no file
@@ -60,6 +60,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
             if not os.path.isdir(folder):
                 raise OutputError(f"{path}: the folder {folder} does not exist; create it first")
             raise OutputError(f"{path}: the folder {folder} cannot be written to; check its permissions")
+        return real
     except OSError as error:  # a name that is too long
         raise explain_os_error(path, error) from error
 
@@ -100,9 +101,8 @@ class PartialFile:
         Raises:
             OutputError: as of :func:`check_target`.
         """
-        check_target(target, overwrite=overwrite)
         self.target, self._overwrite = target, overwrite
-        self._real = real_target(target)
+        self._real = check_target(target, overwrite=overwrite)
         # The suffix stays last: some writers choose the container by it.
         name = f".{short_stem(self._real)}.{os.getpid()}.partial{target.suffix}"
         self.path = self._real.with_name(name) if path is None else path

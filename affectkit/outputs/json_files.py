@@ -22,7 +22,7 @@ def json_text(document: dict[str, Any]) -> str:
         compact = _ENCODE(value)
         if compact[0] in "[{":
             compact = _laid_out(compact) if len(compact) <= LONGEST_REMEMBERED else _indented(value, "\n  ")
-        parts.append(f"{_ENCODE(str(name))}: {compact}")
+        parts.append(f"{_name(str(name))}: {compact}")
     return "{\n  " + ",\n  ".join(parts) + "\n}\n"
 
 
@@ -35,11 +35,17 @@ def _laid_out(compact: str) -> str:
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
 
+@lru_cache(maxsize=256)
+def _name(name: str) -> str:
+    """A key, as JSON has it."""
+    return _ENCODE(name)
+
+
 def _indented(value: Any, line: str) -> str:
     """A value of JSON, whose lines begin with ``line``."""
     inner = line + "  "
     if isinstance(value, dict) and value:
-        parts = [f"{_ENCODE(str(name))}: {_indented(part, inner)}" for name, part in value.items()]
+        parts = [f"{_name(str(name))}: {_indented(part, inner)}" for name, part in value.items()]
         return "{" + inner + ("," + inner).join(parts) + line + "}"
     if isinstance(value, list | tuple) and value:
         return "[" + inner + ("," + inner).join([_indented(part, inner) for part in value]) + line + "]"
