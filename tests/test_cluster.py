@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,6 +75,42 @@ def test_a_cluster_loses_no_input_when_a_worker_dies(tmp_path: Path, tiny: Path)
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
         assert (tmp_path / "out" / f"{name}.meta.json").exists()
     assert not [p.name for p in (tmp_path / "out").iterdir() if p.name.startswith(".")]
+
+
+@pytest.mark.slow
+def test_a_worker_dies_in_the_middle_of_a_block(tmp_path: Path, tiny: Path) -> None:
+    """Of its inputs some are told of already, and are given once more."""
+    clips = [write_clip(tmp_path / "c0.mp4", grey_frames(40))]
+    for k in range(1, 96):
+        clips.append(tmp_path / f"c{k}.mp4")
+        shutil.copyfile(clips[0], clips[-1])
+    command = predict(clips, tmp_path / "out", tiny, "--ray", "local", "-j", "2", "-q")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    killed = False
+    while process.poll() is None and not killed:
+        if len(list((tmp_path / "out").glob("c*.csv"))) >= 17:  # twelve in a block
+            workers(process)[0].send_signal(signal.SIGKILL)
+            killed = True
+        time.sleep(0.01)
+    _, err = process.communicate(timeout=300)
+    assert killed and process.returncode == 0 and "Unhandled" not in err, err
+    record = (tmp_path / "out" / "run.jsonl").read_text()
+    assert len(list((tmp_path / "out").glob("c*.csv"))) == record.count('"status": "done"') == 96
+
+
+@pytest.mark.slow
+def test_what_was_told_is_known_when_its_block_is_given_again(tmp_path: Path) -> None:
+    code = (
+        "from affectkit.runs.cluster import _Tries\n"
+        "tries = _Tries()\n"
+        "assert tries.begin(3) == (1, None)\n"
+        "tries.end(3, b'answer')\n"
+        "assert tries.begin(3) == (1, b'answer')\n"
+        "tries.forget(3)\n"
+        "assert tries.begin(3)[1] == b'' and tries.begin(4) == (1, None)"
+    )
+    run = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.slow

@@ -131,6 +131,25 @@ def test_a_killed_run_s_video_is_brought_away_by_the_next(
     assert code == 0 and "is there already" in err and memory.exists("/shown/x.mp4")
 
 
+def test_a_run_that_breaks_off_brings_its_record_to_the_store(
+    memory: Any, clip: bytes, in_an_empty_folder: Path, tiny: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from affectkit.runs import anywhere
+
+    put(memory, "/in/x.mp4", clip)
+    put(memory, "/in/y.mp4", clip)
+    real = anywhere.run_in_way
+
+    def interrupted(predictor: Any, job: Any, *given: Any, **more: Any) -> Any:
+        if job.source.endswith("y.mp4"):
+            raise KeyboardInterrupt
+        return real(predictor, job, *given, **more)
+
+    monkeypatch.setattr(anywhere, "run_in_way", interrupted)
+    code, _, _ = run_cli("predict", "memory://in/", "-d", "memory://out", "--scratch", "s", "--model", tiny)
+    assert code != 0 and b'"status": "done", "input": "memory://in/x.mp4"' in memory.cat_file("/out/run.jsonl")
+
+
 def test_a_name_that_is_too_long_for_a_disk(
     memory: Any, clip: bytes, in_an_empty_folder: Path, tiny: Path, run_cli: Run
 ) -> None:

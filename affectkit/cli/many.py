@@ -243,13 +243,18 @@ def run_all(asked: Asked, runner: Runner, given: Mapping[str, Any]) -> None:
         record.begin(shard=asked.shard, given=asked.decides, retried=asked.retried)
     beside = runner.processes > 1 and runner.ray is None  # where a line of its own tells how far it is
     teller = _Teller(record.totals, quiet=runner.quiet, sums=not beside)
-    for ended in runner.run(asked.jobs, several=asked.several):
-        ended = _after(ended, runner, given, several=asked.several)
-        if isinstance(ended.outcome, str):
-            ended = replace(ended, outcome=in_options(ended.outcome))
+    try:
+        for ended in runner.run(asked.jobs, several=asked.several):
+            ended = _after(ended, runner, given, several=asked.several)
+            if isinstance(ended.outcome, str):
+                ended = replace(ended, outcome=in_options(ended.outcome))
+            if asked.several:
+                record.add(ended)
+            teller.tell(ended)
+    except BaseException:
         if asked.several:
-            record.add(ended)
-        teller.tell(ended)
+            record.leave()
+        raise
     if asked.several:
         record.end()
     if record.totals.failed:

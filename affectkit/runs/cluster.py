@@ -188,7 +188,7 @@ class _Tries:
     def begin(self, number: int) -> tuple[int, bytes | None]:
         """Note that an input is started; how often it was so far, or what came of it already."""
         if number in self._answers:
-            return self._started[number], self._answers[number]
+            return self._started.get(number, 1), self._answers[number]
         self._started[number] = self._started.get(number, 0) + 1
         return self._started[number], None
 

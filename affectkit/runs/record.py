@@ -153,6 +153,12 @@ class Record:
         if self._url is not None:
             stores().put(self.path, self._url)
 
+    def leave(self) -> None:
+        """The run breaks off: bring what is recorded to its store, if that answers."""
+        if self._url is not None and self.path.exists():
+            with suppress(SourceError):
+                stores().put(self.path, self._url)
+
     def _merge(self, there: bytes | None) -> None:
         """Take over the lines that a run on another machine uploaded."""
         here = self.path.read_bytes() if self.path.exists() else b""
