@@ -71,6 +71,9 @@ with Predictor(precision="fp32", temporal=False) as predictor, open(table, "w", 
 """
 """Runs in an environment: commands in one process, which loads its libraries once; then the points."""
 
+POINTS = "points.csv"
+"""The table that is written last."""
+
 Rows = dict[tuple[str, ...], dict[str, str]]
 
 
@@ -164,7 +167,7 @@ def run(python: Path, inputs: Sequence[Path], folder: Path) -> None:
         for path in videos if "--temporal" in options else given:
             place = str(folder / f"{way}-{Path(path).name}.csv")
             commands.append(["predict", path, "-o", place, *options, "--quiet", "--overwrite"])
-    asked = json.dumps([commands, given, str(folder / "points.csv")])
+    asked = json.dumps([commands, given, str(folder / POINTS)])
     if subprocess.run([python, "-P", "-c", INSIDE, asked]).returncode:
         raise SystemExit(f"{python} failed")
 
@@ -235,6 +238,7 @@ def main() -> None:
     parser.add_argument(
         "--work", type=Path, help="folder to keep environments and tables in  [default: a temporary one]"
     )
+    parser.add_argument("--keep", action="store_true", help="go on from what an interrupted run left in --work")
     parser.add_argument("--tolerance", type=float, default=0.01)
     parser.add_argument("-o", "--output", type=Path, help="JSON with the numbers")
     arguments = parser.parse_args()
@@ -256,8 +260,10 @@ def main() -> None:
                 name = f"{version} {kind}"
                 print(name, file=sys.stderr, flush=True)
                 folder = work / name.replace(" ", "-")
-                inside = environment(python, kind, wheel, folder / "venv")
-                run(inside, inputs, folder / "tables")
+                inside = folder / "venv" / "bin" / "python"
+                if not (arguments.keep and (folder / "tables" / POINTS).exists()):
+                    inside = environment(python, kind, wheel, folder / "venv")
+                    run(inside, inputs, folder / "tables")
                 first = first or folder / "tables"
                 found.append((name, installed(inside), *differences(folder / "tables", first)))
         print(table(found))

@@ -1,4 +1,4 @@
-"""A model folder -> a model repository that NVIDIA's Triton inference server loads as it is."""
+"""A model folder -> a model repository for NVIDIA's Triton inference server: its networks, and one that finds faces."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ import onnx
 import onnx.helper
 import onnx.numpy_helper
 
+from affectkit import __version__
 from affectkit.export.folders import check_folder, put_in_place
 from affectkit.models import ModelFolder
+from affectkit.options import PredictorConfig
 from affectkit.spec import ModelSpec
 
 LARGEST_BATCH = 128
 PREFERRED = (8, 32, 128)
 WARM_FRAMES = 16
 """Length of the sequences that the server warms up with."""
+MIN_FACE_PX = PredictorConfig().min_face_px
 DELAY_US = 2000
 """Longest time that the server lets a request wait for others to share its batch."""
 
@@ -30,6 +33,22 @@ CARD = """\
 - `{name}`: `faces` uint8 ({size}, {size}, {channels}), an aligned face of {what} -> logits {logits}
   and `features` ({members}, {tasks}, {width}), each by member
 {temporal}
+- `{name}_pictures`: a picture, `picture` uint8 (H, W, 3) RGB or `file` uint8 (the bytes of a JPEG, PNG, WebP, AVIF,
+  HEIC ...) -> its N faces in falling order of score: `box` (N, 4) x, y, width, height and `landmarks` (N, 5, 2) in
+  pixels, `score`; `expression` and `au` probabilities, `au_active` decisions, `valence_arousal`, `intensity`,
+  `visibility`, `pose` in degrees, `quality`, NaN where nothing is told or can be seen; and `features`
+  (N, {members}, {tasks}, {width}), which windows are made of. N may be 0.
+
+`{name}_pictures` runs in Triton's Python backend, finds and cuts out faces as affectkit does, and asks `{name}`, so
+that faces of all requests share its batches. (An ensemble of Triton's cannot: no face is no batch.) Its Python needs
+`pip install 'affectkit[cpu]=={version}'`, with `heif` for HEIC; a conda pack of such an environment is named by
+`EXECUTION_ENV_PATH`, as Triton's documentation says. Faces under {min_face_px} px are not looked for (`min_face_px` in
+its config.pbtxt); `count` there is how many pictures are searched at a time.
+
+No Triton server has run this repository yet: its configurations were parsed with Triton's own schema, the networks
+run by ONNX Runtime, and `{name}_pictures` by a stand-in for the Python backend with the names and signatures of its
+source.
+
 {windows}Labels, thresholds and decoding stand in `model.json`, beside this file; `affectkit.readout.read_out`
 decodes logits whose first two axes are (members, faces): transpose what the server answers. All of a face is decoded,
 whether it can be seen or not; `affectkit.visibility.withheld` takes out what cannot.
@@ -55,12 +74,15 @@ class _Tensor:
     """Without the batch; -1: any."""
     labels: str = ""
     """File with a label a line."""
+    optional: bool = False
+    """Of an input: it may be left out."""
 
     def text(self) -> str:
         """As in config.pbtxt."""
         lines = [f'name: "{self.name}"', f"data_type: {self.kind}", f"dims: [ {', '.join(map(str, self.dims))} ]"]
         if self.labels:
             lines.append(f'label_filename: "{self.labels}"')
+        lines += ["optional: true"] * self.optional
         return "  {\n" + "".join(f"    {line}\n" for line in lines) + "  }"
 
 
@@ -96,6 +118,7 @@ def write_triton(model: ModelFolder, folder: Path, *, overwrite: bool = False) -
             _write_model(partial / f"{name}_temporal", f"{name}_temporal", model.temporal_onnx, spec, inputs, outputs)
             shape = f"({members}, T, {tasks}, {spec.feature_width})"
             temporal = f"- `{name}_temporal`: `features` {shape} of T frames -> the same logits, by frame\n"
+        _write_pictures(partial / f"{name}_pictures", name, spec)
         what = "RGB" if channels == 3 else "luma"
         card = CARD.format(
             name=name,
@@ -109,6 +132,8 @@ def write_triton(model: ModelFolder, folder: Path, *, overwrite: bool = False) -
             tasks=tasks,
             width=spec.feature_width,
             temporal=temporal,
+            version=__version__,
+            min_face_px=MIN_FACE_PX,
             windows="" if spec.temporal is None else WINDOWS.format(length=spec.temporal.sequence_length),
         )
         (partial / "README.md").write_text(card, encoding="utf-8")
@@ -144,6 +169,50 @@ def _write_model(
         f"  max_queue_delay_microseconds: {DELAY_US}\n}}",
         "model_warmup [\n" + ",\n".join(_warmup(inputs, batch) for batch in (1, *PREFERRED)) + "\n]",
         "instance_group [\n  {\n    count: 1\n    kind: KIND_AUTO\n  }\n]",
+    ]
+    (folder / "config.pbtxt").write_text("\n".join(blocks) + "\n", encoding="utf-8")
+
+
+def _write_pictures(folder: Path, network: str, spec: ModelSpec) -> None:
+    """The model that finds the faces of a picture and asks ``network`` about them."""
+    (folder / "1").mkdir(parents=True)
+    shutil.copyfile(Path(__file__).with_name("triton_pictures.py"), folder / "1" / "model.py")
+    (folder / "1" / "model.json").write_text(spec.to_json(), encoding="utf-8")
+    files, units = _label_files(spec), len(spec.au_labels)
+    for task, labels in files.items():
+        (folder / f"{task}.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
+    widths = {"box": (4,), "score": (), "landmarks": (5, 2), "expression": (len(spec.expression_labels),)}
+    widths |= {"au": (units,), "au_active": (units,), "valence_arousal": (2,), "intensity": (units,)}
+    widths |= {"visibility": (3,), "pose": (3,), "quality": ()}
+    widths |= {"features": (spec.members, len(spec.tasks), spec.feature_width)}
+    outputs = [
+        _Tensor(
+            name,
+            "TYPE_BOOL" if name == "au_active" else "TYPE_FP32",
+            (-1, *width),
+            f"{name}.txt" if name in files else "",
+        )
+        for name, width in widths.items()
+        if 0 not in width  # of labels that the model does not have
+    ]
+    inputs = [_Tensor("picture", "TYPE_UINT8", (-1, -1, 3), optional=True)]
+    inputs.append(_Tensor("file", "TYPE_UINT8", (-1,), optional=True))
+    parameters = {"network": network, "affectkit": __version__, "largest_batch": LARGEST_BATCH}
+    parameters |= {"min_face_px": MIN_FACE_PX, "threads": 1}
+    black = "data_type: TYPE_UINT8 dims: [ 360, 640, 3 ] zero_data: true"  # without a face, so that no network is asked
+    blocks = [
+        f'name: "{network}_pictures"',
+        'backend: "python"',
+        "max_batch_size: 0",
+        "input [\n" + ",\n".join(tensor.text() for tensor in inputs) + "\n]",
+        "output [\n" + ",\n".join(tensor.text() for tensor in outputs) + "\n]",
+        *(
+            f'parameters {{\n  key: "{key}"\n  value: {{ string_value: "{value}" }}\n}}'
+            for key, value in parameters.items()
+        ),
+        'model_warmup [\n  {\n    name: "black"\n    batch_size: 1\n'
+        f'    inputs {{\n      key: "picture"\n      value: {{ {black} }}\n    }}\n  }}\n]',
+        "instance_group [\n  {\n    count: 1\n    kind: KIND_CPU\n  }\n]",
     ]
     (folder / "config.pbtxt").write_text("\n".join(blocks) + "\n", encoding="utf-8")
 
