@@ -181,8 +181,22 @@ def test_a_report_holds_everything_and_cannot_be_broken_into(tmp_path: Path, run
     assert "t.csv is in no group." in text and "How to cite" in text and "is not there any more" in text
     assert "http://" not in text.split("<script>")[0] and 'src="http' not in text
     assert run_cli("report", tmp_path / "t.csv", "-o", page)[0] == 1  # it is there
+    assert "1 clip -> " in run_cli("report", tmp_path / "t.csv", "-o", tmp_path / "one.html")[2]
     assert run_cli("report", tmp_path / "t.csv", "-o", tmp_path / "r.pdf")[0] == 2
     assert run_cli("report", tmp_path / "t.csv", "-o", page, "--overwrite", "--group", "x")[0] == 2
     (tmp_path / "t.csv").write_text("input,frame,face_id,timestamp,success\n")
     code, _, err = run_cli("report", tmp_path / "t.csv", "-o", page, "--overwrite")
     assert code == 1 and err.count("\n") == 1 and page.read_text() == text
+
+
+def test_a_table_is_not_exported_as_a_model(run_cli: Run) -> None:
+    """Who looks for ELAN finds `affectkit export` first."""
+    code, _, err = run_cli("export", "t.csv", "-o", "t.eaf", "--format", "elan")
+    assert code == 2 and "affectkit identities TABLE --export elan" in err
+
+
+def test_files_beside_the_table_are_told(astronaut: Path, tmp_path: Path, run_cli: Run) -> None:
+    given = ("predict", astronaut, "-o", tmp_path / "t.csv", "--end", ".2", "--export", "vtt", "--export", "boris")
+    code, _, err = run_cli(*given)
+    assert code == 0 and (tmp_path / "t.vtt").is_file()
+    assert f"-> {tmp_path / 't.csv'} and {tmp_path / 't.vtt'} and {tmp_path / 't.boris'} [" in err

@@ -9,6 +9,18 @@ from typing import Any
 import click
 
 from affectkit.cli.common import late, show_parity
+from affectkit.cli.postprocess import PROGRAMS
+
+
+class _ModelFormat(click.Choice[str]):
+    """Formats of models; those of tables are another command's, which is called so in many programs."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value in PROGRAMS:
+            self.fail(
+                f"this command exports models; for a table: affectkit identities TABLE --export {value}", param, ctx
+            )
+        return super().convert(value, param, ctx)
 
 
 @click.command()
@@ -18,7 +30,7 @@ from affectkit.cli.common import late, show_parity
 @click.option(
     "--format",
     "target",
-    type=click.Choice(["onnx", "readout", "tensorrt", "triton", "web"]),
+    type=_ModelFormat(["onnx", "readout", "tensorrt", "triton", "web"]),
     default="onnx",
     show_default=True,
     help="readout: beside it a graph that decodes, readout.onnx. tensorrt: also build its plan on this machine's GPU "

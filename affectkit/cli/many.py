@@ -242,7 +242,7 @@ def run_all(asked: Asked, runner: Runner, given: Mapping[str, Any]) -> None:
     if asked.several:
         record.begin(shard=asked.shard, given=asked.decides, retried=asked.retried)
     beside = runner.processes > 1 and runner.ray is None  # where a line of its own tells how far it is
-    teller = _Teller(record.totals, quiet=runner.quiet, sums=not beside)
+    teller = _Teller(record.totals, given["programs"], quiet=runner.quiet, sums=not beside)
     try:
         for ended in runner.run(asked.jobs, several=asked.several):
             ended = _after(ended, runner, given, several=asked.several)
@@ -284,8 +284,8 @@ def _after(ended: Ended, runner: Runner, given: Mapping[str, Any], *, several: b
 class _Teller:
     """Says what became of each input, and from time to time how far the run is."""
 
-    def __init__(self, totals: Totals, *, quiet: bool, sums: bool) -> None:
-        self._totals, self._quiet, self._sums = totals, quiet, sums and not quiet
+    def __init__(self, totals: Totals, programs: Sequence[str], *, quiet: bool, sums: bool) -> None:
+        self._totals, self._programs, self._quiet, self._sums = totals, programs, quiet, sums and not quiet
         self._since = self._told = time.monotonic()
 
     def tell(self, ended: Ended) -> None:
@@ -299,7 +299,7 @@ class _Teller:
         else:
             warn(ended.job, outcome)
             if not self._quiet:
-                click.echo(summary(ended.job, outcome, ended.ran), err=True)
+                click.echo(summary(ended.job, outcome, ended.ran, self._programs), err=True)
         if self._sums and time.monotonic() - self._told > TELLS_EVERY_S:
             self._told = time.monotonic()
             say(self._totals.told(self._told - self._since))

@@ -68,4 +68,4 @@ def report(
     options = Options(title=named, folder=folder, videos=cast(Videos, videos), grouping=grouping)
     page = document(clips, options).encode("utf-8", "replace")
     prepare_bytes(path, page, overwrite=overwrite).commit()
-    say(f"{len(clips)} clips -> {path} ({len(page) / 1e6:.1f} MB)")
+    say(f"{len(clips)} clip{'' if len(clips) == 1 else 's'} -> {path} ({len(page) / 1e6:.1f} MB)")

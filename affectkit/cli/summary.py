@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from affectkit.cli.common import say
+from affectkit.cli.postprocess import export_path
 
 if TYPE_CHECKING:
     from affectkit.runs.job import Job, Outcome
 
 
-def summary(job: Job, outcome: Outcome, ran: str) -> str:
+def summary(job: Job, outcome: Outcome, ran: str, programs: Sequence[str] = ()) -> str:
     """What came of an input.
 
     Args:
         ran: model and device.
+        programs: for which there are files beside the table.
     """
     table, video, sheet = job.outputs
     outputs = [str(path) for path in (table, video, sheet if outcome.faces else None) if path is not None]
+    outputs += [str(export_path(job.table, program)) for program in programs]
     faces = f"{outcome.faces} face{'s' * (outcome.faces != 1)}"
     resumed = "" if outcome.resumed_at is None else f", resumed at frame {outcome.resumed_at}"
     return (

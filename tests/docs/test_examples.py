@@ -42,14 +42,18 @@ def run(*command: object, cwd: Path, **more: str) -> subprocess.CompletedProcess
     )
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 @pytest.fixture(scope="module")
 def service() -> Iterator[str]:
     """The address of a service that listens on this machine alone, with small limits."""
     for name in ("fastapi", "uvicorn", "websockets"):
         pytest.importorskip(name, reason="pip install -r examples/service/requirements.txt")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     limits = {"AFFECTKIT_MAX_BYTES": "2000000", "AFFECTKIT_WAIT_S": "120", "AFFECTKIT_MAX_SECONDS": "1"}
     command = [sys.executable, "-P", "-m", "uvicorn", "--app-dir", EXAMPLES / "service", "app:app", "--port", str(port)]
     process = subprocess.Popen(
@@ -172,19 +176,99 @@ def test_r_reads_and_draws(place: Path) -> None:
     assert "no such column" in run("Rscript", EXAMPLES / "r" / "plot.R", "r.csv", "r.png", "AU99", cwd=place).stderr
 
 
-def test_the_dockerfile_names_what_is_there() -> None:
-    """No daemon is needed for that: instructions, files, user, and the command that the tests start."""
+def instructions() -> list[tuple[str, str]]:
+    """What the Dockerfile says, a word and its line each."""
     text = re.sub(r"\\\n\s*", "", (EXAMPLES / "service" / "Dockerfile").read_text(encoding="utf-8"))
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    words = [line.split()[0] for line in lines]
-    assert (
-        set(words) <= {"FROM", "WORKDIR", "COPY", "RUN", "USER", "EXPOSE", "HEALTHCHECK", "CMD"} and words[0] == "FROM"
-    )
-    for line in lines:
-        if line.startswith("COPY"):
-            names = [name for name in line.split()[1:-1] if "*" not in name]  # the wheel is put there before
+    return [(line.split(None, 1)[0], line.split(None, 1)[1]) for line in lines]
+
+
+def test_the_dockerfile_is_a_sound_one() -> None:
+    """No daemon is needed for that: instructions, files, user, ports, and what linters of Dockerfiles ask for."""
+    told = instructions()
+    words, lines = [word for word, _ in told], dict(told)
+    known = {"FROM", "WORKDIR", "COPY", "RUN", "USER", "EXPOSE", "HEALTHCHECK", "CMD"}
+    assert set(words) <= known and words[0] == "FROM" and words[-1] == "CMD"
+    base = re.fullmatch(r"python:(\d+)\.(\d+)-slim", lines["FROM"])
+    assert base is not None
+    assert (int(base[1]), int(base[2])) >= (3, 11), "requires-python of the package"
+    for word, line in told:
+        if word == "COPY":
+            names = [name for name in line.split()[:-1] if "*" not in name]  # the wheel is put there before
             assert all((EXAMPLES / "service" / name).is_file() for name in names), line
-    assert words.index("USER") < words.index("CMD") and '"app:app"' in lines[-1]
+        if word == "RUN":
+            assert "apt" not in line and "sudo" not in line and "cd " not in line, line
+            assert all("--no-cache-dir" in part for part in line.split("&&") if "pip install" in part), line
+    assert lines["USER"] not in ("root", "0") and f"useradd --create-home {lines['USER']}" in runs_of(told)
+    assert words.index("USER") < words.index("CMD") and lines["WORKDIR"].startswith("/")
+    command, check = json.loads(lines["CMD"]), json.loads(lines["HEALTHCHECK"].partition("CMD ")[2])
+    assert command[0] == "uvicorn" and "app:app" in command
+    assert command[command.index("--port") + 1] == lines["EXPOSE"] and f":{lines['EXPOSE']}/health" in check[-1]
+
+
+def runs_of(told: list[tuple[str, str]]) -> str:
+    return "\n".join(line for word, line in told if word == "RUN")
+
+
+def test_the_dockerfile_s_steps_give_a_service(tmp_path: Path) -> None:
+    """Each step in a fresh environment in place of an image: files, pip, command, check of health.
+
+    What only an image has is not run: the user, and the base. Skipped only where no package index answers.
+    """
+    context, app, source = (tmp_path / name for name in ("context", "app", "source"))
+    shutil.copytree(EXAMPLES / "service", context, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("affectkit", "export", "train"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    fresh = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(fresh)], check=True)
+    told = {**os.environ, "PATH": f"{fresh / 'bin'}{os.pathsep}{os.environ['PATH']}", "PIP_QUIET": "1"}
+    port = str(free_port())
+    steps = [("RUN", f"pip wheel --no-deps -w {context} {source}"), *instructions()]
+    for word, line in steps:
+        if word == "COPY":
+            app.mkdir(exist_ok=True)
+            for pattern in line.split()[:-1]:
+                for path in context.glob(pattern):
+                    shutil.copy(path, app)
+        elif word == "RUN" and "useradd" not in line:
+            done = subprocess.run(["bash", "-c", line], cwd=app if app.is_dir() else tmp_path, env=told, text=True)
+            if done.returncode and not index_answers(fresh):
+                pytest.skip("no package index answers here")
+            assert done.returncode == 0, line
+    lines = {word: json.loads(line[line.index("[") :]) for word, line in steps if word in ("CMD", "HEALTHCHECK")}
+    command, check = ([part.replace("8000", port) for part in lines[word]] for word in ("CMD", "HEALTHCHECK"))
+    command[command.index("0.0.0.0")] = "127.0.0.1"
+    process = subprocess.Popen([str(fresh / "bin" / command[0]), *command[1:]], cwd=app, env=told)
+    try:
+        for _ in range(600):
+            assert process.poll() is None
+            if subprocess.run([str(fresh / "bin" / check[0]), *check[1:]], capture_output=True).returncode == 0:
+                break
+            time.sleep(0.2)
+        status, answer = asked(
+            f"http://127.0.0.1:{port}/predict?every=50", (ROOT / "samples/astronaut.mp4").read_bytes()
+        )
+        assert status == 200 and answer["rows"][0]["expression"] == "happiness"
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def index_answers(environment: Path) -> bool:
+    """Whether pip can find a package that is surely there."""
+    command = [
+        str(environment / "bin" / "python"),
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "-d",
+        str(environment),
+        "click",
+    ]
+    return subprocess.run(command, capture_output=True).returncode == 0
 
 
 def test_requirements_are_those_of_the_extra() -> None:
