@@ -376,7 +376,7 @@ def test_four_sets_together(prepared: Callable[[Case, Cli], Ready], run_cli: Cli
     """As the method is meant: four sets with other labels each, teacher, students, recurrent heads, predictions."""
     ready = {case.reader: prepared(case, run_cli) for case in MERGED}
     manifests = [word for one in ready.values() for word in ("--manifest", one.manifest)]
-    how = (*manifests, "--dev", "0.15", *HOW, "--epochs", 20)
+    how = (*manifests, "--dev", "0.15", *HOW, "--epochs", 15)
     command(
         "train", "teacher", "-o", tmp_path / "teacher", *how, "--sampling", "per-task", "--balance", run_cli=run_cli
     )
