@@ -28,7 +28,7 @@ def with_float_sums(model: onnx.ModelProto) -> onnx.ModelProto:
     graph = model.graph
     shapes = _map_shapes(model)
     makers = {name: node for node in graph.node for name in node.output}
-    convolutions = set()
+    convolutions: set[str] = set()
     for node in graph.node:
         if node.op_type != "Add" or any(shapes.get(name) is None for name in (*node.input, *node.output)):
             continue

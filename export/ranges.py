@@ -55,7 +55,7 @@ def find_ranges(path: Path, names: Collection[str], batches: Iterable[UInt8]) ->
         below = np.cumsum(counts[name]) / max(1, counts[name].sum())  # share up to each bin's end
         high = HIGHEST_OF_SUM if name in sums else HIGHEST
         low = LOWEST_OF_ADDEND if name in addends else 1 - high
-        upper = edges[min(np.searchsorted(below, high), BINS - 1) + 1]
+        upper = edges[min(int(np.searchsorted(below, high)), BINS - 1) + 1]
         lower = edges[np.searchsorted(below, low)]
         found[name] = (min(0.0, float(lower)), max(0.0, float(upper)))
     return found
