@@ -32,13 +32,14 @@ def page(tmp_path_factory: pytest.TempPathFactory, astronaut: Path) -> Iterator[
         predictor.predict(astronaut).save(folder / "t.csv")
     (folder / "r.html").write_text(document(clips_of(folder / "t.csv"), Options(title="t", folder=folder)))
     with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=300_000)
         context = browser.new_context(offline=True, viewport={"width": 1400, "height": 1000})
+        context.set_default_timeout(600_000)  # machines that test are busy: only what hangs takes as long
         opened = context.new_page()
         opened.problems = []
         opened.on("pageerror", lambda error: opened.problems.append(str(error)))
         opened.goto((folder / "r.html").as_uri(), wait_until="commit")
-        opened.wait_for_selector("html[data-ready=yes]", state="attached", timeout=120_000)
+        opened.wait_for_selector("html[data-ready=yes]", state="attached")
         yield opened
         assert opened.problems == []
         browser.close()

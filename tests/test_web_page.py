@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from web_pages import CHROMIUM, ISOLATED, ROOT, runtime, served
 
@@ -88,9 +89,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory, astronaut: Path) -> Iterat
     arguments = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
     arguments.append("--disable-gpu")  # an emulated one takes the processor from what is tested
     with playwright.sync_playwright() as running:
-        started = running.chromium.launch(
-            executable_path=CHROMIUM, args=[*arguments, f"--use-file-for-fake-video-capture={camera}"]
-        )
+        arguments.append(f"--use-file-for-fake-video-capture={camera}")
+        started = running.chromium.launch(executable_path=CHROMIUM, args=arguments, timeout=300_000)
         yield started
         started.close()
 
@@ -150,7 +150,7 @@ def clip(site: Path, astronaut: Path) -> tuple[Table, list[Any], tuple[int, int]
 def opened(browser: Any, address: str, **options: Any) -> Any:
     """A page whose errors and requests are noted, in a browser that reaches nothing else."""
     context = browser.new_context(viewport={"width": 1400, "height": 1000}, permissions=["camera"], **options)
-    context.set_default_timeout(120_000)  # machines that test are busy
+    context.set_default_timeout(600_000)  # machines that test are busy: only what hangs takes as long
     page = context.new_page()
     page.problems, page.asked = [], []
     page.on("pageerror", lambda error: page.problems.append(str(error)))
@@ -190,9 +190,22 @@ def test_the_same_frames_give_the_same_answers(harness: Any, clip: Any) -> None:
         assert b["valence"] == pytest.approx(a.affect.valence, abs=0.05)
 
 
-def test_a_camera_is_followed_in_real_time(harness: Any, site: Path, clip: Any) -> None:
+def spent(browser: Any) -> tuple[float, float]:
+    """Seconds of processor time of the browser so far, and of other programs."""
+    session = browser.new_browser_cdp_session()
+    found = session.send("SystemInfo.getProcessInfo")["processInfo"]
+    session.detach()
+    ours = float(sum(process["cpuTime"] for process in found))
+    times = psutil.cpu_times()
+    return ours, times.user + times.nice + times.system - ours
+
+
+def test_a_camera_is_followed_in_real_time(browser: Any, harness: Any, site: Path, clip: Any) -> None:
+    """``AFFECTKIT_WEB_FPS`` frames a second on two cores, where other programs leave them to the page."""
     _, results, (width, height) = clip
+    before, began = spent(browser), time.perf_counter()
     shown = harness.evaluate(FOLLOW_CAMERA, [40, 3000])
+    ours, others = (np.array(spent(browser)) - before) / (time.perf_counter() - began)
     assert harness.problems == []
     frames = [
         np.fromfile(site / "frames" / f"{i}.rgba", np.uint8).reshape(height, width, 4) for i in range(len(results))
@@ -205,13 +218,16 @@ def test_a_camera_is_followed_in_real_time(harness: Any, site: Path, clip: Any) 
         ids |= {face["id"] for face in one["faces"]}
     equal, median, _ = agreement(pairs)
     rate = 1000 * (len(shown) - 1) / (shown[-1]["timeMs"] - shown[0]["timeMs"])
-    print(f"{len(shown)} frames, {rate:.1f} a second; {equal:.2%} of decisions, median {median:.4f}")
+    print(f"{len(shown)} frames, {rate:.1f} a second; cores used: {ours:.1f}, by other programs {others:.1f}")
+    print(f"{equal:.2%} of decisions, median {median:.4f}")
     assert equal >= 0.99 and median <= 0.02
+    # After a long wait the face is elsewhere, and may count as another.
+    jumps = int((np.diff([one["timeMs"] for one in shown]) > 200).sum())
+    assert len(pairs) >= 0.95 * len(shown) and len(ids) <= 1 + jumps
     least = float(os.environ.get("AFFECTKIT_WEB_FPS", 0))
-    if rate < 5 and not least:
-        pytest.skip(f"this machine is too busy to follow a camera: {rate:.1f} frames a second")
-    assert len(pairs) >= 0.95 * len(shown) and len(ids) == 1
-    assert rate >= least, "the machine was busy, or the page has become slow"
+    if rate < least and others > 0.25:
+        pytest.skip(f"how fast the page is cannot be told: other programs take {others:.1f} cores, {rate:.1f} a second")
+    assert rate >= least, "the page has become slow"
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +244,8 @@ def page(browser: Any, site: Path) -> Iterator[Any]:
 
 def test_every_frame_of_a_film_comes_into_the_table(page: Any, clip: Any, astronaut: Path, tmp_path: Path) -> None:
     page.set_input_files("#file", astronaut)
-    page.wait_for_selector("#status:has-text('100 frames in the table; none left out')")
+    page.wait_for_selector("#status:has-text('in the table')")
+    assert page.inner_text("#status") == "astronaut.mp4: done, 100 frames in the table; none left out"
     with page.expect_download() as download:
         page.click("#save")
     assert download.value.suggested_filename == "astronaut.csv"
@@ -243,6 +260,30 @@ def test_every_frame_of_a_film_comes_into_the_table(page: Any, clip: Any, astron
     away = np.abs(got[probabilities].to_numpy() - want[probabilities].to_numpy())
     print(f"{np.mean(equal):.2%} of decisions, median {np.median(away):.5f}, largest {away.max():.3f}")
     assert np.mean(equal) >= 0.99 and np.median(away) <= 0.02
+
+
+STALL = """() => {
+  const stalled = () => {
+    for (const end = performance.now() + 40 + 200 * Math.random(); performance.now() < end; );
+    window.stalls = setTimeout(stalled, 50 * Math.random());
+  };
+  stalled();
+}"""
+"""The page's thread is held up again and again for longer than a frame of a film is shown."""
+
+
+def test_no_frame_is_lost_on_a_busy_machine(page: Any, astronaut: Path, tmp_path: Path) -> None:
+    """A film ran on while the page had no processor: frames at its end were gone without a word, others left out."""
+    page.evaluate(STALL)
+    page.set_input_files("#file", astronaut)
+    page.wait_for_selector("#status:has-text('in the table')")
+    page.evaluate("() => clearTimeout(window.stalls)")
+    assert page.inner_text("#status") == "astronaut.mp4: done, 100 frames in the table; none left out"
+    with page.expect_download() as download:
+        page.click("#save")
+    download.value.save_as(tmp_path / "astronaut.csv")
+    times = read_table(tmp_path / "astronaut.csv")["timestamp"]
+    np.testing.assert_allclose(times, np.arange(100) / 25, atol=1e-6)
 
 
 def test_a_camera_on_the_page(page: Any) -> None:
@@ -262,8 +303,10 @@ def test_it_waits_while_it_is_paused(page: Any) -> None:
     page.wait_for_selector("#counter:has-text('1 face')")
     page.click("#pause")
     page.wait_for_selector("#pause:has-text('Go on')")
-    time.sleep(0.5)
-    before = page.inner_text("#counter")
+    before = ""
+    while page.inner_text("#counter") != before:  # the frame that was looked at is still told
+        before = page.inner_text("#counter")
+        time.sleep(1)
     time.sleep(0.5)
     assert page.inner_text("#counter") == before
     page.click("#pause")

@@ -1,4 +1,4 @@
-/* affectkit in the browser. MIT. Built of web/ in affectkit's repository, sources ad299735a5e962ca. */
+/* affectkit in the browser. MIT. Built of web/ in affectkit's repository, sources 36914d52c3f2c7ed. */
 
 // src/errors.ts
 var AffectKitError = class extends Error {

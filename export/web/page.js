@@ -1,4 +1,4 @@
-/* affectkit in the browser. MIT. Built of web/ in affectkit's repository, sources ad299735a5e962ca. */
+/* affectkit in the browser. MIT. Built of web/ in affectkit's repository, sources 36914d52c3f2c7ed. */
 
 // src/page.ts
 import { AffectKitError as AffectKitError2, Predictor, Table } from "./affectkit.js";
@@ -305,21 +305,35 @@ async function openPicture(file) {
     throw new SourceProblem(`This browser cannot decode the picture ${file.name}. JPEG, PNG and WebP work everywhere.`);
   }
 }
-var Frames = class {
+function dropped(video2) {
+  return video2.getVideoPlaybackQuality().droppedVideoFrames;
+}
+async function start(video2) {
+  try {
+    await video2.play();
+  } catch (error) {
+    if (!(error instanceof DOMException && error.name === "AbortError")) throw error;
+  }
+}
+var Running = class {
   constructor(video2, live) {
     this.video = video2;
     this.live = live;
+    this.dropped = dropped(video2);
+    video2.playbackRate = 1;
   }
   video;
   live;
   presented = 0;
+  dropped;
   startedMs = -1;
   stopped = false;
+  held = false;
   wake = null;
   next() {
     const { video: video2 } = this;
     if (this.stopped || video2.ended) return Promise.resolve(null);
-    return new Promise((answer) => {
+    return new Promise((answer, failed) => {
       const end = () => {
         video2.cancelVideoFrameCallback(handle);
         video2.removeEventListener("ended", end);
@@ -330,20 +344,203 @@ var Frames = class {
         video2.removeEventListener("ended", end);
         this.wake = null;
         if (this.startedMs < 0) this.startedMs = now;
-        const missed = this.presented ? Math.max(0, frame.presentedFrames - this.presented - 1) : 0;
-        this.presented = frame.presentedFrames;
+        const gone = dropped(video2);
+        const passed = this.presented ? Math.max(0, frame.presentedFrames - this.presented - 1) : 0;
+        const missed = passed + Math.max(0, gone - this.dropped);
+        [this.presented, this.dropped] = [frame.presentedFrames, gone];
         answer({ timeS: this.live ? (now - this.startedMs) / 1e3 : frame.mediaTime, missed });
       });
       this.wake = end;
       video2.addEventListener("ended", end);
+      if (!this.live && video2.paused && !this.held) start(video2).catch(failed);
     });
   }
-  /** What is shown next has nothing to do with what was shown before: the film was put to another place. */
-  moved() {
-    this.presented = 0;
+  pause() {
+    this.held = true;
+    this.video.pause();
+  }
+  resume() {
+    this.held = false;
+    void start(this.video);
   }
   stop() {
     this.stopped = true;
+    this.wake?.();
+  }
+};
+var SAME_S = 1e-4;
+var SETTLED = 30;
+var LITTLE_S = 1e-3;
+var USUAL_S = 1 / 60;
+var WITHIN = 0.2718;
+var SLOWEST = 0.25;
+var EveryFrame = class {
+  constructor(video2) {
+    this.video = video2;
+    video2.pause();
+    video2.playbackRate = 1;
+  }
+  video;
+  /** Of the last frame that was given. */
+  lastS = -1;
+  /** What the browser calls the time of the frame that it shows. */
+  toldS = -1;
+  /** The shortest time from one frame to the next so far, between frames whose own time is known. */
+  stepS = Infinity;
+  /** A frame that has been seen while there may be others before it. */
+  aheadS = null;
+  /** How far apart these are. */
+  searchS = Infinity;
+  /** Whether frames have their own times after a seek. */
+  ownTimes = true;
+  /** Up to the frame that is shown; NaN: the browser did not tell of it. */
+  presented = NaN;
+  dropped = 0;
+  stopped = false;
+  wake = null;
+  held = null;
+  release = null;
+  async next() {
+    if (this.held) await this.held;
+    if (this.stopped) return null;
+    if (this.lastS < 0) return this.first();
+    if (this.aheadS === null) {
+      const shown = await this.play();
+      if (this.stopped) return null;
+      if (shown?.missed) this.video.playbackRate = Math.max(SLOWEST, 0.8 * this.video.playbackRate);
+      if (!this.ownTimes) return shown && { ...this.give(shown.timeS), missed: shown.missed || 0 };
+      const timeS = shown === null ? await this.end() : shown.timeS;
+      if (timeS === null || timeS <= this.lastS + SAME_S) return null;
+      const gapS = timeS - this.lastS;
+      const known = shown?.missed === 0 && this.stepS < Infinity;
+      const whole = known && (gapS < 1.5 * this.stepS || !await this.lies(timeS));
+      if (shown !== null && whole) {
+        if (this.stopped) return null;
+        this.stepS = Math.min(this.stepS, gapS);
+        return this.give(timeS);
+      }
+      if (this.stopped) return null;
+      this.aheadS = timeS;
+      const countedS = shown?.missed ? gapS / (shown.missed + 1) : USUAL_S;
+      this.searchS = Math.min(this.stepS, countedS, 2 * USUAL_S);
+    }
+    const foundS = await this.between(this.aheadS, this.searchS);
+    if (foundS !== null) this.stepS = Math.min(this.stepS, foundS - this.lastS);
+    return this.give(foundS);
+  }
+  async first() {
+    const timeS = await this.seek(0);
+    const given = this.give(timeS);
+    if (timeS !== null) this.ownTimes = await this.seek(timeS + LITTLE_S) !== timeS + LITTLE_S;
+    return this.stopped ? null : given;
+  }
+  /** Whether a frame lies between the last one and that at `aheadS`: the browser's counts come late on busy machines. */
+  async lies(aheadS) {
+    const beforeS = await this.seek(aheadS - 0.4 * this.stepS);
+    if (beforeS === null || beforeS > this.lastS + SAME_S) return true;
+    await this.seek(aheadS + WITHIN * this.stepS);
+    return false;
+  }
+  give(timeS) {
+    if (timeS === null) return null;
+    if (this.aheadS !== null && timeS >= this.aheadS - SAME_S) this.aheadS = null;
+    this.lastS = timeS;
+    return { timeS, missed: 0 };
+  }
+  /** The first frame after the last one, up to the one at `aheadS`, of frames `stepS` apart; the film stands there. */
+  async between(aheadS, stepS) {
+    for (let afterS = stepS; this.lastS + afterS < aheadS - 0.5 * stepS; afterS += stepS) {
+      const targetS = this.lastS + afterS + WITHIN * stepS;
+      const timeS = await this.seek(targetS);
+      if (timeS === null || timeS > this.lastS + SAME_S) return timeS;
+    }
+    return await this.seek(aheadS + WITHIN * stepS) === null ? null : aheadS;
+  }
+  /** Whether there is a frame after the last one when the film has ended, which comes without a word of it: the last. */
+  async end() {
+    const { duration } = this.video;
+    if (!Number.isFinite(duration)) return null;
+    return this.seek(duration, true);
+  }
+  /** The next frame that is shown while the film runs; null: it has ended, or was stopped. */
+  play() {
+    const { video: video2 } = this;
+    if (video2.ended) return Promise.resolve(null);
+    return new Promise((answer, failed) => {
+      const end = () => {
+        video2.cancelVideoFrameCallback(handle);
+        video2.removeEventListener("ended", end);
+        this.wake = null;
+        answer(null);
+      };
+      const look2 = (_, frame) => {
+        if (frame.mediaTime <= this.toldS + SAME_S) {
+          this.note(frame);
+          handle = video2.requestVideoFrameCallback(look2);
+          return;
+        }
+        video2.pause();
+        video2.removeEventListener("ended", end);
+        this.wake = null;
+        const missed = frame.presentedFrames - this.presented - 1 + dropped(video2) - this.dropped;
+        this.note(frame);
+        answer({ timeS: frame.mediaTime, missed: Math.max(0, missed) });
+      };
+      let handle = video2.requestVideoFrameCallback(look2);
+      this.wake = end;
+      video2.addEventListener("ended", end);
+      start(video2).catch(failed);
+    });
+  }
+  /**
+   * The time of the frame that is shown at a time; null: stopped.
+   *
+   * `patient`: what is shown before the film has come there may be an earlier frame at the same place.
+   */
+  seek(targetS, patient = false) {
+    const { video: video2 } = this;
+    return new Promise((answer) => {
+      this.presented = NaN;
+      let handle = 0;
+      let otherS = Math.max(0, this.lastS);
+      let waited = 0;
+      const done = (timeS) => {
+        waited = SETTLED;
+        video2.cancelVideoFrameCallback(handle);
+        video2.removeEventListener("seeked", wait);
+        this.wake = null;
+        if (timeS !== null) this.toldS = timeS;
+        answer(timeS);
+      };
+      const look2 = (_, frame) => {
+        this.note(frame);
+        if (!patient && frame.mediaTime <= targetS + SAME_S) return done(frame.mediaTime);
+        otherS = frame.mediaTime;
+        handle = video2.requestVideoFrameCallback(look2);
+      };
+      const wait = () => {
+        if (waited < SETTLED && ++waited === SETTLED) done(otherS);
+        else if (waited < SETTLED) requestAnimationFrame(wait);
+      };
+      handle = video2.requestVideoFrameCallback(look2);
+      this.wake = () => done(null);
+      video2.addEventListener("seeked", wait, { once: true });
+      video2.currentTime = Math.min(targetS, video2.duration);
+    });
+  }
+  note(frame) {
+    [this.presented, this.dropped, this.toldS] = [frame.presentedFrames, dropped(this.video), frame.mediaTime];
+  }
+  pause() {
+    this.held ??= new Promise((release) => this.release = release);
+  }
+  resume() {
+    this.release?.();
+    this.held = this.release = null;
+  }
+  stop() {
+    this.stopped = true;
+    this.resume();
     this.wake?.();
   }
 };
@@ -450,7 +647,7 @@ async function openFile(file) {
 }
 var count = (number, what) => `${number} ${what}${number === 1 ? "" : "s"}`;
 function follow(rows, stream, live) {
-  const frames = new Frames(video, live);
+  const frames = !live && every.checked ? new EveryFrame(video) : new Running(video, live);
   const over = look(frames, rows, live).finally(() => {
     stream?.getTracks().forEach((track) => track.stop());
     video.pause();
@@ -466,36 +663,11 @@ function follow(rows, stream, live) {
 }
 async function look(frames, rows, live) {
   const name = tableName;
-  const all = !live && every.checked;
-  video.playbackRate = 1;
   say(live ? "The camera runs." : `Looking at ${name} …`);
   let missed = 0;
-  let lastS = -1;
-  let wentBack = false;
   let perSecond = 0;
   let last = performance.now();
-  let pending = frames.next();
-  if (!live) await video.play();
-  for (; ; ) {
-    const shown = await pending;
-    if (shown === null) break;
-    if (all) video.pause();
-    if (all && shown.missed && lastS >= 0 && !wentBack) {
-      wentBack = true;
-      frames.moved();
-      pending = frames.next();
-      video.playbackRate = Math.max(0.25, 0.8 * video.playbackRate);
-      video.currentTime = lastS + 1.25 * (shown.timeS - lastS) / (shown.missed + 1);
-      continue;
-    }
-    if (!live && shown.timeS <= lastS && wentBack) {
-      wentBack = false;
-      pending = frames.next();
-      await video.play();
-      continue;
-    }
-    wentBack = false;
-    lastS = shown.timeS;
+  for (let shown = await frames.next(); shown !== null; shown = await frames.next()) {
     const pixels = keep(video, video.videoWidth, video.videoHeight);
     missed += shown.missed;
     const faces = await predictor.predict(pixels, 1e3 * shown.timeS);
@@ -507,8 +679,6 @@ async function look(frames, rows, live) {
     const left = live ? "" : `, ${missed} left out`;
     byId("counter").textContent = `${count(rows.frames, "frame")}${left}, ${perSecond.toFixed(0)} a second, ${count(faces.length, "face")}`;
     buttons.save.disabled = false;
-    pending = frames.next();
-    if (all && !paused && !video.ended) await video.play();
   }
   const note = live ? "" : missed ? `; ${count(missed, "frame")} left out` : "; none left out";
   say(`${name}: done, ${count(rows.frames, "frame")} in the table${note}`);
@@ -522,17 +692,17 @@ function save() {
   link.click();
   setTimeout(() => URL.revokeObjectURL(address), 1e4);
 }
-async function togglePause() {
+function togglePause() {
   if (!running) return;
   paused = !paused;
-  if (paused) video.pause();
-  else await video.play();
+  if (paused) running.frames.pause();
+  else running.frames.resume();
   enable();
 }
 function listen() {
   buttons.camera.addEventListener("click", () => attempt(startCamera));
   buttons.open.addEventListener("click", () => picker.click());
-  buttons.pause.addEventListener("click", () => attempt(togglePause));
+  buttons.pause.addEventListener("click", togglePause);
   buttons.stop.addEventListener("click", () => attempt(stop));
   buttons.save.addEventListener("click", save);
   picker.addEventListener("change", () => {
@@ -545,7 +715,7 @@ function listen() {
     if (event.key === "Escape") attempt(stop);
     else if (event.key === " " && running && !onControl) {
       event.preventDefault();
-      attempt(togglePause);
+      togglePause();
     }
   });
   const stage = byId("stage");
@@ -561,7 +731,7 @@ function listen() {
     if (file) attempt(() => openFile(file));
   });
 }
-async function start() {
+async function start2() {
   say("Loading the model from this site …");
   predictor = await Predictor.load();
   const { spec, threads } = predictor;
@@ -573,4 +743,4 @@ async function start() {
   say("Ready. Start the camera, or open a video or a picture.");
   enable();
 }
-attempt(start);
+attempt(start2);

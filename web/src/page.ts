@@ -3,7 +3,7 @@
 import { AffectKitError, Predictor, Table, type Face } from "./affectkit.js";
 import { Overlay } from "./overlay.js";
 import { Panels } from "./panel.js";
-import { Frames, openCamera, openPicture, openVideo, SourceProblem } from "./sources.js";
+import { EveryFrame, openCamera, openPicture, openVideo, Running, SourceProblem, type Frames } from "./sources.js";
 
 /** Panels are brought up to date so often; the picture always. */
 const PANEL_MS = 100;
@@ -127,7 +127,7 @@ const count = (number: number, what: string) => `${number} ${what}${number === 1
 
 /** Look at frame after frame until the video ends or is stopped. */
 function follow(rows: Table, stream: MediaStream | null, live: boolean): void {
-  const frames = new Frames(video, live);
+  const frames = !live && every.checked ? new EveryFrame(video) : new Running(video, live);
   const over = look(frames, rows, live).finally(() => {
     stream?.getTracks().forEach((track) => track.stop());
     video.pause();
@@ -144,37 +144,11 @@ function follow(rows: Table, stream: MediaStream | null, live: boolean): void {
 
 async function look(frames: Frames, rows: Table, live: boolean): Promise<void> {
   const name = tableName;
-  const all = !live && every.checked;
-  video.playbackRate = 1;
   say(live ? "The camera runs." : `Looking at ${name} \u2026`);
   let missed = 0;
-  let lastS = -1;
-  let wentBack = false;
   let perSecond = 0;
   let last = performance.now();
-  let pending = frames.next();
-  if (!live) await video.play();
-  for (;;) {
-    const shown = await pending;
-    if (shown === null) break;
-    // A film waits while its frame is looked at, unless frames may be left out; what went by too fast is shown again.
-    if (all) video.pause();
-    if (all && shown.missed && lastS >= 0 && !wentBack) {
-      wentBack = true;
-      frames.moved();
-      pending = frames.next();
-      video.playbackRate = Math.max(0.25, 0.8 * video.playbackRate);
-      video.currentTime = lastS + (1.25 * (shown.timeS - lastS)) / (shown.missed + 1);
-      continue;
-    }
-    if (!live && shown.timeS <= lastS && wentBack) {
-      wentBack = false;
-      pending = frames.next();
-      await video.play();
-      continue;
-    }
-    wentBack = false;
-    lastS = shown.timeS;
+  for (let shown = await frames.next(); shown !== null; shown = await frames.next()) {
     const pixels = keep(video, video.videoWidth, video.videoHeight);
     missed += shown.missed;
     const faces = await predictor.predict(pixels, 1000 * shown.timeS);
@@ -187,8 +161,6 @@ async function look(frames: Frames, rows: Table, live: boolean): Promise<void> {
     byId("counter").textContent =
       `${count(rows.frames, "frame")}${left}, ${perSecond.toFixed(0)} a second, ${count(faces.length, "face")}`;
     buttons.save.disabled = false;
-    pending = frames.next();
-    if (all && !paused && !video.ended) await video.play();
   }
   const note = live ? "" : missed ? `; ${count(missed, "frame")} left out` : "; none left out";
   say(`${name}: done, ${count(rows.frames, "frame")} in the table${note}`);
@@ -205,18 +177,18 @@ function save(): void {
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
 
-async function togglePause(): Promise<void> {
+function togglePause(): void {
   if (!running) return;
   paused = !paused;
-  if (paused) video.pause();
-  else await video.play();
+  if (paused) running.frames.pause();
+  else running.frames.resume();
   enable();
 }
 
 function listen(): void {
   buttons.camera.addEventListener("click", () => attempt(startCamera));
   buttons.open.addEventListener("click", () => picker.click());
-  buttons.pause.addEventListener("click", () => attempt(togglePause));
+  buttons.pause.addEventListener("click", togglePause);
   buttons.stop.addEventListener("click", () => attempt(stop));
   buttons.save.addEventListener("click", save);
   picker.addEventListener("change", () => {
@@ -229,7 +201,7 @@ function listen(): void {
     if (event.key === "Escape") attempt(stop);
     else if (event.key === " " && running && !onControl) {
       event.preventDefault();
-      attempt(togglePause);
+      togglePause();
     }
   });
   const stage = byId("stage");
