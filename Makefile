@@ -28,7 +28,7 @@ demo: wheel
 	@echo "How it was made:     $(DEMO)/astronaut.csv.meta.json"
 	@echo "The annotated video: $(DEMO)/astronaut.mp4  <- look at this one"
 
-test: $(VENV)/.dev wheel peers
+test: $(VENV)/.dev wheel runtimes peers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	# The installed package is checked, not the source tree: it is what users get, export and train included.

@@ -35,8 +35,7 @@ CARD = """\
 {temporal}
 - `{name}_pictures`: a picture, `picture` uint8 (H, W, 3) RGB or `file` uint8 (the bytes of a JPEG, PNG, WebP, AVIF,
   HEIC ...) -> its N faces in falling order of score: `box` (N, 4) x, y, width, height and `landmarks` (N, 5, 2) in
-  pixels, `score`; `expression` and `au` probabilities, `au_active` decisions, `valence_arousal`, `intensity`,
-  `visibility`, `pose` in degrees, `quality`, NaN where nothing is told or can be seen; and `features`
+  pixels, `score`; {told}, NaN where nothing is told or can be seen; and `features`
   (N, {members}, {tasks}, {width}), which windows are made of. N may be 0.
 
 `{name}_pictures` runs in Triton's Python backend, finds and cuts out faces as affectkit does, and asks `{name}`, so
@@ -54,6 +53,10 @@ decodes logits whose first two axes are (members, faces): transpose what the ser
 whether it can be seen or not; `affectkit.visibility.withheld` takes out what cannot.
 """
 
+
+PLACES = ("box", "score", "landmarks", "features")
+TOLD = {"expression": " probabilities", "au": " probabilities", "au_active": " decisions", "pose": " in degrees"}
+"""What is told of a face besides where it is: what the numbers are."""
 
 WINDOWS = """\
 Of a face that is followed without a cut, give the temporal network windows of {length} frames (fewer where the face was
@@ -132,6 +135,7 @@ def write_triton(model: ModelFolder, folder: Path, *, overwrite: bool = False) -
             tasks=tasks,
             width=spec.feature_width,
             temporal=temporal,
+            told=", ".join(f"`{name}`{TOLD.get(name, '')}" for name in _of_a_face(spec) if name not in PLACES),
             version=__version__,
             min_face_px=MIN_FACE_PX,
             windows="" if spec.temporal is None else WINDOWS.format(length=spec.temporal.sequence_length),
@@ -173,18 +177,24 @@ def _write_model(
     (folder / "config.pbtxt").write_text("\n".join(blocks) + "\n", encoding="utf-8")
 
 
+def _of_a_face(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
+    """What is told of each face of a picture: names and shapes."""
+    units = len(spec.au_labels)
+    widths: dict[str, tuple[int, ...]] = {"box": (4,), "score": (), "landmarks": (5, 2)}
+    widths |= {"expression": (len(spec.expression_labels),), "au": (units,), "au_active": (units,)}
+    widths |= {"valence_arousal": (2,), "intensity": (units,), "visibility": (3,), "pose": (3,), "quality": ()}
+    widths |= {"features": (spec.members, len(spec.tasks), spec.feature_width)}
+    return {name: width for name, width in widths.items() if 0 not in width}  # without labels that the model has not
+
+
 def _write_pictures(folder: Path, network: str, spec: ModelSpec) -> None:
     """The model that finds the faces of a picture and asks ``network`` about them."""
     (folder / "1").mkdir(parents=True)
     shutil.copyfile(Path(__file__).with_name("triton_pictures.py"), folder / "1" / "model.py")
     (folder / "1" / "model.json").write_text(spec.to_json(), encoding="utf-8")
-    files, units = _label_files(spec), len(spec.au_labels)
+    files = _label_files(spec)
     for task, labels in files.items():
         (folder / f"{task}.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
-    widths = {"box": (4,), "score": (), "landmarks": (5, 2), "expression": (len(spec.expression_labels),)}
-    widths |= {"au": (units,), "au_active": (units,), "valence_arousal": (2,), "intensity": (units,)}
-    widths |= {"visibility": (3,), "pose": (3,), "quality": ()}
-    widths |= {"features": (spec.members, len(spec.tasks), spec.feature_width)}
     outputs = [
         _Tensor(
             name,
@@ -192,8 +202,7 @@ def _write_pictures(folder: Path, network: str, spec: ModelSpec) -> None:
             (-1, *width),
             f"{name}.txt" if name in files else "",
         )
-        for name, width in widths.items()
-        if 0 not in width  # of labels that the model does not have
+        for name, width in _of_a_face(spec).items()
     ]
     inputs = [_Tensor("picture", "TYPE_UINT8", (-1, -1, 3), optional=True)]
     inputs.append(_Tensor("file", "TYPE_UINT8", (-1,), optional=True))
