@@ -15,7 +15,7 @@ import onnx
 import onnx.helper
 import onnx.numpy_helper
 
-from affectkit.export.graph_cleanup import tidied
+from affectkit.export.graph_cleanup import readers_of, tidied
 from affectkit.types import Array
 
 LARGEST_MAP = 144
@@ -44,8 +44,9 @@ def with_float_sums(model: onnx.ModelProto) -> onnx.ModelProto:
         _read_exactly(graph, node.output[0], makers)
     tidied(model)  # roundings that nothing reads any more are no readers
     nodes: list[onnx.NodeProto] = []
+    readers = readers_of(graph)
     for node in graph.node:
-        alone = all(reader.op_type == "Add" for reader in graph.node if node.output[0] in reader.input)
+        alone = all(reader.op_type == "Add" for reader in readers.get(node.output[0], []))
         if node.name in convolutions and alone:
             nodes += _Product(graph, makers, shapes).of(node)
         else:
@@ -64,10 +65,7 @@ def without_relus(model: onnx.ModelProto) -> onnx.ModelProto:
     graph = model.graph
     makers = {name: node for node in graph.node for name in node.output}
     arrays = {tensor.name: tensor for tensor in graph.initializer}
-    readers: dict[str, list[onnx.NodeProto]] = {}
-    for node in graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
+    readers = readers_of(graph)
     gone: set[str] = set()
     for relu in graph.node:
         widening = makers.get(relu.input[0]) if relu.op_type == "Relu" else None

@@ -44,6 +44,15 @@ def _read_by(node: onnx.NodeProto) -> set[str]:
     return set(node.input).union(*(_read_by(part) | {o.name for o in g.output} for g in inner for part in g.node))
 
 
+def readers_of(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
+    """The nodes that take each value."""
+    found: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            found.setdefault(name, []).append(node)
+    return found
+
+
 def with_constant_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same recurrent network whose GRUs have constants for weights; changed in place.
 
@@ -128,10 +137,7 @@ def _picked_by_lists(model: onnx.ModelProto) -> None:
 
 def _joined_by_constants(model: onnx.ModelProto) -> None:
     """Join the directions of a GRU's answer, (T, B, directions, F) -> (T, B, directions * F), without arithmetic."""
-    readers: dict[str, list[onnx.NodeProto]] = {}
-    for node in model.graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
+    readers = readers_of(model.graph)
     shape = "joined_directions"
     found = False
     for node in model.graph.node:

@@ -21,7 +21,7 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 
 from affectkit.errors import EngineError
 from affectkit.export.float_sums import with_float_sums, without_relus
-from affectkit.export.graph_cleanup import tidied
+from affectkit.export.graph_cleanup import readers_of, tidied
 from affectkit.export.ranges import find_ranges
 from affectkit.types import Array, UInt8
 
@@ -104,7 +104,7 @@ def rearranged(model: onnx.ModelProto) -> onnx.ModelProto:
     graph = changed.graph
     arrays = {tensor.name: tensor for tensor in graph.initializer}
     constants = {node.output[0]: node.attribute[0].t for node in graph.node if node.op_type == "Constant"}
-    readers = _readers(graph)
+    readers = readers_of(graph)
     gone: set[str] = set()
     for node in graph.node:
         if node.op_type == "Pow":
@@ -126,15 +126,6 @@ def rearranged(model: onnx.ModelProto) -> onnx.ModelProto:
     _remove(graph, gone)
     onnx.checker.check_model(changed, full_check=True)
     return changed
-
-
-def _readers(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
-    """The nodes that take each value."""
-    found: dict[str, list[onnx.NodeProto]] = {}
-    for node in graph.node:
-        for name in node.input:
-            found.setdefault(name, []).append(node)
-    return found
 
 
 def _remove(graph: onnx.GraphProto, names: set[str]) -> None:
@@ -301,7 +292,7 @@ def _kept_in_float(model: onnx.ModelProto) -> list[str]:
 def _first_layers(model: onnx.ModelProto) -> list[str]:
     """The convolutions that see the face itself: in float they halve the difference to float32 at a twentieth of the
     time, since a face's small changes are smaller than the steps of 256 that its range is cut into."""
-    readers, found, seen = _readers(model.graph), [], set()
+    readers, found, seen = readers_of(model.graph), [], set()
     waiting = [given.name for given in model.graph.input]
     while waiting:
         for node in readers.get(waiting.pop(), []):

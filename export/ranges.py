@@ -10,6 +10,7 @@ import onnx
 import onnx.helper
 
 from affectkit.engines import Engine, open_engine
+from affectkit.export.graph_cleanup import readers_of
 from affectkit.types import Array, UInt8
 
 HIGHEST = 0.9999
@@ -36,9 +37,8 @@ def find_ranges(path: Path, names: Collection[str], batches: Iterable[UInt8]) ->
     model = onnx.load(str(path))
     sums, addends = _sums(model.graph)
     wanted = list(dict.fromkeys(names))
-    for (
-        name
-    ) in wanted:  # copied: ONNX Runtime may merge a convolution whose own answer is an output into the sum behind
+    # Copied: ONNX Runtime may merge a convolution whose own answer is an output into the sum behind it.
+    for name in wanted:
         model.graph.node.append(onnx.helper.make_node("Identity", [name], [f"{name}{SHOWN}"]))
         model.graph.output.append(onnx.ValueInfoProto(name=f"{name}{SHOWN}"))
     shown = path.with_name(f"{path.stem}-shown.onnx")
@@ -83,10 +83,7 @@ def _counted(
 
 def _sums(graph: onnx.GraphProto) -> tuple[set[str], set[str]]:
     """Names of the sums of two tensors, with what a ReLU makes of them; and of the addends whose sum goes to a ReLU."""
-    readers: dict[str, list[onnx.NodeProto]] = {}
-    for node in graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
+    readers = readers_of(graph)
     made = {name for node in graph.node for name in node.output}
     sums, addends = set(), set()
     for node in graph.node:

@@ -34,7 +34,7 @@ from affectkit.outputs.overlay import DrawnPlanes, Overlay
 from affectkit.outputs.panels import plan_panel
 from affectkit.outputs.strongest import Strongest
 from affectkit.outputs.traces import Trace
-from affectkit.outputs.video import VideoWriter
+from affectkit.outputs.video import VideoWriter, frame_of_drawn
 from affectkit.picture import SIDES_BT601, SIDES_BT709, Colours, RgbPicture, YuvPicture, rgb_matrix
 from affectkit.sources.opening import open_source
 from affectkit.types import LabelSet
@@ -437,7 +437,7 @@ def test_planes_are_written_with_their_colours(tmp_path: Path) -> None:
         image = np.full((64, 96, 3), (200, 40, 40), np.uint8)
         target = tmp_path / f"{space}.mp4"
         with VideoWriter(target, fps=25) as writer:
-            writer.write_planes(DrawnPlanes(planes_of_rgb(image, sides), sides), 0.0)
+            writer.write_frame(frame_of_drawn(DrawnPlanes(planes_of_rgb(image, sides), sides)), 0.0)
         frame = next(open_source(target).frames())
         assert frame.image.reshape(-1, 3).mean(0) == pytest.approx((200, 40, 40), abs=4)
         with av.open(str(target)) as container:

@@ -99,12 +99,8 @@ class VideoWriter(Completed):
         )
         self._write(frame, time_s, BT709)
 
-    def write_planes(self, drawn: DrawnPlanes, time_s: float) -> None:
-        """Append a frame in the planes that are encoded; otherwise as :meth:`write`. All have the same colours."""
-        self.write_frame(frame_of_drawn(drawn), time_s)
-
     def write_frame(self, frame: DrawnFrame, time_s: float) -> None:
-        """Append what :func:`frame_of_drawn` made; otherwise as :meth:`write`."""
+        """Append what :func:`frame_of_drawn` made; otherwise as :meth:`write`. All have the same colours."""
         self._write(frame, time_s, int(frame.colorspace))
 
     def _write(self, frame: av.VideoFrame, time_s: float, space: int) -> None:

@@ -175,7 +175,7 @@ class _Tries:
         self._loading: dict[str, int] = {}
 
     def loads(self, worker: str) -> int:
-        """Note that a worker loads the model; how often that was begun since it last had done so. Ray starts one that
+        """Note that a worker loads the model; how many times since it last had done so. Ray starts one that
         died under the same name.
         """
         self._loading[worker] = self._loading.get(worker, 0) + 1

@@ -19,7 +19,7 @@ import torch
 def make_torchvision_importable() -> None:
     """Declare torchvision's operators where its own library does not load: PyPI's for Linux wants torch with CUDA.
 
-    Readers of tables call none of them; but ``import torchvision`` stops at the first that nobody has declared.
+    Readers of tables call none of them; but ``import torchvision`` stops at the first that is not declared.
     """
     spec = find_spec("torchvision")
     assert spec is not None and spec.submodule_search_locations is not None
