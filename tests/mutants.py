@@ -58,7 +58,7 @@ MUTANTS = [
     Mutant("faces/mtcnn.py", "np.column_stack([columns, rows]) *", "np.column_stack([rows, columns]) *", MTCNN),
     Mutant("faces/mtcnn.py", "best = nms(windows, scores, 0.5)", "best = nms(windows, scores, 0.9)", MTCNN),
     Mutant("faces/mtcnn.py", "_square(boxes[nms(boxes, scores, 0.7)])", "boxes[nms(boxes, scores, 0.7)]", MTCNN),
-    Mutant("faces/mtcnn.py", "PYRAMID_FACTOR = 0.709", "PYRAMID_FACTOR = 0.8", MTCNN),
+    Mutant("faces/tiled_search.py", "PYRAMID_FACTOR = 0.709", "PYRAMID_FACTOR = 0.8", MTCNN),
     Mutant(
         "faces/tiled_search.py",
         "rows + first, columns",

@@ -53,6 +53,9 @@ class CapableSquares(Squares):
     def detect_large_in(self, image: UInt8, region: tuple[int, int, int, int], smallest_px: float) -> list[Detection]:
         return [face for face in self.detect_in(image, region) if max(face.box[2:]) >= smallest_px]
 
+    def detect_faint(self, image: UInt8) -> list[Detection]:
+        return self.detect(image)
+
     def close(self) -> None:
         pass
 
@@ -206,6 +209,14 @@ def test_small_faces_are_left_out_of_a_search_for_large_ones(case: Case) -> None
     (face,) = case.detector.detect_large_in(case.image, (0, 0, width, height), 0.5 * side)
     assert iou(face.box, case.box) >= case.tolerance
     assert case.detector.detect_large_in(case.image, (0, 0, width, height), 3 * side) == []
+
+
+def test_a_second_look_finds_what_the_first_one_does(case: Case) -> None:
+    if not hasattr(case.detector, "detect_faint"):
+        pytest.skip("this detector has one way to look at a picture")
+    (face,) = case.detector.detect_faint(case.image)
+    assert iou(face.box, case.box) >= case.tolerance
+    assert case.detector.detect_faint(np.zeros_like(case.image)) == []
 
 
 def test_a_picture_is_followed_in_as_its_pixels_are(case: Case) -> None:

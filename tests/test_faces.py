@@ -16,8 +16,9 @@ import pytest
 from affectkit.engines import open_engine
 from affectkit.faces.boxes import iou
 from affectkit.faces.changes import ChangeDetector
-from affectkit.faces.mtcnn import GREY, Mtcnn, cut_patches, nms, pyramid
+from affectkit.faces.mtcnn import GREY, Mtcnn, cut_patches, nms
 from affectkit.faces.opening import WEIGHTS as FACE_WEIGHTS
+from affectkit.faces.tiled_search import pyramid
 from affectkit.faces.tracking import Tracker
 from affectkit.faces.tracks import TrackingConfig
 from affectkit.picture import RgbPicture

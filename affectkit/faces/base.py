@@ -98,6 +98,22 @@ class DetectsLargeFaces(Protocol):
 
 
 @runtime_checkable
+class DetectsFaintFaces(Protocol):
+    """A detector that can look harder at a picture in which it found nothing: dark, hazy, or of faces half in shade.
+
+    It is asked for pictures by themselves, and where all faces of a frame are detected and there is none.
+    """
+
+    def detect_faint(self, image: UInt8) -> list[Detection]:
+        """What ``detect`` does, for more time, finding faces that it overlooks.
+
+        Args:
+            image: RGB (H, W, 3).
+        """
+        ...
+
+
+@runtime_checkable
 class SettlesPoints(Protocol):
     """A detector with which a detection only confirms the faces that are followed.
 

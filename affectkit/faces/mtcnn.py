@@ -13,16 +13,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from affectkit.faces.faint import in_evened_copy
 from affectkit.faces.tiled_search import STRIDE_PX as PNET_STRIDE_PX
 from affectkit.faces.tiled_search import WINDOW_PX as PNET_WINDOW_PX
-from affectkit.faces.tiled_search import candidates
+from affectkit.faces.tiled_search import candidates, pyramid
 from affectkit.forking import Workers
 from affectkit.picture import RgbPicture
 from affectkit.types import Array, Detection, Float32, Picture, RunNetwork, UInt8, check_image
 
 Boxes = npt.NDArray[np.float64]
 
-PYRAMID_FACTOR = 0.709
 GREY = 128
 """What lies outside the picture: the middle of the range, which the networks see as about 0."""
 
@@ -97,13 +97,28 @@ class Mtcnn:
         skipped = sum(PNET_WINDOW_PX / scale <= smallest_px for scale in scales[1:])
         return self._detect(image, region, cv2.INTER_LINEAR, skipped)
 
+    def detect_faint(self, image: UInt8) -> list[Detection]:
+        """See :class:`affectkit.faces.base.DetectsFaintFaces`.
+
+        Searched is an evened-out copy, with twice as many levels of the pyramid; those faces count that O-Net sees in
+        the picture itself.
+        """
+        check_image(image)
+
+        def search(copy: UInt8) -> list[Detection]:
+            return self._detect(copy, (0, 0, copy.shape[1], copy.shape[0]), cv2.INTER_AREA, steps=2)
+
+        found = in_evened_copy(image, search)
+        seen = self.follow(image, found)
+        return [face for face, there in zip(found, seen, strict=True) if there is not None]
+
     def _detect(
-        self, image: UInt8, region: tuple[int, int, int, int], shrinking: int, skipped: int = 0
+        self, image: UInt8, region: tuple[int, int, int, int], shrinking: int, skipped: int = 0, *, steps: int = 1
     ) -> list[Detection]:
         check_image(image)
         picture = RgbPicture(image)
         left, top, right, bottom = region
-        boxes = self._propose(image[top:bottom, left:right], shrinking, skipped) + np.array(
+        boxes = self._propose(image[top:bottom, left:right], shrinking, skipped, steps) + np.array(
             [left, top, left, top], np.float64
         )
         boxes = self._refine(picture, boxes)
@@ -141,10 +156,10 @@ class Mtcnn:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def _propose(self, image: UInt8, shrinking: int, skipped: int) -> Boxes:
+    def _propose(self, image: UInt8, shrinking: int, skipped: int, steps: int) -> Boxes:
         """P-Net over the pyramid without its ``skipped`` largest levels, made by averaging or bilinear sampling."""
         height, width = image.shape[:2]
-        scales = pyramid(height, width, self._min_face_px)[skipped:]
+        scales = pyramid(height, width, self._min_face_px, steps)[skipped:]
         halves = [image]
         while scales and len(halves) <= _halvings(scales[-1], shrinking):
             rows, columns = halves[-1].shape[0] // 2 * 2, halves[-1].shape[1] // 2 * 2
@@ -214,18 +229,6 @@ class Mtcnn:
             for start in range(0, len(boxes), _PATCHES_AT_ONCE)
         ]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def pyramid(height: int, width: int, min_face_px: int) -> list[float]:
-    """Scales at which P-Net's window covers faces from ``min_face_px`` to about the picture's shorter side."""
-    first = PNET_WINDOW_PX / min_face_px
-    shorter = min(height, width)
-    if shorter < min_face_px:
-        return []
-    count = max(1, round(math.log(shorter / PNET_WINDOW_PX) / math.log(1 / PYRAMID_FACTOR) - 1))
-    scales = [first * PYRAMID_FACTOR**i for i in range(count)]
-    # The original's count is right for faces of 20 px; for larger ones its last levels would be under one window.
-    return [scale for scale in scales if int(shorter * scale) >= PNET_WINDOW_PX]
 
 
 def _halvings(scale: float, shrinking: int) -> int:

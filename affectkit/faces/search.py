@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from affectkit.faces.base import Detector, DetectsFaces, DetectsInRegions, HasMinScore, SettlesPoints
+from affectkit.faces.faint import all_faces
 from affectkit.faces.opening import open_detector
 from affectkit.faces.tracking import Tracker
 from affectkit.faces.tracks import TrackingConfig
@@ -77,7 +78,7 @@ class FaceSearch:
     def in_picture(self, image: UInt8) -> list[Detection]:
         """The faces of one picture, RGB (H, W, 3), in falling order of score."""
         with self._detecting:
-            found = self._detector.detect(image)
+            found = all_faces(self._detector, image)
             if isinstance(self._detector, SettlesPoints):
                 found = self._detector.settle(RgbPicture(image), found)
         return found

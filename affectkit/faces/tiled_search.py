@@ -1,6 +1,8 @@
-"""P-Net over a large picture in strips: the same answer, in memory that does not grow with the picture."""
+"""P-Net's levels, and P-Net over a large picture in strips: the same answer, in memory that does not grow with it."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +12,9 @@ from affectkit.types import Float32, RunNetwork, UInt8
 WINDOW_PX = 12
 STRIDE_PX = 2
 """What one cell of the answer sees, and the way to the next one."""
+
+PYRAMID_FACTOR = 0.709
+"""From one level of the pyramid to the next."""
 
 STRIP_PIXELS = 1 << 17
 """Of the picture that are looked at in one go: what the first layers make of them stays in the cache, a third faster on
@@ -45,3 +50,19 @@ def candidates(pnet: RunNetwork, image: UInt8, threshold: float) -> tuple[Indice
         return found[0]
     rows, columns, scores, offsets = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return rows, columns, scores, offsets
+
+
+def pyramid(height: int, width: int, min_face_px: int, steps: int = 1) -> list[float]:
+    """Scales at which P-Net's window covers faces from ``min_face_px`` to about the picture's shorter side.
+
+    Args:
+        steps: levels in place of each one of the original.
+    """
+    first = WINDOW_PX / min_face_px
+    shorter = min(height, width)
+    if shorter < min_face_px:
+        return []
+    count = max(1, round(math.log(shorter / WINDOW_PX) / math.log(1 / PYRAMID_FACTOR) - 1))
+    scales = [first * PYRAMID_FACTOR ** (i / steps) for i in range(count * steps)]
+    # The original's count is right for faces of 20 px; for larger ones its last levels would be under one window.
+    return [scale for scale in scales if int(shorter * scale) >= WINDOW_PX]

@@ -25,6 +25,7 @@ import numpy as np
 from affectkit.faces.appearance import appearance_of, similarity, unit
 from affectkit.faces.base import Detector, DetectsInRegions, DetectsLargeFaces, FollowsInPictures, SettlesPoints
 from affectkit.faces.boxes import Box, at_rest, centre, iou, same_face, stayed, touch
+from affectkit.faces.faint import all_faces
 from affectkit.faces.matching import match, may_be_lost
 from affectkit.faces.schedule import Schedule
 from affectkit.faces.shots import Shots
@@ -230,7 +231,8 @@ class Tracker:
         """
         if faces is None:
             with self._detecting:
-                faces = self._detector.detect(picture.detector_rgb())
+                # Who asks for a detection every so many frames gets just that.
+                faces = all_faces(self._detector, picture.detector_rgb(), twice=self._config.settled_s > 0)
         appearances = [appearance_of(picture, face.box) for face in faces]
         pairs = sorted(
             (-score, i, k)

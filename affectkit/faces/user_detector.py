@@ -23,7 +23,7 @@ def check_detector(detector: object) -> None:
     if isinstance(detector, type) or not callable(getattr(detector, "detect", None)):
         what = f"the class {detector.__name__}" if isinstance(detector, type) else type(detector).__name__
         raise TypeError(f"detector must be a name, or an object with a method detect(image), got {what}")
-    for name in ("follow", "follow_picture", "detect_in", "detect_large_in", "look", "settle"):
+    for name in ("follow", "follow_picture", "detect_in", "detect_large_in", "detect_faint", "look", "settle"):
         if not callable(getattr(detector, name, detector.detect)):  # type: ignore[attr-defined]
             raise TypeError(f"detector {type(detector).__name__}: {name} must be a method, or left out")
 
@@ -65,6 +65,8 @@ class OwnDetector:
             self.detect_large_in = lambda image, region, smallest_px: self._checked(
                 detector.detect_large_in(image, region, smallest_px)
             )
+        if hasattr(detector, "detect_faint"):
+            self.detect_faint = lambda image: self._checked(detector.detect_faint(image))
         if hasattr(detector, "follow_picture"):
             self.follow_picture = lambda picture, faces: self._followed(detector.follow_picture(picture, faces), faces)
 
