@@ -414,6 +414,7 @@ def test_pictures_without_times_have_no_seconds(tmp_path: Path, predictor: Predi
     assert len(read) == 1 and not (tmp_path / "out.csv").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_gone_on_with_to_the_same_table(
     clip: Path, tmp_path: Path, tiny_temporal: Path, run_cli: Run
 ) -> None:
@@ -430,6 +431,7 @@ def test_a_killed_run_is_gone_on_with_to_the_same_table(
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
 def test_an_interrupted_run_is_gone_on_with(
     suffix: str, tmp_path: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
@@ -467,6 +469,7 @@ def test_an_interrupted_run_is_gone_on_with(
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_several_at_once_are_the_same_as_one_by_one(astronaut: Path, tmp_path: Path, tiny: Path, run_cli: Run) -> None:
     inputs = []
     for name in ("a", "b"):

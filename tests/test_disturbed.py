@@ -63,6 +63,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, 15_000))
 """Files can be 15 kB long and no longer, as on a disk without room."""
 
 
+@pytest.mark.slow
 def test_what_a_full_disk_ends_can_be_gone_on_with(astronaut: Path, tmp_path: Path, tiny: Path, whole: bytes) -> None:
     """Ten hours of rows and their note were deleted."""
     out = tmp_path / "out.csv"
@@ -98,6 +99,7 @@ c.Connection.send, c.Connection.recv = send_and_die, recv_late
 """For sitecustomize: a worker is gone when it has answered, before it can be given the next input."""
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_gone_after_its_answer_ends_nothing(tmp_path: Path, astronaut: Path, tiny: Path) -> None:
     """The whole run ended with exit code 1, without a word, and four of six inputs were not done."""
     clips = [tmp_path / f"c{k}.mp4" for k in range(6)]
@@ -117,6 +119,7 @@ def test_a_worker_that_is_gone_after_its_answer_ends_nothing(tmp_path: Path, ast
     assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_what_is_asked_of_many_inputs_grows_as_they_do(
     tmp_path: Path, run_cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

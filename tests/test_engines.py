@@ -112,6 +112,7 @@ def test_cuda_is_never_replaced_by_the_cpu(tiny: Path) -> None:
         assert engine.device == "cuda:0"
 
 
+@pytest.mark.slow
 def test_both_onnxruntimes(tiny: Path, tmp_path: Path) -> None:
     """A second distribution on the path is enough to see both."""
     for name in ("onnxruntime", "onnxruntime_gpu"):
@@ -125,6 +126,7 @@ def test_both_onnxruntimes(tiny: Path, tmp_path: Path) -> None:
     assert "both installed" in run.stderr and "pip uninstall" in run.stderr and "Traceback" not in run.stderr
 
 
+@pytest.mark.slow
 def test_no_onnxruntime(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['onnxruntime'] = None; from affectkit.cli import main; "
@@ -215,6 +217,7 @@ def test_bound_runs_answer_the_same(tiny: Path) -> None:
     engine.close()
 
 
+@pytest.mark.slow
 def test_onnx_runtime_reports_to_nobody() -> None:
     script = "import os; from affectkit import Predictor; print(os.environ['ORT_DISABLE_TELEMETRY'])"
     for given in ({}, {"ORT_DISABLE_TELEMETRY": "0"}):

@@ -243,6 +243,7 @@ def test_somebody_who_fades_in_is_noticed_in_the_end() -> None:
     assert searched.changed(RgbPicture(moved), [(105.0, 35.0, 50.0, 50.0)]) is None, "a known face may move"
 
 
+@pytest.mark.slow
 def test_a_look_sees_the_picture_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """An app may put every frame into the same memory."""
     slow = threading.Event()

@@ -37,6 +37,7 @@ def faint(image: UInt8, share: float, lift: int) -> UInt8:
     return np.asarray(image * share + lift, np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("share", "lift"), [DARK, HAZY])
 def test_faces_that_are_overlooked_are_found_where_they_are(
     mtcnn: OpenedMtcnn, frames: list[UInt8], share: float, lift: int

@@ -28,6 +28,7 @@ def predictor() -> Predictor:
     return Predictor()
 
 
+@pytest.mark.slow
 def test_a_picture_may_be_a_path_pillow_or_opencv(predictor: Predictor, picture: np.ndarray, tmp_path: Path) -> None:
     Image.fromarray(picture).save(tmp_path / "p.png")
     (wanted,) = predictor.predict_image(picture)

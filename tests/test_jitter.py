@@ -104,6 +104,7 @@ def followed(mtcnn: Mtcnn, frames: Sequence[Frame]) -> tuple[np.ndarray, np.ndar
     return np.array(points), np.array(crops)
 
 
+@pytest.mark.slow
 def test_other_pixel_formats_move_no_face(mtcnn: Mtcnn, planes: list[Planes], tmp_path: Path) -> None:
     """Before: points 2 to 4 px apart, those of 10 bits and RGB more than a level darker."""
     wanted, shown = followed(mtcnn, list(open_source(encoded(tmp_path / "r.mkv", planes, "yuv420p")).frames()))
@@ -116,6 +117,7 @@ def test_other_pixel_formats_move_no_face(mtcnn: Mtcnn, planes: list[Planes], tm
         assert np.abs(crops - shown).mean() < 0.8, pixel_format
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pixel_format", "like"),
     [
@@ -218,6 +220,7 @@ def test_points_rest_in_one_picture(mtcnn: Mtcnn, planes: list[Planes]) -> None:
     assert (crops[2:] == crops[2]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("speed", [3, 8])
 def test_a_moving_face_is_not_left_behind(mtcnn: Mtcnn, planes: list[Planes], speed: int) -> None:
     """Px a frame; before: .5 and .7 px behind, after: .2 and .5."""

@@ -390,6 +390,7 @@ def test_a_run_is_not_gone_on_with_under_other_labels(
     assert code == 2 and "another labels" in err and "AU26" in err
 
 
+@pytest.mark.slow
 def test_live_prints_what_there_is(folders: dict[str, Path], clip: Path, run_cli: Run) -> None:
     code, out, err = run_cli("live", clip, "--no-window", "--model", folders["units"], "--smooth", "0.2")
     assert code == 0, err
@@ -560,6 +561,7 @@ def test_networks_of_torch_are_exported_with_the_outputs_they_have(name: str, tm
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 @pytest.mark.parametrize("labels", [TWELVE, EXPRESSIONS_ONLY], ids=["labels", "expressions"])
 def test_a_network_is_trained_exported_and_run(labels: LabelSet, clip: Path, tmp_path: Path, run_cli: Run) -> None:

@@ -184,6 +184,7 @@ def small_buffer(path: Path, mode: Any) -> Any:
     return io.TextIOWrapper(io.BufferedWriter(_Full(path, mode), 512), encoding="utf-8", newline="")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_a_full_disk_keeps_what_can_be_gone_on_with(
     suffix: str,
@@ -229,6 +230,7 @@ def test_a_disk_that_is_full_at_the_start_is_left_as_it_was(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", [".resume", ".meta.json", "table"])
 def test_a_disk_that_is_full_when_something_else_is_written(
     what: str,
@@ -268,6 +270,7 @@ def test_a_disk_that_is_full_when_something_else_is_written(
     assert out.read_bytes() == whole(".csv", tiny) and hidden(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_notes_that_were_edited_are_refused(
     interrupted: tuple[Path, list[Any]], tmp_path: Path, run_cli: Run, tiny: Path, whole: Callable[[str, Path], bytes]
 ) -> None:

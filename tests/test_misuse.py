@@ -231,6 +231,7 @@ command.main()
 """The command, which says when it is ready for Ctrl-C: before that it is Python that starts."""
 
 
+@pytest.mark.slow
 @unix
 @pytest.mark.parametrize("after_s", [0.0, 0.1, 0.5, 1.5])
 def test_ctrl_c_again_and_again_is_never_a_traceback(after_s: float, tmp_path: Path, tiny: Path) -> None:
@@ -262,6 +263,7 @@ runpy.run_module("affectkit", run_name="__main__", alter_sys=True)
 """The command; when it first asks for a module, Ctrl-C is pressed three times."""
 
 
+@pytest.mark.slow
 @unix
 @pytest.mark.parametrize("module", ["affectkit.cli", "numpy", "cv2", "av", "onnxruntime"])
 def test_ctrl_c_three_times_at_the_start(module: str, tmp_path: Path, tiny: Path) -> None:
@@ -273,6 +275,7 @@ def test_ctrl_c_three_times_at_the_start(module: str, tmp_path: Path, tiny: Path
     assert not Path("t.csv").exists()
 
 
+@pytest.mark.slow
 @unix
 def test_ctrl_c_with_several_processes(tmp_path: Path, tiny: Path) -> None:
     """All of them are pressed, as by a terminal, while they load."""

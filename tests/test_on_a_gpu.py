@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "on_a_gpu.sh"
 
 
+@pytest.mark.slow
 def test_skipped_verified_measured(tiny: Path, tmp_path: Path) -> None:
     settings = {"INSTALL": "0", "PYTHON": sys.executable, "MODELS": str(tiny), "BATCHES": "1 3", "STREAMS": "1"}
     settings |= {

@@ -274,6 +274,7 @@ def test_packages_are_what_lies_on_disk() -> None:
     assert set(settings["packages"]) == on_disk
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_everything_and_stays_small(tmp_path: Path) -> None:
     command = [
         sys.executable,

@@ -55,6 +55,7 @@ def test_stream_gives_every_frame_in_order_with_known_answers(predictor: Predict
         assert face.track_id == 0 and result.image is None and result.name == str(clip)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["clip", "folder"])
 def test_side_by_side_gives_what_one_after_the_other_gives(
     tiny: Path, astronaut: Path, tmp_path: Path, source: str
@@ -308,6 +309,7 @@ def curves(results: Iterable[FrameResult]) -> dict[int, list[float]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"window": "paper"}, {"window": "live", "lookahead": 3}, {"smooth_s": 0.3}])
 def test_batches_and_threads_do_not_change_a_result(
     astronaut: Path, tiny_temporal: Path, options: dict[str, Any]

@@ -106,6 +106,7 @@ def test_ctrl_c_keeps_what_can_be_gone_on_with(
     assert code == 0 and "is there already" in err
 
 
+@pytest.mark.slow
 def test_beginning_anew_removes_what_was_left(
     clip: Path, tmp_path: Path, tiny: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +128,7 @@ def test_a_contact_sheet_goes_on_too(clip: Path, tmp_path: Path, tiny_temporal: 
         assert (tmp_path / f"out.{name}").read_bytes() == (tmp_path / f"whole.{name}").read_bytes()
 
 
+@pytest.mark.slow
 def test_an_error_keeps_what_can_be_gone_on_with(
     clip: Path, tmp_path: Path, tiny: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from affectkit.train.networks import FEATURE_WIDTH, TemporalHeads
 CANNOT = {("OpenCV 4 dnn", "lite-temporal"): "reads no GRU without a first state, and a state has the batch's size"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", sorted(RUNTIMES))
 @pytest.mark.parametrize("name", models.embedded_names())
 def test_the_answers_are_the_same(runtime: str, name: str) -> None:
@@ -25,6 +26,7 @@ def test_the_answers_are_the_same(runtime: str, name: str) -> None:
     assert away <= TOLERANCES[models.read_spec(models.find(name)).precision], f"{output} differs by {away:.1e}"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_opencv_takes_a_recurrent_network(tmp_path: Path) -> None:
     """Exported today: its weights, states and picks are constants that OpenCV reads."""

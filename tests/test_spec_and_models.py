@@ -228,6 +228,7 @@ def test_impossible_numbers(copy: Path, change: Callable[[dict[str, Any]], None]
     assert code == 1 and err.count("\n") == 1 and err.startswith("affectkit: error: "), err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="limits memory the Unix way")
 def test_a_golden_file_that_unpacks_to_gigabytes(copy: Path, tmp_path: Path) -> None:
     """Both ways to claim it: many bytes of zeros, packed to few, and a header without them."""

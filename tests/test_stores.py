@@ -290,6 +290,7 @@ def server(clip: bytes) -> Iterator[str]:
         http.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranges", [False, True])
 def test_a_web_server_with_and_without_ranges(
     server: str, ranges: bool, in_an_empty_folder: Path, tiny: Path, run_cli: Run
@@ -307,6 +308,7 @@ def test_a_web_server_with_and_without_ranges(
     assert code == 0 and "is there already" in err and len(Server.asked) == (5 if ranges else 4)
 
 
+@pytest.mark.slow
 def test_a_web_server_that_says_no(server: str, in_an_empty_folder: Path, tiny: Path, run_cli: Run) -> None:
     Server.refusals = [404]
     code, _, err = run_cli("predict", f"{server}/x.mp4", "--model", tiny)

@@ -105,6 +105,7 @@ def test_saved_and_read_back(predicted: Table, tmp_path: Path, suffix: str) -> N
     assert path.read_bytes() and read_table(path).meta == predicted.meta
 
 
+@pytest.mark.slow
 def test_text_is_what_the_command_line_writes(predicted: Table, two: Table, astronaut: Path, tmp_path: Path) -> None:
     from affectkit.outputs.layouts import layout
     from affectkit.outputs.writers import open_table

@@ -72,6 +72,7 @@ def test_every_name_we_use_is_published_by_both() -> None:
             assert used <= names, f"{key} does not publish {used - names}"
 
 
+@pytest.mark.slow
 def test_answers_are_the_networks(gpu: State, tiny: Path) -> None:
     engine = open_engine(tiny / "frame.onnx", device="tensorrt")
     assert engine.device == "tensorrt:0" and gpu.flags == [2]  # strongly typed is bit 1

@@ -502,6 +502,7 @@ def test_export_reproduces_torch(run: Path, tmp_path: Path, members: int) -> Non
         export([run], folder)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_half_storage_halves_the_file_and_hardly_changes_the_answers(run: Path, tmp_path: Path) -> None:
     export([run] * 2, tmp_path / "whole")
@@ -535,6 +536,7 @@ def test_weights_that_float16_cannot_hold_are_refused(tmp_path: Path) -> None:
     assert (tmp_path / "m.onnx").read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_an_export_that_differs_leaves_nothing(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(to_onnx, "compare_golden", lambda *a, **k: [to_onnx.Parity("au", 1.0, 1.0, 0.5, 1.0)])
@@ -613,6 +615,7 @@ def test_labels_of_other_tasks_are_blank_in_per_task_batches() -> None:
     assert va.tolist() == [False] * 8 + [True] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampling", ["mixed", "per-task"])
 def test_balanced_runs_resume_to_the_same_numbers(tmp_path: Path, sampling: str) -> None:
     data = faces_with_a_pattern(120), faces_with_a_pattern(40, 1)
@@ -660,6 +663,7 @@ def test_evaluate_agrees_with_the_predictor(files: tuple[Path, Path, Path], tiny
     assert json.loads(out)["expression"]["accuracy"] == pytest.approx(np.mean(np.array(right)[known]))
 
 
+@pytest.mark.slow
 def test_teacher_from_the_command_line(tmp_path: Path, run_cli: Cli) -> None:
     rows, points, names = [], [], []
     buffer = io.BytesIO()
@@ -690,6 +694,7 @@ def test_teacher_from_the_command_line(tmp_path: Path, run_cli: Cli) -> None:
     assert not states_are_equal(*((tmp_path / "taught" / f"student_{k}" / "best.pt") for k in range(2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lite", "lite-ensemble"])
 def test_the_shipped_models_are_as_good_as_their_cards_say(shared: Path, name: str) -> None:
     """FER+ valid: the numbers in model.json, and what they must not fall under.
@@ -780,6 +785,7 @@ def test_several_teachers_are_averaged_as_probabilities() -> None:
     assert losses.decode_va(both.va)[0, 0].item() == pytest.approx(-1 + 2 * 3 / 19, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_student_may_start_from_given_weights(tmp_path: Path) -> None:
     data = faces_with_a_pattern(64), faces_with_a_pattern(32, 1)
     train(config(epochs=1), *data, tmp_path / "first")
@@ -791,6 +797,7 @@ def test_a_student_may_start_from_given_weights(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 @pytest.mark.skipif(not shutil.which("c++"), reason="torch.compile needs a C++ compiler")
 def test_compiled_steps_are_the_same_steps(tmp_path: Path) -> None:
@@ -805,6 +812,7 @@ def test_compiled_steps_are_the_same_steps(tmp_path: Path) -> None:
     assert losses_of[True] == pytest.approx(losses_of[False], rel=1e-3) and len(losses_of[True]) == 4
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_its_teacher_alone(tmp_path: Path) -> None:
     """Without a single label the student ends where its teacher is."""
     labelled, dev = faces_with_a_pattern(160), faces_with_a_pattern(60, 1)
@@ -825,6 +833,7 @@ def test_a_student_learns_from_its_teacher_alone(tmp_path: Path) -> None:
     assert report["au"]["pearson"]["AU12"] > 0.8
 
 
+@pytest.mark.slow
 def test_teachers_may_see_the_faces_without_disturbance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     labelled, dev = faces_with_a_pattern(96), faces_with_a_pattern(32, 1)
     train(config(epochs=2), labelled, dev, tmp_path / "teacher")
@@ -881,6 +890,7 @@ def test_recurrent_heads_see_both_directions() -> None:
     assert torch.equal(after.expression, plain.expression)  # and no other task
 
 
+@pytest.mark.slow
 def test_sequences_of_any_length_in_every_export_of_a_process(tmp_path: Path) -> None:
     """torch fixed the length at the example's from the second export on."""
     for name in ("first", "second", "third"):

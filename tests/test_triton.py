@@ -68,6 +68,7 @@ def test_the_repository_is_what_triton_reads(recurrent: Path, tmp_path: Path) ->
         assert (folder / "au.txt").read_text().split() == list(models.load(recurrent).spec.au_labels)
 
 
+@pytest.mark.slow
 def test_the_networks_answer_by_face(recurrent: Path, tmp_path: Path) -> None:
     write_triton(models.load(recurrent), tmp_path / "r")
     golden = np.load(recurrent / "golden.npz")

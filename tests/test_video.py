@@ -234,6 +234,7 @@ def test_a_range_without_frames(tmp_path: Path) -> None:
         decode(clip, start_s=5)
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
@@ -381,6 +382,7 @@ def test_real_clips(shared: Path) -> None:
     assert report == {"utterance_1.mp4": 309, "no_face.mp4": 95, "noface_face.mov": 169}
 
 
+@pytest.mark.slow
 def test_decoded_frames_are_let_go_at_once(tmp_path: Path) -> None:
     """Without waiting for the garbage collector, or a long video would fill the memory."""
     clip = write_clip(tmp_path / "c.mp4", grey_frames(60))

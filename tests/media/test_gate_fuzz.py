@@ -33,6 +33,7 @@ def test_what_is_not_mutated_gives_rows(tmp_path: Path, kind: str) -> None:
             assert fuzz.attempt(predictor, kind, path, scratch).partition(":")[0] == expected, path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", fuzz.KINDS)
 def test_some_mutations_do_no_harm(tmp_path: Path, kind: str) -> None:
     folder, scratch, mine = tmp_path / "corpus", tmp_path / "scratch", tmp_path / "mine"

@@ -118,6 +118,7 @@ print(result.image is None, len(result.faces))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_DATA counts all memory on Linux only")
 def test_a_picture_of_141_megapixels(tmp_path: Path, tiny: Path) -> None:
     """In 1 GB and 60 s of one core; it took 10.8 GB and 105 s."""
