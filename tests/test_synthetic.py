@@ -18,13 +18,16 @@ from affectkit.errors import ModelError
 from affectkit.export.runs import export_runs
 from affectkit.spec import InputSpec
 from affectkit.train.checkpoints import load_checkpoint, load_temporal
+from affectkit.train.config import TrainConfig
 from affectkit.train.datasets.values import POINT_COLUMNS
 from affectkit.train.faces import relabelled
+from affectkit.train.losses import decode_va
+from affectkit.train.networks import TemporalHeads
 from affectkit.train.reading import read_manifest_faces, read_set
 from affectkit.train.rendered_sequences import crops_of, targets_of
 from affectkit.train.restore import restore
 from affectkit.train.synthetic import make_sequence
-from affectkit.train.synthetic_run import _asked
+from affectkit.train.synthetic_run import _asked, _loss
 from affectkit.types import LabelSet
 
 Run = Callable[..., tuple[int, str, str]]
@@ -167,6 +170,26 @@ def a_video(folder: Path, frames: int = 9) -> Path:
             )
     pd.DataFrame(rows).to_parquet(folder / "moving.parquet")
     return folder / "moving.parquet"
+
+
+def test_unsteady_expressions_have_a_weight_of_their_own() -> None:
+    torch.manual_seed(3)
+    heads, features = TemporalHeads(), torch.randn(2, 5, 3, 128)
+    said = heads(features)
+    shown = torch.softmax(said.expression, -1)
+    # The teacher's answers never change, so all that the heads' do is too much.
+    still = shown.mean(1, keepdim=True).expand_as(shown)
+    targets = [still, torch.full_like(said.au, 0.5), torch.full((2, 5, 2, 20), 0.05)]
+
+    def loss(of_expression: float, of_the_rest: float) -> float:
+        return float(_loss(heads, features, targets, TrainConfig(), (of_expression, of_the_rest)).detach())
+
+    changes = float(shown.diff(dim=1).abs().mean().detach())
+    others = float(torch.sigmoid(said.au).diff(dim=1).abs().mean().detach())
+    others += float(decode_va(said.va.flatten(0, 1)).reshape(2, 5, 2).diff(dim=1).abs().mean().detach())
+    assert changes > 1e-4 and others > 1e-4
+    assert loss(10, 0) - loss(0, 0) == pytest.approx(10 * changes, rel=1e-3)
+    assert loss(0, 10) - loss(0, 0) == pytest.approx(10 * others, rel=1e-3)
 
 
 def test_videos_with_labels_say_what_the_heads_learn_and_a_teacher_the_rest(tmp_path: Path) -> None:

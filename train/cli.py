@@ -298,7 +298,15 @@ def _in_common(
     type=click.FloatRange(min=0),
     default=3.0,
     show_default=True,
-    help="Weight of changes from frame to frame that the teacher's answers do not have.",
+    help="Weight of changes of action units, valence and arousal from frame to frame that the teacher's answers do not "
+    "have.",
+)
+@click.option(
+    "--expression-steadiness",
+    type=click.FloatRange(min=0),
+    default=40.0,
+    show_default=True,
+    help="The same of the expression: a mouth that speaks passes through shapes that look like expressions.",
 )
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Sequences.")
 @click.option("--epochs", type=click.IntRange(min=1), default=12, show_default=True)
@@ -318,6 +326,7 @@ def synthetic(
     severity: float,
     flutter: float,
     steadiness: float,
+    expression_steadiness: float,
     seed: int,
     **options: Any,
 ) -> None:
@@ -363,7 +372,8 @@ def synthetic(
             faces, split = read_manifest_faces(manifest)
             faces = relabelled(faces.subset(split == "train"), network.config.labels)
             made = joined(made, moving_features(faces, seeing, taught_by, seed=seed + 2 + k, **common))
-    report = train_on_features(config, network, made, dev, dev_set, run, flutter=flutter, steadiness=steadiness)
+    steady = {"steadiness": steadiness, "expression_steadiness": expression_steadiness}
+    report = train_on_features(config, network, made, dev, dev_set, run, flutter=flutter, **steady)
     json.dump(report, sys.stdout, indent=2)
     click.echo()
 

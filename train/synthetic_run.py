@@ -118,6 +118,7 @@ def train_on_features(
     *,
     flutter: float = 0.0,
     steadiness: float = 0.0,
+    expression_steadiness: float = 0.0,
     on_epoch: Callable[[int, float], None] = lambda *_: None,
 ) -> dict[str, Any]:
     """Train the heads, and keep those of the best epoch on the dev sequences as a CNN-RNN checkpoint, ``run/best.pt``.
@@ -127,6 +128,7 @@ def train_on_features(
         flutter: see :func:`fluttering`.
         steadiness: weight of the mean absolute difference between how the answers and how the teacher's change from
             frame to frame.
+        expression_steadiness: that of the expression's probabilities, which has a weight of its own.
     """
     run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
@@ -149,7 +151,7 @@ def train_on_features(
             for step in range(steps):
                 rows = torch.from_numpy(order[step * config.batch_size : (step + 1) * config.batch_size])
                 seen = fluttering(inputs[rows], flutter, generator)
-                loss = _loss(heads, seen, [part[rows] for part in targets], config, steadiness)
+                loss = _loss(heads, seen, [part[rows] for part in targets], config, (expression_steadiness, steadiness))
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(heads.parameters(), 1.0)
@@ -193,9 +195,17 @@ def fluttering(features: Tensor, strength: float, generator: torch.Generator) ->
 
 
 def _loss(
-    heads: TemporalHeads, features: Tensor, targets: list[Tensor], config: TrainConfig, steadiness: float
+    heads: TemporalHeads,
+    features: Tensor,
+    targets: list[Tensor],
+    config: TrainConfig,
+    steadiness: tuple[float, float],
 ) -> Tensor:
-    """Cross entropies with the teacher's answers, and how much more than these the answers change between frames."""
+    """Cross entropies with the teacher's answers, and how much more than these the answers change between frames.
+
+    Args:
+        steadiness: weight of such changes: of the expression, and of action units, valence and arousal.
+    """
     said = heads(features)
     expression, au, va = targets
     parts = (
@@ -209,7 +219,7 @@ def _loss(
         (decode_va(said.va.flatten(0, 1)).reshape(*said.va.shape[:2], 2), _mean_of_bins(va)),
     )
     unsteady = [(said.diff(dim=1) - right.diff(dim=1)).abs().mean() for said, right in changes]
-    return torch.stack(parts).sum() + steadiness * torch.stack(unsteady).sum()
+    return torch.stack(parts).sum() + steadiness[0] * unsteady[0] + steadiness[1] * (unsteady[1] + unsteady[2])
 
 
 def _mean_of_bins(va: Tensor) -> Tensor:
