@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 
 import numpy as np
 
-from affectkit.outputs.drawing import BACKGROUND
+from affectkit.outputs.drawing import BACKGROUND, fill
 from affectkit.types import UInt8
 
 Rect = tuple[int, int, int, int]
@@ -31,7 +31,7 @@ class Board:
         if plan != self._plan:
             self._plan = plan
             self._shown.clear()
-            self.image[:] = BACKGROUND
+            fill(self.image, BACKGROUND)
             self._changed = {(0, 0, self.image.shape[1], self.image.shape[0])}
 
     def put(self, rect: Rect, shows: Hashable, draw: Callable[[UInt8], None]) -> None:
@@ -45,7 +45,7 @@ class Board:
             return
         x, y, width, height = rect
         area = self.image[y : y + height, x : x + width]
-        area[:] = BACKGROUND
+        fill(area, BACKGROUND)
         draw(area)
         self._shown[rect] = shows
         self._changed.add(rect)

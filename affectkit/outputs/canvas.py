@@ -13,6 +13,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from affectkit.outputs.drawing import fill
 from affectkit.outputs.lettering import Colour, stamp
 from affectkit.picture import rgb_matrix
 from affectkit.types import Array, UInt8
@@ -55,7 +56,7 @@ class RgbCanvas:
 
     def fill(self, left: int, top: int, right: int, bottom: int, colour: Colour) -> None:
         """See :class:`Canvas`."""
-        self._image[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = colour
+        fill(self._image[max(0, top) : max(0, bottom), max(0, left) : max(0, right)], colour)
 
     def disc(self, x: float, y: float, radius: int, colour: Colour) -> None:
         """See :class:`Canvas`."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+
+import numpy as np
 
 from affectkit.outputs.lettering import Colour, put_text
 from affectkit.types import UInt8
@@ -37,6 +40,18 @@ def of_identity(track_id: int) -> Colour:
     return IDENTITIES[track_id % len(IDENTITIES)]
 
 
+def fill(area: UInt8, colour: Colour) -> None:
+    """All of an area RGB (h, w, 3), in a tenth of the time that NumPy takes to repeat three numbers."""
+    width = area.shape[1]
+    area[:] = _row(colour, width + -width % 256)[:, :width]
+
+
+@lru_cache(maxsize=256)
+def _row(colour: Colour, width: int) -> UInt8:
+    """One row (1, width, 3); not to be written to."""
+    return np.full((1, width, 3), colour, np.uint8)
+
+
 def number(value: float, *, signed: bool = False) -> str:
     """A value with two decimals, so that columns stay in line; but ``0`` and ``1``, and ``-`` of NaN.
 
@@ -58,15 +73,15 @@ def draw_bar(
     The line stands out over and under the bar, and is dark where it crosses it.
     """
     x, y, width, height = box
-    area[y : y + height, x : x + width] = TRACK
+    fill(area[y : y + height, x : x + width], TRACK)
     long = x + filled(width, value)
-    area[y : y + height, x:long] = colour
+    fill(area[y : y + height, x:long], colour)
     if mark is not None:
         at, thick = x + min(width - 1, round(width * mark)), max(1, height // 6)
         over = max(2, height // 4)
-        area[max(0, y - over) : y + height + over, at : at + thick] = TEXT
+        fill(area[max(0, y - over) : y + height + over, at : at + thick], TEXT)
         if at + thick <= long:
-            area[y : y + height, at : at + thick] = BACKGROUND
+            fill(area[y : y + height, at : at + thick], BACKGROUND)
 
 
 def filled(width: int, value: float) -> int:
@@ -80,7 +95,7 @@ def draw_hidden_bar(area: UInt8, box: tuple[int, int, int, int]) -> None:
     dash, thick = max(3, height // 2), max(1, height // 6)
     top = y + (height - thick) // 2
     for start in range(x, x + width, 2 * dash):
-        area[top : top + thick, start : min(start + dash, x + width)] = DIM
+        fill(area[top : top + thick, start : min(start + dash, x + width)], DIM)
 
 
 def write(area: UInt8, text: str, x: float, y: float, size: int, colour: Colour, *, right: bool = False) -> None:

@@ -19,6 +19,7 @@ from affectkit.outputs.drawing import (
     VALENCE,
     draw_bar,
     draw_hidden_bar,
+    fill,
     filled,
     number,
     of_identity,
@@ -95,8 +96,8 @@ class FacePanels:
 
         def draw(area: UInt8) -> None:
             base, size = plan.head_base, plan.head
-            area[0, pad : plan.width - pad] = TRACK
-            area[base - round(0.72 * size) : base, pad : pad + round(0.72 * size)] = colour
+            fill(area[:1, pad : plan.width - pad], TRACK)
+            fill(area[base - round(0.72 * size) : base, pad : pad + round(0.72 * size)], colour)
             name = f"face {face.track_id}"
             write(area, name, pad + size, base, size, TEXT)
             if plan.told_base is None:

@@ -11,7 +11,7 @@ import numpy as np
 from affectkit.face_results import FrameResult
 from affectkit.outputs.board import Board
 from affectkit.outputs.canvas import PlanesCanvas, RgbCanvas, Sides, planes_of_rgb
-from affectkit.outputs.drawing import DIM, TEXT, draw_hidden_bar, write
+from affectkit.outputs.drawing import DIM, TEXT, draw_hidden_bar, fill, write
 from affectkit.outputs.face_panel import FacePanels, Shown
 from affectkit.outputs.lettering import LEAST_PX, text_width
 from affectkit.outputs.marks import even, mark_face
@@ -231,7 +231,7 @@ class Overlay:
         base, x = round(1.3 * text), text
         high, thick = round(0.72 * text), max(1, text // 8)
         if self._labels.action_units:
-            area[base - high - 1 : base + 2, x : x + thick] = TEXT
+            fill(area[base - high - 1 : base + 2, x : x + thick], TEXT)
             x += text // 2
             write(area, "threshold", x, base, text, DIM)
             x += text_width("threshold", text) + text

@@ -10,7 +10,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from affectkit.outputs.drawing import AROUSAL, DIM, TEXT, TRACK, VALENCE, write
+from affectkit.outputs.drawing import AROUSAL, DIM, TEXT, TRACK, VALENCE, fill, write
 from affectkit.outputs.lettering import Colour, text_width
 from affectkit.types import Array, UInt8
 
@@ -150,11 +150,11 @@ def draw_time_axis(area: UInt8, ends: tuple[str, str], text: int) -> None:
 def draw_chart(area: UInt8, trace: Trace, span: Span, now_s: float, thick: int) -> None:
     """Valence and arousal over the clip, in all of ``area``, with a line at now."""
     height, width = area.shape[:2]
-    area[:] = TRACK
-    area[height // 2] = DIM
+    fill(area, TRACK)
+    fill(area[height // 2 : height // 2 + 1], DIM)
     if not span.moves:
         at = min(width - 1, max(0, round(width * (now_s - span.start_s) / span.length_s)))
-        area[:, at] = DIM
+        fill(area[:, at : at + 1], DIM)
     points = np.array(trace.points, np.float64).reshape(-1, 4)
     for run in _runs(points):
         x = (run[:, 0] - span.start_s) * (width - 1) / span.length_s
