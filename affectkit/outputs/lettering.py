@@ -103,7 +103,9 @@ def line_height(size: int) -> int:
 def text_width(text: str, size: int) -> int:
     """How wide a text is, px."""
     typeface, told = set_in(text)
-    return int(np.ceil(_font(typeface, size).getlength(told)))
+    if typeface:
+        return int(np.ceil(_font(typeface, size).getlength(told)))
+    return told.count(" ") * _word(" ", size)[0] + sum(_word(word, size)[0] for word in told.split(" ") if word)
 
 
 @lru_cache(maxsize=1024)
@@ -122,18 +124,54 @@ def sprite(text: str, size: int, colour: Colour, ground: Colour) -> UInt8:
 
     It is :func:`line_height` high, and its base line lies ``size`` px from the top.
     """
-    shape = max(1, text_width(text, size)), line_height(size)
-    letters = Image.new("L", shape)
     typeface, told = set_in(text)
-    font = _font(typeface, size)
-    # Two accents on a capital reach higher than the type is large: such a line is set a little lower.
-    over = -size - ImageDraw.Draw(letters).textbbox((0, 0), told, font=font, anchor="ls")[1] if typeface else 0
-    ImageDraw.Draw(letters).text((0, size + max(0, over)), told, 255, font=font, anchor="ls")
-    ink = np.asarray(letters, np.float32)[:, :, None] / 255
-    mixed = np.array(ground, np.float32) * (1 - ink) + np.array(colour, np.float32) * ink
-    image = np.rint(mixed).astype(np.uint8)
+    ink = _set(told, typeface, size) if typeface else _of_words(told, size)
+    image = _shades(colour, ground).take(ink, axis=0)
     image.setflags(write=False)
     return image
+
+
+@lru_cache(maxsize=64)
+def _shades(colour: Colour, ground: Colour) -> UInt8:
+    """(256, 3) colours of letters on a ground, by how much ink there is."""
+    ink = np.arange(256, dtype=np.float32)[:, None] / 255
+    return np.rint(np.array(ground, np.float32) * (1 - ink) + np.array(colour, np.float32) * ink).astype(np.uint8)
+
+
+def _set(told: str, typeface: str, size: int, room: int = 0) -> UInt8:
+    """Ink (h, w) of a text, 0..255, with ``room`` px on either side of what it is wide."""
+    font = _font(typeface, size)
+    letters = Image.new("L", (max(1, int(np.ceil(font.getlength(told)))) + 2 * room, line_height(size)))
+    # Two accents on a capital reach higher than the type is large: such a line is set a little lower.
+    over = -size - ImageDraw.Draw(letters).textbbox((0, 0), told, font=font, anchor="ls")[1] if typeface else 0
+    ImageDraw.Draw(letters).text((room, size + max(0, over)), told, 255, font=font, anchor="ls")
+    return np.array(letters)
+
+
+@lru_cache(maxsize=4096)
+def _word(word: str, size: int) -> tuple[int, UInt8]:
+    """How far the next letter is, px, and the ink of a word in Pillow's typeface, with half ``size`` px on either side:
+    some letters reach beyond their place."""
+    return int(np.ceil(_font("", size).getlength(word))), _set(word, "", size, size // 2)
+
+
+def _of_words(told: str, size: int) -> UInt8:
+    """Ink (h, w) of a text in Pillow's typeface.
+
+    There is hardly a frame without texts that were not set before, but their words were; and letters of this typeface
+    stand whole pixels apart, whatever stands beside them.
+    """
+    ink = np.zeros((line_height(size), max(1, text_width(told, size))), np.uint8)
+    x, space = 0, _word(" ", size)[0]
+    for word in told.split(" "):
+        if word:
+            wide, letters = _word(word, size)
+            left = x - size // 2
+            place = ink[:, max(0, left) : left + letters.shape[1]]
+            np.maximum(place, letters[:, max(0, -left) :][:, : place.shape[1]], out=place)
+            x += wide
+        x += space
+    return ink
 
 
 def put_text(
