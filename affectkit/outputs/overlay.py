@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -47,11 +48,20 @@ TYPE = 13 / 446
 
 @dataclass(frozen=True, slots=True)
 class DrawnPlanes:
-    """A drawn frame as encoders take it: Y (H, W), Cb and Cr (H / 2, W / 2), 16..235; true until the next is drawn."""
+    """A drawn frame as encoders take it: Y (H, W), Cb and Cr (H / 2, W / 2), 16..235."""
 
     planes: tuple[UInt8, UInt8, UInt8]
     sides: Sides
     """Shares of red and blue in its brightness (ITU-T H.273)."""
+
+
+Planes = tuple[UInt8, UInt8, UInt8]
+
+
+def own_planes(height: int, width: int) -> Planes:
+    """Black Y (height, width), Cb and Cr (height / 2, width / 2)."""
+    grey = np.full((height // 2, width // 2), 128, np.uint8)
+    return np.full((height, width), 16, np.uint8), grey, grey.copy()
 
 
 class Overlay:
@@ -72,7 +82,7 @@ class Overlay:
         self._panels = FacePanels(spec)
         self._board: Board | None = None
         self._geometry = (0, 0)
-        self._planes: tuple[UInt8, UInt8, UInt8] | None = None
+        self._panel_planes: Planes | None = None
         self._sides: Sides = SIDES_BT709
 
     def draw(self, result: FrameResult) -> UInt8:
@@ -97,40 +107,49 @@ class Overlay:
             mark_face(RgbCanvas(picture), face, hidden, scale / result.reduced, out_height / 720)
         return canvas
 
-    def draw_planes(self, result: FrameResult, picture: Picture) -> DrawnPlanes:
+    def draw_planes(
+        self, result: FrameResult, picture: Picture, onto: Callable[[int, int], Planes] = own_planes
+    ) -> DrawnPlanes:
         """The same as :meth:`draw` of a picture as it was decoded, for an encoder: nothing is turned into RGB.
 
         Only what differs from the frame before is drawn in the panels. The result's own image is not looked at.
+
+        Args:
+            onto: gives the planes to draw on, of a height and a width; whatever was in them is drawn over.
         """
         height, width = picture.shape
         board = self._drawn_board(result, height, width)
-        first = self._planes is None
-        if self._planes is None:
-            if isinstance(picture, YuvPicture):
-                self._sides = picture.colours.sides
-            high, wide = self._geometry[0], self._geometry[1] + board.image.shape[1]
-            grey = np.full((high // 2, wide // 2), 128, np.uint8)
-            self._planes = np.full((high, wide), 16, np.uint8), grey, grey.copy()
-        planes = self._planes
+        if self._panel_planes is None and isinstance(picture, YuvPicture):
+            self._sides = picture.colours.sides
+        panel = self._drawn_panel(board)
         out_height, out_width = self._geometry
-        changed = [(0, 0, board.image.shape[1], out_height)] if first else board.changed()
-        for x, y, across, down in changed:
-            left, top = x - x % 2, y - y % 2
-            right, bottom = x + across + (x + across) % 2, y + down + (y + down) % 2
-            fresh = planes_of_rgb(board.image[top:bottom, left:right], self._sides)
-            for plane, part, small in zip(planes, fresh, (1, 2, 2), strict=True):
-                at_x, at_y = (out_width + left) // small, top // small
-                plane[at_y : at_y + part.shape[0], at_x : at_x + part.shape[1]] = part
+        planes = onto(out_height, out_width + board.image.shape[1])
+        for plane, part, small in zip(planes, panel, (1, 2, 2), strict=True):
+            plane[:, out_width // small :] = part
         size, scale = self._fitted(height, width)
-        shown = self._show(picture, (even(size[0]), even(size[1])))
+        shown = self._show(picture, (even(size[0]), even(size[1])), planes)
         for face in result.faces:
             hidden = self._panels.hidden(face)
             mark_face(PlanesCanvas(shown, self._sides), face, hidden, scale / result.reduced, out_height / 720)
         return DrawnPlanes(planes, self._sides)
 
-    def _show(self, picture: Picture, size: tuple[int, int]) -> list[UInt8]:
-        """Put a picture into the planes; the parts of them that hold it."""
-        assert self._planes is not None
+    def _drawn_panel(self, board: Board) -> Planes:
+        """The panels in planes, of which only that is made which has changed."""
+        changed = board.changed()
+        if self._panel_planes is None:
+            self._panel_planes = planes_of_rgb(board.image, self._sides)
+            return self._panel_planes
+        for x, y, across, down in changed:
+            left, top = x - x % 2, y - y % 2
+            right, bottom = x + across + (x + across) % 2, y + down + (y + down) % 2
+            fresh = planes_of_rgb(board.image[top:bottom, left:right], self._sides)
+            for plane, part, small in zip(self._panel_planes, fresh, (1, 2, 2), strict=True):
+                at_x, at_y = left // small, top // small
+                plane[at_y : at_y + part.shape[0], at_x : at_x + part.shape[1]] = part
+        return self._panel_planes
+
+    def _show(self, picture: Picture, size: tuple[int, int], planes: Planes) -> list[UInt8]:
+        """Put a picture into planes; the parts of them that hold it."""
         out_height, out_width = self._geometry
         usable = isinstance(picture, YuvPicture) and picture.colours.sides == self._sides
         if usable and isinstance(picture, YuvPicture) and not picture.colours.full_range:
@@ -138,7 +157,7 @@ class Overlay:
         else:
             parts = planes_of_rgb(picture.rgb(), self._sides)
         found = []
-        for plane, part, small, black in zip(self._planes, parts, (1, 2, 2), (16, 128, 128), strict=True):
+        for plane, part, small, black in zip(planes, parts, (1, 2, 2), (16, 128, 128), strict=True):
             if size != (out_width, out_height):
                 plane[:, : out_width // small] = black
             place = plane[: size[1] // small, : size[0] // small]

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 import os
+from collections import deque
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, cast
 
 import av
 import av.error
+import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from affectkit.errors import OutputError
 from affectkit.outputs.files import PartialFile, explain_os_error
-from affectkit.outputs.overlay import DrawnPlanes
+from affectkit.outputs.overlay import DrawnPlanes, Planes
 from affectkit.outputs.soundtrack import LONGEST_PAUSE_S, Soundtrack, Timeline
 from affectkit.outputs.writers import Completed, check_suffix
 from affectkit.picture import SIDES_BT601, SIDES_BT709, SIDES_BT2020
-from affectkit.sources.planes import frame_of
 from affectkit.types import UInt8
 
 SUFFIXES = (".mp4", ".mov", ".mkv")
@@ -49,7 +51,7 @@ TICKS_A_SECOND = 90_000
 
 
 DrawnFrame = av.VideoFrame
-"""What :func:`frame_of_drawn` makes."""
+"""What :class:`Frames` holds."""
 
 
 class VideoWriter(Completed):
@@ -100,7 +102,7 @@ class VideoWriter(Completed):
         self._write(frame, time_s, BT709)
 
     def write_frame(self, frame: DrawnFrame, time_s: float) -> None:
-        """Append what :func:`frame_of_drawn` made; otherwise as :meth:`write`. All have the same colours."""
+        """Append what was drawn on one of :class:`Frames`; otherwise as :meth:`write`. All have the same colours."""
         self._write(frame, time_s, int(frame.colorspace))
 
     def _write(self, frame: av.VideoFrame, time_s: float, space: int) -> None:
@@ -179,9 +181,37 @@ class VideoWriter(Completed):
             self._partial.discard()
 
 
-def frame_of_drawn(drawn: DrawnPlanes) -> DrawnFrame:
-    """What is drawn, in memory of its own, so that it can be encoded while the next frame is drawn."""
-    return frame_of(drawn.planes, _SPACES.get(drawn.sides, BT601))
+class Frames:
+    """Frames that are drawn on, encoded, and drawn on again, each by one thread at a time.
+
+    In memory that is new for each, the system takes longer to clear it than all that is drawn.
+    """
+
+    def __init__(self) -> None:
+        self._free: deque[DrawnFrame] = deque()
+        self._last: DrawnFrame | None = None
+
+    def planes(self, height: int, width: int) -> Planes:
+        """Y (height, width), Cb and Cr (height / 2, width / 2) of the next frame; both sides are even."""
+        frame = self._free.popleft() if self._free else av.VideoFrame(width, height, "yuv420p")
+        frame.make_writable()  # in other memory where an encoder still looks at it; x264 takes a copy
+        self._last = frame
+        y, cb, cr = (
+            np.frombuffer(cast(Any, plane), np.uint8).reshape(plane.height, -1)[:, : plane.width]
+            for plane in frame.planes
+        )
+        return y, cb, cr
+
+    def drawn(self, drawn: DrawnPlanes) -> DrawnFrame:
+        """The frame whose planes were given last, which hold what is drawn now."""
+        frame, self._last = self._last, None
+        assert frame is not None
+        frame.colorspace, frame.color_range = _SPACES.get(drawn.sides, BT601), 1
+        return frame
+
+    def give_back(self, frame: DrawnFrame) -> None:
+        """It is encoded."""
+        self._free.append(frame)
 
 
 def check_video_suffix(path: Path) -> None:

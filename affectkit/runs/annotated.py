@@ -14,7 +14,7 @@ from affectkit.outputs.files import real_target
 from affectkit.outputs.overlay import MAX_SIZE, Overlay
 from affectkit.outputs.picture_buffer import KeptPictures
 from affectkit.outputs.traces import FRAMES_A_SECOND
-from affectkit.outputs.video import DrawnFrame, VideoWriter, frame_of_drawn
+from affectkit.outputs.video import DrawnFrame, Frames, VideoWriter
 from affectkit.pipeline import frames_ahead
 from affectkit.predictor import Predictor
 from affectkit.prefetch import Beside
@@ -60,19 +60,20 @@ def drawing_of(
         log.warning("%s: the sound of what needs --input-format is not taken along", job.video)
         sound = None
     writer = stack.enter_context(VideoWriter(job.video, fps=fps, sound_from=sound, overwrite=overwrite))
-    overlay = Overlay(predictor.spec, length_s=_length_s(source, asked))
+    overlay, frames = Overlay(predictor.spec, length_s=_length_s(source, asked)), Frames()
 
     # Of very large pictures none waits: there is hardly room for the one that is drawn.
     most = min(MOST_WAIT, frames_ahead(source.info))
 
     def encode(drawn: tuple[DrawnFrame, float]) -> None:
         writer.write_frame(*drawn)
+        frames.give_back(drawn[0])
 
     encoding = stack.enter_context(Beside(encode, min(MOST_DRAWN, most)))
 
     def draw(seen: tuple[FrameResult, Picture]) -> None:
         result, picture = seen
-        encoding.put((frame_of_drawn(overlay.draw_planes(result, picture)), result.time_s))
+        encoding.put((frames.drawn(overlay.draw_planes(result, picture, frames.planes)), result.time_s))
 
     drawing = stack.enter_context(Beside(draw, most))
 
