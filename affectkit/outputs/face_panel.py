@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -58,6 +59,7 @@ class FacePanels:
     def __init__(self, spec: ModelSpec) -> None:
         self._labels = spec.labels
         self._thresholds = spec.label_thresholds
+        self._marks: list[float] = np.asarray(self._thresholds).tolist()
         self._seen_from = spec.visibility_thresholds
         self._strongest = Strongest()
 
@@ -68,8 +70,9 @@ class FacePanels:
         affect, labels = face.affect, self._labels
         scores = affect.au_probabilities - self._thresholds
         units = self._strongest.choose(face.track_id, "units", scores, len(plan.units), shown.time_s)
+        values, active = affect.au_probabilities.tolist(), affect.au_active.tolist()
         for k, bar in zip(units, plan.units, strict=True):
-            self._draw_unit(board, top, bar, face, k)
+            self._draw_unit(board, top, bar, k, values[k], active[k])
         scores = affect.expression_probabilities
         words = self._strongest.choose(face.track_id, "words", scores, len(plan.expressions), shown.time_s)
         best, colour = affect.expression, of_identity(face.track_id)
@@ -126,13 +129,12 @@ class FacePanels:
             told += [whole] if names else [] if brief else ["all visible"]
         return "   ".join(told)
 
-    def _draw_unit(self, board: Board, top: int, bar: Bar, face: Face, k: int) -> None:
-        affect, name = face.affect, self._labels.action_units[k]
-        active, value = bool(affect.au_active[k]), float(affect.au_probabilities[k])
+    def _draw_unit(self, board: Board, top: int, bar: Bar, k: int, value: float, active: bool) -> None:
+        name = self._labels.action_units[k]
         title = "" if bar.title_x is None else AU_TITLES.get(name, "")
         _draw_name(board, top, bar, (published_au_name(name), title), bright=active)
-        told = None if np.isnan(value) else value
-        mark = float(self._thresholds[k])
+        told = None if math.isnan(value) else value
+        mark = self._marks[k]
         _draw_value(board, top, bar, told, mark, ACTIVE if active else INACTIVE, bright=active)
 
 

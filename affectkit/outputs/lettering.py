@@ -125,7 +125,7 @@ def sprite(text: str, size: int, colour: Colour, ground: Colour) -> UInt8:
     It is :func:`line_height` high, and its base line lies ``size`` px from the top.
     """
     typeface, told = set_in(text)
-    ink = _set(told, typeface, size) if typeface else _of_words(told, size)
+    ink = _set(told, typeface, size, text_width(text, size)) if typeface else _of_words(told, size)
     image = _shades(colour, ground).take(ink, axis=0)
     image.setflags(write=False)
     return image
@@ -138,21 +138,22 @@ def _shades(colour: Colour, ground: Colour) -> UInt8:
     return np.rint(np.array(ground, np.float32) * (1 - ink) + np.array(colour, np.float32) * ink).astype(np.uint8)
 
 
-def _set(told: str, typeface: str, size: int, room: int = 0) -> UInt8:
-    """Ink (h, w) of a text, 0..255, with ``room`` px on either side of what it is wide."""
+def _set(told: str, typeface: str, size: int, width: int, room: int = 0) -> UInt8:
+    """Ink (h, w) of a text that is ``width`` px wide, 0..255, with ``room`` px on either side."""
     font = _font(typeface, size)
-    letters = Image.new("L", (max(1, int(np.ceil(font.getlength(told)))) + 2 * room, line_height(size)))
+    letters = Image.new("L", (max(1, width) + 2 * room, line_height(size)))
     # Two accents on a capital reach higher than the type is large: such a line is set a little lower.
     over = -size - ImageDraw.Draw(letters).textbbox((0, 0), told, font=font, anchor="ls")[1] if typeface else 0
     ImageDraw.Draw(letters).text((room, size + max(0, over)), told, 255, font=font, anchor="ls")
-    return np.array(letters)
+    return np.asarray(letters)
 
 
 @lru_cache(maxsize=4096)
 def _word(word: str, size: int) -> tuple[int, UInt8]:
     """How far the next letter is, px, and the ink of a word in Pillow's typeface, with half ``size`` px on either side:
     some letters reach beyond their place."""
-    return int(np.ceil(_font("", size).getlength(word))), _set(word, "", size, size // 2)
+    width = int(np.ceil(_font("", size).getlength(word)))
+    return width, _set(word, "", size, width, size // 2)
 
 
 def _of_words(told: str, size: int) -> UInt8:
