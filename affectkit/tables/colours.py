@@ -1,4 +1,5 @@
-"""Colours that the colour-blind tell apart (Okabe & Ito 2008; expressions after Paul Tol's muted scheme)."""
+"""Colours that the colour-blind tell apart: identities by Okabe & Ito (2008), expressions found by a search for the
+largest differences; ``tests/test_colours.py`` works them out."""
 
 from __future__ import annotations
 
@@ -6,14 +7,14 @@ IDENTITIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", 
 
 EXPRESSIONS = {
     "neutral": "#cfd5db",
-    "anger": "#cc3311",
-    "disgust": "#117733",
-    "fear": "#882255",
-    "happiness": "#ddaa33",
-    "sadness": "#332288",
-    "surprise": "#33bbee",
+    "anger": "#da0000",
+    "disgust": "#006349",
+    "fear": "#942cef",
+    "happiness": "#f1aa04",
+    "sadness": "#050d74",
+    "surprise": "#0894da",
 }
-_OTHERS = ("#aa4499", "#999933", "#44aa99", "#661100", "#6699cc", "#888888")
+_OTHERS = ("#ab2a8f", "#581c21", "#a87c62", "#3060bf", "#382155", "#a32c1e")
 
 
 def of_identity(face: int) -> str:
