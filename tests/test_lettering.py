@@ -90,3 +90,30 @@ def test_the_sheet_names_its_film(tmp_path: Path) -> None:
         sheets.append(sheet.draw())
     assert not np.array_equal(*sheets)  # the last letter counts: nothing was cut
     assert shortened("Žluťoučký kůň.mp4", 15, 308) == "Žluťoučký kůň.mp4"
+
+
+@pytest.mark.parametrize("size", [12, 13, 19, 31])
+def test_a_text_made_of_words_is_what_pillow_sets(size: int) -> None:
+    """Pixel for pixel, letters that reach out of their place among them."""
+    texts = [
+        "frame 123   4.1 s of 10.3 s",
+        "1 happiness 0.47",
+        "AU12  Lip Corner Puller",
+        "fjord  j jj  ffV (/) Y",
+        " ",
+        "j",
+    ]
+    for text in texts:
+        letters = Image.new("L", (text_width(text, size), line_height(size)))
+        font = lettering._font("", size)
+        ImageDraw.Draw(letters).text((0, size), text, 255, font=font, anchor="ls")
+        assert text_width(text, size) == np.ceil(font.getlength(text))
+        drawn = sprite(text, size, INK, GROUND)
+        assert np.array_equal(drawn, np.repeat(np.array(letters)[:, :, None], 3, axis=2)), text
+
+
+def test_words_that_were_set_are_not_set_again(afresh: None) -> None:
+    lettering._word.cache_clear()
+    for index in range(20):
+        sprite(f"frame {index}   of 20", 13, INK, GROUND)
+    assert lettering._word.cache_info().misses == 1 + 2 + 21  # the space, "frame" and "of", 0 to 20

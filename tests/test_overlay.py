@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import deque
 from fractions import Fraction
 from pathlib import Path
 
@@ -34,7 +35,7 @@ from affectkit.outputs.overlay import DrawnPlanes, Overlay
 from affectkit.outputs.panels import plan_panel
 from affectkit.outputs.strongest import Strongest
 from affectkit.outputs.traces import Trace
-from affectkit.outputs.video import VideoWriter, frame_of_drawn
+from affectkit.outputs.video import Frames, VideoWriter
 from affectkit.picture import SIDES_BT601, SIDES_BT709, Colours, RgbPicture, YuvPicture, rgb_matrix
 from affectkit.sources.opening import open_source
 from affectkit.types import LabelSet
@@ -437,8 +438,57 @@ def test_planes_are_written_with_their_colours(tmp_path: Path) -> None:
         image = np.full((64, 96, 3), (200, 40, 40), np.uint8)
         target = tmp_path / f"{space}.mp4"
         with VideoWriter(target, fps=25) as writer:
-            writer.write_frame(frame_of_drawn(DrawnPlanes(planes_of_rgb(image, sides), sides)), 0.0)
+            frames = Frames()
+            for place, plane in zip(frames.planes(64, 96), planes_of_rgb(image, sides), strict=True):
+                place[:] = plane
+            writer.write_frame(frames.drawn(DrawnPlanes(planes_of_rgb(image, sides), sides)), 0.0)
         frame = next(open_source(target).frames())
         assert frame.image.reshape(-1, 3).mean(0) == pytest.approx((200, 40, 40), abs=4)
         with av.open(str(target)) as container:
             assert next(container.decode(video=0)).colorspace == space
+
+
+def test_frames_are_used_again_and_hold_nothing_of_what_they_showed(tiny: Path) -> None:
+    """A frame that showed a box and a wide picture shows, the next time, what a fresh one does."""
+    again, fresh = Overlay(models.read_spec(tiny)), Overlay(models.read_spec(tiny))
+    frames, seen = Frames(), []
+    waiting: deque[av.VideoFrame] = deque()
+    rng = np.random.default_rng(0)
+    for index in range(8):
+        wide = rng.integers(0, 255, (360, 640, 3)).astype(np.uint8)
+        picture = film(wide if index % 3 else wide[:, :320].copy(), SIDES_BT709)
+        shown = dataclasses.replace(result(index, tuple(face(k) for k in range(index % 4))), image=None)
+        waiting.append(frames.drawn(again.draw_planes(shown, picture, frames.planes)))
+        planes = fresh.draw_planes(shown, picture).planes
+        assert np.array_equal(
+            waiting[-1].to_ndarray(), np.concatenate([plane.ravel() for plane in planes]).reshape(1080, -1)
+        )
+        seen.append(waiting[-1])
+        if len(waiting) == 2:  # as of those that wait to be encoded
+            frames.give_back(waiting.popleft())
+    assert len({id(frame) for frame in seen}) == 2
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_what_an_encoder_holds_is_not_drawn_over(codec: str) -> None:
+    """Whatever it does with the frames it is given, the first picture stays what it was."""
+    if codec not in av.codecs_available:
+        pytest.skip(f"FFmpeg without {codec}")
+    encoder, frames, packets = av.CodecContext.create(codec, "w"), Frames(), []
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 96, 64, "yuv420p", Fraction(1, 25)
+    encoder.framerate, encoder.max_b_frames = Fraction(25), 2  # which wait for frames that come after them
+    for index in range(12):
+        planes = frames.planes(64, 96)
+        for plane in planes:
+            plane[:] = 20 * index + 16
+        frame = frames.drawn(DrawnPlanes(planes, SIDES_BT709))
+        frame.pts, frame.time_base = index, encoder.time_base
+        packets += encoder.encode(frame)
+        frames.give_back(frame)
+    decoder = av.CodecContext.create("h264" if codec == "libx264" else codec, "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    decoder.extradata = encoder.extradata
+    shown = [frame for packet in [*packets, *encoder.encode(None), None] for frame in decoder.decode(packet)]
+    greys = [float(frame.to_ndarray()[:64].mean()) for frame in shown]
+    assert greys == pytest.approx([20 * index + 16 for index in range(12)], abs=6)
