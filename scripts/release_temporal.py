@@ -47,7 +47,7 @@ The two open sets hold no labelled videos, so it was trained on
 - **sequences made of single pictures** (train/synthetic.py, `affectkit train synthetic`): a face of FER+ is held for 8
   to 40 frames, then another person's face takes its place, at once or by blending; the head drifts a little. What it
   should say is what `lite` says of the clean frames;
-- **79 rendered sequences of 32 frames** (`affectkit train render --sequences`, train part; each four times, otherwise
+- **151 rendered sequences of 32 frames** (`affectkit train render --sequences`, train part; each four times, otherwise
   disturbed): units that come, stay and go, faces that speak, faces at rest. What it should say are the labels: a
   speaking face without an expression is neutral.
 
@@ -80,7 +80,8 @@ On clean sequences AU Pearson falls from {clean_single:.3f} to {clean_temporal:.
 On a real clip of a man speaking (309 frames), the mean absolute difference of AU probabilities, valence and arousal
 from frame to frame is {less:.0%} lower than frame by frame; the curves correlate with the frame-by-frame ones at
 {mean:.2f} on average ({lowest:.2f} at the lowest, {lowest_name}). Windows overlap; `benchmarks/temporal.py` measures
-all of it. How strongly training asks for steadiness was chosen on that clip.
+all of it. How strongly training asks for steadiness was chosen on that clip, and that of the expression on 40 rendered
+faces of the train part that talk.
 
 The AU thresholds are those of `lite`; the temperature was fitted on disturbed sequences made of the dev part.
 
