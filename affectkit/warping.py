@@ -191,7 +191,7 @@ def cell_means(plane: UInt8, columns: int, rows: int) -> UInt8:
     corners = upper[:, column]
     corners += (upper[:, column + 1] - corners) * beside
     cells = np.diff(np.diff(corners, axis=0), axis=1)
-    return np.rint(cells * (rows * columns / (height * width))).astype(np.uint8)
+    return np.asarray(np.rint(cells * (rows * columns / (height * width))), np.uint8)
 
 
 @lru_cache(maxsize=16)

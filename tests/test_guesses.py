@@ -212,5 +212,5 @@ def test_threads_make_no_difference(tiny: Path, astronaut: Path, tmp_path: Path)
     tables = []
     for threads in (1, 2):
         with Predictor(tiny, threads=threads) as predictor:
-            tables.append(predictor.predict(clip).to_csv())
+            tables.append(str(predictor.predict(clip).to_csv()))
     assert tables[0] == tables[1] and tables[0].count("\n") == 91
