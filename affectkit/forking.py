@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 from weakref import WeakSet
 
 from affectkit.errors import EngineError
@@ -75,14 +75,32 @@ class Workers(Executor):
         self._pool.shutdown(wait, cancel_futures=cancel_futures)
 
 
-def later(pool: Executor, function: Callable[[], T]) -> Callable[[], T]:
-    """Compute in the pool, and return what waits for the answer; in a child that forked meanwhile it is computed again.
+class Later(Generic[T]):
+    """What a function answers, computed in a pool meanwhile; in a child that forks before it is there, once more."""
 
-    Args:
-        function: what answers the same whenever it is called.
-    """
-    future, process = pool.submit(function), os.getpid()
-    return lambda: future.result() if os.getpid() == process else function()
+    def __init__(self, pool: Executor, function: Callable[[], T]) -> None:
+        """Begin.
+
+        Args:
+            function: what answers the same whenever it is called.
+        """
+        self._function, self._process = function, os.getpid()
+        self._future = pool.submit(function)
+
+    def __call__(self) -> T:
+        """The answer; waits for it, or computes it here if the pool has not come to it yet."""
+        if os.getpid() != self._process or self._future.cancel():
+            return self._function()
+        return self._future.result()
+
+    def is_over(self) -> bool:
+        """Whether the answer is there."""
+        return os.getpid() == self._process and self._future.done()
+
+    def give_up(self) -> None:
+        """The answer is hardly asked for any more: leave it out, unless it is being computed."""
+        if os.getpid() == self._process:
+            self._future.cancel()
 
 
 class Lock:

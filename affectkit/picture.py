@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from affectkit.types import Array, Float32, UInt8, check_image
-from affectkit.warping import Square, inverted, square, upright_patches
+from affectkit.warping import Square, cell_means, inverted, square, upright_patches
 from affectkit.warping import warp as warp
 
 LUMA_BT601 = np.array([0.299, 0.587, 0.114])
@@ -315,7 +315,7 @@ class YuvPicture:
 
     def brightness(self, columns: int, rows: int) -> UInt8:
         """See :meth:`RgbPicture.brightness`; of a narrow range as it is."""
-        return np.asarray(cv2.resize(self._planes[0], (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+        return cell_means(self._planes[0], columns, rows)
 
 
 @lru_cache(maxsize=64)

@@ -23,6 +23,9 @@ from affectkit.types import CroppedFrame, Frame
 BYTES_AHEAD = 12 << 20
 """Of decoded frames that may wait for the tracker, which is slower at some frames than at others."""
 
+MOST_HELD = 8
+"""Frames that may be followed while it is still looked for lost faces in one before them."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pace:
@@ -52,7 +55,9 @@ def crops_of(
     # What may be silent for long is read in a thread in any case: Ctrl-C does not wait for it.
     read_ahead = ahead if source.info.paced and isinstance(source, VideoFile) else side_by_side
     frames = read_ahead(frames, max(1, most))
-    faces = whole_pictures(frames, alone=alone) if asked.aligned else track(frames, tracker, alone=alone)
+    # What is waited for, as a camera is, is not held back.
+    held = min(MOST_HELD, most) if overlaps and not source.info.paced else 0
+    faces = whole_pictures(frames, alone=alone) if asked.aligned else track(frames, tracker, alone=alone, held=held)
     faces = confident(faces, asked.min_confidence) if asked.min_confidence else faces
     tracked = side_by_side(faces, min(8, most))
     cut = take_whole if asked.aligned else align

@@ -172,6 +172,36 @@ def _remapped(image: Array, at: Places, border: int) -> UInt8:
     return np.asarray(cv2.remap(image, *at, cv2.INTER_LINEAR, borderMode=mode, borderValue=grey), np.uint8)
 
 
+SUMMED_PIXELS = 1 << 22
+"""Largest picture of which a table of sums is made: it takes four bytes a pixel, and 32 bits hold twice as many."""
+
+
+def cell_means(plane: UInt8, columns: int, rows: int) -> UInt8:
+    """(rows, columns): the mean of each cell of a grid over ``plane`` (H, W), whose edges may pass through pixels.
+
+    What OpenCV's INTER_AREA gives, in an eighth of its time, but where a mean lies exactly between two numbers.
+    """
+    height, width = plane.shape
+    if height * width > SUMMED_PIXELS or height < 2 * rows or width < 2 * columns:
+        return np.asarray(cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+    sums = cv2.integral(plane)  # of all that lies above and to the left
+    (row, below), (column, beside) = _edges(height, rows), _edges(width, columns)
+    upper = sums[row].astype(np.float64)
+    upper += (sums[row + 1] - upper) * below[:, None]
+    corners = upper[:, column]
+    corners += (upper[:, column + 1] - corners) * beside
+    cells = np.diff(np.diff(corners, axis=0), axis=1)
+    return np.asarray(np.rint(cells * (rows * columns / (height * width))), np.uint8)
+
+
+@lru_cache(maxsize=16)
+def _edges(length: int, cells: int) -> tuple[Array, Array]:
+    """The pixels in which the edges of cells lie, and how far in them, (cells + 1,)."""
+    edges = np.arange(cells + 1) * length / cells
+    whole = np.minimum(edges.astype(np.intp), length - 1)
+    return whole, edges - whole
+
+
 def inverted(matrix: Array) -> Array:
     """The inverse of an affine map (2, 3), float64.
 

@@ -15,7 +15,7 @@ from affectkit.sources.opening import open_source
 from affectkit.sources.planes import common
 from affectkit.spec import InputSpec
 from affectkit.types import UInt8
-from affectkit.warping import inverted, upright_patches, warp
+from affectkit.warping import SUMMED_PIXELS, cell_means, inverted, upright_patches, warp
 
 
 def slope(height: int, width: int) -> UInt8:
@@ -133,3 +133,30 @@ def test_pictures_wider_than_opencv_can_remap() -> None:
 def test_a_map_to_a_line_is_refused() -> None:
     with pytest.raises(ValueError, match="no inverse"):
         inverted(np.array([[1.0, 2, 0], [2, 4, 0]]))
+
+
+@pytest.mark.parametrize(("height", "width"), [(720, 1280), (360, 640), (1080, 1920), (54, 97), (200, 311)])
+def test_means_of_cells(height: int, width: int) -> None:
+    """As OpenCV has them, but for one level where a mean lies between two; a part of larger memory as the whole."""
+    memory = noise(height, width + 32)
+    memory[: height // 2] //= 8
+    plane = memory[:, :width]
+    found = cell_means(plane, 48, 27)
+    opencv = cv2.resize(plane, (48, 27), interpolation=cv2.INTER_AREA)
+    assert found.shape == (27, 48) and np.abs(found.astype(int) - opencv).max() <= 1
+    assert (found != opencv).mean() < (0.002 if height >= 360 else 0.02)
+    assert (cell_means(np.full((height, width), 201, np.uint8), 48, 27) == 201).all()
+
+
+def test_means_of_cells_by_hand() -> None:
+    rows = np.array([[0, 30, 90], [0, 30, 90], [100, 100, 100]], np.uint8).repeat(2, 0).repeat(2, 1)
+    # Six pixels each way, three of them a cell. In the first row of cells 0 0 30 and 30 90 90, three times each.
+    assert cell_means(rows, 2, 2).tolist() == [[10, 70], [(10 + 2 * 100) // 3, (70 + 2 * 100) // 3]]
+    # Two and a half pixels of five: (0 + 60 + 90 / 2) / 2.5 and (90 / 2 + 0 + 60) / 2.5.
+    five = np.array([[0, 60, 90, 0, 60]] * 4, np.uint8)
+    assert cell_means(five, 2, 2).tolist() == [[42, 42]] * 2
+
+
+def test_means_of_cells_of_what_is_too_large_or_too_small_for_sums() -> None:
+    large = np.full((SUMMED_PIXELS // 2048 + 1, 2048), 255, np.uint8)
+    assert (cell_means(large, 48, 27) == 255).all() and cell_means(large[:20, :30], 48, 27).shape == (27, 48)

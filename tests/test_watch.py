@@ -152,8 +152,8 @@ def test_what_is_known_is_not_found_again() -> None:
     known, come = (300.0, 100.0, 60.0), (345.0, 150.0, 60.0)
     detector = Seen(lambda i: [known, come])
     watch, boxes = Watch(TrackingConfig(), detector), [(300.0, 100.0, 60.0, 60.0)]
-    found = watch.look(frame(0, [known, come]).picture, 0, 0.0, boxes, [(340.0, 100.0, 60.0, 60.0)])
-    assert found is not None and [face.box for face in found] == [(345.0, 150.0, 60.0, 60.0)]
+    look = watch.look(frame(0, [known, come]).picture, 0, 0.0, boxes, [(340.0, 100.0, 60.0, 60.0)])
+    assert look is not None and [face.box for face in look.found()] == [(345.0, 150.0, 60.0, 60.0)]
     assert watch.look(frame(1, [known]).picture, 1, 0.04, boxes, []) is None, "not in this frame"
 
 

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 from affectkit.faces.base import DetectsInRegions, DetectsLargeFaces
 from affectkit.faces.boxes import Box, iou, touch
 from affectkit.faces.changes import ChangeDetector
+from affectkit.faces.questions import Asks
 from affectkit.faces.tracks import TrackingConfig
 from affectkit.faces.watch import smallest_px
-from affectkit.forking import later
+from affectkit.forking import Later
 from affectkit.picture import RgbPicture
 from affectkit.serialization import State
 from affectkit.types import Picture
@@ -121,9 +121,9 @@ class Schedule:
             seen = appeared()
             self._pending = _Search(index, lambda: seen)
         else:
-            self._pending = _Search(index, later(self._pool, appeared))
+            self._pending = _Search(index, Later(self._pool, appeared))
 
-    def new_face_came(self, index: int, *, cut: bool) -> bool:
+    def new_face_came(self, index: int, ask: Asks, *, cut: bool) -> bool:
         """What the search that was started ``detect_every`` frames ago saw; until then it is not asked.
 
         Always so many frames, however fast it was: the results are the same in every run.
@@ -132,7 +132,7 @@ class Schedule:
         if pending is None or (not cut and index - pending.index < self._config.detect_every):
             return False
         self._pending = None
-        return not cut and pending.saw_new_face()
+        return not cut and ask(pending.saw_new_face, False)
 
     def detected(self, picture: Picture, time_s: float, *, uneventful: bool) -> None:
         """All faces of this picture were detected.
@@ -148,23 +148,34 @@ class Schedule:
         """The detector was asked in this frame, for all faces or for new ones, or had no need to be."""
         self._detected_at, self._detected_s = index, time_s
 
-    def state(self) -> tuple[State, Callable[[], Any]]:
-        """What :meth:`restore` takes, and what has to be put into it as ``looking``, when that is asked for."""
-        pending = self._pending
-        plain = {
+    def state(self) -> State:
+        """What :meth:`restore` takes; :func:`spelled_out` makes of it what can be stored."""
+        return {
             "detected_at": self._detected_at,
             "detected_s": self._detected_s,
             "whole_s": self._whole_s,
             "searched": self._changes.state(),
             "uneventful": self._uneventful,
+            "looking": self._pending,
         }
-        return plain, lambda: None if pending is None else [pending.index, pending.saw_new_face()]
 
     def restore(self, state: State) -> None:
         """Go on from :meth:`state`."""
         self._detected_at, self._detected_s = state["detected_at"], state["detected_s"]
         self._whole_s, self._uneventful = state["whole_s"], state["uneventful"]
         self._changes.restore(state["searched"])
-        if state["looking"] is not None:
-            began, seen = state["looking"]
-            self._pending = _Search(began, lambda: bool(seen))
+        self._pending = state["looking"]
+
+
+def spelled_out(state: State) -> State:
+    """A state of :class:`Schedule` as it is stored; waits for a search that is going on."""
+    pending: _Search | None = state["looking"]
+    return {**state, "looking": None if pending is None else [pending.index, pending.saw_new_face()]}
+
+
+def read_back(stored: State) -> State:
+    """The state of which :func:`spelled_out` made this."""
+    if stored["looking"] is None:
+        return stored
+    index, seen = stored["looking"]
+    return {**stored, "looking": _Search(index, lambda: bool(seen))}

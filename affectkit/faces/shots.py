@@ -56,20 +56,27 @@ class Shots:
         return shown
 
     def state(self) -> State:
-        """What :meth:`restore` takes, but for the tracks, which :func:`spelled_out` makes lists of."""
+        """What :meth:`restore` takes; :func:`spelled_out` makes of it what can be stored."""
         return {"thumbnail": self._thumbnail, "size": self._size, "shots": tuple(self._before)}
 
     def restore(self, state: State) -> None:
         """Go on from :meth:`state`."""
-        self._before.extend((thumbnail, [restored_track(t) for t in tracks]) for thumbnail, tracks in state["shots"])
-        self._thumbnail = state["thumbnail"]
-        self._size = None if state["size"] is None else tuple(state["size"])
+        self._before.clear()
+        self._before.extend(state["shots"])
+        self._thumbnail, self._size = state["thumbnail"], state["size"]
 
 
 def spelled_out(state: State) -> State:
     """A state of :class:`Shots` as it is stored."""
     shots = [[thumbnail, [stored_track(t) for t in there]] for thumbnail, there in state["shots"]]
     return {**state, "shots": shots}
+
+
+def read_back(stored: State) -> State:
+    """The state of which :func:`spelled_out` made this."""
+    shots = tuple((thumbnail, [restored_track(t) for t in tracks]) for thumbnail, tracks in stored["shots"])
+    size = None if stored["size"] is None else tuple(stored["size"])
+    return {"thumbnail": stored["thumbnail"], "size": size, "shots": shots}
 
 
 def _change(small: Array, before: Array) -> float:

@@ -6,20 +6,48 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from affectkit.faces.guesses import Guesses
 from affectkit.faces.tracking import Tracker
 from affectkit.types import Detection, Frame, TrackedFace, TrackedFrame
 
 
-def track(frames: Iterable[Frame], tracker: Tracker, *, alone: bool = False) -> Iterator[TrackedFrame]:
+def track(frames: Iterable[Frame], tracker: Tracker, *, alone: bool = False, held: int = 0) -> Iterator[TrackedFrame]:
     """Find and follow the faces of every frame; lazy, one in, one out.
 
     Args:
         alone: the pictures have nothing to do with each other: no face is in two of them.
+        held: most frames that are followed, and held back, while a look for lost faces in the first of them is going
+            on (:mod:`affectkit.faces.guesses`). The results are the same whatever it is.
     """
+    if held and not alone and tracker.pool is not None:
+        yield from _guessing(frames, Guesses(tracker, tracker.pool, held))
+        return
     for frame in frames:
         if alone:
             tracker.forget()
         yield tracker.update(frame)
+
+
+def _guessing(frames: Iterable[Frame], guesses: Guesses) -> Iterator[TrackedFrame]:
+    failure: Exception | None = None
+    coming = iter(frames)
+    try:
+        while failure is None:
+            try:
+                frame = next(coming, None)
+            except Exception as error:  # it comes after the frames before it
+                failure = error
+                break
+            if frame is None:
+                break
+            guesses.put(frame)
+            del frame
+            yield from guesses.sure()
+        yield from guesses.rest()
+    finally:
+        guesses.give_up()
+    if failure is not None:
+        raise failure
 
 
 def whole_pictures(frames: Iterable[Frame], *, alone: bool = False) -> Iterator[TrackedFrame]:

@@ -16,7 +16,6 @@ import dataclasses
 import math
 import threading
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 
@@ -27,10 +26,11 @@ from affectkit.faces.base import Detector, DetectsInRegions, DetectsLargeFaces, 
 from affectkit.faces.boxes import Box, at_rest, centre, iou, same_face, stayed, touch
 from affectkit.faces.faint import all_faces
 from affectkit.faces.matching import match, may_be_lost
+from affectkit.faces.questions import Asks, by_waiting
+from affectkit.faces.remembered import Remembered
 from affectkit.faces.schedule import Schedule
 from affectkit.faces.shots import Shots
-from affectkit.faces.shots import spelled_out as shots_spelled_out
-from affectkit.faces.tracks import Track, TrackingConfig, restored_track, stored_track
+from affectkit.faces.tracks import Track, TrackingConfig
 from affectkit.faces.watch import Watch
 from affectkit.serialization import State
 from affectkit.types import Detection, Float32, Frame, Picture, TrackedFace, TrackedFrame
@@ -61,7 +61,7 @@ class Tracker:
             lock: held while the detector is asked, where several trackers share it in several threads.
             pool: looks for new faces while known ones are followed. The results are the same without it.
         """
-        self._detector = detector
+        self._detector, self.pool = detector, pool
         self._detecting = lock or threading.Lock()
         self._keeping = threading.Lock()  # states are asked for in another thread
         self._states_kept = states_kept
@@ -83,7 +83,7 @@ class Tracker:
         self._time_s = -math.inf
         self._name: str | None = None
         self._tentative: list[tuple[Box, float]] = []  # tentative tracks: faces that may be lost ones, and since when
-        self._states: deque[tuple[int, Callable[[], State]]] = deque(maxlen=self._states_kept)
+        self._states: deque[Remembered] = deque(maxlen=self._states_kept)
 
     def forget(self) -> None:
         """The next picture has nothing to do with those before: forget all faces, but not which ids were given."""
@@ -92,8 +92,12 @@ class Tracker:
         self._schedule.forget()
         self._watch.forget()
 
-    def update(self, frame: Frame) -> TrackedFrame:
-        """Find the faces of the next frame."""
+    def update(self, frame: Frame, ask: Asks = by_waiting) -> TrackedFrame:
+        """Find the faces of the next frame.
+
+        Args:
+            ask: says what searches for lost faces and new ones find.
+        """
         config = self._config
         before, self._index = self._index, frame.index
         time_s = frame.time_s if math.isfinite(frame.time_s) else frame.index / PICTURES_A_SECOND
@@ -113,9 +117,9 @@ class Tracker:
         boxes = [t.last.box for t in active]
         due, partly = self._schedule.plan(frame.index, time_s, boxes, calm=calm, watched=watched)
         must = another or (due and not partly) or (not watched and (bool(self._tentative) or not active))
-        must = must or self._schedule.new_face_came(frame.index, cut=cut)
+        must = must or self._schedule.new_face_came(frame.index, ask, cut=cut)
         if not must:
-            must = self._follow_and_watch(frame.picture, active, before, watched=watched)
+            must = self._follow_and_watch(frame.picture, active, before, ask if watched else None)
         if must:
             eventful = self._detect(frame.picture, active, before, tentative=not another)
             self._schedule.detected(frame.picture, time_s, uneventful=due and not eventful)
@@ -129,7 +133,7 @@ class Tracker:
             faces = sorted(faces, key=lambda t: -t.last.box[2] * t.last.box[3])[: config.max_faces]
         faces.sort(key=lambda t: t.track_id)
         with self._keeping:
-            self._states.append((frame.index, self._state()))
+            self._states.append(self.remembered())
         return TrackedFrame(frame, tuple(TrackedFace(t.track_id, t.last) for t in faces), cut)
 
     def _begin_shot(self, picture: Picture, backwards: bool) -> bool:
@@ -141,10 +145,10 @@ class Tracker:
         self._tracks = [dataclasses.replace(t, seen_s=self._time_s, velocity=(0.0, 0.0)) for t in shown]
         return True
 
-    def _follow_and_watch(self, picture: Picture, active: list[Track], before: int, *, watched: bool) -> bool:
+    def _follow_and_watch(self, picture: Picture, active: list[Track], before: int, ask: Asks | None) -> bool:
         """Follow the active tracks, and look for others where some are missing; True: the whole picture has to be."""
         lost = self._follow(picture, active)
-        if not watched:
+        if ask is None:
             return lost
         followed = [t.last for t in self._tracks if t.seen == self._index]
         missing = [t for t in self._tracks if t.seen < self._index]
@@ -152,10 +156,11 @@ class Tracker:
             return False
         known = [face.box for face in followed]
         doubtful = [box for box, _ in self._tentative]
-        found = self._watch.look(picture, self._index, self._time_s, known, [*missing, *doubtful])
+        look = self._watch.look(picture, self._index, self._time_s, known, [*missing, *doubtful])
+        found: list[Detection] = [] if look is None or not look.places else ask(look.found, [])
         if found:
             self._detect(picture, active, before, tentative=True, faces=[*followed, *found])
-        elif found is not None:
+        elif look is not None:
             self._tentative = []
         return False
 
@@ -307,36 +312,27 @@ class Tracker:
     def state_at(self, index: int) -> State | None:
         """What was known after the frame of this index, for :mod:`affectkit.runs.state`; None if that is long ago."""
         with self._keeping:
-            state = next((state for at, state in self._states if at == index), None)
-        return None if state is None else state()
-
-    def _state(self) -> Callable[[], State]:
-        """The state as it is now, spelled out when it is asked for: every frame has one, and few are."""
-        # Tracks never change, and the lists that shots hold are not shared.
-        tracks, tentative = tuple(self._tracks), tuple(self._tentative)
-        shots, watch, (schedule, pending) = self._shots.state(), self._watch.state(), self._schedule.state()
-        plain = {"next_id": self._next_id, "index": self._index, "time_s": self._time_s, "name": self._name}
-
-        def spelled_out() -> State:
-            return {
-                **plain,
-                **shots_spelled_out(shots),
-                **schedule,
-                "tracks": [stored_track(track) for track in tracks],
-                "doubts": [[list(box), since_s] for box, since_s in tentative],
-                "looking": pending(),
-                "watched": watch,
-            }
-
-        return spelled_out
+            known = next((known for known in self._states if known.index == index), None)
+        return None if known is None else known.spelled_out()
 
     def restore(self, state: State) -> None:
         """Go on from :meth:`state_at`."""
         self.reset()
-        self._tracks = [restored_track(stored) for stored in state["tracks"]]
-        self._shots.restore(state)
-        self._schedule.restore(state)
-        self._watch.restore(state["watched"])
-        self._tentative = [(tuple(box), since_s) for box, since_s in state["doubts"]]
-        self._next_id, self._index = state["next_id"], state["index"]
-        self._time_s, self._name = state["time_s"], state["name"]
+        self.go_back(Remembered.read_back(state))
+
+    def remembered(self) -> Remembered:
+        """What is known now."""
+        # Tracks never change, and the lists that shots hold are not shared.
+        plain = self._next_id, self._index, self._time_s, self._name, tuple(self._tracks), tuple(self._tentative)
+        return Remembered(*plain, self._shots.state(), self._schedule.state(), self._watch.state())
+
+    def go_back(self, known: Remembered) -> None:
+        """To what was known then; the frames after that one are forgotten."""
+        self._next_id, self._index, self._time_s, self._name = known.next_id, known.index, known.time_s, known.name
+        self._tracks, self._tentative = list(known.tracks), list(known.tentative)
+        self._shots.restore(known.shots)
+        self._schedule.restore(known.schedule)
+        self._watch.restore(known.watch)
+        with self._keeping:
+            while self._states and self._states[-1].index > known.index:
+                self._states.pop()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from affectkit.faces.base import DetectsLargeFaces
 from affectkit.faces.boxes import Box, iou
@@ -30,6 +31,28 @@ SMALLER = 0.5
 
 EVERY = 2
 """Frames from one look for lost faces to the next, while others are followed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """A search of some places of a picture. It remembers nothing, so it may be done later, and in any thread."""
+
+    _detector: DetectsLargeFaces
+    _picture: Picture
+    places: tuple[tuple[Region, float], ...]
+    """Where, px, and how large faces are there at least, px."""
+    _known: tuple[Box, ...]
+    _match_iou: float
+
+    def found(self) -> list[Detection]:
+        """Faces that are there besides the known ones, in falling order of score within each place."""
+        found: list[Detection] = []
+        for region, smallest in self.places:
+            for face in self._detector.detect_large_in(self._picture.detector_rgb(), region, smallest):
+                there = [*self._known, *(other.box for other in found)]
+                if all(iou(face.box, box) < self._match_iou for box in there):
+                    found.append(face)
+        return found
 
 
 class Watch:
@@ -58,10 +81,8 @@ class Watch:
 
     def look(
         self, picture: Picture, index: int, time_s: float, known: Sequence[Box], missing: Sequence[Track | Box]
-    ) -> list[Detection] | None:
-        """Faces that are there besides the ``known`` ones, in falling order of score within each place searched.
-
-        None where it is not looked in this frame.
+    ) -> Look | None:
+        """What has to be searched in this frame; None: nothing.
 
         Args:
             index: of the frame.
@@ -77,15 +98,8 @@ class Watch:
         if not known:
             changed = self._changes.changed(picture, [])
             places += [] if changed is None else [(changed, smallest_px(changed))]
-        found: list[Detection] = []
-        for region, smallest in places:
-            if region[2] - region[0] < 1 or region[3] - region[1] < 1:
-                continue
-            for face in self._detector.detect_large_in(picture.detector_rgb(), region, smallest):
-                there = [*known, *(other.box for other in found)]
-                if all(iou(face.box, box) < self._config.match_iou for box in there):
-                    found.append(face)
-        return found
+        places = [(region, size) for region, size in places if region[0] < region[2] and region[1] < region[3]]
+        return Look(self._detector, picture, tuple(places), tuple(known), self._config.match_iou)
 
     def state(self) -> State:
         """To resume from."""
