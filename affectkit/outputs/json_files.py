@@ -19,11 +19,24 @@ def json_text(document: dict[str, Any]) -> str:
         return "{}\n"
     parts = []
     for name, value in document.items():
-        compact = _ENCODE(value)
-        if compact[0] in "[{":
-            compact = _laid_out(compact) if len(compact) <= LONGEST_REMEMBERED else _indented(value, "\n  ")
-        parts.append(f"{_name(str(name))}: {compact}")
+        parts.append(f"{_name(str(name))}: {value if type(value) is LaidOut else _text(value)}")
     return "{\n  " + ",\n  ".join(parts) + "\n}\n"
+
+
+class LaidOut(str):
+    """A value of the outermost object, as JSON already."""
+
+
+def laid_out(document: dict[str, Any]) -> dict[str, LaidOut]:
+    """Values that many documents hold, laid out once, to be put into :func:`json_text`."""
+    return {name: LaidOut(_text(value)) for name, value in document.items()}
+
+
+def _text(value: Any) -> str:
+    compact = _ENCODE(value)
+    if compact[0] not in "[{":
+        return compact
+    return _laid_out(compact) if len(compact) <= LONGEST_REMEMBERED else _indented(value, "\n  ")
 
 
 @lru_cache(maxsize=256)

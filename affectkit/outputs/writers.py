@@ -16,6 +16,7 @@ from affectkit.errors import UnknownSuffix, needs
 from affectkit.face_results import FrameResult
 from affectkit.outputs.files import PartialFile, explain_os_error
 from affectkit.outputs.layouts import Layout, Value
+from affectkit.outputs.rows import LateRows
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 
@@ -104,11 +105,11 @@ class _TableWriter(Completed):
             self._partial = PartialFile(path, overwrite=overwrite, path=self._partial_of(self._rows_path))
         try:
             if length is None:
-                self._file = open_rows(self._rows_path, "w")
+                self._file = self._open("w")
                 self._begin()
             else:
                 os.truncate(self._rows_path, length)
-                self._file = open_rows(self._rows_path, "a")
+                self._file = self._open("a")
         except OSError as error:
             if resume_from is None:
                 self._discard()
@@ -121,6 +122,10 @@ class _TableWriter(Completed):
     def _partial_of(self, rows: Path) -> Path:
         """Undo :meth:`_rows_file`."""
         return rows
+
+    def _open(self, mode: Literal["w", "a"]) -> TextIO | LateRows:
+        """The file of rows."""
+        return open_rows(self._rows_path, mode)
 
     def _begin(self) -> None:
         """Write what comes before the first row."""
@@ -213,6 +218,9 @@ class JsonLinesWriter(_TableWriter):
             self._file.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+_LINE = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
 class ParquetWriter(_TableWriter):
     """Apache Parquet, typed columns, null where there is no value; needs the extra ``parquet``.
 
@@ -236,14 +244,17 @@ class ParquetWriter(_TableWriter):
     def _partial_of(self, rows: Path) -> Path:
         return rows.with_name(rows.name.removesuffix(".rows"))
 
+    def _open(self, mode: Literal["w", "a"]) -> LateRows:
+        self._rows = LateRows(lambda: open_rows(self._rows_path, mode), at_once=mode == "a")
+        return self._rows
+
     def _write_rows(self, rows: list[list[Value]]) -> None:
         for row in rows:
-            self._file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+            self._file.write(_LINE(row) + "\n")
 
     def _finish(self) -> None:
         super()._finish()
-        with self._rows_path.open(encoding="utf-8", newline="\n") as lines:
-            self._write_table(map(json.loads, lines))
+        self._write_table(map(json.loads, self._rows.lines()))
 
     def _write_table(self, rows: Iterator[list[Value]]) -> None:
         import pyarrow

@@ -45,7 +45,8 @@ class Counts:
         self.read += 1
         self.rows += max(1, len(result.faces))
         self.without_face += not result.faces
-        self.tracks.update(face.track_id for face in result.faces)
+        for face in result.faces:
+            self.tracks.add(face.track_id)
 
 
 class Interrupted(KeyboardInterrupt):

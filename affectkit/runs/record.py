@@ -82,6 +82,9 @@ def time_left(seconds: float) -> str:
     return f"{seconds:.0f} seconds"
 
 
+_ENCODE = json.JSONEncoder(allow_nan=False).encode
+
+
 class Record:
     """Appends to one ``run.jsonl``."""
 
@@ -93,6 +96,8 @@ class Record:
             url: where it is uploaded from time to time, whole, for a store: nothing can be appended there.
         """
         self.path, self.totals, self._url = path, Totals(inputs), url
+        self._folder = os.path.join(path.parent, "")
+        """What the paths of most outputs begin with."""
         self._host, self._waiting, self._uploaded_at = platform.node(), b"", time.monotonic()
 
     def begin(self, *, shard: Shard | None, given: dict[str, Any], retried: bool = False) -> None:
@@ -175,6 +180,9 @@ class Record:
 
     def _beside(self, path: Path) -> str:
         """A path as seen from the file's folder, where it is below it."""
+        name = str(path)
+        if name.startswith(self._folder):
+            return name[len(self._folder) :].replace(os.sep, "/")
         with suppress(ValueError):
             return path.relative_to(self.path.parent).as_posix()
         return str(path.absolute())
@@ -184,7 +192,7 @@ class Record:
         line = {"time": now, **line}
         if line["status"] == "run":
             line["host"] = self._host
-        self._waiting += (json.dumps(line, allow_nan=False) + "\n").encode()
+        self._waiting += (_ENCODE(line) + "\n").encode()
         try:
             with _locked(self.path) as file:
                 before = os.fstat(file).st_size
