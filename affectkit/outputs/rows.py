@@ -25,6 +25,11 @@ class LateRows:
         self._open, self._waiting, self._size = open_file, list[str](), 0
         self._file = open_file() if at_once else None
 
+    @property
+    def is_none(self) -> bool:
+        """Whether no file was made."""
+        return self._file is None
+
     def write(self, text: str) -> int:
         """Take lines."""
         if self._file is not None:

@@ -7,9 +7,10 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Literal, Protocol, Self, TextIO
 
 from affectkit.errors import UnknownSuffix, needs
@@ -163,7 +164,7 @@ class _TableWriter(Completed):
     def commit(self) -> None:
         """See :class:`TableSink`."""
         self._partial.commit(keep=True)
-        if self._rows_path != self._partial.path:
+        if self._rows_path != self._partial.path and not (isinstance(self._file, LateRows) and self._file.is_none):
             with suppress(OSError):
                 self._rows_path.unlink(missing_ok=True)
 
@@ -234,8 +235,7 @@ class ParquetWriter(_TableWriter):
     def __init__(
         self, path: Path, table: Layout, *, overwrite: bool = False, resume_from: tuple[Path, int] | None = None
     ) -> None:
-        with needs("pyarrow", "parquet", "writing Parquet"):
-            import pyarrow.parquet  # noqa: F401  (before anything is computed)
+        _parquet()  # before anything is computed
         super().__init__(path, table, overwrite=overwrite, resume_from=resume_from)
 
     def _rows_file(self, partial: Path) -> Path:
@@ -257,9 +257,7 @@ class ParquetWriter(_TableWriter):
         self._write_table(map(json.loads, self._rows.lines()))
 
     def _write_table(self, rows: Iterator[list[Value]]) -> None:
-        import pyarrow
-        import pyarrow.parquet
-
+        pyarrow = _parquet()
         kinds = {
             name: pyarrow.string()
             if name in self._layout.texts
@@ -279,6 +277,20 @@ class ParquetWriter(_TableWriter):
                 columns = zip(*group, strict=True)
                 arrays = [pyarrow.array(column, kind) for column, kind in zip(columns, kinds.values(), strict=True)]
                 writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+
+
+@cache
+def _parquet() -> ModuleType:
+    """What writes Parquet.
+
+    Raises:
+        MissingDependency: it is not installed.
+    """
+    with needs("pyarrow", "parquet", "writing Parquet"):
+        import pyarrow
+        import pyarrow.parquet
+    found: ModuleType = pyarrow
+    return found
 
 
 def check_suffix(path: Path, allowed: tuple[str, ...] = SUFFIXES, *, what: str = "") -> None:

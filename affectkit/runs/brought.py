@@ -53,7 +53,9 @@ class Transfer:
             OutputError: it cannot be made.
         """
         path = self.scratch or f"{tempfile.gettempdir()}{os.sep}affectkit-{_user()}"
-        if not os.path.isdir(path):  # asked of every input: on a machine that runs for weeks such folders are tidied away
+        if not os.path.isdir(
+            path
+        ):  # asked of every input: on a machine that runs for weeks such folders are tidied away
             try:
                 Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:

@@ -23,6 +23,7 @@ from affectkit.errors import AffectKitError, EngineError
 from affectkit.predictor import Predictor
 from affectkit.runs.anywhere import run_anywhere
 from affectkit.runs.job import Ended, Mark, failure_line, finished, mark_of
+from affectkit.runs.memory import input_ended
 from affectkit.runs.run import Interrupted, Job, Outcome, Watch, unwatched
 from affectkit.runs.told import Tell, Telling, Told
 from affectkit.runs.work import Work as Work
@@ -274,6 +275,8 @@ def attempt(
             raise
         log.debug("%s", job.name, exc_info=True)
         outcome = failure_line(job, error)
+    finally:
+        input_ended()
     seconds = time.monotonic() - since
     return Ended(job, outcome, predictor.device, predictor.spec.name, seconds, platform.node())
 

@@ -131,8 +131,9 @@ class Record:
     def add(self, ended: Ended) -> None:
         """Note what became of an input. On a full disk it waits for the next line, or :meth:`end`."""
         outcome, job = ended.outcome, ended.job
-        line: dict[str, Any] = {"status": ended.status, "input": job.name}
-        if job.name != job.source:
+        name = job.name
+        line: dict[str, Any] = {"status": ended.status, "input": name}
+        if name != job.source:
             line["secret"] = True
         if isinstance(outcome, Outcome):
             line |= {"frames": outcome.read, "faces": outcome.faces, "complete": outcome.report.complete}
@@ -140,8 +141,8 @@ class Record:
         else:
             line |= {"reason": outcome}
         line["table"] = self._beside(job.table)
-        for name, path, url in (("video", job.video, job.urls[1]), ("sheet", job.sheet, job.urls[2])):
-            line |= {} if path is None else {name: url or self._beside(path)}
+        for kind, path, url in (("video", job.video, job.urls[1]), ("sheet", job.sheet, job.urls[2])):
+            line |= {} if path is None else {kind: url or self._beside(path)}
         line |= {"seconds": round(ended.seconds, 3), "model": ended.model, "device": ended.device, "host": ended.host}
         self._write(line)
         self.totals.add(ended.status, outcome.read if isinstance(outcome, Outcome) else 0)

@@ -8,7 +8,6 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -151,7 +150,7 @@ class Way:
     """The predictor."""
     options: dict[str, Any]
     """As the meta file tells them."""
-    told: dict[str, LaidOut]
+    told: LaidOut
     """Both, for the meta file."""
     layout: Layout
     """Of the table."""
@@ -175,7 +174,7 @@ def way_of(predictor: Predictor, asked: StreamOptions, outputs: OutputOptions, o
         told = laid_out(described | ({"detector": None} if asked.aligned else {}) | {"options": options})
         columns = layout(outputs.table_format, uncertainty=outputs.uncertainty, labels=predictor.spec.labels)
         way = _ways[predictor] = Way(asked, outputs, opening, described, options, told, columns, None)
-    return dataclasses.replace(way, contents=contents)
+    return Way(asked, outputs, opening, way.described, way.options, way.told, way.layout, contents)
 
 
 _ways: WeakKeyDictionary[Predictor, Way] = WeakKeyDictionary()
@@ -194,8 +193,7 @@ def _written(
     """Go through the source, and write all outputs; see :func:`run_job`."""
     asked, outputs = way.asked, way.outputs
     with ExitStack() as stack:
-        # Not worked out until there is something to note: most inputs are short.
-        started_by = cache(partial(fingerprint, way.described, job, way.contents, asked, outputs, way.opening))
+        started_by = _Begin(way, job)
         stored = read_note(job, started_by()) if outputs.resume else None
         counts, (sheet, judge), resume_from = Counts(), _sheet(job), None
         if stored is not None:
@@ -218,10 +216,25 @@ def _written(
             if job.video is None:
                 keeper.maybe_note(results)
         told, said = _told(sink, predictor, outputs)
-        meta = _meta(way, source, job, counts)
-        keeper.prepare(meta | told, overwrite=outputs.overwrite or outputs.resume)
+        shown, meta = {"input": printable(job.source)}, _meta(way, source, counts)
+        keeper.prepare(shown, way.told, meta, told, overwrite=outputs.overwrite or outputs.resume)
     resumed_at = None if stored is None else stored["stream"]["last"] + 1
     return Outcome(counts.read, len(counts.tracks), counts.without_face, source.report, resumed_at, said)
+
+
+class _Begin:
+    """How a run began: not worked out until there is something to note, since most inputs are short."""
+
+    def __init__(self, way: Way, job: Job) -> None:
+        self._way, self._job = way, job
+        self._known: dict[str, Any] | None = None
+
+    def __call__(self) -> dict[str, Any]:
+        """The same each time (:func:`affectkit.runs.resume_notes.fingerprint`)."""
+        if self._known is None:
+            way = self._way
+            self._known = fingerprint(way.described, self._job, way.contents, way.asked, way.outputs, way.opening)
+        return self._known
 
 
 def _finder(predictor: Predictor, job: Job, asked: StreamOptions, outputs: OutputOptions) -> Finder | None:
@@ -305,11 +318,10 @@ def _told(sink: TableSink, predictor: Predictor, outputs: OutputOptions) -> tupl
     return {"baseline": found.described(predictor.spec.au_labels)}, (*found.remarks(), *lacking)
 
 
-def _meta(way: Way, source: Source, job: Job, counts: Counts) -> dict[str, Any]:
+def _meta(way: Way, source: Source, counts: Counts) -> dict[str, Any]:
+    """What the meta file says of one input."""
     report, info = source.report, source.info
     return {
-        "input": printable(job.source),
-        **way.told,
         "film": None if info.film is None else fields_of(info.film),
         "rotation_deg": info.rotation_deg,
         "mirrored": info.mirrored,
