@@ -15,6 +15,7 @@ import numbers
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast, get_args
 
 from affectkit.faces.names import DETECTORS
@@ -213,7 +214,12 @@ def stream_keywords(given: PredictKeywords) -> StreamKeywords:
 
 def fields_of(options: Any) -> dict[str, Any]:
     """The fields of a dataclass by name, in their order, as they are."""
-    return {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    return {name: getattr(options, name) for name in _field_names(options.__class__)}
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def _check(holds: bool, name: str, wanted: str, value: object) -> None:

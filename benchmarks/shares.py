@@ -16,6 +16,7 @@ import json
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,18 +29,18 @@ class Shares:
 
     def __init__(self, path: Path) -> None:
         self.inputs, self._path, self._written = 0, path, 0.0
-        self._spent: dict[str, list[float]] = {}
+        self._spent: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
         self._part, self._sealed = "start", False
-        self._at = (time.perf_counter(), time.thread_time())
+        self._passed, self._cpu = time.perf_counter(), time.thread_time()
         self._thread = threading.get_ident()
 
     def go_to(self, part: str) -> str:
         """Another part begins; the one before."""
-        now, before = (time.perf_counter(), time.thread_time()), self._part
-        spent = self._spent.setdefault(before, [0.0, 0.0])
-        for k in range(2):
-            spent[k] += now[k] - self._at[k]
-        self._part, self._at = part, now
+        passed, cpu, before = time.perf_counter(), time.thread_time(), self._part
+        spent = self._spent[before]
+        spent[0] += passed - self._passed
+        spent[1] += cpu - self._cpu
+        self._part, self._passed, self._cpu = part, passed, cpu
         return before
 
     def count(self, part: str, owner: Any, name: str, *, sealed: bool = False) -> None:

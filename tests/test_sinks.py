@@ -12,8 +12,9 @@ import pytest
 
 from affectkit.errors import OutputError
 from affectkit.face_results import Affect, Face, FrameResult
-from affectkit.outputs.json_files import json_text, write_json
+from affectkit.outputs.json_files import json_text, laid_out, write_json
 from affectkit.outputs.layouts import layout
+from affectkit.outputs.rows import LateRows
 from affectkit.outputs.table import Table, table_of
 from affectkit.outputs.writers import SUFFIXES, CsvWriter, open_table
 from affectkit.types import AU_NAMES, EXPRESSION_NAMES
@@ -272,3 +273,34 @@ def test_clocks_of_pyfeat_and_frame_numbers_of_openface(tmp_path: Path) -> None:
 def test_documents_are_laid_out_as_json_does(document: dict[str, Any]) -> None:
     for _ in range(2):  # the second time what is long is remembered
         assert json_text(document) == json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    parts = {"before": 0, **document, "after": True}
+    joined = json_text({"before": 0}, laid_out(document) if document else {}, {"after": True})
+    assert joined == json.dumps(parts, indent=2, ensure_ascii=False) + "\n"
+
+
+def test_rows_of_a_short_parquet_table_need_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a long one, and what a note is to tell of, are in one; a line ends where its row does."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    name = "odd \u2028\x85 name.mp4"
+    results = [FrameResult(k, k / 10, (face(),), name) for k in range(8)]
+
+    def made() -> list[str]:
+        return sorted(path.name.partition(".partial")[2] for path in tmp_path.iterdir())
+
+    tables = []
+    for most in (LateRows.MOST, 1000):
+        monkeypatch.setattr(LateRows, "MOST", most)
+        with open_table(tmp_path / "t.parquet", layout(), overwrite=True) as sink:
+            sink.write(results[0])
+            for result in results[1:]:
+                assert ".parquet.rows" not in made() or most == 1000
+                sink.write(result)
+            assert (".parquet.rows" in made()) == (most == 1000)
+        assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]
+        tables.append(parquet.read_table(tmp_path / "t.parquet"))
+    assert tables[0].equals(tables[1]) and tables[0].column("input").to_pylist() == [name] * 8
+    sink = open_table(tmp_path / "u.parquet", layout())
+    sink.write(results[0])
+    rows, length = sink.position()
+    assert rows.stat().st_size == length > 0
+    sink.abort()

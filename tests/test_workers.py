@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from synthetic import grey_frames, write_clip
 
 from affectkit.errors import EngineError
 from affectkit.options import PredictorConfig, StreamOptions
+from affectkit.runs import memory
 from affectkit.runs import pool as workers
 from affectkit.runs.job import Job, finished, mark_of
 from affectkit.runs.pool import Work, run_jobs
@@ -175,3 +177,46 @@ def test_a_signal_while_something_is_finalised_is_not_lost(name: str, code: int)
     run = subprocess.run([sys.executable, "-P", "-c", FINALISED, name], capture_output=True, text=True, timeout=60)
     assert run.stdout == "unwound\n" and "Exception ignored" not in run.stderr, run.stderr
     assert run.returncode == code
+
+
+def test_memory_that_inputs_leave_is_given_back(
+    clips: list[Path], tmp_path: Path, tiny: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From time to time, not after each; of inputs that fail too."""
+    given: list[int] = []
+    monkeypatch.setattr(memory, "EVERY", 2)
+    monkeypatch.setattr(memory, "give_back", lambda: given.append(len(list((tmp_path / "out").glob("*.csv")))))
+    monkeypatch.setattr(memory, "_ended", itertools.count(1))
+    clips[3].write_bytes(b"nothing that is a video")
+    (tmp_path / "out").mkdir()
+    code, _, _ = run_cli("predict", *clips, "-o", tmp_path / "out", "--model", tiny)
+    assert code == 3 and given == [2, 3]
+
+
+@pytest.mark.skipif(not memory.is_known(), reason="only glibc can be told to give memory back")
+def test_pages_between_what_is_held_are_given_back() -> None:
+    """As threads leave them: freed, and between pieces that are still in use."""
+    code = """if True:
+        import threading, psutil
+        from affectkit.runs.memory import give_back
+
+        def rss():
+            return psutil.Process().memory_info().rss / 1e6
+
+        held = []
+
+        def work():
+            pieces = [bytes(3000) for _ in range(10_000)]
+            held.extend(pieces[::100])
+
+        for _ in range(2):
+            threads = [threading.Thread(target=work) for _ in range(2)]
+            [one.start() for one in threads]
+            [one.join() for one in threads]
+        held.append(bytes(3000))
+        before = rss()
+        give_back()
+        print(before - rss())
+    """
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(ran.stdout) > 15, ran.stdout

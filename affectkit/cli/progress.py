@@ -23,7 +23,7 @@ class Watch:
             name: of the input, as messages name it.
         """
         self._shows = not quiet and sys.stderr.isatty()
-        self._name = Path(name).name or name
+        self._name = name
         self._end_s = end_s
         self._stack = ExitStack()
 
@@ -34,9 +34,9 @@ class Watch:
         self._stack.close()
 
     def __call__(self, results: Iterator[FrameResult], source: Source) -> Iterator[FrameResult]:
-        if not self._shows:
-            yield from results
-            return
+        return self._shown(results, source) if self._shows else results
+
+    def _shown(self, results: Iterator[FrameResult], source: Source) -> Iterator[FrameResult]:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -65,7 +65,7 @@ class Watch:
             TimeRemainingColumn(elapsed_when_finished=True),
         )
         progress = self._stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
-        task = progress.add_task(self._name, total=total)
+        task = progress.add_task(Path(self._name).name or self._name, total=total)
         for result in results:
             progress.update(task, completed=result.index + 1)
             yield result

@@ -81,9 +81,12 @@ def short_stem(path: Path) -> str:
 
     Names that are too long, or are no text, get a digest in place of what is left out.
     """
-    data = os.fsencode(path.stem)
+    stem = path.stem
+    if stem.isascii() and len(stem) <= LONGEST_STEM:  # most names, and of each input it is asked for several times
+        return stem
+    data = os.fsencode(stem)
     short = data[:LONGEST_STEM].decode("utf-8", "ignore")
-    if short == path.stem:
+    if short == stem:
         return short
     digest = hashlib.sha256(data).hexdigest()[:12]
     return f"{data[: LONGEST_STEM - 13].decode('utf-8', 'ignore')}~{digest}"

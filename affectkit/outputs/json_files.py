@@ -13,17 +13,38 @@ LONGEST_REMEMBERED = 20_000
 """Length of a value up to which it is remembered how it is laid out: thousands of files hold the same ones."""
 
 
-def json_text(document: dict[str, Any]) -> str:
-    """A JSON file's text: that of ``json.dumps(document, indent=2)``, which takes several times as long."""
-    if not document:
-        return "{}\n"
-    parts = []
-    for name, value in document.items():
-        compact = _ENCODE(value)
-        if compact[0] in "[{":
-            compact = _laid_out(compact) if len(compact) <= LONGEST_REMEMBERED else _indented(value, "\n  ")
-        parts.append(f"{_name(str(name))}: {compact}")
-    return "{\n  " + ",\n  ".join(parts) + "\n}\n"
+class LaidOut(str):
+    """Entries of a JSON object as they stand in its file, which many files hold."""
+
+
+def laid_out(entries: dict[str, Any]) -> LaidOut:
+    """To be put into :func:`json_text`."""
+    return LaidOut(",\n  ".join(_entries(entries)))
+
+
+def json_text(*parts: dict[str, Any] | LaidOut) -> str:
+    """A JSON file's text: that of ``json.dumps(document, indent=2)``, which takes several times as long.
+
+    Args:
+        parts: the entries of the document, in their order.
+    """
+    entries: list[str] = []
+    for part in parts:
+        entries += [part] if isinstance(part, LaidOut) else _entries(part)
+    return ("{\n  " + ",\n  ".join(entries) + "\n}\n") if entries else "{}\n"
+
+
+def _entries(document: dict[str, Any]) -> list[str]:
+    return [f"{_name(str(name))}: {_text(value)}" for name, value in document.items()]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "null"
+    compact = str(value) if type(value) is int else _ENCODE(value)
+    if compact[0] not in "[{":
+        return compact
+    return _laid_out(compact) if len(compact) <= LONGEST_REMEMBERED else _indented(value, "\n  ")
 
 
 @lru_cache(maxsize=256)

@@ -7,15 +7,17 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Literal, Protocol, Self, TextIO
 
 from affectkit.errors import UnknownSuffix, needs
 from affectkit.face_results import FrameResult
 from affectkit.outputs.files import PartialFile, explain_os_error
 from affectkit.outputs.layouts import Layout, Value
+from affectkit.outputs.rows import LateRows
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 
@@ -104,11 +106,11 @@ class _TableWriter(Completed):
             self._partial = PartialFile(path, overwrite=overwrite, path=self._partial_of(self._rows_path))
         try:
             if length is None:
-                self._file = open_rows(self._rows_path, "w")
+                self._file = self._open("w")
                 self._begin()
             else:
                 os.truncate(self._rows_path, length)
-                self._file = open_rows(self._rows_path, "a")
+                self._file = self._open("a")
         except OSError as error:
             if resume_from is None:
                 self._discard()
@@ -121,6 +123,10 @@ class _TableWriter(Completed):
     def _partial_of(self, rows: Path) -> Path:
         """Undo :meth:`_rows_file`."""
         return rows
+
+    def _open(self, mode: Literal["w", "a"]) -> TextIO | LateRows:
+        """The file of rows."""
+        return open_rows(self._rows_path, mode)
 
     def _begin(self) -> None:
         """Write what comes before the first row."""
@@ -158,7 +164,7 @@ class _TableWriter(Completed):
     def commit(self) -> None:
         """See :class:`TableSink`."""
         self._partial.commit(keep=True)
-        if self._rows_path != self._partial.path:
+        if self._rows_path != self._partial.path and not (isinstance(self._file, LateRows) and self._file.is_none):
             with suppress(OSError):
                 self._rows_path.unlink(missing_ok=True)
 
@@ -213,6 +219,9 @@ class JsonLinesWriter(_TableWriter):
             self._file.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+_LINE = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
 class ParquetWriter(_TableWriter):
     """Apache Parquet, typed columns, null where there is no value; needs the extra ``parquet``.
 
@@ -226,8 +235,7 @@ class ParquetWriter(_TableWriter):
     def __init__(
         self, path: Path, table: Layout, *, overwrite: bool = False, resume_from: tuple[Path, int] | None = None
     ) -> None:
-        with needs("pyarrow", "parquet", "writing Parquet"):
-            import pyarrow.parquet  # noqa: F401  (before anything is computed)
+        _parquet()  # before anything is computed
         super().__init__(path, table, overwrite=overwrite, resume_from=resume_from)
 
     def _rows_file(self, partial: Path) -> Path:
@@ -236,19 +244,20 @@ class ParquetWriter(_TableWriter):
     def _partial_of(self, rows: Path) -> Path:
         return rows.with_name(rows.name.removesuffix(".rows"))
 
+    def _open(self, mode: Literal["w", "a"]) -> LateRows:
+        self._rows = LateRows(lambda: open_rows(self._rows_path, mode), at_once=mode == "a")
+        return self._rows
+
     def _write_rows(self, rows: list[list[Value]]) -> None:
         for row in rows:
-            self._file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+            self._file.write(_LINE(row) + "\n")
 
     def _finish(self) -> None:
         super()._finish()
-        with self._rows_path.open(encoding="utf-8", newline="\n") as lines:
-            self._write_table(map(json.loads, lines))
+        self._write_table(map(json.loads, self._rows.lines()))
 
     def _write_table(self, rows: Iterator[list[Value]]) -> None:
-        import pyarrow
-        import pyarrow.parquet
-
+        pyarrow = _parquet()
         kinds = {
             name: pyarrow.string()
             if name in self._layout.texts
@@ -268,6 +277,20 @@ class ParquetWriter(_TableWriter):
                 columns = zip(*group, strict=True)
                 arrays = [pyarrow.array(column, kind) for column, kind in zip(columns, kinds.values(), strict=True)]
                 writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+
+
+@cache
+def _parquet() -> ModuleType:
+    """What writes Parquet.
+
+    Raises:
+        MissingDependency: it is not installed.
+    """
+    with needs("pyarrow", "parquet", "writing Parquet"):
+        import pyarrow
+        import pyarrow.parquet
+    found: ModuleType = pyarrow
+    return found
 
 
 def check_suffix(path: Path, allowed: tuple[str, ...] = SUFFIXES, *, what: str = "") -> None:

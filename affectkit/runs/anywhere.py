@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 from affectkit.options import OutputOptions
 from affectkit.predictor import Predictor
@@ -35,21 +36,21 @@ def run_anywhere(
     """
     far, away = is_elsewhere(job.source), any(job.urls)
     clock = Stopwatch()
-    with clock.running():
+    with clock:
         facts = facts_of_input(job.source) if far else None
     contents = contents_of(job.source) if facts is None else facts.contents()
     way = way_of(predictor, work.asked, outputs, work.opening, contents)
     if not far and not away:
         return run_in_way(predictor, job, way, patience_s=patience_s, watch=watch)
-    with clock.running():
-        if away and job.urls[0] is None and job.table.exists():
+    with clock:
+        if away and job.urls[0] is None and os.path.exists(job.table):
             upload(job)  # videos and sheets that a killed run had not brought away yet
         there = _made_there(job, way) if away else made_here(job, way.facts, outputs)
     if there is not None:
         return dataclasses.replace(there, transfer_s=clock.seconds)
     with brought(job, facts, work.asked, work.transfer, clock) as fetched:
         outcome = run_in_way(predictor, job, way, patience_s=patience_s, watch=watch, fetched=fetched)
-    with clock.running():
+    with clock:
         upload(job, people=outcome.faces > 0)
     skipped = outcome.skipped and not away  # one that was killed before it had uploaded its table
     return dataclasses.replace(outcome, transfer_s=clock.seconds, skipped=skipped)
@@ -62,7 +63,9 @@ def _made_there(job: Job, way: Way) -> Outcome | None:
     """
     for path, url in zip((job.table, job.video, job.sheet), job.urls, strict=True):
         if path is not None and url is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            folder = path.parent
+            if not os.path.isdir(folder):
+                folder.mkdir(parents=True, exist_ok=True)
     if job.absent:
         return None
     return made_before(job, way.facts, way.outputs, job.places)

@@ -52,12 +52,17 @@ class Transfer:
         Raises:
             OutputError: it cannot be made.
         """
-        path = Path(self.scratch or Path(tempfile.gettempdir(), f"affectkit-{_user()}"))
-        try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be made ({error.strerror}); give another one with --scratch") from error
-        return path
+        path = self.scratch or f"{tempfile.gettempdir()}{os.sep}affectkit-{_user()}"
+        if not os.path.isdir(
+            path
+        ):  # asked of every input: on a machine that runs for weeks such folders are tidied away
+            try:
+                Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise OutputError(
+                    f"{path}: cannot be made ({error.strerror}); give another one with --scratch"
+                ) from error
+        return Path(path)
 
     def staging(self, base: str) -> Path:
         """Where the outputs of a folder of a store lie until they are uploaded: for each another place.
@@ -125,13 +130,13 @@ class _Renamed:
             raise self._fetched._named(error) from error
 
 
+@cache
 def stores() -> ModuleType:
     """The module that knows object stores.
 
     Raises:
         MissingDependency: fsspec is not installed.
     """
-
     with needs("fsspec", "cloud", "an object store"):
         from affectkit.runs import stores as found
     return found
@@ -139,18 +144,16 @@ def stores() -> ModuleType:
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Adds up the time of what is done in it."""
+    """Adds up the time of what is done in it: a context manager, which is entered again and again."""
 
     seconds: float = 0.0
+    _since: float = 0.0
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Time it."""
-        since = time.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds += time.monotonic() - since
+    def __enter__(self) -> None:
+        self._since = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += time.monotonic() - self._since
 
 
 def is_elsewhere(source: str) -> bool:
@@ -201,9 +204,9 @@ def brought(
             f"{job.name}: has {(facts.size or 0) / 2**30:.1f} GiB, more than --max-download allows; give it more"
         )
     sweep(transfer)
-    path = _own_file(transfer, Path(urlsplit(source).path))
+    path = _own_file(transfer, Path(urlsplit(source).path.rpartition("/")[2]))
     try:
-        with clock.running():
+        with clock:
             if is_store(source):
                 stores().fetch(source, path, facts.size)
             else:
@@ -235,11 +238,11 @@ def upload(job: Job, *, people: bool = True) -> None:
     pairs = [(job.meta, table and f"{table}.meta.json"), (job.video, video), (job.sheet, sheet), (job.table, table)]
     gone = [(path, url) for path, url in pairs if path is not None and url is not None]
     for path, url in gone:
-        if path.exists() and (people or path != job.sheet):
+        if (people or path != job.sheet) and os.path.exists(path):
             stores().put(path, url)
     for path, _ in gone:
         with suppress(OSError):
-            path.unlink(missing_ok=True)
+            os.unlink(path)
 
 
 @cache

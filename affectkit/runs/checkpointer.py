@@ -12,7 +12,7 @@ from affectkit.errors import AffectKitError, OutputError
 from affectkit.face_results import FrameResult
 from affectkit.outputs.contact_sheet import ContactSheet
 from affectkit.outputs.files import PartialFile, prepare_bytes
-from affectkit.outputs.json_files import json_text
+from affectkit.outputs.json_files import LaidOut, json_text
 from affectkit.outputs.writers import TableSink
 from affectkit.result_stream import ResultStream
 from affectkit.runs.job import Job
@@ -45,7 +45,8 @@ class Counts:
         self.read += 1
         self.rows += max(1, len(result.faces))
         self.without_face += not result.faces
-        self.tracks.update(face.track_id for face in result.faces)
+        for face in result.faces:
+            self.tracks.add(face.track_id)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -104,14 +105,17 @@ class Checkpointer:
         write_note(self._job, document)
         self._noted, self._noted_at = True, time.monotonic()
 
-    def prepare(self, meta: dict[str, Any], *, overwrite: bool) -> None:
+    def prepare(self, *meta: dict[str, Any] | LaidOut, overwrite: bool) -> None:
         """Write all outputs under their temporary names, so that only renaming is left, which needs no space.
+
+        Args:
+            meta: the parts of the meta file.
 
         Raises:
             OutputError: the disk is full.
         """
         self._sink.prepare()
-        text = json_text(meta).encode("utf-8", "replace")
+        text = json_text(*meta).encode("utf-8", "replace")
         self._prepared.append(prepare_bytes(self._job.meta, text, overwrite=True))
         if self._job.sheet is not None and self._sheet is not None and self._counts.tracks:
             self._prepared.append(self._sheet.prepare(self._job.sheet, overwrite=overwrite))

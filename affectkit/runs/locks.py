@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import time
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -120,7 +120,6 @@ class OutputLocks:
 
     def __init__(self, *targets: Path | None, patience_s: float = 0.0) -> None:
         self._locks = [OutputLock(target, patience_s=patience_s) for target in targets if target is not None]
-        self._stack = ExitStack()
 
     @property
     def held(self) -> bool:
@@ -133,16 +132,22 @@ class OutputLocks:
         return any(lock.after_a_death for lock in self._locks)
 
     def __enter__(self) -> Self:
-        with ExitStack() as stack:
+        try:
             for lock in self._locks:
-                stack.enter_context(lock)
-            self._stack = stack.pop_all()
+                lock.__enter__()
+        except BaseException:
+            self._let_go()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        for lock in reversed(self._locks):
+            lock.__exit__(None, None, None)
 
 
 def is_locked(target: Path) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -23,6 +24,7 @@ from affectkit.errors import AffectKitError, EngineError
 from affectkit.predictor import Predictor
 from affectkit.runs.anywhere import run_anywhere
 from affectkit.runs.job import Ended, Mark, failure_line, finished, mark_of
+from affectkit.runs.memory import input_ended
 from affectkit.runs.run import Interrupted, Job, Outcome, Watch, unwatched
 from affectkit.runs.told import Tell, Telling, Told
 from affectkit.runs.work import Work as Work
@@ -244,6 +246,7 @@ def _interrupts_held() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    resource_tracker.ensure_running()  # with the first process otherwise, and it lets Ctrl-C through again then
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -274,6 +277,8 @@ def attempt(
             raise
         log.debug("%s", job.name, exc_info=True)
         outcome = failure_line(job, error)
+    finally:
+        input_ended()
     seconds = time.monotonic() - since
     return Ended(job, outcome, predictor.device, predictor.spec.name, seconds, platform.node())
 

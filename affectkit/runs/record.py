@@ -82,6 +82,9 @@ def time_left(seconds: float) -> str:
     return f"{seconds:.0f} seconds"
 
 
+_ENCODE = json.JSONEncoder(allow_nan=False).encode
+
+
 class Record:
     """Appends to one ``run.jsonl``."""
 
@@ -93,6 +96,8 @@ class Record:
             url: where it is uploaded from time to time, whole, for a store: nothing can be appended there.
         """
         self.path, self.totals, self._url = path, Totals(inputs), url
+        self._folder = os.path.join(path.parent, "")
+        """What the paths of most outputs begin with."""
         self._host, self._waiting, self._uploaded_at = platform.node(), b"", time.monotonic()
 
     def begin(self, *, shard: Shard | None, given: dict[str, Any], retried: bool = False) -> None:
@@ -126,8 +131,9 @@ class Record:
     def add(self, ended: Ended) -> None:
         """Note what became of an input. On a full disk it waits for the next line, or :meth:`end`."""
         outcome, job = ended.outcome, ended.job
-        line: dict[str, Any] = {"status": ended.status, "input": job.name}
-        if job.name != job.source:
+        name = job.name
+        line: dict[str, Any] = {"status": ended.status, "input": name}
+        if name != job.source:
             line["secret"] = True
         if isinstance(outcome, Outcome):
             line |= {"frames": outcome.read, "faces": outcome.faces, "complete": outcome.report.complete}
@@ -135,8 +141,8 @@ class Record:
         else:
             line |= {"reason": outcome}
         line["table"] = self._beside(job.table)
-        for name, path, url in (("video", job.video, job.urls[1]), ("sheet", job.sheet, job.urls[2])):
-            line |= {} if path is None else {name: url or self._beside(path)}
+        for kind, path, url in (("video", job.video, job.urls[1]), ("sheet", job.sheet, job.urls[2])):
+            line |= {} if path is None else {kind: url or self._beside(path)}
         line |= {"seconds": round(ended.seconds, 3), "model": ended.model, "device": ended.device, "host": ended.host}
         self._write(line)
         self.totals.add(ended.status, outcome.read if isinstance(outcome, Outcome) else 0)
@@ -175,6 +181,9 @@ class Record:
 
     def _beside(self, path: Path) -> str:
         """A path as seen from the file's folder, where it is below it."""
+        name = str(path)
+        if name.startswith(self._folder):
+            return name[len(self._folder) :].replace(os.sep, "/")
         with suppress(ValueError):
             return path.relative_to(self.path.parent).as_posix()
         return str(path.absolute())
@@ -184,7 +193,7 @@ class Record:
         line = {"time": now, **line}
         if line["status"] == "run":
             line["host"] = self._host
-        self._waiting += (json.dumps(line, allow_nan=False) + "\n").encode()
+        self._waiting += (_ENCODE(line) + "\n").encode()
         try:
             with _locked(self.path) as file:
                 before = os.fstat(file).st_size

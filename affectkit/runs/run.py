@@ -8,9 +8,9 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from affectkit.baseline.corrected import CorrectedTable, open_corrected
 from affectkit.baseline.from_file import Finder, finder_of
@@ -19,7 +19,8 @@ from affectkit.face_results import FrameResult
 from affectkit.options import OutputOptions, StreamOptions, fields_of
 from affectkit.outputs.contact_sheet import ContactSheet, check_sheet_suffix
 from affectkit.outputs.files import check_target, explain_os_error
-from affectkit.outputs.layouts import layout, remarks
+from affectkit.outputs.json_files import LaidOut, laid_out
+from affectkit.outputs.layouts import Layout, layout, remarks
 from affectkit.outputs.picture_buffer import KeptPictures
 from affectkit.outputs.video import check_video_suffix
 from affectkit.outputs.writers import TableSink, check_suffix, open_table
@@ -149,6 +150,10 @@ class Way:
     """The predictor."""
     options: dict[str, Any]
     """As the meta file tells them."""
+    told: LaidOut
+    """Both, for the meta file."""
+    layout: Layout
+    """Of the table."""
     contents: Any
     """What tells the input from another one of its name."""
 
@@ -163,7 +168,17 @@ def way_of(predictor: Predictor, asked: StreamOptions, outputs: OutputOptions, o
     Args:
         contents: what tells it from another one of its name.
     """
-    return Way(asked, outputs, opening, predictor.describe(), made_with(asked, outputs, opening), contents)
+    way = _ways.get(predictor)
+    if way is None or not (way.asked is asked and way.outputs is outputs and way.opening is opening):
+        described, options = predictor.describe(), made_with(asked, outputs, opening)
+        told = laid_out(described | ({"detector": None} if asked.aligned else {}) | {"options": options})
+        columns = layout(outputs.table_format, uncertainty=outputs.uncertainty, labels=predictor.spec.labels)
+        way = _ways[predictor] = Way(asked, outputs, opening, described, options, told, columns, None)
+    return Way(asked, outputs, opening, way.described, way.options, way.told, way.layout, contents)
+
+
+_ways: WeakKeyDictionary[Predictor, Way] = WeakKeyDictionary()
+"""The latest of each: of thousands of inputs all but the contents is the same."""
 
 
 def _written(
@@ -178,8 +193,7 @@ def _written(
     """Go through the source, and write all outputs; see :func:`run_job`."""
     asked, outputs = way.asked, way.outputs
     with ExitStack() as stack:
-        # Not worked out until there is something to note: most inputs are short.
-        started_by = cache(partial(fingerprint, way.described, job, way.contents, asked, outputs, way.opening))
+        started_by = _Begin(way, job)
         stored = read_note(job, started_by()) if outputs.resume else None
         counts, (sheet, judge), resume_from = Counts(), _sheet(job), None
         if stored is not None:
@@ -189,7 +203,7 @@ def _written(
         forget(job, locks, keep=stored)
         pictures = kept_pictures(stack, job)
         results = _results(predictor, source, job, asked, sheet, pictures, stored)
-        sink = _sink(predictor, job, outputs, finder, resume_from)
+        sink = _sink(predictor, job, way, finder, resume_from)
         keeper = Checkpointer(job, sink, started_by, counts, sheet, every_s=CHECKPOINT_S, noted=stored is not None)
         stack.push(keeper)
         drawing = drawing_of(stack, predictor, source, job, pictures, asked, overwrite=outputs.overwrite)
@@ -202,10 +216,25 @@ def _written(
             if job.video is None:
                 keeper.maybe_note(results)
         told, said = _told(sink, predictor, outputs)
-        meta = _meta(way.described, source, job, counts, way.options) | {"contents": way.contents}
-        keeper.prepare(meta | told, overwrite=outputs.overwrite or outputs.resume)
+        shown, meta = {"input": printable(job.source)}, _meta(way, source, counts)
+        keeper.prepare(shown, way.told, meta, told, overwrite=outputs.overwrite or outputs.resume)
     resumed_at = None if stored is None else stored["stream"]["last"] + 1
     return Outcome(counts.read, len(counts.tracks), counts.without_face, source.report, resumed_at, said)
+
+
+class _Begin:
+    """How a run began: not worked out until there is something to note, since most inputs are short."""
+
+    def __init__(self, way: Way, job: Job) -> None:
+        self._way, self._job = way, job
+        self._known: dict[str, Any] | None = None
+
+    def __call__(self) -> dict[str, Any]:
+        """The same each time (:func:`affectkit.runs.resume_notes.fingerprint`)."""
+        if self._known is None:
+            way = self._way
+            self._known = fingerprint(way.described, self._job, way.contents, way.asked, way.outputs, way.opening)
+        return self._known
 
 
 def _finder(predictor: Predictor, job: Job, asked: StreamOptions, outputs: OutputOptions) -> Finder | None:
@@ -270,14 +299,14 @@ def _results(
 
 
 def _sink(
-    predictor: Predictor, job: Job, outputs: OutputOptions, finder: Finder | None, resume_from: tuple[Path, int] | None
+    predictor: Predictor, job: Job, way: Way, finder: Finder | None, resume_from: tuple[Path, int] | None
 ) -> TableSink:
     """The table, after the rows that there are already."""
-    table = layout(outputs.table_format, uncertainty=outputs.uncertainty, labels=predictor.spec.labels)
+    table, overwrite = way.layout, way.outputs.overwrite
     if finder is None:
-        return open_table(job.table, table, overwrite=outputs.overwrite, resume_from=resume_from)
+        return open_table(job.table, table, overwrite=overwrite, resume_from=resume_from)
     thresholds = predictor.spec.label_thresholds
-    return open_corrected(job.table, table, finder, thresholds, overwrite=outputs.overwrite, resume_from=resume_from)
+    return open_corrected(job.table, table, finder, thresholds, overwrite=overwrite, resume_from=resume_from)
 
 
 def _told(sink: TableSink, predictor: Predictor, outputs: OutputOptions) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -289,19 +318,13 @@ def _told(sink: TableSink, predictor: Predictor, outputs: OutputOptions) -> tupl
     return {"baseline": found.described(predictor.spec.au_labels)}, (*found.remarks(), *lacking)
 
 
-def _meta(
-    described: dict[str, Any], source: Source, job: Job, counts: Counts, options: dict[str, Any]
-) -> dict[str, Any]:
-    report, made_by = source.report, dict(described)
-    if options["aligned"]:
-        made_by["detector"] = None
+def _meta(way: Way, source: Source, counts: Counts) -> dict[str, Any]:
+    """What the meta file says of one input."""
+    report, info = source.report, source.info
     return {
-        "input": printable(job.source),
-        **made_by,
-        "options": options,
-        "film": None if source.info.film is None else dataclasses.asdict(source.info.film),
-        "rotation_deg": source.info.rotation_deg,
-        "mirrored": source.info.mirrored,
+        "film": None if info.film is None else fields_of(info.film),
+        "rotation_deg": info.rotation_deg,
+        "mirrored": info.mirrored,
         "times": report.times,
         "left_out": told_in_full(report.left_out),
         "frames": {
@@ -317,4 +340,5 @@ def _meta(
         "rows": counts.rows,
         "complete": report.complete,
         "problem": report.problem or None,
+        "contents": way.contents,
     }
