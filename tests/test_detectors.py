@@ -53,8 +53,8 @@ class CapableSquares(Squares):
     def detect_large_in(self, image: UInt8, region: tuple[int, int, int, int], smallest_px: float) -> list[Detection]:
         return [face for face in self.detect_in(image, region) if max(face.box[2:]) >= smallest_px]
 
-    def detect_faint(self, image: UInt8) -> list[Detection]:
-        return self.detect(image)
+    def detect_faint(self, image: UInt8, smallest_px: float = 0) -> list[Detection]:
+        return [face for face in self.detect(image) if max(face.box[2:]) >= smallest_px]
 
     def close(self) -> None:
         pass
@@ -216,6 +216,10 @@ def test_a_second_look_finds_what_the_first_one_does(case: Case) -> None:
         pytest.skip("this detector has one way to look at a picture")
     (face,) = case.detector.detect_faint(case.image)
     assert iou(face.box, case.box) >= case.tolerance
+    side = max(case.box[2:])
+    (large,) = case.detector.detect_faint(case.image, 0.5 * side)
+    assert iou(large.box, case.box) >= case.tolerance
+    assert case.detector.detect_faint(case.image, 3 * side) == []
     assert case.detector.detect_faint(np.zeros_like(case.image)) == []
 
 

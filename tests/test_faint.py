@@ -82,8 +82,8 @@ class Counts:
         self.asked.append("detect")
         return []
 
-    def detect_faint(self, image: UInt8) -> list[Detection]:
-        self.asked.append("faint")
+    def detect_faint(self, image: UInt8, smallest_px: float = 0) -> list[Detection]:
+        self.asked.append(f"faint from {smallest_px:.1f} px")
         return []
 
     def follow(self, image: UInt8, faces: object) -> list[Detection | None]:
@@ -99,19 +99,19 @@ def test_who_asks_for_a_detection_every_so_many_frames_gets_just_that() -> None:
     Tracker(plain, TrackingConfig(detect_every=1, settled_s=0)).update(Frame(0, 0.0, picture, ""))
     Tracker(harder).update(Frame(0, 0.0, picture, ""))
     assert plain.asked == ["detect"]
-    assert harder.asked == ["detect", "faint"]
+    assert harder.asked == ["detect", "faint from 4.1 px"], "1/17 of the side of a square as large as the picture"
 
 
 def test_a_large_picture_is_searched_in_a_smaller_copy() -> None:
-    seen: list[tuple[int, ...]] = []
+    seen: list[tuple[float, ...]] = []
 
-    def search(copy: UInt8) -> list[Detection]:
-        seen.append(copy.shape)
+    def search(copy: UInt8, scale: float) -> list[Detection]:
+        seen.append((*copy.shape, scale))
         points = np.array([[9.5, 19.5]] * 5, np.float32)
         return [Detection((10.0, 20.0, 30.0, 40.0), 0.9, points)]
 
     (face,) = in_evened_copy(np.zeros((2160, 3840, 3), np.uint8), search)
-    assert seen == [(1080, 1920, 3)]
+    assert seen == [(1080, 1920, 3, 0.5)]
     assert PIXELS == 1080 * 1920
     assert face.box == (20.0, 40.0, 60.0, 80.0)
     assert face.landmarks[0].tolist() == [19.5, 39.5], "the middle of a pixel is at .5 of it in both"

@@ -104,11 +104,12 @@ class DetectsFaintFaces(Protocol):
     It is asked for pictures by themselves, and where all faces of a frame are detected and there is none.
     """
 
-    def detect_faint(self, image: UInt8) -> list[Detection]:
+    def detect_faint(self, image: UInt8, smallest_px: float = 0) -> list[Detection]:
         """What ``detect`` does, for more time, finding faces that it overlooks.
 
         Args:
             image: RGB (H, W, 3).
+            smallest_px: longer side of their boxes from which on they are looked for; 0: as ``detect`` does.
         """
         ...
 

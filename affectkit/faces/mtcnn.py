@@ -88,16 +88,13 @@ class Mtcnn:
         In the whole picture for faces from 1.4 times the smallest size on: small ones hardly come without changing it.
         """
         whole = region == (0, 0, image.shape[1], image.shape[0])
-        return self._detect(image, region, cv2.INTER_LINEAR, int(whole))
+        return self._detect(image, region, cv2.INTER_LINEAR, 1.5 * self._min_face_px if whole else 0)
 
     def detect_large_in(self, image: UInt8, region: tuple[int, int, int, int], smallest_px: float) -> list[Detection]:
         """See :class:`affectkit.faces.base.DetectsLargeFaces`."""
-        height, width = region[3] - region[1], region[2] - region[0]
-        scales = pyramid(height, width, self._min_face_px)
-        skipped = sum(PNET_WINDOW_PX / scale <= smallest_px for scale in scales[1:])
-        return self._detect(image, region, cv2.INTER_LINEAR, skipped)
+        return self._detect(image, region, cv2.INTER_LINEAR, smallest_px)
 
-    def detect_faint(self, image: UInt8) -> list[Detection]:
+    def detect_faint(self, image: UInt8, smallest_px: float = 0) -> list[Detection]:
         """See :class:`affectkit.faces.base.DetectsFaintFaces`.
 
         Searched is an evened-out copy, with twice as many levels of the pyramid; those faces count that O-Net sees in
@@ -105,20 +102,21 @@ class Mtcnn:
         """
         check_image(image)
 
-        def search(copy: UInt8) -> list[Detection]:
-            return self._detect(copy, (0, 0, copy.shape[1], copy.shape[0]), cv2.INTER_AREA, steps=2)
+        def search(copy: UInt8, scale: float) -> list[Detection]:
+            whole = (0, 0, copy.shape[1], copy.shape[0])
+            return self._detect(copy, whole, cv2.INTER_AREA, scale * smallest_px, steps=2)
 
         found = in_evened_copy(image, search)
         seen = self.follow(image, found)
         return [face for face, there in zip(found, seen, strict=True) if there is not None]
 
     def _detect(
-        self, image: UInt8, region: tuple[int, int, int, int], shrinking: int, skipped: int = 0, *, steps: int = 1
+        self, image: UInt8, region: tuple[int, int, int, int], shrinking: int, smallest_px: float = 0, *, steps: int = 1
     ) -> list[Detection]:
         check_image(image)
         picture = RgbPicture(image)
         left, top, right, bottom = region
-        boxes = self._propose(image[top:bottom, left:right], shrinking, skipped, steps) + np.array(
+        boxes = self._propose(image[top:bottom, left:right], shrinking, smallest_px, steps) + np.array(
             [left, top, left, top], np.float64
         )
         boxes = self._refine(picture, boxes)
@@ -156,10 +154,11 @@ class Mtcnn:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def _propose(self, image: UInt8, shrinking: int, skipped: int, steps: int) -> Boxes:
-        """P-Net over the pyramid without its ``skipped`` largest levels, made by averaging or bilinear sampling."""
+    def _propose(self, image: UInt8, shrinking: int, smallest_px: float, steps: int) -> Boxes:
+        """P-Net over the levels of the pyramid for such faces, made by averaging or bilinear sampling."""
         height, width = image.shape[:2]
-        scales = pyramid(height, width, self._min_face_px, steps)[skipped:]
+        scales = pyramid(height, width, self._min_face_px, steps)
+        scales = scales[sum(PNET_WINDOW_PX / scale <= smallest_px for scale in scales[1:]) :]
         halves = [image]
         while scales and len(halves) <= _halvings(scales[-1], shrinking):
             rows, columns = halves[-1].shape[0] // 2 * 2, halves[-1].shape[1] // 2 * 2

@@ -31,7 +31,7 @@ from affectkit.faces.remembered import Remembered
 from affectkit.faces.schedule import Schedule
 from affectkit.faces.shots import Shots
 from affectkit.faces.tracks import Track, TrackingConfig
-from affectkit.faces.watch import Watch
+from affectkit.faces.watch import Watch, smallest_px
 from affectkit.serialization import State
 from affectkit.types import Detection, Float32, Frame, Picture, TrackedFace, TrackedFrame
 
@@ -235,9 +235,7 @@ class Tracker:
             whether the faces are others than the ``active`` ones of the frame before.
         """
         if faces is None:
-            with self._detecting:
-                # Who asks for a detection every so many frames gets just that.
-                faces = all_faces(self._detector, picture.detector_rgb(), twice=self._config.settled_s > 0)
+            faces = self._all_faces(picture)
         appearances = [appearance_of(picture, face.box) for face in faces]
         pairs = sorted(
             (-score, i, k)
@@ -274,6 +272,13 @@ class Tracker:
             self._next_id += 1
         now = {t.track_id for t in self._tracks if t.seen == self._index}
         return bool(self._tentative) or now != {t.track_id for t in active}
+
+    def _all_faces(self, picture: Picture) -> list[Detection]:
+        """Of the whole picture."""
+        # Who asks for a detection every so many frames gets just that.
+        twice, whole = self._config.settled_s > 0, (0, 0, picture.shape[1], picture.shape[0])
+        with self._detecting:
+            return all_faces(self._detector, picture.detector_rgb(), twice=twice, smallest_px=smallest_px(whole))
 
     def _steadied(self, picture: Picture, faces: list[Detection], followed: dict[int, Track]) -> list[Detection]:
         """Detected faces with the points that following gives, so that these do not jump with every detection.

@@ -66,7 +66,7 @@ class OwnDetector:
                 detector.detect_large_in(image, region, smallest_px)
             )
         if hasattr(detector, "detect_faint"):
-            self.detect_faint = lambda image: self._checked(detector.detect_faint(image))
+            self.detect_faint = lambda image, smallest_px=0: self._checked(detector.detect_faint(image, smallest_px))
         if hasattr(detector, "follow_picture"):
             self.follow_picture = lambda picture, faces: self._followed(detector.follow_picture(picture, faces), faces)
 
