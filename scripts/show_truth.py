@@ -8,9 +8,12 @@ The cards were written by scripts/release_lite.py; the digests in model.json fol
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
+import dataclasses
 from pathlib import Path
+
+from affectkit.models import load
+from affectkit.models.files import sha256
+from affectkit.outputs.json_files import write_text
 
 BEGINS, ENDS = "# Action units against the truth of rendered heads\n", "## Action units on photographs, judged by eye\n"
 CARD = "MODEL_CARD.md"
@@ -23,20 +26,16 @@ def main() -> None:
     given = parser.parse_args()
     truth = given.truth.read_text(encoding="utf-8").strip()
     for folder in given.models:
-        card, spec = folder / CARD, folder / "model.json"
-        text = card.read_text(encoding="utf-8")
-        before, found, rest = text.partition(BEGINS)
+        spec, card = load(folder).spec, folder / CARD
+        before, found, rest = card.read_text(encoding="utf-8").partition(BEGINS)
         _, ended, after = rest.partition(ENDS)
         if not (found and ended):
             raise SystemExit(f"{card}: has no section that begins with {BEGINS!r} and one that begins with {ENDS!r}")
-        new = f"{before}{truth}\n\n{ENDS}{after}"
-        old, digest = (hashlib.sha256(one.encode()).hexdigest() for one in (text, new))
-        stored = spec.read_text(encoding="utf-8")
-        if json.loads(stored)["files"][CARD] != old:
-            raise SystemExit(f"{spec}: its digest of {CARD} is another one; the card was edited")
-        card.write_text(new, encoding="utf-8")
-        spec.write_text(stored.replace(old, digest), encoding="utf-8")
-        print(f"{card}: {len(text)} -> {len(new)} characters")
+        card.write_text(f"{before}{truth}\n\n{ENDS}{after}", encoding="utf-8")
+        changed = dataclasses.replace(spec, files={**spec.files, CARD: sha256(card)})
+        write_text(folder / "model.json", changed.to_json())
+        load(folder)
+        print(f"{card}: written")
 
 
 if __name__ == "__main__":
