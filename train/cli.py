@@ -372,8 +372,17 @@ def synthetic(
             faces, split = read_manifest_faces(manifest)
             faces = relabelled(faces.subset(split == "train"), network.config.labels)
             made = joined(made, moving_features(faces, seeing, taught_by, seed=seed + 2 + k, **common))
-    steady = {"steadiness": steadiness, "expression_steadiness": expression_steadiness}
-    report = train_on_features(config, network, made, dev, dev_set, run, flutter=flutter, **steady)
+    report = train_on_features(
+        config,
+        network,
+        made,
+        dev,
+        dev_set,
+        run,
+        flutter=flutter,
+        steadiness=steadiness,
+        expression_steadiness=expression_steadiness,
+    )
     json.dump(report, sys.stdout, indent=2)
     click.echo()
 
