@@ -11,6 +11,7 @@ import sys
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -35,6 +36,21 @@ def make_torchvision_importable() -> None:
         make_torchvision_importable.kept = declared  # type: ignore[attr-defined]  # they go with the object
 
 
+def make_torchcodec_importable() -> None:
+    """Declare the one name of torchcodec that py-feat imports, where its library does not load for lack of FFmpeg.
+
+    Readers of tables decode no video.
+    """
+    try:
+        import torchcodec.decoders  # noqa: F401
+    except (ImportError, OSError, RuntimeError):
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchcodec"]:
+            del sys.modules[name]
+        package, decoders = ModuleType("torchcodec"), ModuleType("torchcodec.decoders")
+        package.decoders, decoders.VideoDecoder = decoders, object  # type: ignore[attr-defined]
+        sys.modules |= {"torchcodec": package, "torchcodec.decoders": decoders}
+
+
 def plain(values: Any) -> list[Any]:
     """A column as JSON has it: null for what is not there."""
     return [None if value != value else value for value in values.tolist()]
@@ -55,6 +71,7 @@ def columns(frame: Any) -> dict[str, list[Any]]:
 
 def main(pyfeat: str, openface: str, native: str) -> None:
     make_torchvision_importable()
+    make_torchcodec_importable()
     from feat.utils.io import read_feat, read_openface  # which imports all of py-feat, networks and all
 
     fex, other, wrong = read_feat(pyfeat), read_openface(openface), read_feat(native)
