@@ -75,8 +75,9 @@ def two(clip: Path, whole: bytes, scratch: Path, dice: random.Random, times: int
         found.rounds += 1
         codes = sorted(code for code, _ in ended)
         said = [line for code, lines in ended if code for line in lines]
-        found.check(codes == [0, 1] and len(said) == 1, ended)
-        found.counts["refused: another run" if "another run is writing" in "".join(said) else "refused: exists"] += 1
+        # One that comes when the other has ended finds the table that it would make, and leaves it as it is.
+        found.check(len(said) == sum(codes) <= 1, ended)
+        found.counts["refused: another run" if "another run is writing" in "".join(said) else "left as it is"] += 1
         found.check(out.read_bytes() == whole and not hidden(scratch), f"table or left over {hidden(scratch)}")
         for path in (out, Path(f"{out}.meta.json")):
             path.unlink()
