@@ -29,8 +29,21 @@ faces takes time and memory by the pixel."""
 MEMORY = 650_000_000
 """Bytes that decoding one picture may take, so that a run stays under a gigabyte."""
 
-_BYTES_A_PIXEL = {"HEIF": 12, "AVIF": 12, "WEBP": 24, "GIF": 9, "JPEG2000": 16, "APNG": 16, "TIFF turned": 9}
+_BYTES_A_PIXEL = {
+    "HEIF": 12,
+    "AVIF": 12,
+    "WEBP": 24,
+    "GIF": 9,
+    "animated GIF": 16,
+    "JPEG2000": 16,
+    "APNG": 24,
+    "TIFF": 6,
+    "TIFF turned": 9,
+}
 """While decoding, all copies that the libraries keep; 5 for the others."""
+
+_ANIMATED = {"PNG": "APNG", "GIF": "animated GIF"}
+"""What keeps further copies where there are several pictures: the one before, which the next is drawn on."""
 
 _FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "DIB", "PPM", "AVIF", "GIF", "JPEG2000")
 
@@ -174,8 +187,8 @@ def _check_size(path: Path, image: Image.Image, pages: int = 1) -> None:
     """Refuse the page that was sought before it is decoded, where that takes too much memory."""
     width, height = image.size
     kind = image.format or ""
-    if kind == "PNG" and pages > 1:
-        kind = "APNG"
+    if kind in _ANIMATED and pages > 1:
+        kind = _ANIMATED[kind]
     elif kind == "TIFF" and cast(Any, image).tag_v2.get(0x0112, 1) != 1:
         kind = "TIFF turned"
     if kind == "JPEG":

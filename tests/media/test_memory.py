@@ -109,6 +109,13 @@ def test_every_page_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         next(found)
     with pytest.raises(SourceError, match="40 x 40 px are too many for APNG"):
         list(stills.stills(tmp_path / "p.png"))
+    monkeypatch.setattr(stills, "MEMORY", 40 * 40 * 10)  # what is moving keeps the picture before as well
+    pages[0].save(tmp_path / "still.gif")
+    assert len(list(stills.stills(tmp_path / "still.gif"))) == 1
+    pages[0].save(tmp_path / "moving.gif", save_all=True, append_images=[Image.new("RGB", (40, 40), "red")])
+    with pytest.raises(SourceError, match="40 x 40 px are too many for animated GIF"):
+        list(stills.stills(tmp_path / "moving.gif"))
+    monkeypatch.setattr(stills, "MEMORY", 40 * 40 * 6)
     exif = Image.Exif()
     exif[274] = 6
     pages[0].save(tmp_path / "turned.tif", exif=exif)
