@@ -8,15 +8,13 @@ The cards were written by scripts/release_lite.py; the digests in model.json fol
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 
+from affectkit.export.refresh import write_refreshed
+from affectkit.export.to_onnx import CARD_NAME
 from affectkit.models import load
-from affectkit.models.files import sha256
-from affectkit.outputs.json_files import write_text
 
 BEGINS, ENDS = "# Action units against the truth of rendered heads\n", "## Action units on photographs, judged by eye\n"
-CARD = "MODEL_CARD.md"
 
 
 def main() -> None:
@@ -26,14 +24,13 @@ def main() -> None:
     given = parser.parse_args()
     truth = given.truth.read_text(encoding="utf-8").strip()
     for folder in given.models:
-        spec, card = load(folder).spec, folder / CARD
+        spec, card = load(folder).spec, folder / CARD_NAME
         before, found, rest = card.read_text(encoding="utf-8").partition(BEGINS)
         _, ended, after = rest.partition(ENDS)
         if not (found and ended):
             raise SystemExit(f"{card}: has no section that begins with {BEGINS!r} and one that begins with {ENDS!r}")
         card.write_text(f"{before}{truth}\n\n{ENDS}{after}", encoding="utf-8")
-        changed = dataclasses.replace(spec, files={**spec.files, CARD: sha256(card)})
-        write_text(folder / "model.json", changed.to_json())
+        write_refreshed(folder, spec)
         load(folder)
         print(f"{card}: written")
 

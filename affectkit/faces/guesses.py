@@ -37,7 +37,7 @@ class _Held:
     """What the first searches in it found."""
     guesses: deque[tuple[Later[Any], Any]] = field(default_factory=deque)
     """Those after them, and what they were thought to find."""
-    begun: list[Later[Any]] = field(default_factory=list)
+    asked_here: list[Later[Any]] = field(default_factory=list)
     """Those of them that are asked from here alone."""
 
     def ask(self, pool: Executor) -> Asks:
@@ -49,7 +49,7 @@ class _Held:
                 return cast(T, answer)
             if not isinstance(search, Later):  # else it is going on already
                 search = Later(pool, search)
-                self.begun.append(search)
+                self.asked_here.append(search)
             self.guesses.append((search, nothing))
             return nothing
 
@@ -90,7 +90,7 @@ class Guesses:
     def give_up(self) -> None:
         """No more is asked for."""
         for held in self._held:
-            for search in held.begun:
+            for search in held.asked_here:
                 search.give_up()
         self._held.clear()
 

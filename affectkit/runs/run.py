@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -193,7 +194,8 @@ def _written(
     """Go through the source, and write all outputs; see :func:`run_job`."""
     asked, outputs = way.asked, way.outputs
     with ExitStack() as stack:
-        started_by = _Begin(way, job)
+        # Not worked out until there is something to note: most inputs are short.
+        started_by = cache(partial(fingerprint, way.described, job, way.contents, asked, outputs, way.opening))
         stored = read_note(job, started_by()) if outputs.resume else None
         counts, (sheet, judge), resume_from = Counts(), _sheet(job), None
         if stored is not None:
@@ -220,21 +222,6 @@ def _written(
         keeper.prepare(shown, way.told, meta, told, overwrite=outputs.overwrite or outputs.resume)
     resumed_at = None if stored is None else stored["stream"]["last"] + 1
     return Outcome(counts.read, len(counts.tracks), counts.without_face, source.report, resumed_at, said)
-
-
-class _Begin:
-    """How a run began: not worked out until there is something to note, since most inputs are short."""
-
-    def __init__(self, way: Way, job: Job) -> None:
-        self._way, self._job = way, job
-        self._known: dict[str, Any] | None = None
-
-    def __call__(self) -> dict[str, Any]:
-        """The same each time (:func:`affectkit.runs.resume_notes.fingerprint`)."""
-        if self._known is None:
-            way = self._way
-            self._known = fingerprint(way.described, self._job, way.contents, way.asked, way.outputs, way.opening)
-        return self._known
 
 
 def _finder(predictor: Predictor, job: Job, asked: StreamOptions, outputs: OutputOptions) -> Finder | None:
