@@ -46,17 +46,18 @@ class Shares:
     def count(self, part: str, owner: Any, name: str, *, sealed: bool = False) -> None:
         """What a function does belongs to a part; ``sealed``: whatever it calls."""
         function = getattr(owner, name)
+        go_to, thread, this_thread = self.go_to, self._thread, threading.get_ident
 
         @functools.wraps(function)
-        def timed(*given: Any, **more: Any) -> Any:
-            if self._sealed or self._part == "start" or threading.get_ident() != self._thread:
+        def timed(*given: Any, **more: Any) -> Any:  # as little as can be: what it takes is taken for bookkeeping
+            if self._sealed or self._part == "start" or this_thread() != thread:
                 return function(*given, **more)
-            before, self._sealed = self.go_to(part), sealed
+            before, self._sealed = go_to(part), sealed
             try:
                 return function(*given, **more)
             finally:
                 self._sealed = False
-                self.go_to(before)
+                go_to(before)
 
         setattr(owner, name, timed)
 
@@ -108,7 +109,7 @@ def main() -> None:
         "transfer": [(brought, "http_facts"), (brought, "fetch_http"), (anywhere, "facts_of_input")],
     }
     parts["frames"] += [(brought.Fetched, "open")]
-    parts["transfer"] += [(brought.stores(), name) for name in ("facts", "fetch", "put", "read", "exists")]
+    parts["transfer"] += [(brought.stores(), name) for name in ("facts", "fetch", "put", "write", "read", "exists")]
     for part, functions in parts.items():
         for owner, name in functions:
             shares.count(part, owner, name)

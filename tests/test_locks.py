@@ -88,6 +88,48 @@ def test_a_lock_is_held_by_one_and_leaves_nothing(tmp_path: Path) -> None:
         assert not lock.after_a_death
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the lock is a file of its own")
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_the_unfinished_table_is_what_is_locked(
+    suffix: str, astronaut: Path, tmp_path: Path, tiny: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of inputs would make and remove a file more each."""
+    files: list[tuple[list[str], int]] = []
+    add = jobs.Counts.add
+
+    def looked(self: jobs.Counts, result: Any) -> None:
+        files.append((hidden(tmp_path), (tmp_path / f".t.partial{suffix}").stat().st_ino))
+        with pytest.raises(OutputError, match="another run is writing it"), OutputLock(tmp_path / f"t{suffix}"):
+            pass
+        add(self, result)
+
+    monkeypatch.setattr(jobs.Counts, "add", looked)
+    out = tmp_path / f"t{suffix}"
+    assert run_cli("predict", astronaut, "-o", out, "--end", 0.1, "-q", "--model", tiny) == (0, "", "")
+    assert files and all(file == ([f".t.partial{suffix}"], out.stat().st_ino) for file in files)
+    assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_what_a_killed_run_left_is_taken_over(
+    in_place: bool, astronaut: Path, tmp_path: Path, tiny: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is in it, and where locks are files of their own too."""
+    if in_place and sys.platform != "linux":
+        pytest.skip("locks are files of their own here")
+    monkeypatch.setattr("affectkit.runs.locks._IN_PLACE", in_place)
+    arguments = ["-q", "--end", 0.1, "--model", tiny]
+    assert run_cli("predict", astronaut, "-o", tmp_path / "whole.csv", *arguments) == (0, "", "")
+    for name in (".t.partial.csv", ".t.csv.lock", ".t.4000000.partial.csv"):
+        (tmp_path / name).write_text("what a killed run wrote\n" * 10_000)
+    assert run_cli("predict", astronaut, "-o", tmp_path / "t.csv", *arguments) == (0, "", "")
+    assert (tmp_path / "t.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert hidden(tmp_path) == ([".t.csv.lock"] if in_place else [".t.partial.csv"])  # that of the other way
+    (tmp_path / "bad.mp4").write_text("no video")
+    (tmp_path / ".bad.partial.csv").write_text("what a killed run wrote\n")
+    assert run_cli("predict", tmp_path / "bad.mp4", "-o", tmp_path / "bad.csv", *arguments)[0] == 1
+
+
 @pytest.mark.skipif(os.name == "nt", reason="kills a process the Unix way")
 def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
     target = tmp_path / "t.csv"
@@ -101,7 +143,7 @@ def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
         pass
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert hidden(tmp_path) == [".t.csv.lock"]
+    assert len(hidden(tmp_path)) == 1
     with OutputLock(target, patience_s=5) as lock:
         assert lock.held and lock.after_a_death
     assert hidden(tmp_path) == []
@@ -293,7 +335,7 @@ def test_notes_that_were_edited_are_refused(
         document | {"rows_file": "precious.csv"},
         document | {"rows_file": "../precious.csv"},
         document | {"rows_file": ["x"]},
-        document | {"rows_file": ".out.csv.lock"},
+        document | {"rows_file": ".out.csv.partial"},
         document | {"length": -5},
         document | {"length": "many"},
         document | {"length": 1e400},

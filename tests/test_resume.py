@@ -39,7 +39,7 @@ def killed(clip: Path, out: Path, after_bytes: int, *options: str) -> bool:
     process = subprocess.Popen(command)
     try:
         while process.poll() is None:
-            partial = list(out.parent.glob(f".{out.stem}.*.partial*"))
+            partial = list(out.parent.glob(f".{out.stem}.*partial*"))
             with_note = list(out.parent.glob(f".{out.name}.resume"))
             if with_note and any(p.stat().st_size >= after_bytes for p in partial if p.exists()):
                 process.send_signal(signal.SIGKILL)

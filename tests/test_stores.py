@@ -131,6 +131,93 @@ def test_a_killed_run_s_video_is_brought_away_by_the_next(
     assert code == 0 and "is there already" in err and memory.exists("/shown/x.mp4")
 
 
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_a_small_table_for_a_store_is_never_a_file_here(
+    suffix: str,
+    memory: Any,
+    clip: bytes,
+    in_an_empty_folder: Path,
+    tiny: Path,
+    run_cli: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Thousands of inputs would make and remove three files each. A longer one is a file, locked and noted."""
+    from affectkit.outputs.rows import LateRows
+    from affectkit.runs import stores
+
+    for name in ("x", "y"):
+        put(memory, f"/in/{name}.mp4", clip)
+    Path("y.mp4").write_bytes(clip)
+    command = ["predict", "memory://in/x.mp4", "-d", f"memory://out-{suffix}", "--output-type", suffix]
+    more = ["--scratch", "s", "-q", "--model", tiny]
+    files: list[list[str]] = []
+    write, put_file = stores.write, stores.put
+
+    def looked(_: Any, url: str) -> None:
+        files.append(sorted(path.name for path in Path("s").glob("outputs-*/*") if path.is_file()))
+
+    monkeypatch.setattr(stores, "write", lambda data, url: (looked(data, url), write(data, url)))
+    monkeypatch.setattr(stores, "put", lambda path, url: (looked(path, url), put_file(path, url)))
+    assert run_cli(*command, *more) == (0, "", "")
+    assert files == [[], []]
+    small = memory.cat_file(f"/out-{suffix}/x.{suffix}")
+    monkeypatch.setattr(LateRows, "MOST", 10)
+    memory.rm("/", recursive=True)
+    put(memory, "/in/x.mp4", clip)
+    assert run_cli(*command, *more) == (0, "", "")
+    assert files[2:] == [[f"x.{suffix}", f"x.{suffix}.meta.json"]] * 2
+    assert memory.cat_file(f"/out-{suffix}/x.{suffix}") == small
+    assert [path for path in Path("s").rglob("*") if path.is_file()] == []
+
+
+def test_what_could_not_be_uploaded_is_brought_there_by_the_next_run(
+    memory: Any, clip: bytes, in_an_empty_folder: Path, tiny: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from affectkit.predictor import Predictor
+    from affectkit.runs import stores
+
+    put(memory, "/in/x.mp4", clip)
+    command = ["predict", "memory://in/", "-d", "memory://out", "--scratch", "s", "-q", "--model", tiny]
+
+    def gone(*_: Any) -> None:
+        raise SourceError("memory://out/x.csv: the network is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stores, "write", gone)
+        code, _, err = run_cli(*command)
+        assert code == 3 and "the network is gone" in err and not memory.exists("/out/x.csv")
+    with monkeypatch.context() as patch:
+        patch.setattr(Predictor, "stream", lambda *_, **__: pytest.fail("it is computed again"))
+        assert run_cli(*command) == (0, "", "")
+    assert memory.exists("/out/x.csv") and memory.exists("/out/x.csv.meta.json")
+    assert [path.name for path in Path("s").rglob("*") if path.is_file()] == ["run.jsonl"]
+
+
+def test_inputs_are_brought_into_the_files_of_those_before(
+    memory: Any, clip: bytes, in_an_empty_folder: Path, tiny: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever their lengths; and none is left."""
+    from affectkit.runs import anywhere
+
+    longer = clip + b"\0" * 70_000
+    for name, data in (("a", clip), ("b", longer), ("c", clip), ("d", longer), ("e", b"no video"), ("f", clip)):
+        put(memory, f"/in/{name}.mp4", data)
+    seen: list[tuple[int, bytes]] = []
+    run = anywhere.run_in_way
+
+    def looked(*given: Any, **more: Any) -> Any:
+        path = Path(more["fetched"].path)
+        seen.append((path.stat().st_ino, path.read_bytes()))
+        return run(*given, **more)
+
+    monkeypatch.setattr(anywhere, "run_in_way", looked)
+    code, _, err = run_cli("predict", "memory://in/", "-d", "out", "--scratch", "s", "-q", "--model", tiny)
+    assert code == 3 and err.count("not a video") == 1
+    assert [data for _, data in seen] == [clip, longer, clip, longer, b"no video", clip]
+    assert len({file for file, _ in seen[:5]}) == 1 and list(Path("s").glob("input-*")) == []
+    assert len(list(Path("out").glob("*.csv"))) == 5
+
+
 def test_a_run_that_breaks_off_brings_its_record_to_the_store(
     memory: Any, clip: bytes, in_an_empty_folder: Path, tiny: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

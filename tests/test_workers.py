@@ -71,7 +71,7 @@ def test_a_killed_worker_loses_no_input(tmp_path: Path, tiny: Path) -> None:
     process = subprocess.Popen([*command, "--model", str(tiny)], stderr=subprocess.PIPE, text=True)
     killed = 0
     while process.poll() is None and killed < 1:
-        if list((tmp_path / "out").glob(".c*.partial.csv")):
+        if list((tmp_path / "out").glob(".c*partial.csv")):
             for child in psutil.Process(process.pid).children(recursive=True):
                 busy = any(".partial.csv" in file.path for file in child.open_files())
                 if "spawn_main" in " ".join(child.cmdline()) and busy and not killed:

@@ -217,6 +217,7 @@ def open_corrected(
     *,
     overwrite: bool = False,
     resume_from: tuple[Path, int] | None = None,
+    at: Path | None = None,
 ) -> CorrectedTable:
     """The writer that the suffix asks for, as :func:`affectkit.outputs.writers.open_table`.
 
@@ -230,7 +231,7 @@ def open_corrected(
     """
     check_suffix(path)
     kinds: dict[str, type[CorrectedTable]] = {".csv": _Csv, ".jsonl": _JsonLines, ".parquet": _Parquet}
-    sink = kinds[path.suffix.lower()](path, with_raw(table), overwrite=overwrite, resume_from=resume_from)
+    sink = kinds[path.suffix.lower()](path, with_raw(table), overwrite=overwrite, resume_from=resume_from, at=at)
     sink.set_up(finder, thresholds)
     return sink
 

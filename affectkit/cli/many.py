@@ -219,10 +219,12 @@ class Runner:
             yield from self._one_by_one(jobs, several=several)
 
     def _one_by_one(self, jobs: Jobs, *, several: bool) -> Iterator[Ended]:
+        from affectkit.outputs.spare_files import spare_files_kept
         from affectkit.predictor import Predictor
         from affectkit.runs.pool import attempt
 
-        with Predictor.from_config(self.work.predictor) as predictor:
+        predictor = Predictor.from_config(self.work.predictor)
+        with predictor, spare_files_kept(self.work.transfer.place):
             for job in jobs:
                 with Watch(job.name, quiet=self.quiet, end_s=self.work.asked.end_s) as watch:
                     ended = attempt(predictor, job, self.work, watch=watch, raises=not several)
@@ -265,11 +267,11 @@ def run_all(asked: Asked, runner: Runner, given: Mapping[str, Any]) -> None:
 
 def _after(ended: Ended, runner: Runner, given: Mapping[str, Any], *, several: bool) -> Ended:
     """What follows a table that was written, or was there; where that fails, its input did."""
+    if isinstance(ended.outcome, str) or not (given["min_track_s"] or given["programs"]):
+        return ended
     from affectkit.errors import AffectKitError
     from affectkit.runs.job import failure_line
 
-    if isinstance(ended.outcome, str):
-        return ended
     outputs = runner.work.outputs
     overwrite = outputs.overwrite or outputs.resume or ended.outcome.skipped
     try:

@@ -22,21 +22,21 @@ class Watch:
         Args:
             name: of the input, as messages name it.
         """
-        self._shows = not quiet and sys.stderr.isatty()
         self._name = name
         self._end_s = end_s
-        self._stack = ExitStack()
+        self._stack = ExitStack() if not quiet and sys.stderr.isatty() else None
 
     def __enter__(self) -> Watch:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._stack.close()
+        if self._stack is not None:
+            self._stack.close()
 
     def __call__(self, results: Iterator[FrameResult], source: Source) -> Iterator[FrameResult]:
-        return self._shown(results, source) if self._shows else results
+        return results if self._stack is None else self._shown(results, source, self._stack)
 
-    def _shown(self, results: Iterator[FrameResult], source: Source) -> Iterator[FrameResult]:
+    def _shown(self, results: Iterator[FrameResult], source: Source, stack: ExitStack) -> Iterator[FrameResult]:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -64,7 +64,7 @@ class Watch:
             Rate(),
             TimeRemainingColumn(elapsed_when_finished=True),
         )
-        progress = self._stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+        progress = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
         task = progress.add_task(Path(self._name).name or self._name, total=total)
         for result in results:
             progress.update(task, completed=result.index + 1)

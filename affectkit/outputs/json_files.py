@@ -39,8 +39,8 @@ def _entries(document: dict[str, Any]) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    if value is None:
-        return "null"
+    if value is None or value is True or value is False:
+        return {None: "null", True: "true", False: "false"}[value]
     compact = str(value) if type(value) is int else _ENCODE(value)
     if compact[0] not in "[{":
         return compact

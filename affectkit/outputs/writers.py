@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Literal, Protocol, Self, TextIO
 
 from affectkit.errors import UnknownSuffix, needs
 from affectkit.face_results import FrameResult
-from affectkit.outputs.files import PartialFile, explain_os_error
+from affectkit.outputs.files import PartialFile, explain_os_error, opened_empty
 from affectkit.outputs.layouts import Layout, Value
 from affectkit.outputs.rows import LateRows
 
@@ -63,6 +63,11 @@ class TableSink(Sink, Protocol):
         """Give what was prepared its final name. Where that fails the rows are left."""
         ...
 
+    @property
+    def held(self) -> bytes | None:
+        """What was prepared, where it is not on the disk."""
+        ...
+
 
 class Completed:
     """A context that completes an output on success, and undoes it when an exception passes."""
@@ -90,15 +95,25 @@ class Completed:
 class _TableWriter(Completed):
     """What the three writers share: rows are appended to a file, which becomes the table at the end.
 
-    A later run can continue the file of an interrupted one: see :meth:`position` and ``resume_from``.
+    A later run can continue the file of an interrupted one: see :meth:`position` and ``resume_from``. A table that goes
+    to a store stays in memory while it is small (``in_memory``), and then has no file at all.
     """
 
     def __init__(
-        self, path: Path, table: Layout, *, overwrite: bool = False, resume_from: tuple[Path, int] | None = None
+        self,
+        path: Path,
+        table: Layout,
+        *,
+        overwrite: bool = False,
+        resume_from: tuple[Path, int] | None = None,
+        at: Path | None = None,
+        in_memory: Callable[[], None] | None = None,
     ) -> None:
-        self._layout = table
+        self._layout, self._in_memory = table, in_memory if resume_from is None else None
+        self._late: LateRows | None = None
+        self.held: bytes | None = None
         if resume_from is None:
-            self._partial = PartialFile(path, overwrite=overwrite)
+            self._partial = PartialFile(path, overwrite=overwrite, path=at)
             self._rows_path = self._rows_file(self._partial.path)
             length = None
         else:  # the rows stay where they are: the note of the interrupted run is true until the next one is written
@@ -126,7 +141,16 @@ class _TableWriter(Completed):
 
     def _open(self, mode: Literal["w", "a"]) -> TextIO | LateRows:
         """The file of rows."""
-        return open_rows(self._rows_path, mode)
+        return open_rows(self._rows_path, mode) if self._in_memory is None else self._open_late(mode)
+
+    def _open_late(self, mode: Literal["w", "a"]) -> LateRows:
+        def made() -> TextIO:
+            if self._in_memory is not None:
+                self._in_memory()
+            return open_rows(self._rows_path, mode)
+
+        self._late = LateRows(made, at_once=mode == "a")
+        return self._late
 
     def _begin(self) -> None:
         """Write what comes before the first row."""
@@ -137,6 +161,13 @@ class _TableWriter(Completed):
     def _finish(self) -> None:
         """Close the file, and make the table of it."""
         self._file.close()
+        if self._late is not None and self._stays_in_memory:
+            self.held = "".join(self._late.lines()).encode()
+
+    @property
+    def _stays_in_memory(self) -> bool:
+        """Whether the table does, as all of its rows did."""
+        return self._in_memory is not None and self._late is not None and self._late.is_none
 
     def write(self, result: FrameResult) -> None:
         """See :class:`Sink`."""
@@ -163,8 +194,9 @@ class _TableWriter(Completed):
 
     def commit(self) -> None:
         """See :class:`TableSink`."""
-        self._partial.commit(keep=True)
-        if self._rows_path != self._partial.path and not (isinstance(self._file, LateRows) and self._file.is_none):
+        if self.held is None:
+            self._partial.commit(keep=True)
+        if self._rows_path != self._partial.path and not (self._late is not None and self._late.is_none):
             with suppress(OSError):
                 self._rows_path.unlink(missing_ok=True)
 
@@ -197,7 +229,7 @@ class _TableWriter(Completed):
 
 def open_rows(path: Path, mode: Literal["w", "a"]) -> TextIO:
     """The file of a table's rows."""
-    return path.open(mode, encoding="utf-8", newline="")
+    return open(path, mode, encoding="utf-8", newline="", opener=opened_empty)
 
 
 class CsvWriter(_TableWriter):
@@ -233,10 +265,17 @@ class ParquetWriter(_TableWriter):
     BUFFER_BYTES = 1 << 18
 
     def __init__(
-        self, path: Path, table: Layout, *, overwrite: bool = False, resume_from: tuple[Path, int] | None = None
+        self,
+        path: Path,
+        table: Layout,
+        *,
+        overwrite: bool = False,
+        resume_from: tuple[Path, int] | None = None,
+        at: Path | None = None,
+        in_memory: Callable[[], None] | None = None,
     ) -> None:
         _parquet()  # before anything is computed
-        super().__init__(path, table, overwrite=overwrite, resume_from=resume_from)
+        super().__init__(path, table, overwrite=overwrite, resume_from=resume_from, at=at, in_memory=in_memory)
 
     def _rows_file(self, partial: Path) -> Path:
         return partial.with_name(partial.name + ".rows")
@@ -245,7 +284,7 @@ class ParquetWriter(_TableWriter):
         return rows.with_name(rows.name.removesuffix(".rows"))
 
     def _open(self, mode: Literal["w", "a"]) -> LateRows:
-        self._rows = LateRows(lambda: open_rows(self._rows_path, mode), at_once=mode == "a")
+        self._rows = self._open_late(mode)
         return self._rows
 
     def _write_rows(self, rows: list[list[Value]]) -> None:
@@ -253,7 +292,7 @@ class ParquetWriter(_TableWriter):
             self._file.write(_LINE(row) + "\n")
 
     def _finish(self) -> None:
-        super()._finish()
+        self._file.close()
         self._write_table(map(json.loads, self._rows.lines()))
 
     def _write_table(self, rows: Iterator[list[Value]]) -> None:
@@ -267,16 +306,20 @@ class ParquetWriter(_TableWriter):
             for name in self._layout.columns
         }
         schema = pyarrow.schema(list(kinds.items()))
-        path = str(self._partial.path)
-        with (
-            # By itself it would write each part of a column apart, several hundred for a table of a few rows.
-            pyarrow.output_stream(path, compression=None, buffer_size=self.BUFFER_BYTES) as file,
-            pyarrow.parquet.ParquetWriter(file, schema) as writer,
-        ):
+        memory = pyarrow.BufferOutputStream() if self._stays_in_memory else None
+        with ExitStack() as stack:
+            file = memory
+            if file is None:
+                # By itself it would write each part of a column apart, several hundred for a table of a few rows.
+                bare = stack.enter_context(open(self._partial.path, "wb", buffering=0, opener=opened_empty))
+                file = stack.enter_context(pyarrow.output_stream(bare, compression=None, buffer_size=self.BUFFER_BYTES))
+            writer = stack.enter_context(pyarrow.parquet.ParquetWriter(file, schema))
             while group := list(islice(rows, self.ROWS_A_GROUP)):
                 columns = zip(*group, strict=True)
                 arrays = [pyarrow.array(column, kind) for column, kind in zip(columns, kinds.values(), strict=True)]
                 writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+        if memory is not None:
+            self.held = memory.getvalue().to_pybytes()
 
 
 @cache
@@ -304,12 +347,20 @@ def check_suffix(path: Path, allowed: tuple[str, ...] = SUFFIXES, *, what: str =
 
 
 def open_table(
-    path: Path, table: Layout, *, overwrite: bool = False, resume_from: tuple[Path, int] | None = None
+    path: Path,
+    table: Layout,
+    *,
+    overwrite: bool = False,
+    resume_from: tuple[Path, int] | None = None,
+    at: Path | None = None,
+    in_memory: Callable[[], None] | None = None,
 ) -> TableSink:
     """The writer that the suffix asks for: ``.csv``, ``.jsonl`` or ``.parquet``.
 
     Args:
         resume_from: what :meth:`TableSink.position` of an interrupted run gave: its rows are taken over.
+        at: the unfinished table's own name; None: one of this process.
+        in_memory: a small one needs no file (:attr:`TableSink.held`); this is called before one is made.
 
     Raises:
         OutputError: unknown suffix, or the target cannot be written.
@@ -317,4 +368,4 @@ def open_table(
     """
     check_suffix(path)
     writer = {".csv": CsvWriter, ".jsonl": JsonLinesWriter, ".parquet": ParquetWriter}[path.suffix.lower()]
-    return writer(path, table, overwrite=overwrite, resume_from=resume_from)
+    return writer(path, table, overwrite=overwrite, resume_from=resume_from, at=at, in_memory=in_memory)

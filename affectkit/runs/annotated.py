@@ -50,10 +50,10 @@ def drawing_of(
     asked: StreamOptions,
     *,
     overwrite: bool,
-) -> Callable[[FrameResult], None]:
-    """Writes the annotated video of one input, beside everything else, or nothing."""
+) -> Callable[[FrameResult], None] | None:
+    """Writes the annotated video of one input, beside everything else; None: there is none."""
     if job.video is None or pictures is None:
-        return lambda _: None
+        return None
     fps = source.info.fps / asked.every if source.info.fps else None
     sound, film = (source.info.name if source.info.has_audio else None), source.info.film
     if sound is not None and film is not None and not opens_by_itself(sound, film.format):

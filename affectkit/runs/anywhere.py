@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from pathlib import Path
 
 from affectkit.options import OutputOptions
+from affectkit.outputs.files import write_whole
 from affectkit.predictor import Predictor
 from affectkit.runs.brought import Stopwatch, brought, facts_of_input, is_elsewhere, upload
 from affectkit.runs.job import Job, Outcome
@@ -48,10 +50,18 @@ def run_anywhere(
         there = _made_there(job, way) if away else made_here(job, way.facts, outputs)
     if there is not None:
         return dataclasses.replace(there, transfer_s=clock.seconds)
+    held: dict[Path, bytes] = {}
+    into = held if job.is_stored_table else None
     with brought(job, facts, work.asked, work.transfer, clock) as fetched:
-        outcome = run_in_way(predictor, job, way, patience_s=patience_s, watch=watch, fetched=fetched)
+        outcome = run_in_way(predictor, job, way, patience_s=patience_s, watch=watch, fetched=fetched, held=into)
     with clock:
-        upload(job, people=outcome.faces > 0)
+        try:
+            upload(job, people=outcome.faces > 0, held=held)
+        except BaseException:  # the next run brings them there
+            for path, data in held.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, data)
+            raise
     skipped = outcome.skipped and not away  # one that was killed before it had uploaded its table
     return dataclasses.replace(outcome, transfer_s=clock.seconds, skipped=skipped)
 
@@ -59,9 +69,9 @@ def run_anywhere(
 def _made_there(job: Job, way: Way) -> Outcome | None:
     """:func:`affectkit.runs.made.made_before`, of outputs that go to a store, some or all of them.
 
-    The folders that they lie in until then are made where they are missing.
+    The folders that they lie in until then are made where they are missing and something is sure to lie there.
     """
-    for path, url in zip((job.table, job.video, job.sheet), job.urls, strict=True):
+    for path, url in () if job.is_stored_table else zip((job.table, job.video, job.sheet), job.urls, strict=True):
         if path is not None and url is not None:
             folder = path.parent
             if not os.path.isdir(folder):

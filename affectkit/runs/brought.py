@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import math
 import os
 import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +23,7 @@ from urllib.parse import urlsplit
 from affectkit.errors import OutputError, SourceError, needs
 from affectkit.options import StreamOptions, fields_of
 from affectkit.outputs.files import short_stem
+from affectkit.outputs.spare_files import made_of_spare, put_away, remove
 from affectkit.runs.fetch import MAX_BYTES, Facts, fetch_http, http_facts
 from affectkit.runs.job import Job
 from affectkit.runs.schemes import is_http, is_store
@@ -46,13 +48,18 @@ class Transfer:
     max_bytes: int = MAX_BYTES
     """Of one input; a larger one is not fetched."""
 
+    @property
+    def place(self) -> str:
+        """The folder's path; of each user another one."""
+        return self.scratch or f"{tempfile.gettempdir()}{os.sep}affectkit-{_user()}"
+
     def folder(self) -> Path:
-        """Made when it is needed; of each user another one.
+        """Made when it is needed.
 
         Raises:
             OutputError: it cannot be made.
         """
-        path = self.scratch or f"{tempfile.gettempdir()}{os.sep}affectkit-{_user()}"
+        path = self.place
         if not os.path.isdir(
             path
         ):  # asked of every input: on a machine that runs for weeks such folders are tidied away
@@ -212,23 +219,37 @@ def brought(
             else:
                 fetch_http(source, path, facts)
         yield Fetched(path, job.name, facts.contents())
-    finally:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
+    except BaseException:
+        remove(path)
+        raise
+    put_away(path)
 
 
-def _own_file(transfer: Transfer, name: Path) -> Path:
+def _own_file(transfer: Transfer, name: Path) -> str:
     """Where an input is brought: no other one has the name. In no folder of its own, which would have to be made and
     removed for each, milliseconds on some disks.
     """
     suffix = name.suffix if len(name.suffix) <= LONGEST_SUFFIX else ""
-    return transfer.folder() / f"input-{os.getpid()}-{secrets.token_hex(4)}-{short_stem(name)}{suffix}"
+    unique = f"input-{os.getpid()}-{_token(os.getpid())}-{next(_numbers)}-{short_stem(name)}{suffix}"
+    path = os.path.join(transfer.folder(), unique)
+    made_of_spare(path)
+    return path
 
 
-def upload(job: Job, *, people: bool = True) -> None:
+_numbers = itertools.count()
+
+
+@cache
+def _token(process: int) -> str:
+    """Tells a process from others of its number, as there are in containers."""
+    return secrets.token_hex(4)
+
+
+def upload(job: Job, *, people: bool = True, held: Mapping[Path, bytes] | None = None) -> None:
     """Bring those of a job's outputs to their store that go to one; the table last, so that where it is, everything is.
 
     Args:
+        held: those that are not on the disk.
         people: whether there was a face, without which there is no contact sheet.
 
     Raises:
@@ -237,12 +258,14 @@ def upload(job: Job, *, people: bool = True) -> None:
     table, video, sheet = job.urls
     pairs = [(job.meta, table and f"{table}.meta.json"), (job.video, video), (job.sheet, sheet), (job.table, table)]
     gone = [(path, url) for path, url in pairs if path is not None and url is not None]
+    held = held or {}
     for path, url in gone:
-        if (people or path != job.sheet) and os.path.exists(path):
+        if path in held:
+            stores().write(held[path], url)
+        elif (people or path != job.sheet) and os.path.exists(path):
             stores().put(path, url)
-    for path, _ in gone:
-        with suppress(OSError):
-            os.unlink(path)
+    for path in [path for path, _ in gone if path not in held]:
+        remove(path)
 
 
 @cache

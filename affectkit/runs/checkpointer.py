@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Self
 
 from affectkit.errors import AffectKitError, OutputError
@@ -72,6 +73,7 @@ class Checkpointer:
         *,
         every_s: float,
         noted: bool,
+        held: dict[Path, bytes] | None = None,
     ) -> None:
         """Set up.
 
@@ -79,10 +81,11 @@ class Checkpointer:
             started_by: tells what the run was started with (:func:`affectkit.runs.resume_notes.fingerprint`).
             every_s: time from one note to the next.
             noted: whether there is a note already, of the run that this one continues.
+            held: is given what needs no file, where the table needs none.
         """
         self._job, self._sink, self._started_by, self._counts, self._sheet = job, sink, started_by, counts, sheet
         self._every_s, self._noted_at, self._noted = every_s, time.monotonic(), noted
-        self._prepared: list[PartialFile] = []
+        self._prepared, self._held = list[PartialFile](), held
 
     def maybe_note(self, results: ResultStream) -> None:
         """Note how far the run is, if that is long ago and the run can be continued from here."""
@@ -116,6 +119,9 @@ class Checkpointer:
         """
         self._sink.prepare()
         text = json_text(*meta).encode("utf-8", "replace")
+        if self._held is not None and self._sink.held is not None:
+            self._held.update({self._job.meta: text, self._job.table: self._sink.held})
+            return
         self._prepared.append(prepare_bytes(self._job.meta, text, overwrite=True))
         if self._job.sheet is not None and self._sheet is not None and self._counts.tracks:
             self._prepared.append(self._sheet.prepare(self._job.sheet, overwrite=overwrite))

@@ -11,11 +11,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from affectkit.errors import SourceError
+from affectkit.outputs.spare_files import overwritten
 from affectkit.sources.names import printable
 
 T = TypeVar("T")
@@ -106,14 +106,14 @@ def http_facts(url: str) -> Facts:
     return patiently(ask, printable(url))
 
 
-def fetch_http(url: str, into: Path, facts: Facts) -> None:
+def fetch_http(url: str, into: str, facts: Facts) -> None:
     """Download a file; a connection that breaks is taken up where it broke, where the server can do that.
 
     Raises:
         OSError: the disk is full.
         SourceError: it cannot be had.
     """
-    with into.open("wb") as file:
+    with overwritten(into) as file:
         patiently(lambda: _rest(url, file, facts), printable(url))
 
 

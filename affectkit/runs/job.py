@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from affectkit.sources.base import SourceReport
 from affectkit.sources.names import is_url, printable
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Job:
     """An input and where its outputs go."""
 
@@ -43,11 +44,16 @@ class Job:
         return tuple(printable(place) if isinstance(place, str) else place for place in self.places)
 
     @property
+    def is_stored_table(self) -> bool:
+        """Whether its only output is a table that goes to a store; while that is small it needs no file here."""
+        return self.urls[0] is not None and self.video is None and self.sheet is None
+
+    @cached_property
     def meta(self) -> Path:
         """What says how the table was made."""
         return self.table.with_name(self.table.name + ".meta.json")
 
-    @property
+    @cached_property
     def note(self) -> Path:
         """What says how far an unfinished run is; it lies beside its rows."""
         real = real_target(self.table)

@@ -1,7 +1,9 @@
 """One run at a time on an output: a lock beside it, which the system lets go of when its process dies.
 
-The lock is a file ``.NAME.lock`` that is locked with ``flock``, and removed while the lock is held. A file of that name
-that is not locked is what a killed run left.
+What is locked, with ``flock``, is on Linux the unfinished output itself, ``.NAME.partial.SUFFIX``: to make and remove
+one more file for each of thousands of inputs takes some disks longer than to write their tables. Elsewhere it is a file
+``.NAME.SUFFIX.lock``, removed while the lock is held. A file of that name that is not locked is what a killed or
+interrupted run left.
 """
 
 from __future__ import annotations
@@ -28,9 +30,9 @@ log = logging.getLogger(__name__)
 
 LOOKS_EVERY_S = 0.05
 
-_LISTED = sys.platform.startswith("linux")
-"""Whether the system tells which process has a lock. Elsewhere its number is written into the file, which takes some
-disks milliseconds more to remove then."""
+_IN_PLACE = sys.platform.startswith("linux")
+"""Whether the unfinished output is what is locked. Windows does not rename a file that is open, and only Linux lists
+which process has a lock; elsewhere its number is written into the file."""
 
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 """What file systems without locks answer."""
@@ -47,12 +49,18 @@ class OutputLock:
         """
         self._target, self._patience_s = target, patience_s
         real = real_target(target)
-        self.path = real.with_name(f".{short_stem(real)}{real.suffix}.lock")
+        stem = short_stem(real)
+        self.path = real.with_name(f".{stem}.partial{real.suffix}" if _IN_PLACE else f".{stem}{real.suffix}.lock")
         self._file: int | None = None
         self.held = False
         """False while it is not, and on a file system that has no locks."""
         self.after_a_death = False
         """Whether the run that held it before was killed, and may have left something."""
+
+    @property
+    def unfinished(self) -> Path | None:
+        """Where the output can be written until it is finished and renamed: in what is locked; None: elsewhere."""
+        return self.path if _IN_PLACE and (self.held or self._file is None) else None
 
     def __enter__(self) -> Self:
         until = time.monotonic() + self._patience_s
@@ -89,7 +97,7 @@ class OutputLock:
             self._file, self.after_a_death = file, True
             return True
         self._file, self.held, self.after_a_death = file, True, left
-        if not _LISTED:
+        if not _IN_PLACE:
             with suppress(OSError):
                 os.truncate(file, 0)
                 os.write(file, str(os.getpid()).encode())
@@ -97,7 +105,7 @@ class OutputLock:
 
     def _whose(self) -> str:
         with suppress(OSError, ValueError):
-            process = _holder(self.path) if _LISTED else int(self.path.read_text()[:20])
+            process = _holder(self.path) if _IN_PLACE else int(self.path.read_text()[:20])
             return f" (process {process})"
         return ""
 
@@ -109,17 +117,25 @@ class OutputLock:
         if sys.platform == "win32":  # a file that is open cannot be removed there
             os.close(self._file)
         with suppress(OSError):
-            self.path.unlink(missing_ok=True)
+            # What has something in it is the output by now, or what an interrupted run is continued from.
+            if not _IN_PLACE or (os.fstat(self._file).st_size == 0 and _is(self.path, self._file)):
+                self.path.unlink(missing_ok=True)
         if sys.platform != "win32":
             os.close(self._file)
         self._file, self.held = None, False
 
 
 class OutputLocks:
-    """The locks of several outputs, all or none. Use as a context manager."""
+    """The locks of several outputs, all or none. Use as a context manager, or :meth:`take` them later."""
 
-    def __init__(self, *targets: Path | None, patience_s: float = 0.0) -> None:
-        self._locks = [OutputLock(target, patience_s=patience_s) for target in targets if target is not None]
+    def __init__(self, table: Path, *others: Path | None, patience_s: float = 0.0) -> None:
+        targets = (table, *(target for target in others if target is not None))
+        self._locks = [OutputLock(target, patience_s=patience_s) for target in targets]
+
+    @property
+    def unfinished(self) -> Path | None:
+        """Where the table can be written until it is finished (:attr:`OutputLock.unfinished`)."""
+        return self._locks[0].unfinished
 
     @property
     def held(self) -> bool:
@@ -131,13 +147,27 @@ class OutputLocks:
         """Whether a run on one of them was killed."""
         return any(lock.after_a_death for lock in self._locks)
 
-    def __enter__(self) -> Self:
+    @property
+    def left(self) -> bool:
+        """Whether there is what another run has locked, or was killed with."""
+        return any(os.path.lexists(lock.path) for lock in self._locks)
+
+    def take(self) -> None:
+        """Take those that are not held.
+
+        Raises:
+            OutputError: another run has one of them.
+        """
         try:
             for lock in self._locks:
-                lock.__enter__()
+                if not lock.held:
+                    lock.__enter__()
         except BaseException:
             self._let_go()
             raise
+
+    def __enter__(self) -> Self:
+        self.take()
         return self
 
     def __exit__(
@@ -148,18 +178,6 @@ class OutputLocks:
     def _let_go(self) -> None:
         for lock in reversed(self._locks):
             lock.__exit__(None, None, None)
-
-
-def is_locked(target: Path) -> bool:
-    """Whether a run is writing this output now, on a file system that has locks."""
-    lock = OutputLock(target)
-    if not lock.path.exists():
-        return False
-    try:
-        with lock:
-            return False
-    except OutputError:
-        return True
 
 
 def _lock(file: int) -> None:

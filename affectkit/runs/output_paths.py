@@ -66,6 +66,11 @@ class Plan:
         # Looked up once, not for every input.
         self._whole = {given for _, given in places.named() if is_folder(given)}
         self._local = {given: _local(given, transfer or Transfer()) for _, given in places.named()}
+        kinds = ((places.output, places.suffix), (places.render, ".mp4"), (places.contact_sheet, ".jpg"))
+        self._kinds = tuple(
+            None if given is None else (given in self._whole, suffix, given if is_store(given) else None, given)
+            for given, suffix in kinds
+        )
         self._stored: frozenset[str] | None = None
         self._check_names()
         table = places.output
@@ -93,21 +98,14 @@ class Plan:
         places = self._places
         stem = _mirrored_stem(one) if places.keep_tree else _stem(one.name)
 
-        def at(given: str | None, suffix: str) -> tuple[Path | None, str | None]:
-            if given is None:
+        def at(kind: tuple[bool, str, str | None, str] | None) -> tuple[Path | None, str | None]:
+            if kind is None:
                 return None, None
-            name = stem + suffix if given in self._whole else ""
-            url = given + name if is_store(given) else None
-            return self._local[given] / name, url
+            is_whole, suffix, url, given = kind
+            name = stem + suffix if is_whole else ""
+            return self._local[given] / name, None if url is None else url + name
 
-        (table, at_1), (video, at_2), (sheet, at_3) = (
-            at(given, suffix)
-            for given, suffix in (
-                (places.output, places.suffix),
-                (places.render, ".mp4"),
-                (places.contact_sheet, ".jpg"),
-            )
-        )
+        (table, at_1), (video, at_2), (sheet, at_3) = map(at, self._kinds)
         absent = self._stored is not None and at_1 not in self._stored
         return Job(one.name, table or Path(stem + places.suffix), video, sheet, (at_1, at_2, at_3), absent)
 

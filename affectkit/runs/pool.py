@@ -21,6 +21,7 @@ import cv2
 
 from affectkit.engines import usable_cores
 from affectkit.errors import AffectKitError, EngineError
+from affectkit.outputs.spare_files import spare_files_kept
 from affectkit.predictor import Predictor
 from affectkit.runs.anywhere import run_anywhere
 from affectkit.runs.job import Ended, Mark, failure_line, finished, mark_of
@@ -304,7 +305,7 @@ def _serve(connection: Connection, work: Work, tells: bool) -> None:
         except (AffectKitError, ValueError) as error:
             connection.send(error)
             return
-        with predictor:
+        with predictor, spare_files_kept(work.transfer.place):
             connection.send(_Ready(predictor.device, predictor.spec.name))
             watch = Telling(connection, work.asked.end_s) if tells else unwatched
             while (task := connection.recv()) is not None:

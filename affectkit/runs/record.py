@@ -1,8 +1,8 @@
 """``run.jsonl``, beside the outputs of many inputs: a line for each input that ended, and for each run.
 
-Lines are only ever appended, each by one call of the system, under a lock: a process that is killed leaves whole ones.
-What a full disk cut short is taken away again, and written with the next line that there is room for. A line that a
-power cut tore is not counted, and closed off by the next run.
+Lines are only ever appended, each by one call of the system, under a lock. What a full disk cut short is taken away
+again, and written with the next line that there is room for. The last line may be torn, by a power cut, or by a kill
+while the system copies it from one page of memory to the next: it is not counted, and closed off by the next run.
 """
 
 from __future__ import annotations

@@ -164,7 +164,7 @@ def _checked(job: Job, stored: Any) -> dict[str, Any]:
     A note says which file is cut off and appended to: only one that this table's rows can be in will do.
     """
     real = real_target(job.table)
-    form = rf"\.{re.escape(short_stem(real))}\.\d+\.partial{re.escape(job.table.suffix)}(\.rows)?"
+    form = rf"\.{re.escape(short_stem(real))}(\.\d+)?\.partial{re.escape(job.table.suffix)}(\.rows)?"
     if not re.fullmatch(form, stored["rows_file"]):
         raise ValueError("rows_file")
     numbers = [stored["length"], *stored["counts"][:3], *stored["counts"][3], stored["stream"]["last"]]
@@ -192,6 +192,15 @@ def forget(job: Job, locks: OutputLocks, keep: dict[str, Any] | None = None) -> 
         note.unlink(missing_ok=True)
     if not (noted or locks.after_a_death):
         return
+    kept_rows = None if keep is None else keep["rows_file"]
+    unfinished = locks.unfinished
+    if unfinished is not None:
+        with suppress(OSError):
+            if kept_rows != unfinished.name:  # not removed: it is what is locked
+                os.truncate(unfinished, 0)
+            rows = unfinished.with_name(f"{unfinished.name}.rows")
+            if kept_rows != rows.name:
+                rows.unlink(missing_ok=True)
     for path in (job.table, job.video, job.note, job.meta, job.sheet):
         if path is None:
             continue
@@ -201,9 +210,8 @@ def forget(job: Job, locks: OutputLocks, keep: dict[str, Any] | None = None) -> 
             for left in list(real.parent.iterdir()):
                 number = left.name.removeprefix(begin).partition(end)[0]
                 ours = left.name.startswith(begin) and end in left.name and number.isdecimal()
-                kept = keep is not None and left.name == keep["rows_file"]
                 # With the lock nothing else can be writing it, whatever process has that number by now.
-                if ours and not kept and (locks.held or not _is_running(int(number))):
+                if ours and left.name != kept_rows and (locks.held or not _is_running(int(number))):
                     left.unlink(missing_ok=True)
 
 

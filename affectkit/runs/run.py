@@ -120,24 +120,31 @@ def run_in_way(
     patience_s: float = 0.0,
     watch: Watch = unwatched,
     fetched: Fetched | None = None,
+    held: dict[Path, bytes] | None = None,
 ) -> Outcome:
     """:func:`run_job`, where it is known already what decides the outcome.
 
     Args:
         fetched: the input, where it was brought here from elsewhere.
+        held: is given a small table, and its meta file, in place of the disk; for a table that goes to a store.
 
     Raises:
         AffectKitError: as :func:`run_job`, with which it has the rest in common.
     """
     asked, outputs, opening = way.asked, way.outputs, way.opening
-    check_job(job, overwrite=outputs.overwrite, resume=outputs.resume)
+    if held is None:
+        check_job(job, overwrite=outputs.overwrite, resume=outputs.resume)
     there = made_here(job, way.facts, outputs)
     if there is not None:
         return there
     finder = _finder(predictor, job, asked, outputs)
     source = open_source(job.source, **fields_of(opening)) if fetched is None else fetched.open(opening)
-    with OutputLocks(job.table, job.video, job.sheet, patience_s=patience_s) as locks:
-        return _written(predictor, job, way, locks, finder, source, watch)
+    locks = OutputLocks(job.table, job.video, job.sheet, patience_s=patience_s)
+    with ExitStack() as stack:
+        stack.push(locks)
+        if held is None or locks.left or os.path.lexists(job.note):
+            locks.take()  # else when something is put on the disk
+        return _written(predictor, job, way, locks, finder, source, watch, held)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -190,6 +197,7 @@ def _written(
     finder: Finder | None,
     source: Source,
     watch: Watch,
+    held: dict[Path, bytes] | None,
 ) -> Outcome:
     """Go through the source, and write all outputs; see :func:`run_job`."""
     asked, outputs = way.asked, way.outputs
@@ -197,7 +205,7 @@ def _written(
         # Not worked out until there is something to note: most inputs are short.
         started_by = cache(partial(fingerprint, way.described, job, way.contents, asked, outputs, way.opening))
         stored = read_note(job, started_by()) if outputs.resume else None
-        counts, (sheet, judge), resume_from = Counts(), _sheet(job), None
+        counts, sheet, resume_from = Counts(), _sheet(job), None
         if stored is not None:
             stack.push(still_kept)
             resume_from = (rows_of(job, stored), stored["length"])
@@ -205,16 +213,17 @@ def _written(
         forget(job, locks, keep=stored)
         pictures = kept_pictures(stack, job)
         results = _results(predictor, source, job, asked, sheet, pictures, stored)
-        sink = _sink(predictor, job, way, finder, resume_from)
-        keeper = Checkpointer(job, sink, started_by, counts, sheet, every_s=CHECKPOINT_S, noted=stored is not None)
+        sink = _sink(predictor, job, way, finder, resume_from, locks, in_memory=held is not None)
+        noted = stored is not None
+        keeper = Checkpointer(job, sink, started_by, counts, sheet, every_s=CHECKPOINT_S, noted=noted, held=held)
         stack.push(keeper)
         drawing = drawing_of(stack, predictor, source, job, pictures, asked, overwrite=outputs.overwrite)
         stack.callback(results.close)  # first of all: nothing works on while the outputs are put away
+        judge = None if sheet is None else sheet.judge
+        takers = [taker for taker in (sink.write, drawing, counts.add, judge) if taker is not None]
         for result in watch(results, source):
-            sink.write(result)
-            drawing(result)
-            counts.add(result)
-            judge(result)
+            for take in takers:
+                take(result)
             if job.video is None:
                 keeper.maybe_note(results)
         told, said = _told(sink, predictor, outputs)
@@ -239,13 +248,12 @@ def _finder(predictor: Predictor, job: Job, asked: StreamOptions, outputs: Outpu
     return finder_of(rule, predictor, asked)
 
 
-def _sheet(job: Job) -> tuple[ContactSheet | None, Callable[[FrameResult], None]]:
-    """The contact sheet, where one is asked for, and what takes the results for it."""
+def _sheet(job: Job) -> ContactSheet | None:
+    """The contact sheet, where one is asked for."""
     if job.sheet is None:
-        return None, lambda _: None
+        return None
     shown = printable(job.source)
-    sheet = ContactSheet(shown if is_url(job.source) else Path(shown).name or shown)
-    return sheet, sheet.judge
+    return ContactSheet(shown if is_url(job.source) else Path(shown).name or shown)
 
 
 def _results(
@@ -286,14 +294,28 @@ def _results(
 
 
 def _sink(
-    predictor: Predictor, job: Job, way: Way, finder: Finder | None, resume_from: tuple[Path, int] | None
+    predictor: Predictor,
+    job: Job,
+    way: Way,
+    finder: Finder | None,
+    resume_from: tuple[Path, int] | None,
+    locks: OutputLocks,
+    *,
+    in_memory: bool,
 ) -> TableSink:
     """The table, after the rows that there are already."""
-    table, overwrite = way.layout, way.outputs.overwrite
+    table, overwrite, at = way.layout, way.outputs.overwrite, locks.unfinished
     if finder is None:
-        return open_table(job.table, table, overwrite=overwrite, resume_from=resume_from)
+        late = partial(_on_the_disk, job, locks) if in_memory else None
+        return open_table(job.table, table, overwrite=overwrite, resume_from=resume_from, at=at, in_memory=late)
     thresholds = predictor.spec.label_thresholds
-    return open_corrected(job.table, table, finder, thresholds, overwrite=overwrite, resume_from=resume_from)
+    return open_corrected(job.table, table, finder, thresholds, overwrite=overwrite, resume_from=resume_from, at=at)
+
+
+def _on_the_disk(job: Job, locks: OutputLocks) -> None:
+    """A table that goes to a store has become so long that it needs a file until then."""
+    job.table.parent.mkdir(parents=True, exist_ok=True)
+    locks.take()
 
 
 def _told(sink: TableSink, predictor: Predictor, outputs: OutputOptions) -> tuple[dict[str, Any], tuple[str, ...]]:

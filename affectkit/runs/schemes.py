@@ -15,10 +15,13 @@ PACKAGES = {
 EXTRAS = {**dict.fromkeys(("gs", "gcs"), "gcs"), **dict.fromkeys(("az", "abfs", "abfss", "adl"), "azure")}
 """Where it is another one than ``cloud``."""
 
+_KNOWN = frozenset({*PACKAGES, "http", "https"})
+
 
 def scheme_of(name: str) -> str:
     """In lower case; empty: a path."""
-    return name.partition("://")[0].lower() if is_url(name) else ""
+    scheme, found, _ = name.partition("://")
+    return scheme.lower() if found and (scheme in _KNOWN or is_url(name)) else ""
 
 
 def is_store(name: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from fsspec.core import url_to_fs
 
 from affectkit.errors import MissingDependency, SourceError
+from affectkit.outputs.spare_files import overwritten
 from affectkit.runs.fetch import Facts, LostForGood, patiently
 from affectkit.runs.schemes import EXTRAS, PACKAGES
 from affectkit.sources.names import printable
@@ -78,14 +79,14 @@ def _mark(info: Mapping[str, Any]) -> str:
     return ""
 
 
-def fetch(url: str, into: Path, size: int | None) -> None:
+def fetch(url: str, into: str, size: int | None) -> None:
     """Download an object, part by part; a part that does not come is asked for again.
 
     Raises:
         SourceError: it cannot be had, or there is no room for it.
     """
     store, path = _store(url)
-    with into.open("wb") as file:
+    with overwritten(into) as file:
         while size is None or file.tell() < size:
             begin = file.tell()
 
@@ -115,6 +116,16 @@ def put(local: Path, url: str) -> None:
     """
     store, path = _store(url)
     patiently(lambda: store.put_file(str(local), path), printable(url))
+
+
+def write(data: bytes, url: str) -> None:
+    """:func:`put`, of a small file that is not on the disk.
+
+    Raises:
+        SourceError: it cannot be done.
+    """
+    store, path = _store(url)
+    patiently(lambda: store.pipe_file(path, data), printable(url))
 
 
 def read(url: str) -> bytes | None:
