@@ -3,10 +3,11 @@
     python benchmarks/shares.py shares.json predict clips/ -r --output-dir tables -q
 
 The main thread's time from the end of the first input on, with which much is loaded: `frames` (opening, decoding,
-faces, networks), `tables` (rows laid out, and made into a file), `transfer` (requests to stores and web servers, with
-their waits), and `bookkeeping`, which is all else: the plan, checks, what decides a table, locks, temporary files and
-their names, meta files, run.jsonl and its uploads, messages. Seconds as they passed and of CPU are written to the file
-every second and at the end. Of inputs in other processes (-j, --ray) nothing is known.
+faces, networks, and what is done with each frame, from the first one asked for to the last one answered: between two
+the main thread waits for the others, wherever it is), `tables` (rows laid out, and made into a file), `transfer`
+(requests to stores and web servers, with their waits), and `bookkeeping`, which is all else: the plan, checks, what
+decides a table, locks, temporary files and their names, meta files, run.jsonl, messages. Seconds as they passed and of
+CPU are written to the file every second and at the end. Of inputs in other processes (-j, --ray) nothing is known.
 """
 
 from __future__ import annotations
@@ -61,6 +62,24 @@ class Shares:
 
         setattr(owner, name, timed)
 
+    def between(self, part: str, owner: Any, name: str) -> None:
+        """From an iterator's first item to its end all that is not of another part belongs to this one."""
+        function = getattr(owner, name)
+
+        @functools.wraps(function)
+        def timed(*given: Any, **more: Any) -> Any:
+            counted = not self._sealed and self._part != "start" and threading.get_ident() == self._thread
+            if counted:
+                self.go_to(part)
+            try:
+                return function(*given, **more)
+            except BaseException:
+                if counted:
+                    self.go_to("bookkeeping")
+                raise
+
+        setattr(owner, name, timed)
+
     def after(self, owner: Any, name: str, then: Callable[[], None]) -> None:
         """Do something after each call of a function."""
         function = getattr(owner, name)
@@ -104,7 +123,7 @@ def main() -> None:
 
     shares = Shares(Path(sys.argv.pop(1)))
     parts: dict[str, list[tuple[Any, str]]] = {
-        "frames": [(ResultStream, "__next__"), (ResultStream, "close"), (Predictor, "stream"), (run, "open_source")],
+        "frames": [(ResultStream, "close"), (Predictor, "stream"), (run, "open_source")],
         "tables": [(_TableWriter, "write"), (ParquetWriter, "prepare")],
         "transfer": [(brought, "http_facts"), (brought, "fetch_http"), (anywhere, "facts_of_input")],
     }
@@ -113,6 +132,7 @@ def main() -> None:
     for part, functions in parts.items():
         for owner, name in functions:
             shares.count(part, owner, name)
+    shares.between("frames", ResultStream, "__next__")
     shares.count("bookkeeping", Record, "_upload", sealed=True)
     shares.count("bookkeeping", Record, "end", sealed=True)
     shares.after(Record, "add", shares.one_more)

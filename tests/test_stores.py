@@ -131,6 +131,39 @@ def test_a_killed_run_s_video_is_brought_away_by_the_next(
     assert code == 0 and "is there already" in err and memory.exists("/shown/x.mp4")
 
 
+def test_the_record_is_brought_to_its_store_beside_the_work(
+    memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a large run it has megabytes. What is older never comes last, and no half line comes."""
+    from affectkit.runs import record as records
+    from affectkit.runs import stores
+    from affectkit.runs.job import Ended, Job
+
+    monkeypatch.setattr(records, "UPLOADS_EVERY_S", 0.0)
+    under_way, goes_on, brought = threading.Event(), threading.Event(), list[bytes]()
+    write, put_file = stores.write, stores.put
+
+    def slowly(data: bytes, url: str) -> None:
+        under_way.set()
+        assert goes_on.wait(20)
+        brought.append(data)
+        write(data, url)
+
+    monkeypatch.setattr(stores, "write", slowly)
+    monkeypatch.setattr(stores, "put", lambda path, url: (brought.append(b"whole"), put_file(path, url)))
+    record = records.Record(tmp_path / "run.jsonl", 3, "memory://out/run.jsonl")
+    record.begin(shard=None, given={})
+    record.add(Ended(Job("a.mp4", tmp_path / "a.csv"), "why"))
+    assert under_way.wait(20)
+    for name in "bc":  # nothing waits for it
+        record.add(Ended(Job(f"{name}.mp4", tmp_path / f"{name}.csv"), "why"))
+    assert brought == []
+    goes_on.set()
+    record.end()
+    assert brought[-1] == b"whole" and all(data.endswith(b"}\n") for data in brought[:-1])
+    assert memory.cat_file("/out/run.jsonl") == (tmp_path / "run.jsonl").read_bytes()
+
+
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_a_small_table_for_a_store_is_never_a_file_here(
     suffix: str,

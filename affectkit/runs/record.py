@@ -14,6 +14,7 @@ import os
 import platform
 import re
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -37,6 +38,9 @@ PREFIX, SUFFIX = "run", ".jsonl"
 
 UPLOADS_EVERY_S = 30.0
 """To a store."""
+
+LEAVES_IN_S = 5.0
+"""Time that an upload is given to end when a run breaks off."""
 
 
 def record_name(shard: Shard | None) -> str:
@@ -99,6 +103,7 @@ class Record:
         self._folder = os.path.join(path.parent, "")
         """What the paths of most outputs begin with."""
         self._host, self._waiting, self._uploaded_at = platform.node(), b"", time.monotonic()
+        self._uploading: threading.Thread | None = None
 
     def begin(self, *, shard: Shard | None, given: dict[str, Any], retried: bool = False) -> None:
         """Note that a run starts.
@@ -157,11 +162,17 @@ class Record:
         counts = {name: getattr(self.totals, name) for name in ("done", "failed", "skipped", "frames")}
         self._write({"status": "ended", **counts}, must=True)
         if self._url is not None:
+            if self._uploading is not None:
+                self._uploading.join()  # what it has is older
             stores().put(self.path, self._url)
 
     def leave(self) -> None:
         """The run breaks off: bring what is recorded to its store, if that answers."""
         if self._url is not None and self.path.exists():
+            if self._uploading is not None:
+                self._uploading.join(LEAVES_IN_S)
+                if self._uploading.is_alive():  # it does not answer
+                    return
             with suppress(SourceError):
                 stores().put(self.path, self._url)
 
@@ -173,11 +184,22 @@ class Record:
             write_whole(self.path, b"".join(line + b"\n" for line in sorted(lines, key=_time_of)))
 
     def _upload(self) -> None:
-        """Bring the file to its store, if that is long ago. A store that does not answer is asked the next time."""
-        if self._url is not None and time.monotonic() - self._uploaded_at > UPLOADS_EVERY_S:
+        """Bring the file to its store, if that is long ago, while the next inputs are worked on: of a large run it has
+        megabytes. A store that does not answer is asked the next time.
+        """
+        if self._url is None or time.monotonic() - self._uploaded_at <= UPLOADS_EVERY_S:
+            return
+        if self._uploading is None or not self._uploading.is_alive():
             self._uploaded_at = time.monotonic()
-            with suppress(SourceError):
-                stores().put(self.path, self._url)
+            # A store's client may wait for minutes, which the end of the process does not.
+            self._uploading = threading.Thread(target=self._bring, args=(self._url,), daemon=True)
+            self._uploading.start()
+
+    def _bring(self, url: str) -> None:
+        with suppress(SourceError, OSError):
+            with _locked(self.path):  # no half line
+                data = self.path.read_bytes()
+            stores().write(data, url)
 
     def _beside(self, path: Path) -> str:
         """A path as seen from the file's folder, where it is below it."""
