@@ -149,7 +149,7 @@ class CorrectedTable(_TableWriter):
         try:
             self._file.write("\n".join(lines) + "\n")
         except OSError as error:
-            raise explain_os_error(self._partial.target, error) from error
+            raise explain_os_error(self._path, error) from error
 
     def baselines(self) -> Baselines:
         """All rows are written: the neutral values of each face.
@@ -161,7 +161,7 @@ class CorrectedTable(_TableWriter):
             try:
                 self._file.flush()
             except OSError as error:
-                raise explain_os_error(self._partial.target, error) from error
+                raise explain_os_error(self._path, error) from error
             corrector = self._corrector
             faces = ((head, row) for head, row in self._kept() if head[2] is not None)
             self._found = all_of(self._finder, (seen_of(head, corrector.values(row)) for head, row in faces))

@@ -108,9 +108,9 @@ class PartialFile:
         """
         self.target, self._overwrite = target, overwrite
         self._real = check_target(target, overwrite=overwrite)
-        # The suffix stays last: some writers choose the container by it.
-        name = f".{short_stem(self._real)}.{os.getpid()}.partial{target.suffix}"
-        self.path = self._real.with_name(name) if path is None else path
+        if path is None:  # the suffix stays last: some writers choose the container by it
+            path = self._real.with_name(f".{short_stem(self._real)}.{os.getpid()}.partial{target.suffix}")
+        self.path = path
 
     def commit(self, *, keep: bool = False) -> None:
         """Give it the final name.

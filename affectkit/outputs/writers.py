@@ -107,18 +107,24 @@ class _TableWriter(Completed):
         overwrite: bool = False,
         resume_from: tuple[Path, int] | None = None,
         at: Path | None = None,
-        in_memory: Callable[[], None] | None = None,
+        in_memory: Callable[[], Path | None] | None = None,
     ) -> None:
-        self._layout, self._in_memory = table, in_memory if resume_from is None else None
+        self._path, self._overwrite, self._layout = path, overwrite, table
+        self._in_memory = in_memory if resume_from is None else None
+        self._is_placed = False
+        """Whether it has a file."""
         self._late: LateRows | None = None
         self.held: bytes | None = None
+        if self._in_memory is not None:
+            self._file = self._open("w")
+            self._begin()
+            return
         if resume_from is None:
-            self._partial = PartialFile(path, overwrite=overwrite, path=at)
-            self._rows_path = self._rows_file(self._partial.path)
+            self._place(at)
             length = None
         else:  # the rows stay where they are: the note of the interrupted run is true until the next one is written
-            self._rows_path, length = resume_from
-            self._partial = PartialFile(path, overwrite=overwrite, path=self._partial_of(self._rows_path))
+            rows, length = resume_from
+            self._place(self._partial_of(rows), rows)
         try:
             if length is None:
                 self._file = self._open("w")
@@ -130,6 +136,12 @@ class _TableWriter(Completed):
             if resume_from is None:
                 self._discard()
             raise explain_os_error(path, error) from error
+
+    def _place(self, at: Path | None, rows: Path | None = None) -> None:
+        """Say which files the table and its rows are until it is finished."""
+        self._partial = PartialFile(self._path, overwrite=self._overwrite, path=at)
+        self._rows_path = self._rows_file(self._partial.path) if rows is None else rows
+        self._is_placed = True
 
     def _rows_file(self, partial: Path) -> Path:
         """Where rows are appended to."""
@@ -146,7 +158,7 @@ class _TableWriter(Completed):
     def _open_late(self, mode: Literal["w", "a"]) -> LateRows:
         def made() -> TextIO:
             if self._in_memory is not None:
-                self._in_memory()
+                self._place(self._in_memory())
             return open_rows(self._rows_path, mode)
 
         self._late = LateRows(made, at_once=mode == "a")
@@ -174,7 +186,7 @@ class _TableWriter(Completed):
         try:
             self._write_rows(self._layout.rows(result))
         except OSError as error:
-            raise explain_os_error(self._partial.target, error) from error
+            raise explain_os_error(self._path, error) from error
 
     def position(self) -> tuple[Path, int]:
         """The file that rows are appended to, and its length so far, all of which is on the disk by then."""
@@ -182,7 +194,7 @@ class _TableWriter(Completed):
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise explain_os_error(self._partial.target, error) from error
+            raise explain_os_error(self._path, error) from error
         return self._rows_path, self._rows_path.stat().st_size
 
     def prepare(self) -> None:
@@ -190,12 +202,13 @@ class _TableWriter(Completed):
         try:
             self._finish()
         except OSError as error:
-            raise explain_os_error(self._partial.target, error) from error
+            raise explain_os_error(self._path, error) from error
 
     def commit(self) -> None:
         """See :class:`TableSink`."""
-        if self.held is None:
-            self._partial.commit(keep=True)
+        if self.held is not None:
+            return
+        self._partial.commit(keep=True)
         if self._rows_path != self._partial.path and not (self._late is not None and self._late.is_none):
             with suppress(OSError):
                 self._rows_path.unlink(missing_ok=True)
@@ -218,10 +231,12 @@ class _TableWriter(Completed):
         """See :class:`TableSink`."""
         with suppress(OSError):  # a full disk cannot even be flushed to
             self._file.close()
-        if self._rows_path != self._partial.path:
+        if self._is_placed and self._rows_path != self._partial.path:
             self._partial.discard()  # of the table itself, which is made again from all rows
 
     def _discard(self) -> None:
+        if not self._is_placed:
+            return
         self._partial.discard()
         with suppress(OSError):
             self._rows_path.unlink(missing_ok=True)
@@ -272,7 +287,7 @@ class ParquetWriter(_TableWriter):
         overwrite: bool = False,
         resume_from: tuple[Path, int] | None = None,
         at: Path | None = None,
-        in_memory: Callable[[], None] | None = None,
+        in_memory: Callable[[], Path | None] | None = None,
     ) -> None:
         _parquet()  # before anything is computed
         super().__init__(path, table, overwrite=overwrite, resume_from=resume_from, at=at, in_memory=in_memory)
@@ -353,14 +368,14 @@ def open_table(
     overwrite: bool = False,
     resume_from: tuple[Path, int] | None = None,
     at: Path | None = None,
-    in_memory: Callable[[], None] | None = None,
+    in_memory: Callable[[], Path | None] | None = None,
 ) -> TableSink:
     """The writer that the suffix asks for: ``.csv``, ``.jsonl`` or ``.parquet``.
 
     Args:
         resume_from: what :meth:`TableSink.position` of an interrupted run gave: its rows are taken over.
         at: the unfinished table's own name; None: one of this process.
-        in_memory: a small one needs no file (:attr:`TableSink.held`); this is called before one is made.
+        in_memory: a small one needs no file (:attr:`TableSink.held`); before one is made this says where, as ``at``.
 
     Raises:
         OutputError: unknown suffix, or the target cannot be written.

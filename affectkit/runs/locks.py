@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -48,19 +49,23 @@ class OutputLock:
             patience_s: how long to wait for a run that is about to end, as one does that was killed a moment ago.
         """
         self._target, self._patience_s = target, patience_s
-        real = real_target(target)
-        stem = short_stem(real)
-        self.path = real.with_name(f".{stem}.partial{real.suffix}" if _IN_PLACE else f".{stem}{real.suffix}.lock")
         self._file: int | None = None
         self.held = False
         """False while it is not, and on a file system that has no locks."""
         self.after_a_death = False
         """Whether the run that held it before was killed, and may have left something."""
 
+    @cached_property
+    def path(self) -> Path:
+        """What is locked."""
+        real = real_target(self._target)
+        stem = short_stem(real)
+        return real.with_name(f".{stem}.partial{real.suffix}" if _IN_PLACE else f".{stem}{real.suffix}.lock")
+
     @property
     def unfinished(self) -> Path | None:
         """Where the output can be written until it is finished and renamed: in what is locked; None: elsewhere."""
-        return self.path if _IN_PLACE and (self.held or self._file is None) else None
+        return self.path if _IN_PLACE and self.held else None
 
     def __enter__(self) -> Self:
         until = time.monotonic() + self._patience_s
@@ -131,6 +136,8 @@ class OutputLocks:
     def __init__(self, table: Path, *others: Path | None, patience_s: float = 0.0) -> None:
         targets = (table, *(target for target in others if target is not None))
         self._locks = [OutputLock(target, patience_s=patience_s) for target in targets]
+        self.taken = False
+        """Whether they are, or it was tried on a file system without locks."""
 
     @property
     def unfinished(self) -> Path | None:
@@ -165,6 +172,7 @@ class OutputLocks:
         except BaseException:
             self._let_go()
             raise
+        self.taken = True
 
     def __enter__(self) -> Self:
         self.take()
@@ -176,6 +184,7 @@ class OutputLocks:
         self._let_go()
 
     def _let_go(self) -> None:
+        self.taken = False
         for lock in reversed(self._locks):
             lock.__exit__(None, None, None)
 

@@ -88,6 +88,8 @@ class Plan:
         made: set[Path] = set()
         elsewhere = any(is_store(given) for _, given in self._places.named())
         for job in self if self._places.keep_tree or elsewhere else ():
+            if job.is_stored_table:
+                continue
             for path, url in zip((job.table, job.video, job.sheet), job.urls, strict=True):
                 wanted = path is not None and (self._places.keep_tree or url is not None)
                 if path is not None and wanted and path.parent not in made:

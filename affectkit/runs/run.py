@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -71,6 +71,8 @@ def check_job(job: Job, *, overwrite: bool, resume: bool = False) -> None:
         check_video_suffix(job.video)
     if job.sheet is not None:
         check_sheet_suffix(job.sheet)
+    if job.is_stored_table:  # here it is a file only when it is large, and its folder is made then
+        return
     there = overwrite or os.path.lexists(job.table)
     for path in (job.table, job.meta, job.video, job.sheet):
         if path is not None:
@@ -134,7 +136,8 @@ def run_in_way(
     asked, outputs, opening = way.asked, way.outputs, way.opening
     if held is None:
         check_job(job, overwrite=outputs.overwrite, resume=outputs.resume)
-    there = made_here(job, way.facts, outputs)
+    fresh = held is not None and not os.path.isdir(job.table.parent)  # nothing of it was ever on the disk
+    there = None if fresh else made_here(job, way.facts, outputs)
     if there is not None:
         return there
     finder = _finder(predictor, job, asked, outputs)
@@ -142,7 +145,7 @@ def run_in_way(
     locks = OutputLocks(job.table, job.video, job.sheet, patience_s=patience_s)
     with ExitStack() as stack:
         stack.push(locks)
-        if held is None or locks.left or os.path.lexists(job.note):
+        if held is None or not (fresh or (not locks.left and not os.path.lexists(job.note))):
             locks.take()  # else when something is put on the disk
         return _written(predictor, job, way, locks, finder, source, watch, held)
 
@@ -203,14 +206,15 @@ def _written(
     asked, outputs = way.asked, way.outputs
     with ExitStack() as stack:
         # Not worked out until there is something to note: most inputs are short.
-        started_by = cache(partial(fingerprint, way.described, job, way.contents, asked, outputs, way.opening))
+        started_by = partial(fingerprint, way.described, job, way.contents, asked, outputs, way.opening)
         stored = read_note(job, started_by()) if outputs.resume else None
         counts, sheet, resume_from = Counts(), _sheet(job), None
         if stored is not None:
             stack.push(still_kept)
             resume_from = (rows_of(job, stored), stored["length"])
             counts = Counts.restored(stored["counts"])
-        forget(job, locks, keep=stored)
+        if locks.taken:
+            forget(job, locks, keep=stored)
         pictures = kept_pictures(stack, job)
         results = _results(predictor, source, job, asked, sheet, pictures, stored)
         sink = _sink(predictor, job, way, finder, resume_from, locks, in_memory=held is not None)
@@ -304,18 +308,20 @@ def _sink(
     in_memory: bool,
 ) -> TableSink:
     """The table, after the rows that there are already."""
-    table, overwrite, at = way.layout, way.outputs.overwrite, locks.unfinished
+    table, overwrite = way.layout, way.outputs.overwrite
+    at = locks.unfinished if locks.taken else None
     if finder is None:
-        late = partial(_on_the_disk, job, locks) if in_memory else None
+        late = partial(_on_the_disk, job, locks) if in_memory and not locks.taken else None
         return open_table(job.table, table, overwrite=overwrite, resume_from=resume_from, at=at, in_memory=late)
     thresholds = predictor.spec.label_thresholds
     return open_corrected(job.table, table, finder, thresholds, overwrite=overwrite, resume_from=resume_from, at=at)
 
 
-def _on_the_disk(job: Job, locks: OutputLocks) -> None:
-    """A table that goes to a store has become so long that it needs a file until then."""
+def _on_the_disk(job: Job, locks: OutputLocks) -> Path | None:
+    """A table that goes to a store has become so long that it needs a file until then: which."""
     job.table.parent.mkdir(parents=True, exist_ok=True)
     locks.take()
+    return locks.unfinished
 
 
 def _told(sink: TableSink, predictor: Predictor, outputs: OutputOptions) -> tuple[dict[str, Any], tuple[str, ...]]:
