@@ -22,7 +22,8 @@ from affectkit.runs import record as records
 from affectkit.runs.gpus import Measured, Room, in_worker, room_for, share_of
 from affectkit.runs.inputs import Input, Shard, find_inputs, parse_shard, read_list
 from affectkit.runs.job import Ended, Job
-from affectkit.runs.record import Record, read_record
+from affectkit.runs.record import Record
+from affectkit.runs.record_reading import read_record
 from affectkit.runs.status import status_of
 
 Run = Callable[..., tuple[int, str, str]]

@@ -223,7 +223,7 @@ UNTYPED = {
     *("report/comparison.py", "report/curves.py", "report/page.py"),
     *("tables/exports.py", "tables/reading.py", "tables/display.py", "tables/table.py", "tables/writing.py"),
     *("runs/checkpointer.py", "runs/resume_notes.py", "runs/run.py"),
-    *("runs/job.py", "runs/made.py", "runs/record.py", "runs/status.py"),
+    *("runs/job.py", "runs/made.py", "runs/record.py", "runs/record_reading.py", "runs/status.py", "runs/way.py"),
     "serialization.py",  # what is stored of a stage: State
     "runs/cluster.py",  # Ray's rows
     "sources/gate.py",  # FFmpeg's options

@@ -285,7 +285,7 @@ def test_what_decides_a_table_is_worked_out_once(
 ) -> None:
     """And compared only where there is a table; an input is brought to a file, for which no folder is made."""
     from affectkit.predictor import Predictor
-    from affectkit.runs import made, run
+    from affectkit.runs import made, way
     from affectkit.runs.anywhere import run_anywhere
     from affectkit.runs.brought import Transfer
     from affectkit.runs.job import Job
@@ -305,7 +305,7 @@ def test_what_decides_a_table_is_worked_out_once(
         monkeypatch.setattr(owner, name, count)
 
     counted(Predictor, "describe", Predictor.describe)
-    counted(run, "facts_of", made.facts_of)
+    counted(way, "facts_of", made.facts_of)
     job = Job("memory://in/x.mp4", tmp_path / "t.csv", urls=("memory://out/x.csv", None, None))
     work = Work(transfer=Transfer(str(scratch)))
     scratch.mkdir()

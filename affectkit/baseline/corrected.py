@@ -137,7 +137,7 @@ class CorrectedTable(_TableWriter):
         pass  # the rows have no header
 
     def write(self, result: FrameResult) -> None:
-        """See :class:`affectkit.outputs.writers.Sink`.
+        """See :class:`affectkit.outputs.sinks.Sink`.
 
         Raises:
             SourceError: the input has no times, and its seconds were asked for.

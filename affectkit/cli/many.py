@@ -150,7 +150,8 @@ def _retried(run: str, work: Work, shard: Shard | None) -> Asked:
         SourceError: there is no such run.
     """
     from affectkit.runs.job import Job
-    from affectkit.runs.record import SUFFIX, failures_of, other_options, record_name
+    from affectkit.runs.record import SUFFIX, record_name
+    from affectkit.runs.record_reading import failures_of, other_options
     from affectkit.runs.schemes import is_store
 
     decides, jobs = _decides(work), []

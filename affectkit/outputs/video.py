@@ -17,8 +17,9 @@ from av.video.reformatter import ColorRange, Colorspace
 from affectkit.errors import OutputError
 from affectkit.outputs.files import PartialFile, explain_os_error
 from affectkit.outputs.overlay import DrawnPlanes, Planes
+from affectkit.outputs.sinks import Completed
 from affectkit.outputs.soundtrack import LONGEST_PAUSE_S, Soundtrack, Timeline
-from affectkit.outputs.writers import Completed, check_suffix
+from affectkit.outputs.writers import check_suffix
 from affectkit.picture import SIDES_BT601, SIDES_BT709, SIDES_BT2020
 from affectkit.types import UInt8
 

@@ -10,86 +10,17 @@ from contextlib import ExitStack, suppress
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import Literal, Protocol, Self, TextIO
+from types import ModuleType
+from typing import Literal, TextIO
 
 from affectkit.errors import UnknownSuffix, needs
 from affectkit.face_results import FrameResult
 from affectkit.outputs.files import PartialFile, explain_os_error, opened_empty
 from affectkit.outputs.layouts import Layout, Value
 from affectkit.outputs.rows import LateRows
+from affectkit.outputs.sinks import Completed, TableSink
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
-
-
-class Sink(Protocol):
-    """Where results go. Used as a context manager: completed on success, undone when an exception passes."""
-
-    def write(self, result: FrameResult) -> None:
-        """Take the next frame's result."""
-        ...
-
-    def close(self) -> None:
-        """Complete the output and give it its final name."""
-        ...
-
-    def abort(self) -> None:
-        """Remove what was written; whatever stood under the final name stays."""
-        ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
-class TableSink(Sink, Protocol):
-    """A sink whose output a later run can continue when this one was interrupted."""
-
-    def position(self) -> tuple[Path, int]:
-        """The file that rows are appended to, and its length so far, all of which is on the disk by then."""
-        ...
-
-    def suspend(self) -> None:
-        """Let go of the file and leave it, for a later run to continue."""
-        ...
-
-    def prepare(self) -> None:
-        """Write all that is missing, so that nothing but the final name is. Where that fails the rows are left."""
-        ...
-
-    def commit(self) -> None:
-        """Give what was prepared its final name. Where that fails the rows are left."""
-        ...
-
-    @property
-    def held(self) -> bytes | None:
-        """What was prepared, where it is not on the disk."""
-        ...
-
-
-class Completed:
-    """A context that completes an output on success, and undoes it when an exception passes."""
-
-    def close(self) -> None:
-        """Complete the output and give it its final name."""
-        raise NotImplementedError
-
-    def abort(self) -> None:
-        """Remove what was written; whatever stood under the final name stays."""
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
 
 class _TableWriter(Completed):
@@ -182,7 +113,7 @@ class _TableWriter(Completed):
         return self._in_memory is not None and self._late is not None and self._late.is_none
 
     def write(self, result: FrameResult) -> None:
-        """See :class:`Sink`."""
+        """See :class:`affectkit.outputs.sinks.Sink`."""
         try:
             self._write_rows(self._layout.rows(result))
         except OSError as error:
@@ -198,14 +129,14 @@ class _TableWriter(Completed):
         return self._rows_path, self._rows_path.stat().st_size
 
     def prepare(self) -> None:
-        """See :class:`TableSink`."""
+        """See :class:`affectkit.outputs.sinks.TableSink`."""
         try:
             self._finish()
         except OSError as error:
             raise explain_os_error(self._path, error) from error
 
     def commit(self) -> None:
-        """See :class:`TableSink`."""
+        """See :class:`affectkit.outputs.sinks.TableSink`."""
         if self.held is not None:
             return
         self._partial.commit(keep=True)
@@ -214,7 +145,7 @@ class _TableWriter(Completed):
                 self._rows_path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """See :class:`Sink`."""
+        """See :class:`affectkit.outputs.sinks.Sink`."""
         try:
             self.prepare()
             self.commit()
@@ -223,12 +154,12 @@ class _TableWriter(Completed):
             raise
 
     def abort(self) -> None:
-        """See :class:`Sink`."""
+        """See :class:`affectkit.outputs.sinks.Sink`."""
         self.suspend()
         self._discard()
 
     def suspend(self) -> None:
-        """See :class:`TableSink`."""
+        """See :class:`affectkit.outputs.sinks.TableSink`."""
         with suppress(OSError):  # a full disk cannot even be flushed to
             self._file.close()
         if self._is_placed and self._rows_path != self._partial.path:
@@ -373,9 +304,9 @@ def open_table(
     """The writer that the suffix asks for: ``.csv``, ``.jsonl`` or ``.parquet``.
 
     Args:
-        resume_from: what :meth:`TableSink.position` of an interrupted run gave: its rows are taken over.
+        resume_from: what ``position`` of an interrupted run's gave: its rows are taken over.
         at: the unfinished table's own name; None: one of this process.
-        in_memory: a small one needs no file (:attr:`TableSink.held`); before one is made this says where, as ``at``.
+        in_memory: a small one needs no file (``held``); before one is made this says where, as ``at``.
 
     Raises:
         OutputError: unknown suffix, or the target cannot be written.

@@ -13,7 +13,8 @@ from affectkit.runs.brought import Stopwatch, brought, facts_of_input, is_elsewh
 from affectkit.runs.job import Job, Outcome
 from affectkit.runs.made import made_before, made_here
 from affectkit.runs.resume_notes import contents_of
-from affectkit.runs.run import Watch, Way, run_in_way, unwatched, way_of
+from affectkit.runs.run import Watch, run_in_way, unwatched
+from affectkit.runs.way import Way, way_of
 from affectkit.runs.work import Work
 
 

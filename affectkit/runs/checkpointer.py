@@ -14,7 +14,7 @@ from affectkit.face_results import FrameResult
 from affectkit.outputs.contact_sheet import ContactSheet
 from affectkit.outputs.files import PartialFile, prepare_bytes
 from affectkit.outputs.json_files import LaidOut, json_text
-from affectkit.outputs.writers import TableSink
+from affectkit.outputs.sinks import TableSink
 from affectkit.result_stream import ResultStream
 from affectkit.runs.job import Job
 from affectkit.runs.resume_notes import write_note

@@ -3,7 +3,6 @@ was interrupted."""
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -11,7 +10,6 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from affectkit.baseline.corrected import CorrectedTable, open_corrected
 from affectkit.baseline.from_file import Finder, finder_of
@@ -20,11 +18,11 @@ from affectkit.face_results import FrameResult
 from affectkit.options import OutputOptions, StreamOptions, fields_of
 from affectkit.outputs.contact_sheet import ContactSheet, check_sheet_suffix
 from affectkit.outputs.files import check_target, explain_os_error
-from affectkit.outputs.json_files import LaidOut, laid_out
-from affectkit.outputs.layouts import Layout, layout, remarks
+from affectkit.outputs.layouts import remarks
 from affectkit.outputs.picture_buffer import KeptPictures
+from affectkit.outputs.sinks import TableSink
 from affectkit.outputs.video import check_video_suffix
-from affectkit.outputs.writers import TableSink, check_suffix, open_table
+from affectkit.outputs.writers import check_suffix, open_table
 from affectkit.predictor import Predictor
 from affectkit.result_stream import ResultStream
 from affectkit.runs.annotated import drawing_of, kept_pictures
@@ -34,8 +32,9 @@ from affectkit.runs.checkpointer import Interrupted as Interrupted
 from affectkit.runs.job import Job as Job
 from affectkit.runs.job import Outcome as Outcome
 from affectkit.runs.locks import OutputLocks
-from affectkit.runs.made import Facts, facts_of, made_here
-from affectkit.runs.resume_notes import STRANGE, contents_of, fingerprint, forget, made_with, read_note, refuse, rows_of
+from affectkit.runs.made import made_here
+from affectkit.runs.resume_notes import STRANGE, contents_of, fingerprint, forget, read_note, refuse, rows_of
+from affectkit.runs.way import Way, way_of
 from affectkit.sources.base import Source
 from affectkit.sources.folder import told_in_full
 from affectkit.sources.limits import Opening
@@ -148,48 +147,6 @@ def run_in_way(
         if held is None or not (fresh or (not locks.left and not os.path.lexists(job.note))):
             locks.take()  # else when something is put on the disk
         return _written(predictor, job, way, locks, finder, source, watch, held)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Way:
-    """How an input is gone through, and all that decides what comes out: worked out once for each."""
-
-    asked: StreamOptions
-    outputs: OutputOptions
-    opening: Opening
-    described: dict[str, Any]
-    """The predictor."""
-    options: dict[str, Any]
-    """As the meta file tells them."""
-    told: LaidOut
-    """Both, for the meta file."""
-    layout: Layout
-    """Of the table."""
-    contents: Any
-    """What tells the input from another one of its name."""
-
-    def facts(self) -> Facts:
-        """What a table that is there is compared by."""
-        return facts_of(self.described, self.contents, self.options)
-
-
-def way_of(predictor: Predictor, asked: StreamOptions, outputs: OutputOptions, opening: Opening, contents: Any) -> Way:
-    """The way of an input.
-
-    Args:
-        contents: what tells it from another one of its name.
-    """
-    way = _ways.get(predictor)
-    if way is None or not (way.asked is asked and way.outputs is outputs and way.opening is opening):
-        described, options = predictor.describe(), made_with(asked, outputs, opening)
-        told = laid_out(described | ({"detector": None} if asked.aligned else {}) | {"options": options})
-        columns = layout(outputs.table_format, uncertainty=outputs.uncertainty, labels=predictor.spec.labels)
-        way = _ways[predictor] = Way(asked, outputs, opening, described, options, told, columns, None)
-    return Way(asked, outputs, opening, way.described, way.options, way.told, way.layout, contents)
-
-
-_ways: WeakKeyDictionary[Predictor, Way] = WeakKeyDictionary()
-"""The latest of each: of thousands of inputs all but the contents is the same."""
 
 
 def _written(

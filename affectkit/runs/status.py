@@ -8,7 +8,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from affectkit.runs.record import read_record, records_of, time_left
+from affectkit.runs.record import time_left
+from affectkit.runs.record_reading import read_record, records_of
 
 RECENT_S = 600.0
 """The rate is that of this time before the newest line."""
