@@ -225,9 +225,13 @@ class Runner:
         from affectkit.runs.pool import attempt
 
         predictor = Predictor.from_config(self.work.predictor)
+        shows = not self.quiet and sys.stderr.isatty()
         with predictor, spare_files_kept(self.work.transfer.place):
             for job in jobs:
-                with Watch(job.name, quiet=self.quiet, end_s=self.work.asked.end_s) as watch:
+                if not shows:
+                    yield attempt(predictor, job, self.work, raises=not several)
+                    continue
+                with Watch(job.name, end_s=self.work.asked.end_s) as watch:
                     ended = attempt(predictor, job, self.work, watch=watch, raises=not several)
                 yield ended
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class Watch:
-    """Shows frames, fps and time left of one input on a terminal; nothing in a pipe."""
+    """Shows frames, fps and time left of one input on a terminal."""
 
-    def __init__(self, name: str, *, quiet: bool, end_s: float) -> None:
+    def __init__(self, name: str, *, end_s: float) -> None:
         """Set up.
 
         Args:
@@ -24,19 +23,15 @@ class Watch:
         """
         self._name = name
         self._end_s = end_s
-        self._stack = ExitStack() if not quiet and sys.stderr.isatty() else None
+        self._stack = ExitStack()
 
     def __enter__(self) -> Watch:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._stack is not None:
-            self._stack.close()
+        self._stack.close()
 
     def __call__(self, results: Iterator[FrameResult], source: Source) -> Iterator[FrameResult]:
-        return results if self._stack is None else self._shown(results, source, self._stack)
-
-    def _shown(self, results: Iterator[FrameResult], source: Source, stack: ExitStack) -> Iterator[FrameResult]:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -64,7 +59,7 @@ class Watch:
             Rate(),
             TimeRemainingColumn(elapsed_when_finished=True),
         )
-        progress = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+        progress = self._stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
         task = progress.add_task(Path(self._name).name or self._name, total=total)
         for result in results:
             progress.update(task, completed=result.index + 1)

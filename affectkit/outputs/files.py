@@ -76,12 +76,12 @@ def explain_os_error(path: Path, error: Exception) -> OutputError:
     return OutputError(f"{path}: cannot be written ({reason}); check the path and its permissions")
 
 
-def short_stem(path: Path) -> str:
+def short_stem(path: Path | str) -> str:
     """A file's name without its suffix, short enough for something to be added; those of two files are never the same.
 
-    Names that are too long, or are no text, get a digest in place of what is left out.
+    Of a path it is the last part. Names that are too long, or are no text, get a digest in place of what is left out.
     """
-    name = path.name
+    name = path if isinstance(path, str) else path.name
     dot = name.rfind(".")
     stem = name[:dot] if 0 < dot < len(name) - 1 else name  # as Path.stem, which takes longer
     if stem.isascii() and len(stem) <= LONGEST_STEM:  # most names, and of each input it is asked for several times

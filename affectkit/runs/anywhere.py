@@ -63,8 +63,7 @@ def run_anywhere(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(path, data)
             raise
-    skipped = outcome.skipped and not away  # one that was killed before it had uploaded its table
-    return dataclasses.replace(outcome, transfer_s=clock.seconds, skipped=skipped)
+    return outcome.after_transfer(clock.seconds, away=away)
 
 
 def _made_there(job: Job, way: Way) -> Outcome | None:

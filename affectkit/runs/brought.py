@@ -53,7 +53,7 @@ class Transfer:
         """The folder's path; of each user another one."""
         return self.scratch or f"{tempfile.gettempdir()}{os.sep}affectkit-{_user()}"
 
-    def folder(self) -> Path:
+    def folder(self) -> str:
         """Made when it is needed.
 
         Raises:
@@ -69,7 +69,7 @@ class Transfer:
                 raise OutputError(
                     f"{path}: cannot be made ({error.strerror}); give another one with --scratch"
                 ) from error
-        return Path(path)
+        return path
 
     def staging(self, base: str) -> Path:
         """Where the outputs of a folder of a store lie until they are uploaded: for each another place.
@@ -77,7 +77,7 @@ class Transfer:
         Raises:
             OutputError: as :meth:`folder`.
         """
-        return self.folder() / f"outputs-{hashlib.sha256(base.encode()).hexdigest()[:16]}"
+        return Path(self.folder(), f"outputs-{hashlib.sha256(base.encode()).hexdigest()[:16]}")
 
 
 def _user() -> str:
@@ -211,7 +211,7 @@ def brought(
             f"{job.name}: has {(facts.size or 0) / 2**30:.1f} GiB, more than --max-download allows; give it more"
         )
     sweep(transfer)
-    path = _own_file(transfer, Path(urlsplit(source).path.rpartition("/")[2]))
+    path = _own_file(transfer, urlsplit(source).path.rpartition("/")[2])
     try:
         with clock:
             if is_store(source):
@@ -225,12 +225,13 @@ def brought(
     put_away(path)
 
 
-def _own_file(transfer: Transfer, name: Path) -> str:
+def _own_file(transfer: Transfer, name: str) -> str:
     """Where an input is brought: no other one has the name. In no folder of its own, which would have to be made and
     removed for each, milliseconds on some disks.
     """
-    suffix = name.suffix if len(name.suffix) <= LONGEST_SUFFIX else ""
-    unique = f"input-{os.getpid()}-{_token(os.getpid())}-{next(_numbers)}-{short_stem(name)}{suffix}"
+    suffix, process = os.path.splitext(name)[1], os.getpid()
+    suffix = suffix if len(suffix) <= LONGEST_SUFFIX else ""
+    unique = f"input-{process}-{_token(process)}-{next(_numbers)}-{short_stem(name)}{suffix}"
     path = os.path.join(transfer.folder(), unique)
     made_of_spare(path)
     return path
@@ -271,7 +272,7 @@ def upload(job: Job, *, people: bool = True, held: Mapping[Path, bytes] | None =
 @cache
 def sweep(transfer: Transfer) -> None:
     """Remove inputs that killed processes of this machine left; once in a process."""
-    for left in transfer.folder().glob("input-*-*"):
+    for left in Path(transfer.folder()).glob("input-*-*"):
         number = left.name.split("-")[1]
         if number.isdecimal() and os.name != "nt":
             try:

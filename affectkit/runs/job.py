@@ -78,6 +78,15 @@ class Outcome:
     skipped: bool = False
     """Whether the table was there already, made of the same input in the same way."""
 
+    def after_transfer(self, seconds: float, *, away: bool) -> Outcome:
+        """The same, when the outputs are where they go.
+
+        Args:
+            away: whether that is in a store; then a table that was here already was not there yet: its run was killed.
+        """
+        known = self.read, self.faces, self.without_face, self.report, self.resumed_at, self.remarks
+        return Outcome(*known, transfer_s=seconds, skipped=self.skipped and not away)
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:

@@ -15,8 +15,7 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -194,7 +193,7 @@ class Record:
 
     def _bring(self, url: str) -> None:
         with suppress(SourceError, OSError):
-            with _locked(self.path):  # no half line
+            with _Locked(self.path):  # no half line
                 data = self.path.read_bytes()
             stores().write(data, url)
 
@@ -214,7 +213,7 @@ class Record:
             line["host"] = self._host
         self._waiting += (_ENCODE(line) + "\n").encode()
         try:
-            with _locked(self.path) as file:
+            with _Locked(self.path) as file:
                 before = os.fstat(file).st_size
                 try:
                     whole = os.write(file, self._waiting) == len(self._waiting)
@@ -248,13 +247,18 @@ def _time_of(line: bytes) -> str:
     return ""
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    try:
+class _Locked:
+    """A file that is open for appending, and locked: a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> int:
+        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         if sys.platform != "win32":
             with suppress(OSError):  # a file system without locks
-                fcntl.flock(file, fcntl.LOCK_EX)
-        yield file
-    finally:
-        os.close(file)
+                fcntl.flock(self._file, fcntl.LOCK_EX)
+        return self._file
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
