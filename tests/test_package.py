@@ -328,3 +328,15 @@ def test_nothing_of_ours_reaches_outside() -> None:
     for path in (ROOT / "affectkit").rglob("*.onnx"):
         # `org.pytorch` is the name of an operator set.
         assert b"/work/" not in path.read_bytes() and not re.search(rb"\w\w\.py\b", path.read_bytes()), path
+
+
+def test_commands_load_with_an_older_click() -> None:
+    """Before 8.2 its types had no parameters; pyproject.toml allows them."""
+    code = (
+        "import click, importlib, pkgutil\n"
+        "click.Choice.__class_getitem__ = None\n"
+        "import affectkit.cli\n"
+        "for module in pkgutil.iter_modules(affectkit.cli.__path__):\n"
+        "    importlib.import_module(f'affectkit.cli.{module.name}')\n"
+    )
+    subprocess.run([sys.executable, "-P", "-c", code], check=True)

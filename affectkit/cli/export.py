@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +12,13 @@ from affectkit.cli.common import late, show_parity
 from affectkit.cli.postprocess import PROGRAMS
 
 
-class _ModelFormat(click.Choice[str]):
+if TYPE_CHECKING:
+    _Choice = click.Choice[str]
+else:  # before click 8.2 it has no parameter
+    _Choice = click.Choice
+
+
+class _ModelFormat(_Choice):
     """Formats of models; those of tables are another command's, which is called so in many programs."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
