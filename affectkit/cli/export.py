@@ -11,7 +11,6 @@ import click
 from affectkit.cli.common import late, show_parity
 from affectkit.cli.postprocess import PROGRAMS
 
-
 if TYPE_CHECKING:
     _Choice = click.Choice[str]
 else:  # before click 8.2 it has no parameter
