@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -268,7 +269,7 @@ def test_interrupted_in_the_middle(tmp_path: Path, number: int, expected: int) -
     command = [sys.executable, "-m", "affectkit", "predict", str(path), "--render", "long.mp4", "--overwrite"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not any(name.endswith(".partial.mp4") for name in os.listdir()):
+    while not any(re.search(r"\.partial\.[0-9]+\.mp4$", name) for name in os.listdir()):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(number)

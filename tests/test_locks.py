@@ -38,6 +38,12 @@ def interrupted(
     """A table whose run was interrupted after 60 of 100 frames, and the arguments of that run."""
     out = tmp_path / "out.csv"
     arguments = ["predict", astronaut, "-o", out, "--model", tiny]
+    interrupt_it(arguments, run_cli, monkeypatch)
+    return out, arguments
+
+
+def interrupt_it(arguments: list[Any], run_cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run until there are 60 frames and a note."""
     add = jobs.Counts.add
 
     def interrupt(self: jobs.Counts, result: Any) -> None:
@@ -49,7 +55,6 @@ def interrupted(
         patch.setattr(jobs, "CHECKPOINT_S", 0)
         patch.setattr(jobs.Counts, "add", interrupt)
         assert run_cli(*arguments)[0] == 130
-    return out, arguments
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +125,7 @@ def test_what_a_killed_run_left_is_taken_over(
     monkeypatch.setattr("affectkit.runs.locks._IN_PLACE", in_place)
     arguments = ["-q", "--end", 0.1, "--model", tiny]
     assert run_cli("predict", astronaut, "-o", tmp_path / "whole.csv", *arguments) == (0, "", "")
-    for name in (".t.partial.csv", ".t.csv.lock", ".t.4000000.partial.csv"):
+    for name in (".t.partial.csv", ".t.csv.lock", ".t.partial.4000000.csv"):
         (tmp_path / name).write_text("what a killed run wrote\n" * 10_000)
     assert run_cli("predict", astronaut, "-o", tmp_path / "t.csv", *arguments) == (0, "", "")
     assert (tmp_path / "t.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
@@ -382,6 +387,42 @@ def test_a_link_is_followed_and_a_pipe_refused(
         with pytest.raises(OutputError, match=reason):
             check_target(tmp_path / f"{name}.csv", overwrite=True)
     assert (tmp_path / "pipe.csv").is_fifo()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links of Unix")
+def test_a_link_to_a_name_of_another_kind_is_gone_on_with(
+    astronaut: Path,
+    tmp_path: Path,
+    run_cli: Run,
+    tiny: Path,
+    whole: Callable[[str, Path], bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The unfinished table lies beside what the link leads to, and has its suffix."""
+    out = tmp_path / "out.csv"
+    out.symlink_to("real.bin")
+    arguments = ["predict", astronaut, "-o", out, "--model", tiny]
+    interrupt_it(arguments, run_cli, monkeypatch)
+    code, _, err = run_cli(*arguments, "--resume")
+    assert code == 0 and "resumed at frame" in err
+    assert out.is_symlink() and out.read_bytes() == whole(".csv", tiny) and hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_nothing_is_taken_from_a_table_whose_name_goes_on_with_a_number(
+    suffix: str, astronaut: Path, tmp_path: Path, tiny: Path, run_cli: Run
+) -> None:
+    """``take.csv`` removes what is left of it, and nothing of ``take.2.csv``, which another run may be writing."""
+    arguments = ["predict", astronaut, "-o", tmp_path / f"take{suffix}", "--end", 0.1, "-q", "--model", tiny]
+    with OutputLock(tmp_path / f"take{suffix}") as killed:
+        left = killed.path
+    left.write_text("what a killed run left\n")
+    with OutputLock(tmp_path / f"take.2{suffix}") as lock:
+        rows = lock.path.with_name(f"{lock.path.name}.rows")
+        for path in (lock.path, rows):
+            path.write_text("precious\n")
+        assert run_cli(*arguments) == (0, "", "") and not left.exists()
+        assert lock.path.read_text() == rows.read_text() == "precious\n"
 
 
 def test_many_inputs_do_not_read_their_folder(

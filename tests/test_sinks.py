@@ -285,7 +285,7 @@ def test_rows_of_a_short_parquet_table_need_no_file(tmp_path: Path, monkeypatch:
     results = [FrameResult(k, k / 10, (face(),), name) for k in range(8)]
 
     def made() -> list[str]:
-        return sorted(path.name.partition(".partial")[2] for path in tmp_path.iterdir())
+        return sorted("".join(path.suffixes[-2:]) for path in tmp_path.iterdir())
 
     tables = []
     for most in (LateRows.MOST, 1000):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -201,6 +203,68 @@ def test_a_small_table_for_a_store_is_never_a_file_here(
     assert files[2:] == [[f"x.{suffix}", f"x.{suffix}.meta.json"]] * 2
     assert memory.cat_file(f"/out-{suffix}/x.{suffix}") == small
     assert [path for path in Path("s").rglob("*") if path.is_file()] == []
+
+
+def test_rows_that_are_read_again_have_their_folder(
+    memory: Any, clip: bytes, in_an_empty_folder: Path, tiny: Path, run_cli: Run
+) -> None:
+    """Those of a table with a baseline are on the disk until it is made: of one input, and deep in a tree."""
+    for name in ("x.mp4", "deep/er/y.mp4"):
+        put(memory, f"/in/{name}", clip)
+    more = ["--baseline", "auto", "--scratch", "s", "-q", "--model", tiny]
+    code, _, err = run_cli("predict", "memory://in/x.mp4", "-o", "memory://one/t.csv", *more)
+    assert (code, err) == (0, "") and memory.exists("/one/t.csv.meta.json")
+    code, _, err = run_cli("predict", "memory://in/", "-r", "-d", "memory://all", "--keep-tree", *more)
+    assert (code, err) == (0, "") and memory.exists("/all/deep/er/y.csv")
+    assert [path.name for path in Path("s").rglob("*") if path.is_file()] == ["run.jsonl"]
+
+
+@pytest.mark.parametrize("where", ["input", "record"])
+def test_a_disk_that_takes_nothing_is_said_with_what_mends_it(
+    where: str,
+    memory: Any,
+    clip: bytes,
+    in_an_empty_folder: Path,
+    tiny: Path,
+    run_cli: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put(memory, "/in/x.mp4", clip)
+    real_open, real_mkdir = os.open, os.mkdir
+
+    def refuse(path: Any, *arguments: Any, **more: Any) -> Any:
+        if Path(os.fspath(path)).parent.name == "s":
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+        return (real_mkdir if where == "record" else real_open)(path, *arguments, **more)
+
+    Path("s").mkdir()
+    monkeypatch.setattr(os, "mkdir" if where == "record" else "open", refuse)
+    places = (
+        ["memory://in/", "-d", "memory://out"] if where == "record" else ["memory://in/x.mp4", "-o", "memory://o.csv"]
+    )
+    code, _, err = run_cli("predict", *places, "--scratch", "s", "--model", tiny)
+    assert code == 1 and err.count("\n") == 1 and "Read-only file system" in err and "--scratch" in err, err
+    assert where == "record" or "memory://in/x.mp4: cannot be kept in s" in err
+
+
+def test_what_could_not_be_uploaded_nor_kept_is_said_to_be_not_uploaded(
+    memory: Any, clip: bytes, in_an_empty_folder: Path, tiny: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reason is the store, not the disk that is full besides."""
+    from affectkit.runs import anywhere
+
+    put(memory, "/in/x.mp4", clip)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise SourceError("memory://o.csv: access is denied")
+
+    monkeypatch.setattr(anywhere, "upload", refused)
+    monkeypatch.setattr(anywhere, "write_whole", full)
+    code, _, err = run_cli("predict", "memory://in/x.mp4", "-o", "memory://o.csv", "--scratch", "s", "--model", tiny)
+    assert code == 1 and err == "affectkit: error: memory://o.csv: access is denied\n"
 
 
 def test_what_could_not_be_uploaded_is_brought_there_by_the_next_run(

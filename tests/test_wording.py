@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ast
+import logging
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from synthetic import grey_frames, write_clip
 
 import affectkit
 from affectkit import AffectKitError, OutputError, SourceError
-from affectkit.cli.wording import in_options
+from affectkit.cli.wording import Wording, in_options
 
 PACKAGE = Path(affectkit.__file__).parent
 COMMANDS = {"__main__", "benchmark", "cli", "doctor", "report", "runs"}
@@ -95,3 +98,26 @@ def test_the_examples_of_the_fake_engine_run(monkeypatch: pytest.MonkeyPatch, tm
     names = {"FakeEngine": FakeEngine, "Predictor": Predictor, "np": np, "spec": Predictor().spec}
     (example,) = (test for test in doctest.DocTestFinder().find(fake.FakeEngine, globs=names) if test.examples)
     assert doctest.DocTestRunner().run(example).failed == 0 and len(example.examples) >= 4
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names of Unix")
+def test_a_name_with_control_characters_stays_on_its_line(
+    tmp_path: Path, tiny: Path, run_cli: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And reaches no terminal as a command."""
+    monkeypatch.chdir(tmp_path)
+    write_clip(tmp_path / "good\n\x1b[2J.mp4", grey_frames(2))
+    Path("bad\nname\x9b.mp4").write_text("no video")
+    names = sorted(map(str, Path().iterdir()))
+    code, _, err = run_cli("predict", *names, "-d", "out", "--contact-sheet", "out/", "--model", tiny)
+    lines = err.splitlines()
+    assert code == 3 and len(lines) == 4 and err.isascii() and "\x1b" not in err, err
+    assert lines[1].startswith(r"affectkit: warning: good\n\x1b[2J.mp4: there was no face")
+    assert lines[2].startswith(r"good\n\x1b[2J.mp4: 2 frames") and r"-> out/good\n\x1b[2J.csv" in lines[2]
+    assert run_cli("predict", names[0], "-d", "one", "--model", tiny)[2].startswith(
+        r"affectkit: error: bad\nname\x9b.mp4"
+    )
+    code, told, _ = run_cli("runs", "status", "out")
+    assert code == 0 and r"(as bad\nname\x9b.mp4)" in told
+    record = logging.makeLogRecord({"msg": "%s: is odd", "args": (names[1],)})
+    assert Wording("%(message)s").format(record) == r"good\n\x1b[2J.mp4: is odd"

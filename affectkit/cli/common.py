@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from affectkit.sources.names import on_one_line
+
 EXIT_FAILED = 1
 EXIT_MISUSED = 2
 EXIT_SOME_FAILED = 3
@@ -18,7 +20,7 @@ def say(message: str) -> None:
     """A line on standard error."""
     from affectkit.cli.wording import in_options
 
-    click.echo(f"affectkit: {in_options(message)}", err=True)
+    click.echo(f"affectkit: {in_options(on_one_line(message))}", err=True)
 
 
 def configure_logging(debug: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from affectkit.cli.common import say
 from affectkit.cli.postprocess import export_path
+from affectkit.sources.names import on_one_line
 
 if TYPE_CHECKING:
     from affectkit.runs.job import Job, Outcome
@@ -24,7 +25,7 @@ def summary(job: Job, outcome: Outcome, ran: str, programs: Sequence[str] = ()) 
     outputs += [str(export_path(job.table, program)) for program in programs]
     faces = f"{outcome.faces} face{'s' * (outcome.faces != 1)}"
     resumed = "" if outcome.resumed_at is None else f", resumed at frame {outcome.resumed_at}"
-    return (
+    return on_one_line(
         f"{job.name}: {outcome.read} frames{resumed}, {faces}, {outcome.without_face} frames without a face -> "
         f"{' and '.join(outputs)} [{ran}]"
     )

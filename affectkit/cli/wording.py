@@ -6,6 +6,7 @@ import logging
 import re
 
 from affectkit.cli.table import SHARED
+from affectkit.sources.names import on_one_line
 
 _FLAGS = {name: option.flag for name, option in SHARED.items()} | {"temporal=False": "--frame-by-frame"}
 
@@ -27,6 +28,6 @@ def in_options(message: str) -> str:
 class Wording(logging.Formatter):
     """Log messages in the same words."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """See :class:`logging.Formatter`."""
-        return in_options(super().format(record))
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """See :class:`logging.Formatter`; a traceback may follow."""
+        return in_options(on_one_line(super().formatMessage(record)))

@@ -94,6 +94,16 @@ def short_stem(path: Path | str) -> str:
     return f"{data[: LONGEST_STEM - 13].decode('utf-8', 'ignore')}~{digest}"
 
 
+def hidden_stem(path: Path) -> str:
+    """What the names begin with of all that is unfinished of a file: ``.NAME.partial``.
+
+    A suffix follows, last, since some writers choose the container by it; before it the number of the process, where
+    that matters. Nothing of another file has such a name: ``t.12.csv`` is unfinished as ``.t.12.partial.csv``, and not
+    as ``.t.partial.12.csv``.
+    """
+    return f".{short_stem(path)}.partial"
+
+
 class PartialFile:
     """A temporary name beside the target that becomes the target at the end."""
 
@@ -108,8 +118,8 @@ class PartialFile:
         """
         self.target, self._overwrite = target, overwrite
         self._real = check_target(target, overwrite=overwrite)
-        if path is None:  # the suffix stays last: some writers choose the container by it
-            path = self._real.with_name(f".{short_stem(self._real)}.{os.getpid()}.partial{target.suffix}")
+        if path is None:
+            path = self._real.with_name(f"{hidden_stem(self._real)}.{os.getpid()}{target.suffix}")
         self.path = path
 
     def commit(self, *, keep: bool = False) -> None:

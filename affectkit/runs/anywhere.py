@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from contextlib import suppress
 from pathlib import Path
 
+from affectkit.errors import OutputError
 from affectkit.options import OutputOptions
 from affectkit.outputs.files import write_whole
 from affectkit.predictor import Predictor
-from affectkit.runs.brought import Stopwatch, brought, facts_of_input, is_elsewhere, upload
+from affectkit.runs.brought import Stopwatch, brought, facts_of_input, is_elsewhere, make_staging, upload
 from affectkit.runs.job import Job, Outcome
 from affectkit.runs.made import made_before, made_here
 from affectkit.runs.resume_notes import contents_of
@@ -59,9 +61,10 @@ def run_anywhere(
         try:
             upload(job, people=outcome.faces > 0, held=held)
         except BaseException:  # the next run brings them there
-            for path, data in held.items():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, data)
+            with suppress(OSError, OutputError):  # what is said is why they are not there
+                for path, data in held.items():
+                    make_staging(path.parent)
+                    write_whole(path, data)
             raise
     return outcome.after_transfer(clock.seconds, away=away)
 
@@ -73,9 +76,7 @@ def _made_there(job: Job, way: Way) -> Outcome | None:
     """
     for path, url in () if job.is_stored_table else zip((job.table, job.video, job.sheet), job.urls, strict=True):
         if path is not None and url is not None:
-            folder = path.parent
-            if not os.path.isdir(folder):
-                folder.mkdir(parents=True, exist_ok=True)
+            make_staging(path.parent)
     if job.absent:
         return None
     return made_before(job, way.facts, way.outputs, job.places)

@@ -214,15 +214,39 @@ def brought(
     path = _own_file(transfer, urlsplit(source).path.rpartition("/")[2])
     try:
         with clock:
-            if is_store(source):
-                stores().fetch(source, path, facts.size)
-            else:
-                fetch_http(source, path, facts)
+            _fetch(job, path, facts)
         yield Fetched(path, job.name, facts.contents())
     except BaseException:
         remove(path)
         raise
     put_away(path)
+
+
+def _fetch(job: Job, path: str, facts: Facts) -> None:
+    try:
+        if is_store(job.source):
+            stores().fetch(job.source, path, facts.size)
+        else:
+            fetch_http(job.source, path, facts)
+    except OSError as error:  # the file cannot be made, or its last bytes have no room
+        raise SourceError(
+            f"{job.name}: cannot be kept in {os.path.dirname(path)} ({error.strerror or error}); "
+            "free some space, or give --scratch"
+        ) from error
+
+
+def make_staging(folder: Path) -> None:
+    """Make a folder that outputs lie in until they are uploaded.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    if os.path.isdir(folder):
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made ({error.strerror}); give another place with --scratch") from error
 
 
 def _own_file(transfer: Transfer, name: str) -> str:

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from affectkit.errors import OutputError
-from affectkit.outputs.files import explain_os_error, real_target, short_stem
+from affectkit.outputs.files import explain_os_error, hidden_stem, real_target, short_stem
 
 if sys.platform == "win32":
     import msvcrt
@@ -59,8 +59,8 @@ class OutputLock:
     def path(self) -> Path:
         """What is locked."""
         real = real_target(self._target)
-        stem = short_stem(real)
-        return real.with_name(f".{stem}.partial{real.suffix}" if _IN_PLACE else f".{stem}{real.suffix}.lock")
+        name = f"{hidden_stem(real)}{real.suffix}" if _IN_PLACE else f".{short_stem(real)}{real.suffix}.lock"
+        return real.with_name(name)
 
     @property
     def unfinished(self) -> Path | None:

@@ -23,7 +23,7 @@ from typing import Any
 from affectkit import __version__
 from affectkit.errors import SourceError
 from affectkit.outputs.files import explain_os_error, write_whole
-from affectkit.runs.brought import stores
+from affectkit.runs.brought import make_staging, stores
 from affectkit.runs.inputs import Shard
 from affectkit.runs.job import Ended, Outcome
 
@@ -113,7 +113,7 @@ class Record:
             SourceError: the store does not answer.
         """
         if self._url is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_staging(self.path.parent)
             self._merge(stores().read(self._url))
         self._close_off()
         self._write(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from affectkit.errors import OutputError, SourceError
-from affectkit.runs.brought import Transfer, stores
+from affectkit.runs.brought import Transfer, make_staging, stores
 from affectkit.runs.record import PREFIX, SUFFIX
 from affectkit.runs.schemes import is_store
 from affectkit.sources.names import printable
@@ -63,7 +63,7 @@ def _brought(url: str, transfer: Transfer) -> list[Path]:
     base = url.rpartition("/")[0] + "/" if url.endswith(SUFFIX) else url.rstrip("/") + "/"
     names = [url.removeprefix(base)] if url.endswith(SUFFIX) else stores().below(base, False)
     folder = transfer.staging(base) / ".records"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_staging(folder)
     found = []
     for name in names:
         data = stores().read(base + name) if _is_record(name) else None

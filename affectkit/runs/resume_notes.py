@@ -16,7 +16,7 @@ from affectkit import __version__
 from affectkit.baseline.neutral import parse_rule
 from affectkit.errors import SourceError
 from affectkit.options import OutputOptions, StreamOptions, fields_of
-from affectkit.outputs.files import real_target, short_stem, write_whole
+from affectkit.outputs.files import hidden_stem, real_target, write_whole
 from affectkit.runs.job import Job
 from affectkit.runs.locks import OutputLocks
 from affectkit.runs.state import pack, unpack
@@ -164,8 +164,8 @@ def _checked(job: Job, stored: Any) -> dict[str, Any]:
     A note says which file is cut off and appended to: only one that this table's rows can be in will do.
     """
     real = real_target(job.table)
-    form = rf"\.{re.escape(short_stem(real))}(\.\d+)?\.partial{re.escape(job.table.suffix)}(\.rows)?"
-    if not re.fullmatch(form, stored["rows_file"]):
+    of_a_run = {f"{hidden_stem(real)}{real.suffix}{more}" for more in ("", ".rows")}  # which is locked
+    if stored["rows_file"] not in of_a_run and not _of_a_process(job.table).fullmatch(stored["rows_file"]):
         raise ValueError("rows_file")
     numbers = [stored["length"], *stored["counts"][:3], *stored["counts"][3], stored["stream"]["last"]]
     if len(stored["counts"]) != 4 or any(type(number) is not int for number in numbers):
@@ -204,15 +204,20 @@ def forget(job: Job, locks: OutputLocks, keep: dict[str, Any] | None = None) -> 
     for path in (job.table, job.video, job.note, job.meta, job.sheet):
         if path is None:
             continue
-        real = real_target(path)
-        begin, end = f".{short_stem(real)}.", f".partial{path.suffix}"
+        of_a_process = _of_a_process(path)
         with suppress(OSError):
-            for left in list(real.parent.iterdir()):
-                number = left.name.removeprefix(begin).partition(end)[0]
-                ours = left.name.startswith(begin) and end in left.name and number.isdecimal()
+            for left in list(real_target(path).parent.iterdir()):
+                found = of_a_process.fullmatch(left.name)
+                if found is None or left.name == kept_rows:
+                    continue
                 # With the lock nothing else can be writing it, whatever process has that number by now.
-                if ours and left.name != kept_rows and (locks.held or not _is_running(int(number))):
+                if locks.held or not _is_running(int(found[1])):
                     left.unlink(missing_ok=True)
+
+
+def _of_a_process(path: Path) -> re.Pattern[str]:
+    """What matches the names that :class:`affectkit.outputs.files.PartialFile` gives an output, and its rows'."""
+    return re.compile(rf"{re.escape(hidden_stem(real_target(path)))}\.([0-9]+){re.escape(path.suffix)}(?:\.rows)?")
 
 
 def _is_running(process: int) -> bool:

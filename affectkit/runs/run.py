@@ -26,7 +26,7 @@ from affectkit.outputs.writers import check_suffix, open_table
 from affectkit.predictor import Predictor
 from affectkit.result_stream import ResultStream
 from affectkit.runs.annotated import drawing_of, kept_pictures
-from affectkit.runs.brought import Fetched
+from affectkit.runs.brought import Fetched, make_staging
 from affectkit.runs.checkpointer import Checkpointer, Counts, still_kept
 from affectkit.runs.checkpointer import Interrupted as Interrupted
 from affectkit.runs.job import Job as Job
@@ -144,7 +144,9 @@ def run_in_way(
     locks = OutputLocks(job.table, job.video, job.sheet, patience_s=patience_s)
     with ExitStack() as stack:
         stack.push(locks)
-        if held is None or not (fresh or (not locks.left and not os.path.lexists(job.note))):
+        if held is not None and finder is not None:  # the rows of such a table are read again from the disk
+            _on_the_disk(job, locks)
+        elif held is None or not (fresh or (not locks.left and not os.path.lexists(job.note))):
             locks.take()  # else when something is put on the disk
         return _written(predictor, job, way, locks, finder, source, watch, held)
 
@@ -275,8 +277,8 @@ def _sink(
 
 
 def _on_the_disk(job: Job, locks: OutputLocks) -> Path | None:
-    """A table that goes to a store has become so long that it needs a file until then: which."""
-    job.table.parent.mkdir(parents=True, exist_ok=True)
+    """A table that goes to a store needs a file until then, as one does that has become long: which."""
+    make_staging(job.table.parent)
     locks.take()
     return locks.unfinished
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from affectkit.runs.record import time_left
 from affectkit.runs.record_reading import read_record, records_of
+from affectkit.sources.names import on_one_line
 
 RECENT_S = 600.0
 """The rate is that of this time before the newest line."""
@@ -65,7 +66,7 @@ class Status:
         if self.reasons:
             told += ["failed:", *(f"  {count:6}  {reason}  (as {name})" for reason, count, name in self.reasons)]
             told.append("again: affectkit predict --retry-failed RUN, with the same options")
-        return told
+        return [on_one_line(line) for line in told]
 
 
 @dataclass(slots=True)

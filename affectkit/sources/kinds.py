@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -66,33 +67,50 @@ def is_sequence(path: Path) -> bool:
 
 
 def _lacks_times(file: IO[bytes]) -> bool:
-    """Whether a GIF has several pictures, of which one is not preceded by a graphic control extension.
+    """Whether a GIF has several pictures, of which one is not preceded by a graphic control extension."""
+    images, timed, bare = 0, False, False
+    for part in _gif_parts(file):
+        if part == b",":
+            images, bare, timed = images + 1, bare or not timed, False
+        timed = timed or part == b"!\xf9"
+        if bare and images > 1:
+            return True
+    return False
 
-    Blocks as in the GIF89a specification (CompuServe, 1990), sections 18 to 27; of a damaged file the part before.
+
+def _gif_parts(file: IO[bytes]) -> Iterator[bytes]:
+    """What a GIF is made of: ``!`` and an extension's label, ``,`` of a picture, ``;`` of the end, and nothing where
+    the file ends instead. A part that is cut short is none, and after what is no part nothing follows.
+
+    Blocks as in the GIF89a specification (CompuServe, 1990), sections 18 to 27.
     """
     file.seek(10)
     tables = file.read(3)
     if len(tables) < 3:
-        return False
+        yield b""
+        return
     file.seek(13 + (3 << (tables[0] & 7) + 1 if tables[0] & 0x80 else 0))
-    images, timed = 0, False
-    bare = False
     while (kind := file.read(1)) in (b"!", b","):
         if kind == b"!":
-            timed = file.read(1) == b"\xf9" or timed
-        else:
-            images, bare, timed = images + 1, bare or not timed, False
-            place = file.read(9)
-            if len(place) < 9:
-                break
+            kind += file.read(1)
+        elif len(place := file.read(9)) == 9:
             file.seek((3 << (place[8] & 7) + 1 if place[8] & 0x80 else 0) + 1, 1)  # its colours, and a code size
         while size := file.read(1):  # blocks of the extension, or of the picture's pixels
             if size == b"\0":
+                yield kind
                 break
             file.seek(size[0], 1)
-        if bare and images > 1:
-            return True
-    return False
+    if kind in (b"", b";"):
+        yield kind
+
+
+def gif_is_whole(path: str) -> bool:
+    """Whether a GIF goes on to its end; also of what cannot be looked at."""
+    try:
+        with open(path, "rb") as file:
+            return b"" not in _gif_parts(file)
+    except OSError:
+        return True
 
 
 def is_gif(path: Path) -> bool:

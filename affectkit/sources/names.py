@@ -7,6 +7,7 @@ from functools import lru_cache
 from urllib.parse import urlsplit, urlunsplit
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def is_url(name: str) -> bool:
@@ -22,3 +23,9 @@ def printable(name: str) -> str:
         host = parts.netloc.rpartition("@")[2]
         name = urlunsplit((parts.scheme, host, parts.path, "", ""))
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def on_one_line(text: str) -> str:
+    """A text with the control characters that names of files may hold written as Python would: a line stays one, and a
+    terminal is told nothing but what is to be read."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)

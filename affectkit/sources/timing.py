@@ -19,6 +19,7 @@ import av.error
 import av.stream
 from av.format import Flags
 
+from affectkit.sources.kinds import gif_is_whole
 from affectkit.sources.streams import is_rtsp, rate_of
 
 ASSUMED_RATE = 25.0
@@ -303,6 +304,8 @@ def missing_end(
             return f"the file ends early: {packets} of {stream.frames} pictures are there"
         if stream.frames:
             return ""
+    if container.format.name == "gif" and not gif_is_whole(path):
+        return "the file ends early: its last picture is cut, or others are missing"
     if missing_s > MISSING_END_S:
         what = "recording" if is_rtsp(container) else "file"
         return f"the {what} ends early: its last {missing_s:.1f} s are missing"

@@ -325,6 +325,20 @@ def test_every_picture_of_a_gif_with_and_without_times(duration: int | list[int]
         assert times == pytest.approx([0, 0.1, 0.2])
 
 
+@pytest.mark.parametrize("pictures", [1, 3])
+@pytest.mark.parametrize("part", [0.4, 0.9, 1.0])
+def test_a_gif_that_is_cut_short_is_told(pictures: int, part: float, tmp_path: Path) -> None:
+    """FFmpeg shows what there is of its last picture, and says nothing."""
+    noise = np.random.default_rng(0).integers(0, 255, (pictures, 60, 80), np.uint8)
+    first, *rest = map(Image.fromarray, noise)
+    first.save(tmp_path / "a.gif", save_all=True, append_images=rest, duration=100)
+    data = (tmp_path / "a.gif").read_bytes()
+    (tmp_path / "a.gif").write_bytes(data[: int(part * len(data))] if part < 1 else data + b"what follows is no part")
+    source = open_source(tmp_path / "a.gif")
+    assert 1 <= len(list(source.frames())) <= pictures
+    assert source.report.complete == (part == 1) and ("ends early" in source.report.problem) == (part < 1)
+
+
 def test_a_single_picture_is_a_gif_as_before(tmp_path: Path) -> None:
     Image.new("RGB", (40, 30), (200, 0, 0)).save(tmp_path / "a.gif")
     (frame,) = open_source(tmp_path / "a.gif").frames()
