@@ -18,7 +18,6 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from urllib.parse import urlsplit
 
 from affectkit.errors import OutputError, SourceError, needs
 from affectkit.options import StreamOptions, fields_of
@@ -29,6 +28,7 @@ from affectkit.runs.job import Job
 from affectkit.runs.schemes import is_http, is_store
 from affectkit.sources.base import Source, SourceInfo, SourceReport
 from affectkit.sources.limits import Opening
+from affectkit.sources.names import split_url
 from affectkit.sources.opening import open_source
 from affectkit.types import Frame
 
@@ -211,7 +211,7 @@ def brought(
             f"{job.name}: has {(facts.size or 0) / 2**30:.1f} GiB, more than --max-download allows; give it more"
         )
     sweep(transfer)
-    path = _own_file(transfer, Path(urlsplit(source).path.rpartition("/")[2]))
+    path = _own_file(transfer, Path(split_url(source).path.rpartition("/")[2]))
     try:
         with clock:
             _fetch(job, path, facts)
