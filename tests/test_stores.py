@@ -17,6 +17,7 @@ import pytest
 from synthetic import grey_frames, write_clip
 
 from affectkit.errors import SourceError
+from affectkit.outputs.spare_files import machine_mark
 from affectkit.runs import fetch
 from affectkit.runs.schemes import PACKAGES
 from affectkit.sources.names import STORE_SCHEMES
@@ -61,15 +62,19 @@ def test_from_one_store_to_another(
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     scratch.mkdir()
-    left_by_killed_runs = [scratch / f"input-{gone.pid}-1-x.mp4", scratch / f"input-{gone.pid}-older"]
+    left_by_killed_runs = [scratch / f"input-{gone.pid}-{machine_mark()}-1-x.mp4", scratch / f"input-{gone.pid}-older"]
     left_by_killed_runs[0].write_bytes(clip)
     left_by_killed_runs[1].mkdir()
+    os.utime(left_by_killed_runs[1], (0, 0))
+    another_machines = scratch / f"input-{gone.pid}-12345678-1-x.mp4"
+    another_machines.write_bytes(clip)
     command = ["predict", "memory://in/", "-r", "-d", "memory://out", "--keep-tree", "--scratch", scratch]
     command += ["--output-type", "parquet", "--model", tiny]
     code, _, err = run_cli(*command)
     assert code == 3 and "memory://out/a/x.parquet [tiny, cpu]" in err, err
     assert "memory://in/b/bad.mp4: not a video" in err and str(scratch) not in err
-    assert not any(path.exists() for path in left_by_killed_runs)
+    assert not any(path.exists() for path in left_by_killed_runs) and another_machines.exists()
+    another_machines.unlink()
     there = sorted(memory.find("/out"))
     tables = ["/out/a/x.parquet", "/out/b/x.parquet"]
     assert there == sorted([*tables, *(f"{name}.meta.json" for name in tables), "/out/run.jsonl"])
