@@ -425,6 +425,46 @@ def test_nothing_is_taken_from_a_table_whose_name_goes_on_with_a_number(
         assert lock.path.read_text() == rows.read_text() == "precious\n"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links and pipes of Unix")
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link"])
+def test_what_is_in_the_way_of_an_unfinished_table_is_named(
+    kind: str, astronaut: Path, tmp_path: Path, tiny: Path, run_cli: Run
+) -> None:
+    """A pipe would take the rows, and become the table."""
+    path = OutputLock(tmp_path / "t.csv").path
+    {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "link": lambda: path.symlink_to("precious")}[kind]()
+    (tmp_path / "precious").write_text("precious")
+    code, _, err = run_cli("predict", astronaut, "-o", tmp_path / "t.csv", "--end", 0.1, "-q", "--model", tiny)
+    assert code == 1 and err.count("\n") == 1 and f"{path} is in its way" in err
+    assert sorted(p.name for p in tmp_path.iterdir()) == [path.name, "precious"]
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jpg"])
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_name_that_is_taken_meanwhile_gets_no_meta_file(
+    resume: bool, name: str, astronaut: Path, tmp_path: Path, tiny: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would tell of another one's table how it was made, and a later run would take it for its own."""
+    add, meta = jobs.Counts.add, tmp_path / "t.csv.meta.json"
+
+    def taken(self: jobs.Counts, result: Any) -> None:
+        add(self, result)
+        (tmp_path / name).write_text("theirs")
+        meta.write_text("theirs too")
+
+    monkeypatch.setattr(jobs.Counts, "add", taken)
+    arguments = ["predict", astronaut, "-o", tmp_path / "t.csv", "--end", 0.1, "-q", "--model", tiny]
+    arguments += ["--resume"] if resume else []
+    code, _, err = run_cli(*arguments, "--contact-sheet", tmp_path / "t.jpg")
+    if resume and name == "t.jpg":  # that of the interrupted run
+        assert code == 0 and hidden(tmp_path) == []
+        return
+    assert code == 1 and f"{name}: exists already" in err and err.count("\n") == 1
+    assert (tmp_path / name).read_text() == "theirs" and meta.read_text() == "theirs too"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, meta.name])
+
+
 def test_many_inputs_do_not_read_their_folder(
     astronaut: Path, tmp_path: Path, tiny: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,10 @@ import pytest
 from synthetic import grey_frames, write_clip
 
 from affectkit.errors import SourceError
+from affectkit.outputs.spare_files import machine_mark
 from affectkit.runs import fetch
+from affectkit.runs.schemes import PACKAGES
+from affectkit.sources.names import STORE_SCHEMES
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -59,15 +62,19 @@ def test_from_one_store_to_another(
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     scratch.mkdir()
-    left_by_killed_runs = [scratch / f"input-{gone.pid}-1-x.mp4", scratch / f"input-{gone.pid}-older"]
+    left_by_killed_runs = [scratch / f"input-{gone.pid}-{machine_mark()}-1-x.mp4", scratch / f"input-{gone.pid}-older"]
     left_by_killed_runs[0].write_bytes(clip)
     left_by_killed_runs[1].mkdir()
+    os.utime(left_by_killed_runs[1], (0, 0))
+    another_machines = scratch / f"input-{gone.pid}-12345678-1-x.mp4"
+    another_machines.write_bytes(clip)
     command = ["predict", "memory://in/", "-r", "-d", "memory://out", "--keep-tree", "--scratch", scratch]
     command += ["--output-type", "parquet", "--model", tiny]
     code, _, err = run_cli(*command)
     assert code == 3 and "memory://out/a/x.parquet [tiny, cpu]" in err, err
     assert "memory://in/b/bad.mp4: not a video" in err and str(scratch) not in err
-    assert not any(path.exists() for path in left_by_killed_runs)
+    assert not any(path.exists() for path in left_by_killed_runs) and another_machines.exists()
+    another_machines.unlink()
     there = sorted(memory.find("/out"))
     tables = ["/out/a/x.parquet", "/out/b/x.parquet"]
     assert there == sorted([*tables, *(f"{name}.meta.json" for name in tables), "/out/run.jsonl"])
@@ -265,6 +272,29 @@ def test_what_could_not_be_uploaded_nor_kept_is_said_to_be_not_uploaded(
     monkeypatch.setattr(anywhere, "write_whole", full)
     code, _, err = run_cli("predict", "memory://in/x.mp4", "-o", "memory://o.csv", "--scratch", "s", "--model", tiny)
     assert code == 1 and err == "affectkit: error: memory://o.csv: access is denied\n"
+
+
+def test_objects_are_called_as_they_are(
+    memory: Any, clip: bytes, in_an_empty_folder: Path, tiny: Path, run_cli: Run
+) -> None:
+    """In a store ``#`` and ``?`` are letters like others, which begin no fragment and no query; so are line breaks."""
+    assert set(PACKAGES) == STORE_SCHEMES
+    names = ["take #1", "take #2", "who?", "who?token=1", "two\nlines"]
+    for name in names:
+        put(memory, f"/in/{name}.mp4", clip)
+    put(memory, "/in/bad #3.mp4", b"no video")
+    more = ["--scratch", "s", "--model", tiny]
+    code, _, err = run_cli("predict", "memory://in/", "-d", "memory://out", *more)
+    assert (
+        code == 3 and "error: memory://in/bad #3.mp4: not a video" in err and "memory://in/take #2.mp4: 4 frames" in err
+    )
+    for name in names:
+        assert json.loads(memory.cat_file(f"/out/{name}.csv.meta.json"))["input"] == f"memory://in/{name}.mp4"
+    put(memory, "/in/bad #3.mp4", clip)
+    code, _, err = run_cli("predict", "--retry-failed", "memory://out", *more)
+    assert code == 0 and memory.exists("/out/bad #3.csv"), err
+    code, _, err = run_cli("predict", "memory://in/who?.mp4", "-d", "memory://named", "--keep-tree", *more)
+    assert code == 0 and memory.exists("/named/in/who?.csv"), err
 
 
 def test_what_could_not_be_uploaded_is_brought_there_by_the_next_run(

@@ -122,6 +122,15 @@ class PartialFile:
             path = self._real.with_name(f"{hidden_stem(self._real)}.{os.getpid()}{target.suffix}")
         self.path = path
 
+    def check(self) -> None:
+        """Refuse to replace what another program may have made meanwhile.
+
+        Raises:
+            OutputError: the final name is taken by now, and may not be.
+        """
+        if not self._overwrite:
+            check_target(self.target, overwrite=False)
+
     def commit(self, *, keep: bool = False) -> None:
         """Give it the final name.
 
@@ -132,8 +141,7 @@ class PartialFile:
             OutputError: it cannot be had, or is taken by now and may not be replaced.
         """
         try:
-            if not self._overwrite:
-                check_target(self.target, overwrite=False)  # another program may have made it meanwhile
+            self.check()
             os.replace(self.path, self._real)
         except (OSError, OutputError) as error:
             if not keep:

@@ -46,6 +46,10 @@ class TableSink(Sink, Protocol):
         """Write all that is missing, so that nothing but the final name is. Where that fails the rows are left."""
         ...
 
+    def check(self) -> None:
+        """Refuse what was prepared its final name, where another program has taken it meanwhile. The rows are left."""
+        ...
+
     def commit(self) -> None:
         """Give what was prepared its final name. Where that fails the rows are left."""
         ...

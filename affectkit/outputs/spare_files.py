@@ -6,17 +6,36 @@ it: ext4 without a journal, for one, looks past all that was removed in the last
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import BinaryIO
 
 MOST = 4
 """Files that are kept."""
 
 _numbers = itertools.count()
+
+
+def input_name(rest: str) -> str:
+    """What a file of this process is called, so that others know whether the process is alive."""
+    return f"input-{os.getpid()}-{machine_mark()}-{rest}"
+
+
+@cache
+def machine_mark() -> str:
+    """Tells the processes of this machine, or of this container, from those of others that share a folder: each counts
+    its own.
+    """
+    space = ""
+    with suppress(OSError):
+        space = os.readlink("/proc/self/ns/pid")
+    return hashlib.sha256(f"{platform.node()} {space}".encode()).hexdigest()[:6]
 
 
 @dataclass(slots=True)
@@ -51,7 +70,7 @@ def spare_files_kept(folder: str) -> Iterator[None]:
 def put_away(path: str) -> None:
     """A file is not needed any more: keep it, or remove it. Nothing may use it by now."""
     if _kept is not None and path.startswith(_kept.folder) and len(_kept.files) < MOST:
-        spare = f"{_kept.folder}input-{os.getpid()}-spare{next(_numbers)}"
+        spare = f"{_kept.folder}{input_name(f'spare{next(_numbers)}')}"
         with suppress(OSError):
             os.rename(path, spare)
             _kept.files.append(spare)

@@ -135,6 +135,11 @@ class _TableWriter(Completed):
         except OSError as error:
             raise explain_os_error(self._path, error) from error
 
+    def check(self) -> None:
+        """See :class:`affectkit.outputs.sinks.TableSink`."""
+        if self.held is None:
+            self._partial.check()
+
     def commit(self) -> None:
         """See :class:`affectkit.outputs.sinks.TableSink`."""
         if self.held is not None:

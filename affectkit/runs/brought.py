@@ -18,22 +18,25 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from urllib.parse import urlsplit
 
 from affectkit.errors import OutputError, SourceError, needs
 from affectkit.options import StreamOptions, fields_of
 from affectkit.outputs.files import short_stem
-from affectkit.outputs.spare_files import made_of_spare, put_away, remove
+from affectkit.outputs.spare_files import input_name, machine_mark, made_of_spare, put_away, remove
 from affectkit.runs.fetch import MAX_BYTES, Facts, fetch_http, http_facts
 from affectkit.runs.job import Job
 from affectkit.runs.schemes import is_http, is_store
 from affectkit.sources.base import Source, SourceInfo, SourceReport
 from affectkit.sources.limits import Opening
+from affectkit.sources.names import split_url
 from affectkit.sources.opening import open_source
 from affectkit.types import Frame
 
 _LISTS = ("mpegurl", "dash+xml")
 """In the MIME type of what is a list of other files, which FFmpeg reads where it is."""
+
+OLD_S = 7 * 86400.0
+"""Age at which a fetched input is nobody's any more."""
 
 LONGEST_SUFFIX = 16
 """Of the file that an input is brought to: object stores have longer names than disks."""
@@ -211,7 +214,7 @@ def brought(
             f"{job.name}: has {(facts.size or 0) / 2**30:.1f} GiB, more than --max-download allows; give it more"
         )
     sweep(transfer)
-    path = _own_file(transfer, urlsplit(source).path.rpartition("/")[2])
+    path = _own_file(transfer, split_url(source).path.rpartition("/")[2])
     try:
         with clock:
             _fetch(job, path, facts)
@@ -253,9 +256,9 @@ def _own_file(transfer: Transfer, name: str) -> str:
     """Where an input is brought: no other one has the name. In no folder of its own, which would have to be made and
     removed for each, milliseconds on some disks.
     """
-    suffix, process = os.path.splitext(name)[1], os.getpid()
-    suffix = suffix if len(suffix) <= LONGEST_SUFFIX else ""
-    unique = f"input-{process}-{_token(process)}-{next(_numbers)}-{short_stem(name)}{suffix}"
+    suffix = os.path.splitext(name)[1]
+    suffix = suffix if len(os.fsencode(suffix)) <= LONGEST_SUFFIX else ""
+    unique = input_name(f"{_token(os.getpid())}-{next(_numbers)}-{short_stem(name)}{suffix}")
     path = os.path.join(transfer.folder(), unique)
     made_of_spare(path)
     return path
@@ -295,16 +298,22 @@ def upload(job: Job, *, people: bool = True, held: Mapping[Path, bytes] | None =
 
 @cache
 def sweep(transfer: Transfer) -> None:
-    """Remove inputs that killed processes of this machine left; once in a process."""
-    for left in Path(transfer.folder()).glob("input-*-*"):
-        number = left.name.split("-")[1]
-        if number.isdecimal() and os.name != "nt":
-            try:
-                os.kill(int(number), 0)
-            except ProcessLookupError:
+    """Remove inputs that killed processes of this machine left, and old ones of others; once in a process.
+
+    Other machines and containers that share the folder have processes of their own, of which nothing is known here.
+    """
+    for left in Path(transfer.folder()).glob("input-*"):
+        number, _, rest = left.name.removeprefix("input-").partition("-")
+        if not number.isdecimal():
+            continue
+        with suppress(OSError):
+            if rest.startswith(f"{machine_mark()}-") and os.name != "nt":
+                try:
+                    os.kill(int(number), 0)
+                except ProcessLookupError:
+                    _remove(left)
+            elif time.time() - left.stat().st_mtime > OLD_S:
                 _remove(left)
-            except OSError:
-                continue
 
 
 def _remove(left: Path) -> None:

@@ -134,6 +134,10 @@ class Checkpointer:
             self._leave(error)
             return
         try:
+            # None where one cannot: a meta file tells how the table beside it was made, whoever made it.
+            self._sink.check()
+            for partial in self._prepared:
+                partial.check()
             # The table last, so that where it has its name, everything is there.
             for partial in self._prepared:
                 partial.commit(keep=True)

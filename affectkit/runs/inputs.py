@@ -8,11 +8,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from urllib.parse import urlsplit
 
 from affectkit.errors import SourceError
 from affectkit.sources.kinds import SUFFIXES as PICTURES
-from affectkit.sources.names import is_url
+from affectkit.sources.names import is_url, split_url
 
 _VIDEOS = (
     "mp4 m4v mov qt mkv webm avi mpg mpeg mpe m2v ts mts m2ts wmv asf flv f4v 3gp 3g2 ogv ogg mxf vob divx rm rmvb "
@@ -36,7 +35,7 @@ class Input:
         if self.below >= 0:
             return self.name[self.below :].replace(os.sep, "/")
         if is_url(self.name):
-            parts = urlsplit(self.name)
+            parts = split_url(self.name)
             path = f"{parts.netloc.rpartition('@')[2].replace(':', '_')}/{parts.path}"
         else:
             path = os.path.splitdrive(self.name)[1].replace(os.sep, "/")

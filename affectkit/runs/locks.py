@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import stat
 import sys
 import time
 from contextlib import suppress
@@ -86,8 +87,10 @@ class OutputLock:
             except FileExistsError:
                 file, left = os.open(self.path, flags, 0o666), True
         except OSError as error:
+            self._check_way()
             raise explain_os_error(self._target, error) from error
         try:
+            self._check_way()  # a pipe can be opened, and would become the output
             _lock(file)
             if not _is(self.path, file):  # whoever had it removed it before it could be locked here
                 os.close(file)
@@ -107,6 +110,16 @@ class OutputLock:
                 os.truncate(file, 0)
                 os.write(file, str(os.getpid()).encode())
         return True
+
+    def _check_way(self) -> None:
+        """Refuse what has the name of what is locked, and is no file of a run.
+
+        Raises:
+            OutputError: it names it.
+        """
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if not stat.S_ISREG(os.lstat(self.path).st_mode):
+                raise OutputError(f"{self._target}: {self.path} is in its way, and no file of a run; remove it")
 
     def _whose(self) -> str:
         with suppress(OSError, ValueError):

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from urllib.parse import urlsplit
 
 import click
 
@@ -18,7 +17,7 @@ from affectkit.runs.brought import Transfer, stores
 from affectkit.runs.inputs import Input
 from affectkit.runs.job import Job
 from affectkit.runs.schemes import is_store
-from affectkit.sources.names import is_url
+from affectkit.sources.names import is_url, split_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +153,7 @@ def is_folder(given: str) -> bool:
 def _stem(name: str) -> str:
     """What an input's outputs are called: the file's name without its suffix, or the folder's name."""
     if is_url(name):
-        return Path(urlsplit(name).path).stem or "output"
+        return Path(split_url(name).path).stem or "output"
     base = os.path.basename(os.path.abspath(name))  # not resolved: a link's own name is what the user sees
     return (base if os.path.isdir(name) else PurePath(base).stem) or "output"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from affectkit.sources.names import is_url
+from affectkit.sources.names import STORE_SCHEMES, is_url
 
 PACKAGES = {
     **dict.fromkeys(("s3", "s3a"), "s3fs"),
@@ -26,7 +26,7 @@ def scheme_of(name: str) -> str:
 
 def is_store(name: str) -> bool:
     """Whether an address is of an object store."""
-    return scheme_of(name) in PACKAGES
+    return scheme_of(name) in STORE_SCHEMES
 
 
 def is_http(name: str) -> bool:
