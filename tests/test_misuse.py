@@ -279,7 +279,10 @@ def test_ctrl_c_three_times_at_the_start(module: str, tmp_path: Path, tiny: Path
 @unix
 def test_ctrl_c_with_several_processes(tmp_path: Path, tiny: Path) -> None:
     """All of them are pressed, as by a terminal, while they load."""
-    clips = [str(write_clip(tmp_path / f"c{k}.mp4", grey_frames(2000))) for k in range(2)]
+    clip = write_clip(tmp_path / "c.mp4", grey_frames(2000))
+    clips = [str(tmp_path / f"c{k}.mp4") for k in range(60)]  # more than a quick machine has done until then
+    for name in clips:
+        os.link(clip, name)
     Path("t").mkdir()
     command = [*COMMAND, "predict", *clips, "--output-dir", "t", "-j", "2", "--model", str(tiny)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
