@@ -61,8 +61,6 @@ def finish(job: Job, min_track_s: float, programs: Sequence[str], *, overwrite: 
         AffectKitError: as of reading and writing tables.
         ValueError: the input has no times.
     """
-    if not (min_track_s or programs):
-        return
     from affectkit.tables.reading import read_table
 
     table = read_table(job.table)

@@ -40,6 +40,7 @@ class _TableWriter(Completed):
         at: Path | None = None,
         in_memory: Callable[[], Path | None] | None = None,
     ) -> None:
+        self._check_library()
         self._path, self._overwrite, self._layout = path, overwrite, table
         self._in_memory = in_memory if resume_from is None else None
         self._is_placed = False
@@ -73,6 +74,9 @@ class _TableWriter(Completed):
         self._partial = PartialFile(self._path, overwrite=self._overwrite, path=at)
         self._rows_path = self._rows_file(self._partial.path) if rows is None else rows
         self._is_placed = True
+
+    def _check_library(self) -> None:
+        """Refuse what cannot be written here, before anything is computed."""
 
     def _rows_file(self, partial: Path) -> Path:
         """Where rows are appended to."""
@@ -215,18 +219,8 @@ class ParquetWriter(_TableWriter):
     ROWS_A_GROUP = 8192
     BUFFER_BYTES = 1 << 18
 
-    def __init__(
-        self,
-        path: Path,
-        table: Layout,
-        *,
-        overwrite: bool = False,
-        resume_from: tuple[Path, int] | None = None,
-        at: Path | None = None,
-        in_memory: Callable[[], Path | None] | None = None,
-    ) -> None:
-        _parquet()  # before anything is computed
-        super().__init__(path, table, overwrite=overwrite, resume_from=resume_from, at=at, in_memory=in_memory)
+    def _check_library(self) -> None:
+        _parquet()
 
     def _rows_file(self, partial: Path) -> Path:
         return partial.with_name(partial.name + ".rows")
@@ -235,8 +229,7 @@ class ParquetWriter(_TableWriter):
         return rows.with_name(rows.name.removesuffix(".rows"))
 
     def _open(self, mode: Literal["w", "a"]) -> LateRows:
-        self._rows = self._open_late(mode)
-        return self._rows
+        return self._open_late(mode)
 
     def _write_rows(self, rows: list[list[Value]]) -> None:
         for row in rows:
@@ -244,7 +237,8 @@ class ParquetWriter(_TableWriter):
 
     def _finish(self) -> None:
         self._file.close()
-        self._write_table(map(json.loads, self._rows.lines()))
+        assert self._late is not None  # as of every Parquet
+        self._write_table(map(json.loads, self._late.lines()))
 
     def _write_table(self, rows: Iterator[list[Value]]) -> None:
         pyarrow = _parquet()

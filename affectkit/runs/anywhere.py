@@ -74,9 +74,10 @@ def _made_there(job: Job, way: Way) -> Outcome | None:
 
     The folders that they lie in until then are made where they are missing and something is sure to lie there.
     """
-    for path, url in () if job.is_stored_table else zip((job.table, job.video, job.sheet), job.urls, strict=True):
-        if path is not None and url is not None:
-            make_staging(path.parent)
+    if not job.is_stored_table:
+        for path, url in zip((job.table, job.video, job.sheet), job.urls, strict=True):
+            if path is not None and url is not None:
+                make_staging(path.parent)
     if job.absent:
         return None
     return made_before(job, way.facts, way.outputs, job.places)

@@ -36,7 +36,7 @@ _LISTS = ("mpegurl", "dash+xml")
 """In the MIME type of what is a list of other files, which FFmpeg reads where it is."""
 
 OLD_S = 7 * 86400.0
-"""Age at which a fetched input is nobody's any more."""
+"""Age at which a fetched input belongs to no process any more."""
 
 LONGEST_SUFFIX = 16
 """Of the file that an input is brought to: object stores have longer names than disks."""
@@ -62,17 +62,9 @@ class Transfer:
         Raises:
             OutputError: it cannot be made.
         """
-        path = self.place
-        if not os.path.isdir(
-            path
-        ):  # asked of every input: on a machine that runs for weeks such folders are tidied away
-            try:
-                Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
-            except OSError as error:
-                raise OutputError(
-                    f"{path}: cannot be made ({error.strerror}); give another one with --scratch"
-                ) from error
-        return path
+        # Asked of every input: on a machine that runs for weeks such folders are tidied away.
+        make_staging(self.place, mode=0o700)
+        return self.place
 
     def staging(self, base: str) -> Path:
         """Where the outputs of a folder of a store lie until they are uploaded: for each another place.
@@ -238,8 +230,8 @@ def _fetch(job: Job, path: str, facts: Facts) -> None:
         ) from error
 
 
-def make_staging(folder: Path) -> None:
-    """Make a folder that outputs lie in until they are uploaded.
+def make_staging(folder: str | Path, mode: int = 0o777) -> None:
+    """Make a folder that something from a store or for one lies in for a while.
 
     Raises:
         OutputError: it cannot be made.
@@ -247,9 +239,9 @@ def make_staging(folder: Path) -> None:
     if os.path.isdir(folder):
         return
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        Path(folder).mkdir(mode, parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be made ({error.strerror}); give another place with --scratch") from error
+        raise OutputError(f"{folder}: cannot be made ({error.strerror}); give another one with --scratch") from error
 
 
 def _own_file(transfer: Transfer, name: str) -> str:
@@ -320,6 +312,5 @@ def _remove(left: Path) -> None:
     """A file, or a folder of an older version."""
     if left.is_dir() and not left.is_symlink():
         shutil.rmtree(left, ignore_errors=True)
-        return
-    with suppress(OSError):
-        left.unlink(missing_ok=True)
+    else:
+        remove(left)

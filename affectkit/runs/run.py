@@ -133,8 +133,7 @@ def run_in_way(
         AffectKitError: as :func:`run_job`, with which it has the rest in common.
     """
     asked, outputs, opening = way.asked, way.outputs, way.opening
-    if held is None:
-        check_job(job, overwrite=outputs.overwrite, resume=outputs.resume)
+    check_job(job, overwrite=outputs.overwrite, resume=outputs.resume)
     fresh = held is not None and not os.path.isdir(job.table.parent)  # nothing of it was ever on the disk
     there = None if fresh else made_here(job, way.facts, outputs)
     if there is not None:
@@ -146,7 +145,7 @@ def run_in_way(
         stack.push(locks)
         if held is not None and finder is not None:  # the rows of such a table are read again from the disk
             _on_the_disk(job, locks)
-        elif held is None or not (fresh or (not locks.left and not os.path.lexists(job.note))):
+        elif held is None or (not fresh and (locks.left or os.path.lexists(job.note))):
             locks.take()  # else when something is put on the disk
         return _written(predictor, job, way, locks, finder, source, watch, held)
 
