@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import logging
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from synthetic import grey_frames, write_clip
 
 import affectkit
 from affectkit import AffectKitError, OutputError, SourceError
+from affectkit.cli.predict import _work, predict
 from affectkit.cli.wording import Wording, in_options
 
 PACKAGE = Path(affectkit.__file__).parent
@@ -121,3 +123,28 @@ def test_a_name_with_control_characters_stays_on_its_line(
     assert code == 0 and r"(as bad\nname\x9b.mp4)" in told
     record = logging.makeLogRecord({"msg": "%s: is odd", "args": (names[1],)})
     assert Wording("%(message)s").format(record) == r"good\n\x1b[2J.mp4: is odd"
+
+
+def test_processes_of_their_own_speak_as_the_command_does(tiny: Path) -> None:
+    """With ``-j`` too a warning about a name with a line break stays on its line, in the words of the command line."""
+    code = f"""
+import logging
+from multiprocessing import Pipe
+from affectkit.cli.predict import _work, predict
+from affectkit.cli.wording import Wording
+from affectkit.options import PredictorConfig
+from affectkit.runs import pool
+pool.attempt = lambda *a, **k: logging.getLogger("affectkit").warning("clip\\n0.mp4: give overwrite=True")
+ours, theirs = Pipe()
+for task in (("a job", False), None):
+    ours.send(task)
+pool._serve(theirs, pool.Work(PredictorConfig(model={str(tiny)!r}), wording=Wording), False)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0 and run.stderr == "affectkit: clip\\n0.mp4: give --overwrite\n", run.stderr
+
+
+def test_the_command_tells_its_processes_how(tiny: Path) -> None:
+    context = predict.make_context("predict", ["a.mp4", "b.mp4", "-d", "out", "-j", "2", "--model", str(tiny)])
+    with context:
+        assert _work(context.params, absolute=False).wording is Wording

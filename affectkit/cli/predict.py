@@ -176,6 +176,7 @@ def _work(given: Mapping[str, Any], *, absolute: bool) -> Work:
         click.UsageError: options that do not go together.
         ValueError: one is out of range.
     """
+    from affectkit.cli.wording import Wording
     from affectkit.runs.brought import Transfer
     from affectkit.runs.pool import Work
 
@@ -184,7 +185,7 @@ def _work(given: Mapping[str, Any], *, absolute: bool) -> Work:
     _check_window(given)
     transfer = Transfer(given["scratch"], int(given["max_download"] * 1e9))
     outputs = output_options(given, baseline=baseline)
-    return Work(config, stream_options(given), outputs, opening_of(given), transfer)
+    return Work(config, stream_options(given), outputs, opening_of(given), transfer, Wording)
 
 
 def _goes_together(given: Mapping[str, Any]) -> bool:

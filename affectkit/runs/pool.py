@@ -294,7 +294,9 @@ class _Ready:
 
 def _serve(connection: Connection, work: Work, tells: bool) -> None:
     """In a process: take jobs until there is none left; ``tells`` whether it says how far they are."""
-    logging.basicConfig(format="affectkit: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(work.wording("affectkit: %(message)s"))
+    logging.basicConfig(handlers=[handler])
     heed_signals()
     cv2.setNumThreads(1)  # as in the command predict
     try:

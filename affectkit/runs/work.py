@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 
 from affectkit.options import OutputOptions, PredictorConfig, StreamOptions
@@ -18,3 +19,5 @@ class Work:
     outputs: OutputOptions = field(default_factory=OutputOptions)
     opening: Opening = field(default_factory=Opening)
     transfer: Transfer = field(default_factory=Transfer)
+    wording: type[logging.Formatter] = logging.Formatter
+    """How processes of their own say warnings."""
