@@ -18,15 +18,18 @@ import numpy as np
 import torch
 from release import files
 
+from affectkit.spec import InputSpec
 from affectkit.train.answers import logits_of
 from affectkit.train.calibrate import fit_temperature, fit_thresholds
 from affectkit.train.checkpoints import load_network, save_atomically
 from affectkit.train.config import config_from_dict
 from affectkit.train.extra_answers import balanced_temperature, covered_examples, expression_prior, fit_visibility
 from affectkit.train.faces import FaceSet, join, relabelled
+from affectkit.train.networks import MultitaskCNN
 from affectkit.train.reading import read_manifest_faces, read_set
 from affectkit.train.runs import checkpoint_of
 from affectkit.train.splits import select_split
+from affectkit.types import EXPRESSION_NAMES
 from affectkit.visibility import hidden_units
 
 SEEN = 0.5
@@ -34,15 +37,16 @@ SEEN = 0.5
 
 
 STILL = 0.05
-"""Intensity of every unit below which a face counts as neutral."""
+"""Intensity below which a unit counts as absent."""
 
 FALSE_ALARMS = 0.01
-"""Share of the neutral faces on which a unit may be called active."""
+"""Share of the neutral faces, silent or talking, on which a unit that is absent may be called active."""
 
 
-def thresholds_of(labels: np.ndarray, probabilities: np.ndarray, neutral: np.ndarray) -> list[float]:
-    """(A,) best F1, but no unit active on more than ``FALSE_ALARMS`` of the neutral faces, whose rows are true."""
-    quiet = np.quantile(probabilities[neutral], 1 - FALSE_ALARMS, axis=0)
+def thresholds_of(labels: np.ndarray, probabilities: np.ndarray, neutral: list[np.ndarray]) -> list[float]:
+    """(A,) best F1, but no unit active on more than ``FALSE_ALARMS`` of each of some sets of neutral faces (N, A), NaN
+    where it is there."""
+    quiet = np.max([np.nanquantile(faces, 1 - FALSE_ALARMS, axis=0) for faces in neutral], axis=0)
     return [round(max(fit, float(q)), 4) for fit, q in zip(fit_thresholds(labels, probabilities), quiet, strict=True)]
 
 
@@ -51,12 +55,26 @@ def without_hidden(faces: FaceSet) -> np.ndarray:
     return np.where(hidden_units(faces.visible < SEEN, faces.label_set.action_units), np.nan, faces.au)
 
 
+def without_shown(faces: FaceSet, probability: np.ndarray) -> np.ndarray:
+    """(M, A) of the faces that are neutral, NaN where a unit is there all the same: lips part when they talk."""
+    neutral = faces.expression == EXPRESSION_NAMES.index("neutral")
+    return np.where(np.nan_to_num(faces.intensity) < STILL, probability, np.nan)[neutral]
+
+
+def probabilities(network: MultitaskCNN, faces: FaceSet, spec: InputSpec) -> np.ndarray:
+    """(N, A) of the units."""
+    return 1 / (1 + np.exp(-logits_of(network, faces, spec)["au"].astype(float)))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("rendered", type=Path)
+    parser.add_argument(
+        "--neutral", type=Path, action="append", help="manifest of further neutral faces, for false alarms alone"
+    )
     arguments = parser.parse_args()
     network, state = load_network(checkpoint_of(arguments.run))
     config = config_from_dict(state["config"])
@@ -67,15 +85,20 @@ def main() -> None:
     rendered, split = read_manifest_faces(arguments.rendered)
     rendered = relabelled(rendered.subset(split == "dev"), labels)
     expression = logits_of(network, named, spec)["expression"]
-    units = logits_of(network, rendered, spec)["au"].astype(float)
-    neutral = (np.nan_to_num(rendered.intensity) < STILL).all(1)
+    units = probabilities(network, rendered, spec)
+    quiet = [without_shown(rendered, units)]
+    for manifest in arguments.neutral or ():
+        further, part = read_manifest_faces(manifest)
+        further = relabelled(further.subset(part == "dev"), labels)
+        quiet.append(without_shown(further, probabilities(network, further, spec)))
     crops, seen = covered_examples(join([named, rendered]), spec)
     with torch.no_grad():
         answers = torch.sigmoid(network(torch.from_numpy(crops)).visibility).numpy()
     fitted: dict[str, Any] = {
-        "au_thresholds": thresholds_of(without_hidden(rendered), 1 / (1 + np.exp(-units)), neutral),
+        "au_thresholds": thresholds_of(without_hidden(rendered), units, quiet),
         "au_thresholds_from": "best F1 of each action unit, present from half of the full movement on, on the "
-        f"{len(rendered)} renderings of the dev part, of whose neutral faces {FALSE_ALARMS:.0%} may be called active",
+        f"{len(rendered)} renderings of the dev part, and on at most {FALSE_ALARMS:.0%} of the neutral ones, silent or "
+        f"talking ({sum(map(len, quiet))})",
         "expression_temperature": fit_temperature(named.expression, expression[None]),
         "expression_prior": prior,
         "expression_prior_from": "the labels of the photographs that were trained on",

@@ -1,7 +1,7 @@
 """Training pictures and their disturbance on a GPU: train/augmentation.py for a whole batch at once.
 
 A CPU core disturbs some hundred faces a second, a GPU that trains a network of this size takes tens of thousands.
-Faces are kept as squares of ``BASE`` px around their crop, cut by the SDK's own function (scripts/pack_for_gpu.py).
+Faces are kept as squares around their crop, cut by the SDK's own function (scripts/pack_for_gpu.py).
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from torch.nn import functional as F
 from affectkit.train.occlusion import HIDDEN
 from affectkit.visibility import hidden_units
 
-BASE = 128
-"""Side of the squares, px; a crop of ``CROP`` px lies in their middle."""
-CROP = 96
+BASE, CROP = 128, 96
+"""A crop ``CROP`` wide lies in the middle of a square ``BASE`` wide, which is kept in that many pixels, or more."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class How:
     points: float = 1.1
     """Of the noise that landmarks off by .015 of the crop give rotation, size and place."""
     wave: float = 0.6
-    """Standard deviation, px of the square, of a smooth distortion: people differ in shape more than renderings do."""
+    """Standard deviation, 128ths of the square, of a smooth distortion: people differ in shape more than renderings."""
     turn: float = 0.04
     elsewhere: float = 0.05
     small: float = 0.25
@@ -50,7 +49,7 @@ class How:
 class Faces:
     """Everything that is trained on, on the device; N faces, NaN where a label is unknown."""
 
-    base: Tensor  # (N, 128, 128) uint8
+    base: Tensor  # (N, S, S) uint8
     expression: Tensor  # (N, 7) probabilities
     au: Tensor  # (N, A)
     intensity: Tensor  # (N, A)

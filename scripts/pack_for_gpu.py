@@ -3,8 +3,8 @@
     python scripts/pack_for_gpu.py PACKED LABELS ../shared/data rendered/manifest.parquet [--coded CSV]
 
 LABELS is the folder that scripts/real_labels.py wrote. Writes photos.npz, rendered-train-K.npz, rendered-dev-0.npz
-(squares of 128 px around the crop, grey, WebP), bank.npz (what is laid over faces) and ensemble.pt, the teachers.
-Sixty thousand renderings and both sets of photographs take 150 MB.
+(squares around the crop, a third wider than it, grey, WebP), bank.npz (what is laid over faces) and a file for each
+teacher in teachers/. Sixty thousand renderings and both sets of photographs take 150 MB at 128 px.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from affectkit.train.reading import read_manifest_faces
 from affectkit.train.runs import cnns_of
 from affectkit.types import EXPRESSION_NAMES, LabelSet
 
-SQUARE = InputSpec(BASE, 1, "tight", BASE / CROP, None)
 QUALITY = {"photographs": 80, "rendered": 82}
 LAYERS, NO_FACES = 3000, 1500
 PART_BYTES = 54 * 2**20
@@ -42,29 +41,34 @@ def packed(crops: Iterable[np.ndarray], quality: int) -> tuple[np.ndarray, np.nd
     return np.frombuffer(b"".join(files), np.uint8), np.array([len(file) for file in files], np.int32)
 
 
-def squares(faces: FaceSet) -> Iterator[np.ndarray]:
-    """(128, 128, 1) of each face."""
-    return (crop_of(faces.image(k), faces.landmarks[k], SQUARE) for k in range(len(faces)))
+def square(side: int) -> InputSpec:
+    """What is kept of a face: ``BASE / CROP`` of the crop's width, ``side`` px wide."""
+    return InputSpec(side, 1, "tight", BASE / CROP, None)
 
 
-def photographs(out: Path, train: FaceSet, dev: FaceSet, coded: np.ndarray) -> None:
+def squares(faces: FaceSet, side: int) -> Iterator[np.ndarray]:
+    """(side, side, 1) of each face."""
+    return (crop_of(faces.image(k), faces.landmarks[k], square(side)) for k in range(len(faces)))
+
+
+def photographs(out: Path, train: FaceSet, dev: FaceSet, coded: np.ndarray, side: int) -> None:
     """Write photos.npz."""
     values = {"coded": coded}
     for part, faces in (("train", train), ("dev", dev)):
-        blob, lengths = packed(squares(faces), QUALITY["photographs"])
+        blob, lengths = packed(squares(faces, side), QUALITY["photographs"])
         values |= {f"{part}_blob": blob, f"{part}_len": lengths, f"{part}_va": faces.va}
         values |= {f"{part}_expression": faces.expression_target, f"{part}_index": faces.expression}
         values[f"{part}_au"] = faces.au.astype(np.float16)
     np.savez_compressed(out / "photos.npz", **values)
 
 
-def renderings(out: Path, part: str, faces: FaceSet) -> None:
+def renderings(out: Path, part: str, faces: FaceSet, side: int) -> None:
     """Write rendered-PART-K.npz."""
     rows = np.arange(len(faces))
     for k, some in enumerate(np.array_split(rows, max(1, round(len(faces) * 1700 / PART_BYTES)))):
         chosen = faces.take(some)
-        blob, lengths = packed(squares(chosen), QUALITY["rendered"])
-        matrices = [crop_matrix(chosen.image(i), chosen.landmarks[i], SQUARE) for i in range(len(chosen))]
+        blob, lengths = packed(squares(chosen, side), QUALITY["rendered"])
+        matrices = [crop_matrix(chosen.image(i), chosen.landmarks[i], square(side)) for i in range(len(chosen))]
         np.savez(
             out / f"rendered-{part}-{k}.npz",
             blob=blob,
@@ -93,17 +97,19 @@ def bank(out: Path, faces: FaceSet) -> None:
         found["alpha"].append(np.round(alpha * 255).astype(np.uint8))
         found["colour"].append((np.clip(colour.mean(2), 0, 255) * (alpha > 0)).astype(np.uint8))
         found["seen"].append(seen.astype(np.float16))
-    spec = dataclasses.replace(SQUARE, size=CROP, margin=1.0)
+    spec = dataclasses.replace(square(CROP), margin=1.0)
     for k in rng.integers(len(faces), size=NO_FACES):
         found["none"].append(no_face(crop_of(faces.image(k), faces.landmarks[k], spec), rng)[..., 0])
     np.savez_compressed(out / "bank.npz", **{name: np.stack(values) for name, values in found.items()})
 
 
-def teachers(out: Path, name: str, faces: FaceSet) -> None:
-    """Write ensemble.pt."""
+def teacher(out: Path, name: str, faces: FaceSet) -> None:
+    """Write teachers/NAME.pt."""
     members = cnns_of(name, faces)[0]
     states = [{k: v.half() if v.dtype.is_floating_point else v for k, v in m.state_dict().items()} for m in members]
-    torch.save({"config": dataclasses.asdict(members[0].config), "members": states}, out / "ensemble.pt")
+    (out / "teachers").mkdir(exist_ok=True)
+    state = {"config": dataclasses.asdict(members[0].config), "members": states}
+    torch.save(state, out / "teachers" / f"{Path(name).name}.pt")
 
 
 def main() -> None:
@@ -111,19 +117,21 @@ def main() -> None:
     for name in ("packed", "labels", "data", "rendered"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--coded", type=Path, default=ROOT / "benchmarks" / "data" / "ferplus_coded_for_training.csv")
-    parser.add_argument("--teacher", default="lite-ensemble")
+    parser.add_argument("--teacher", action="append", help="model or run; may be given several times (lite-ensemble)")
+    parser.add_argument("--side", type=int, default=BASE, help="of the squares, px")
     given = parser.parse_args()
     given.packed.mkdir(parents=True, exist_ok=True)
     train, dev = faces_of(given.labels, given.data)
-    teachers(given.packed, given.teacher, train)
+    for name in given.teacher or ["lite-ensemble"]:
+        teacher(given.packed, name, train)
     rendered, split = read_manifest_faces(given.rendered)
     labels = LabelSet(EXPRESSION_NAMES, UNITS, True, intensity=True, visibility=True, pose=True)
     rendered, train, dev = (relabelled(part, labels) for part in (rendered, train, dev))
     train, coded = with_codes(train, pd.read_csv(given.coded))
-    photographs(given.packed, train, dev, coded)
+    photographs(given.packed, train, dev, coded, given.side)
     bank(given.packed, train)
     for part in ("train", "dev"):
-        renderings(given.packed, part, rendered.subset(split == part))
+        renderings(given.packed, part, rendered.subset(split == part), given.side)
 
 
 if __name__ == "__main__":

@@ -51,13 +51,14 @@ intensity), expression (7), valence and arousal, what of the face can be seen, a
 | | |
 |---|---|
 | input | aligned face, {size} x {size} px, luma (grey); template `{template}`, 2.7 inter-ocular distances wide |
-| network | residual, {parameters:.2f} M parameters and {madds:.0f} M multiply-adds a face; weights stored as float16, \
-computed in float32 |
+| network | residual, {parameters:.2f} M parameters and {madds:.0f} M multiply-adds a face; action units are read from \
+{poolings} means of the last map, all but one weighted by place; weights stored as float16, computed in float32 |
 | outputs | logits of expression (7), of AU presence and intensity (19 each), of visibility (brows, eyes, mouth), pose \
 in degrees, 20 bins each of valence and arousal, 128 features a task |
 | method | Deng, Chen, Shi, "Multitask Emotion Recognition with Incomplete Labels", FG 2020: sets of which each is \
 labelled for some of the tasks; the five students of `lite-ensemble` taught expression, valence and arousal of \
-photographs all along. Trained from random weights in six minutes of one H200 (scripts/train_on_gpu.py) |
+photographs all along. Trained from random weights in six minutes of one H200, then for an hour on two CPU cores with \
+74,000 renderings of other people (scripts/train_on_gpu.py) |
 | licence | {licence} |
 
 ## What it was trained on, and what the labels are
@@ -257,6 +258,7 @@ def main() -> None:
             template=config.template,
             parameters=sum(p.numel() for p in network.parameters()) / 1e6,
             madds=multiply_adds(network) / 1e6,
+            poolings=config.au_poolings,
             licence=LICENCE,
             truth=arguments.truth.read_text(encoding="utf-8").strip() if arguments.truth else PENDING,
             eye=eye,

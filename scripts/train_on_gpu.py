@@ -1,5 +1,7 @@
 """Train networks of `lite`'s kind on one GPU, as train_lite.py does on CPU cores, a hundred times as fast.
 
+Without a GPU it trains on the CPU's cores, which is enough to train an existing network further (``init``).
+
     python scripts/train_on_gpu.py PACKED OUT jobs.json
 
 PACKED is what scripts/pack_for_gpu.py wrote, jobs.json a list of objects with the fields of ``Job``; each trains for
@@ -24,15 +26,18 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from disturb_on_gpu import BASE, Bank, Disturber, Faces
+from disturb_on_gpu import Bank, Disturber, Faces
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from affectkit import models
+from affectkit.train.checkpoints import load_network
 from affectkit.train.config import TrainConfig, network_from_dict
 from affectkit.train.distill import kl
 from affectkit.train.losses import decode_va, va_bin
 from affectkit.train.networks import CONFIGS, MultitaskCNN, NetworkConfig, Outputs, multiply_adds
 from affectkit.train.occlusion import HIDDEN
+from affectkit.train.restore import MEASURED_ON, restore
 from affectkit.types import EXPRESSION_NAMES, LabelSet
 
 UNITS = tuple(f"AU{k:02d}" for k in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 18, 20, 23, 24, 25, 26, 43))
@@ -51,7 +56,13 @@ class Job:
     rendered_only: bool = False
     """No photograph is shown, and valence and arousal are not answered: nothing says them of a rendering."""
     init: str = ""
-    """Another job, whose weights it starts from."""
+    """Another job, or a model's name or folder, whose network it starts from, whatever ``widths`` says."""
+    au_poolings: int = 1
+    """See ``NetworkConfig``; where ``init`` has the plain mean alone, the others start without a say."""
+    frozen: tuple[str, ...] = ()
+    """Parts that stay as they are, by their names in the network: ``backbone.stem``, ``heads.au`` ..."""
+    correlation: float = 0.0
+    """Weight of a further loss: 1 - Pearson of the intensities of a batch, the mean over the units."""
     photographs: float = 0.45
     """Share of a batch."""
     coded_times: int = 6
@@ -60,6 +71,7 @@ class Job:
     warmup_steps: int = 400
     weight_decay: float = 0.05
     ema: float = 0.9995
+    largest_gradient: float = math.inf
     au_weight: float = 14.0
     expression_weight: float = 2.0
     supervised_share: float = 0.4
@@ -128,12 +140,16 @@ def _renderings(stored: Any) -> dict[str, np.ndarray]:
 
 
 def _decoded(blob: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """(N, 128, 128) of files one behind another."""
+    """(N, S, S) of files one behind another."""
     ends = np.cumsum(lengths)
-    out = np.empty((len(lengths), BASE, BASE), np.uint8)
+
+    def decoded(k: int) -> np.ndarray:
+        return np.asarray(cv2.imdecode(blob[ends[k] - lengths[k] : ends[k]], cv2.IMREAD_GRAYSCALE), np.uint8)
+
+    out = np.empty((len(lengths), *decoded(0).shape), np.uint8)
 
     def one(k: int) -> None:
-        out[k] = cv2.imdecode(blob[ends[k] - lengths[k] : ends[k]], cv2.IMREAD_GRAYSCALE)
+        out[k] = decoded(k)
 
     cv2.setNumThreads(1)
     with ThreadPoolExecutor(16) as pool:
@@ -153,16 +169,21 @@ def networks(path: Path, device: torch.device) -> list[MultitaskCNN]:
 
 
 @torch.no_grad()
-def ask(teachers: list[MultitaskCNN], faces: Faces, bank: Bank) -> None:
-    """Write down what teachers say of the photographs and their mirror images: the mean of the probabilities."""
-    shown = Disturber(faces, bank, teachers[0].config.size, UNITS, 0)
+def ask(teachers: list[list[MultitaskCNN]], faces: Faces, bank: Bank) -> None:
+    """Write down what teachers say of the photographs and their mirror images: the mean of the probabilities.
+
+    Each teacher has one voice, however many networks it is of.
+    """
     for rows in torch.nonzero(~faces.rendered)[:, 0].split(1024):
-        crops = shown.clean(rows)[..., None]
-        answers = [network(face) for network in teachers for face in (crops, crops.flip(2))]
-        named = torch.stack([torch.softmax(one.expression.float(), 1) for one in answers]).mean(0)
-        felt = torch.stack([torch.softmax(one.va.float().unflatten(1, (2, 20)), 2) for one in answers]).mean(0)
-        faces.said_expression[rows] = named.clamp_min(1e-8).log()
-        faces.said_va[rows] = felt.clamp_min(1e-8).log().flatten(1)
+        named, felt = [], []
+        for members in teachers:
+            crops = Disturber(faces, bank, members[0].config.size, UNITS, 0).clean(rows)[..., None]
+            answers = [network(face) for network in members for face in (crops, crops.flip(2))]
+            named.append(torch.stack([torch.softmax(one.expression.float(), 1) for one in answers]).mean(0))
+            bins = [torch.softmax(one.va.float().unflatten(1, (2, 20)), 2).flatten(1) for one in answers]
+            felt.append(torch.stack(bins).mean(0))
+        faces.said_expression[rows] = torch.stack(named).mean(0).clamp_min(1e-8).log()
+        faces.said_va[rows] = torch.stack(felt).mean(0).clamp_min(1e-8).log()
 
 
 def mean_where(loss: Tensor, mask: Tensor) -> Tensor:
@@ -177,6 +198,14 @@ def concordance(x: Tensor, y: Tensor, mask: Tensor) -> Tensor:
     covariance = ((x - mean_x) * (y - mean_y) * w).sum() / n
     spread = (((x - mean_x) ** 2 + (y - mean_y) ** 2) * w).sum() / n + (mean_x - mean_y) ** 2
     return 2 * covariance / (spread + 1e-8)
+
+
+def uncorrelated(logits: Tensor, target: Tensor) -> Tensor:
+    """1 - Pearson of (N, A) intensities with those that are known, the mean over the units."""
+    w = (~torch.isnan(target)).float()
+    count = w.sum(0).clamp(min=1)
+    p, t = ((x - (x * w).sum(0) / count) * w for x in (torch.sigmoid(logits), torch.nan_to_num(target)))
+    return (1 - (p * t).sum(0) / torch.sqrt((p * p).sum(0) * (t * t).sum(0) + 1e-6)).mean()
 
 
 def losses(out: Outputs, labels: dict[str, Tensor], job: Job) -> dict[str, Tensor]:
@@ -207,6 +236,8 @@ def losses(out: Outputs, labels: dict[str, Tensor], job: Job) -> dict[str, Tenso
         "visibility": binary(out.visibility, labels["visible"]),
         "pose": 0.5 * mean_where(turned, ~torch.isnan(labels["pose"])),
     }
+    if job.correlation:
+        parts["correlation"] = job.correlation * uncorrelated(out.intensity.float(), labels["intensity"])
     parts["total"] = torch.stack(list(parts.values())).sum()
     return parts
 
@@ -269,33 +300,25 @@ def train(job: Job, faces: Faces, dev: Faces, coded: Tensor, bank: Bank, out: Pa
     """Train one network; a cosine over its time decides the learning rate."""
     device = faces.base.device
     torch.manual_seed(job.seed)
-    labels = LabelSet(EXPRESSION_NAMES, UNITS, not job.rendered_only, intensity=True, visibility=True, pose=True)
-    beside = {"intensity": True, "visibility": True, "pose": True}
-    config = dataclasses.replace(
-        CONFIGS["lite"],
-        size=job.size,
-        widths=job.widths,
-        blocks=job.blocks,
-        labels=labels,
-        dropout=job.dropout,
-        **beside,
-    )
-    network = MultitaskCNN(config)
+    network = network_of(job, faces, out)
+    config = network.config
     size = sum(p.numel() for p in network.parameters())
     print(f"{job.name}: {multiply_adds(network) / 1e6:.1f} M multiply-adds, {size / 1e6:.3f} M parameters", flush=True)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if job.init:
-        network.load_state_dict(
-            torch.load(out / job.init / "best.pt", map_location=device, weights_only=True)["network"]
-        )
+    frozen = [network.get_submodule(name) for name in job.frozen]
+    for part in frozen:
+        part.requires_grad_(False)
     average = copy.deepcopy(network).eval()
+    if job.init:  # an average of where it began and where it ended is often better than both
+        save(average, config, dataclasses.replace(job, name=f"{job.name}-start"), out, 0, {})
     kept, new = ([t for t in n.state_dict().values() if t.dtype.is_floating_point] for n in (average, network))
-    decayed, rest = ([p for p in network.parameters() if (p.ndim > 1) == many] for many in (True, False))
+    trained = [p for p in network.parameters() if p.requires_grad]
+    decayed, rest = ([p for p in trained if (p.ndim > 1) == many] for many in (True, False))
     groups = [{"params": decayed, "weight_decay": job.weight_decay}, {"params": rest, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=job.learning_rate, betas=(0.9, 0.999), fused=device.type == "cuda")
     shown, shown_dev = (Disturber(part, bank, job.size, UNITS, job.seed) for part in (faces, dev))
-    rendered, photographs = torch.nonzero(faces.rendered)[:, 0], torch.nonzero(~faces.rendered)[:, 0]
-    photographs = torch.cat([photographs, coded.repeat(job.coded_times - 1)])
+    photographs = torch.cat([torch.nonzero(~faces.rendered)[:, 0], coded.repeat(job.coded_times - 1)])
+    rendered, photographs = InTurn(torch.nonzero(faces.rendered)[:, 0]), InTurn(photographs)
     real = 0 if job.rendered_only else int(job.batch * job.photographs)
     stepped = torch.compile(network) if job.compile else network
     start, step, reported, before = time.monotonic(), 0, 0.0, 0.0
@@ -303,7 +326,9 @@ def train(job: Job, faces: Faces, dev: Faces, coded: Tensor, bank: Bank, out: Pa
         rate = job.learning_rate * 0.5 * (1 + math.cos(math.pi * progress)) * min(1, (step + 1) / job.warmup_steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        rows = torch.cat([_drawn(rendered, job.batch - real), _drawn(photographs, real)])
+        rows = torch.cat([rendered(job.batch - real), photographs(real)])
+        for part in frozen:
+            part.eval()  # measuring on the dev part turns the whole network back to training
         with torch.no_grad():
             crops, target = shown(rows)
         with torch.autocast(device.type, torch.bfloat16):
@@ -311,6 +336,7 @@ def train(job: Job, faces: Faces, dev: Faces, coded: Tensor, bank: Bank, out: Pa
         parts = losses(answer, target, job)
         optimizer.zero_grad(set_to_none=True)
         parts["total"].backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(trained, job.largest_gradient)
         optimizer.step()
         step += 1
         torch._foreach_lerp_(kept, new, 1 - min(job.ema, (1 + step) / (10 + step)))
@@ -332,8 +358,62 @@ def train(job: Job, faces: Faces, dev: Faces, coded: Tensor, bank: Bank, out: Pa
     save(average, config, job, out, step, found)
 
 
-def _drawn(rows: Tensor, count: int) -> Tensor:
-    return rows[torch.randint(len(rows), (count,), device=rows.device)] if count else rows[:0]
+class InTurn:
+    """Rows in an order by lot, all of them before any comes again."""
+
+    def __init__(self, rows: Tensor) -> None:
+        self._rows, self._order = rows, rows[:0]
+
+    def __call__(self, count: int) -> Tensor:
+        while len(self._order) < count:
+            again = self._rows[torch.randperm(len(self._rows), device=self._rows.device)]
+            self._order = torch.cat([self._order, again])
+        found, self._order = self._order[:count], self._order[count:]
+        return found
+
+
+def network_of(job: Job, faces: Faces, out: Path) -> MultitaskCNN:
+    """The network of a job, fresh or as ``init`` has it."""
+    beside = {"intensity": True, "visibility": True, "pose": True}
+    labels = LabelSet(EXPRESSION_NAMES, UNITS, not job.rendered_only, **beside)
+    shape = {"size": job.size, "widths": job.widths, "blocks": job.blocks, "au_poolings": job.au_poolings}
+    config = dataclasses.replace(CONFIGS["lite"], **shape, labels=labels, dropout=job.dropout, **beside)
+    if not job.init:
+        return MultitaskCNN(config)
+    earlier = out / job.init
+    if earlier.is_dir():
+        origin = load_network(earlier / "best.pt")[0]
+    else:
+        model = models.load(job.init)
+        shown = Disturber(faces, _nothing(faces), model.spec.input.size, UNITS, 0)
+        rows = torch.randperm(len(faces.base), device=faces.base.device)[:MEASURED_ON]
+        origin = restore(model, shown.clean(rows).round().to(torch.uint8)[..., None].cpu().numpy())[0]
+    return with_poolings(origin, job.au_poolings)
+
+
+def with_poolings(origin: MultitaskCNN, count: int) -> MultitaskCNN:
+    """A network that answers as ``origin`` and can learn to look by place; itself where it can already."""
+    if count == 1 or origin.config.au_poolings > 1:
+        return origin
+    network = MultitaskCNN(dataclasses.replace(origin.config, au_poolings=count))
+    theirs, ours = origin.state_dict(), network.state_dict()
+    width = origin.backbone.width
+    for name, fresh in ours.items():
+        given = theirs.get(name)
+        if given is not None and given.shape == fresh.shape:
+            ours[name] = given
+        elif given is not None and name.startswith("heads.au.feature.0."):  # of each channel, the plain mean's
+            ours[name] = torch.cat([given, given.repeat_interleave(count - 1)])
+        elif given is not None:
+            fresh.zero_()[:, :width] = given
+    network.load_state_dict(ours)
+    return network
+
+
+def _nothing(faces: Faces) -> Bank:
+    """What is laid over faces that are only looked at."""
+    none = faces.base[:0]
+    return Bank(none, none, faces.visible[:0], none)
 
 
 def save(network: nn.Module, config: NetworkConfig, job: Job, out: Path, step: int, found: dict[str, Any]) -> None:
@@ -377,8 +457,8 @@ def main() -> None:
         f"{len(faces.base)} faces, {int(faces.rendered.sum())} of them rendered, {len(dev.base)} in the dev part",
         flush=True,
     )
-    if (given.packed / "ensemble.pt").exists():
-        ask(networks(given.packed / "ensemble.pt", device), faces, bank)
+    if teachers := [networks(file, device) for file in sorted((given.packed / "teachers").glob("*.pt"))]:
+        ask(teachers, faces, bank)
     print(f"read in {time.monotonic() - start:.0f} s, {device}", flush=True)
     for values in json.loads(given.jobs.read_text()):
         train(

@@ -126,17 +126,21 @@ def test_an_imported_folder_trains_again(released: tuple[MultitaskCNN, Path], tm
         torch.testing.assert_close(getattr(got, name), getattr(want, name), atol=1e-3 * scale, rtol=1e-3)
 
 
-def test_a_small_network_of_any_widths_trains_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("poolings", [1, 3])
+def test_a_small_network_of_any_widths_trains_again(tmp_path: Path, poolings: int) -> None:
     torch.manual_seed(5)
-    config = dataclasses.replace(SMALL, widths=(8, 16, 24), blocks=(1, 3, 2), dropout=0.1)
+    config = dataclasses.replace(SMALL, widths=(8, 16, 24), blocks=(1, 3, 2), dropout=0.1, au_poolings=poolings)
     network = MultitaskCNN(config).eval()
     as_trained(network)
     about = dataclasses.asdict(TrainConfig(network=config))
     fitted = {"au_thresholds": [0.5] * 8, "expression_temperature": 1.0}
     torch.save({"config": about, "network": network.state_dict(), **fitted}, tmp_path / "best.pt")
     export_runs([tmp_path / "best.pt"], tmp_path / "small", name="small", licence="MIT", trained_on=["noise"], card="x")
-    (found,), _ = origins(str(tmp_path / "small"), faces_with_a_pattern(16))
+    faces = faces_with_a_pattern(16)
+    (found,), _ = origins(str(tmp_path / "small"), faces)
     assert found.config == config
+    shown = torch.from_numpy(np.stack(faces.images)[..., None])
+    torch.testing.assert_close(found(shown).au, network(shown).au, atol=1e-4, rtol=1e-3)
 
 
 def test_rows_of_the_last_layer_follow_the_names() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,3 +99,17 @@ def test_faces_judged_by_eye(shared: Path, predictor: Predictor) -> None:
         present, absent = score[known & (judged[unit] == 1)], score[known & (judged[unit] == 0)]
         assert (present.to_numpy()[:, None] > absent.to_numpy()).mean() >= least, unit
     assert pd.isna(units).to_numpy().mean() < 0.05
+
+
+def test_what_was_measured_is_put_into_a_card(tmp_path: Path) -> None:
+    """scripts/show_truth.py: the new tables stand in the card, and the folder is whole."""
+    pytest.importorskip("onnx")
+    folder = tmp_path / "lite"
+    shutil.copytree(models.find("lite"), folder)
+    (tmp_path / "truth.md").write_text("# Action units against the truth of rendered heads\n\nmeasured anew: .42\n")
+    script = Path(__file__).resolve().parents[1] / "scripts" / "show_truth.py"
+    run = subprocess.run([sys.executable, script, tmp_path / "truth.md", folder], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "measured anew: .42" in card and "## Action units on photographs, judged by eye" in card
+    assert models.load(folder).spec.metrics == models.load("lite").spec.metrics

@@ -12,11 +12,11 @@ torch = pytest.importorskip("torch")
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 from disturb_on_gpu import Bank, Disturber, Faces, How, jpeg  # noqa: E402
-from train_on_gpu import UNITS, Job, losses  # noqa: E402
+from train_on_gpu import UNITS, InTurn, Job, losses, network_of, train, uncorrelated, with_poolings  # noqa: E402
 
 from affectkit.train.distill import student_loss  # noqa: E402
 from affectkit.train.losses import Labels, further  # noqa: E402
-from affectkit.train.networks import Outputs  # noqa: E402
+from affectkit.train.networks import MultitaskCNN, NetworkConfig, Outputs  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -146,3 +146,60 @@ def test_jpeg_is_near_what_opencv_writes() -> None:
         found = jpeg(torch.from_numpy(picture)[None].float(), torch.tensor([float(quality)]))[0].numpy()
         assert np.abs(found - wanted).mean() < 0.6, quality
         assert np.abs(picture - wanted).mean() > 0.6 or quality > 80
+
+
+def test_uncorrelated_by_hand() -> None:
+    """Two units; of the first only three of four faces are known, and they are in order."""
+    logits = torch.logit(torch.tensor([[0.1, 0.2], [0.2, 0.4], [0.3, 0.4], [0.9, 0.2]]))
+    target = torch.tensor([[0.2, 1.0], [0.4, 0.0], [0.6, 0.0], [torch.nan, 1.0]])
+    assert float(uncorrelated(logits, target)) == pytest.approx((0 + 2) / 2, abs=1e-3)
+
+
+def test_every_row_comes_before_any_comes_again() -> None:
+    torch.manual_seed(0)
+    drawn = InTurn(torch.arange(5, 15))
+    rows = torch.cat([drawn(4) for _ in range(5)])
+    assert sorted(rows[:10].tolist()) == sorted(rows[10:].tolist()) == list(range(5, 15))
+    assert rows[:10].tolist() != rows[10:].tolist()
+
+
+def test_means_by_place_start_without_a_say_and_get_one() -> None:
+    torch.manual_seed(1)
+    origin = MultitaskCNN(NetworkConfig(size=32, widths=(8, 8), blocks=(1, 1))).eval()
+    network = with_poolings(origin, 3).eval()
+    shown = torch.randint(0, 256, (4, 32, 32, 1), dtype=torch.uint8)
+    torch.testing.assert_close(network(shown).au, origin(shown).au)
+    torch.testing.assert_close(network(shown).expression, origin(shown).expression)
+    with torch.no_grad():
+        network.heads["au"].feature[1].weight[:, 8:] = 1.0
+        place, plain = (answer(shown).au - answer(shown.flip(2)).au for answer in (network, origin))
+    assert float(place.abs().max()) > 1.5 * float(plain.abs().max()), "where something is makes a difference now"
+
+
+def test_a_job_goes_on_from_a_model_and_leaves_its_first_blocks(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    drawn = faces(rng)
+    drawn.index = torch.where(torch.arange(N) % 4 < 2, 0.0, 4.0)
+    drawn.visible, drawn.au, drawn.va = torch.ones(N, 3), torch.rand(N, 19), torch.rand(N, 2)
+    drawn.intensity = drawn.au.clone()
+    options = {
+        "init": "lite",
+        "au_poolings": 2,
+        "frozen": ("backbone.stem", "backbone.stages.0"),
+        "correlation": 1.0,
+        "batch": 16,
+        "steps": 2,
+    }
+    job = Job("further", 1.0, learning_rate=1e-2, warmup_steps=1, largest_gradient=5.0, **options)
+    before = network_of(job, drawn, tmp_path)
+    train(job, drawn, drawn, torch.tensor([1]), bank(), tmp_path)
+    start = torch.load(tmp_path / "further-start" / "best.pt", weights_only=True)["network"]
+    assert all(torch.equal(value, start[name]) for name, value in before.state_dict().items())
+    saved = torch.load(tmp_path / "further" / "best.pt", weights_only=True)
+    kept = [name for name in saved["network"] if name.startswith(("backbone.stem.", "backbone.stages.0."))]
+    assert kept and saved["config"]["network"]["au_poolings"] == before.config.au_poolings > 1
+    state = before.state_dict()
+    for name, value in saved["network"].items():
+        same = bool(torch.equal(value, state[name]))
+        assert same or name not in kept, f"{name} must stay"
+        assert not same or name in kept or "num_batches" in name, f"{name} must move"

@@ -109,7 +109,7 @@ def _by_label(given: Tensor, fresh: Tensor, rows: Sequence[int | None]) -> Tenso
 
 def _difference(theirs: NetworkConfig, ours: NetworkConfig) -> str:
     """What makes the weights of one network useless to the other."""
-    names = ("backbone", "channels", "size", "template", "margin", "widths", "blocks")
+    names = ("backbone", "channels", "size", "template", "margin", "widths", "blocks", "au_poolings")
     differing = [n for n in names if getattr(theirs, n) != getattr(ours, n)]
     there, here = (", ".join(f"{name} {getattr(config, name)}" for name in differing) for config in (theirs, ours))
     return f"is another network ({there or 'other layers'}) than the one to train ({here or 'other layers'})"

@@ -5,6 +5,7 @@ Deng, Chen, Shi, "Multitask Emotion Recognition with Incomplete Labels", FG 2020
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Self
@@ -53,6 +54,9 @@ class NetworkConfig:
     """Whether it is answered how much of brows, eyes and mouth can be seen."""
     pose: bool = False
     """Whether the head's pitch, yaw and roll in the crop are answered."""
+    au_poolings: int = 1
+    """Means of the last map that the action units are read from: 1 is the plain one, which is all that the other tasks
+    have; each further one is weighted by place, as training finds best (``lite`` backbones only)."""
 
     @property
     def task_widths(self) -> dict[str, int]:
@@ -149,7 +153,7 @@ def _stages(
 
 
 class LiteBackbone(nn.Module):
-    """A small residual network; (N, C, S, S) -> (N, D)."""
+    """A small residual network; (N, C, S, S) -> the last map (N, D, H, W)."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -159,6 +163,8 @@ class LiteBackbone(nn.Module):
         )
         self.stages = _stages(ResidualBlock, width, config.widths, config.blocks)
         self.width = config.widths[-1]
+        self.cells = math.ceil(config.size / 2 ** len(config.widths)) ** 2
+        """Places of the last map."""
 
     @staticmethod
     def normalise(x: Tensor) -> Tensor:
@@ -167,7 +173,7 @@ class LiteBackbone(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.stages(self.stem(x))
-        return y.mean((2, 3))
+        return y
 
 
 class Bottleneck(nn.Module):
@@ -195,7 +201,7 @@ def _conv_norm(width_in: int, width: int, kernel: int, stride: int) -> nn.Sequen
 
 
 class ResNet50Backbone(nn.Module):
-    """The VGG group's Caffe-style ResNet-50; (N, C, S, S) -> (N, 2048). Grey faces are repeated over RGB."""
+    """The VGG group's Caffe-style ResNet-50; (N, C, S, S) -> (N, 2048, H, W). Grey faces are repeated over RGB."""
 
     MEAN_RGB = (131.0912, 103.8827, 91.4953)
 
@@ -221,7 +227,7 @@ class ResNet50Backbone(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.stages(self.pool(torch.relu(self.stem(x))))
-        return y.mean((2, 3))
+        return y
 
 
 class PlainShortcutBlock(nn.Module):
@@ -244,7 +250,7 @@ class PlainShortcutBlock(nn.Module):
 
 
 class ResNet29Backbone(nn.Module):
-    """dlib's face recognition network (King, 2017) up to its 256 channels; (N, C, S, S) -> (N, 256).
+    """dlib's face recognition network (King, 2017) up to its 256 channels; (N, C, S, S) -> (N, 256, H, W).
 
     Grey faces are repeated over RGB. Its last block, which leaves a single pixel of a face, is not used.
     """
@@ -270,7 +276,23 @@ class ResNet29Backbone(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.stages(self.pool(torch.relu(self.stem(x))))
-        return y.mean((2, 3))
+        return y
+
+
+class PlacedMeans(nn.Module):
+    """The plain mean of a map, and means that are weighted by place, the same for all channels.
+
+    A plain mean no longer knows where a channel answered: a corner of the mouth and the middle of it are one.
+    """
+
+    def __init__(self, cells: int, further: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(cells, further) / cells + 1 / cells)
+
+    def forward(self, last: Tensor) -> Tensor:
+        """(N, D, H, W) -> (N, D + D * further)."""
+        placed = last.flatten(2) @ self.weight  # (N, D, further)
+        return torch.cat([last.mean((2, 3)), placed.flatten(1)], 1)
 
 
 class TaskHead(nn.Module):
@@ -323,8 +345,15 @@ class MultitaskCNN(nn.Module):
             self.backbone = LiteBackbone(config)
         else:
             self.backbone = ResNet50Backbone() if config.backbone == "resnet50" else ResNet29Backbone()
+        width, further = self.backbone.width, config.au_poolings - 1
+        self.au_pooling: PlacedMeans | None = None
+        if further and "au" in config.tasks:
+            if not isinstance(self.backbone, LiteBackbone):
+                raise ValueError(f"au_poolings needs the backbone lite, got {config.backbone!r}")
+            self.au_pooling = PlacedMeans(self.backbone.cells, further)
+        widths = {task: width * config.au_poolings if task == "au" else width for task in config.tasks}
         self.heads = nn.ModuleDict(
-            {task: TaskHead(self.backbone.width, config.task_widths[task], config.dropout) for task in config.tasks}
+            {task: TaskHead(widths[task], config.task_widths[task], config.dropout) for task in config.tasks}
         )
         units = config.task_widths["au"]
         self.intensity = nn.Linear(FEATURE_WIDTH, units) if config.intensity and units else None
@@ -338,10 +367,12 @@ class MultitaskCNN(nn.Module):
         # Widened before it is turned: TensorRT takes bytes as an input, but does nothing to them except widening.
         x = faces.to(torch.float32).permute(0, 3, 1, 2)  # (N, C, S, S)
         x = self.backbone.normalise(x).contiguous(memory_format=torch.channels_last)
-        pooled = self.backbone(x)  # (N, D)
+        last = self.backbone(x)  # (N, D, H, W)
+        pooled = last.mean((2, 3))  # (N, D)
         features, logits = [], {}
         for task in self.config.tasks:
-            feature, logits[task] = self.heads[task](pooled)  # (N, 128), (N, C)
+            seen = pooled if task != "au" or self.au_pooling is None else self.au_pooling(last)
+            feature, logits[task] = self.heads[task](seen)  # (N, 128), (N, C)
             features.append(feature)
             if task == "au" and self.intensity is not None:
                 logits["intensity"] = self.intensity(F.dropout(feature, self.config.dropout, self.training))

@@ -28,6 +28,7 @@ MEASURED_ON = 512
 _PARTS = {
     "Conv": ("weight", "bias"),
     "Gemm": ("weight", "bias"),
+    "MatMul": ("weight",),
     "BatchNormalization": ("weight", "bias", "running_mean", "running_var"),
 }
 """What the inputs of a node after its first are called in torch."""
@@ -58,7 +59,7 @@ def _config_of(folder: ModelFolder, state: dict[str, Tensor]) -> NetworkConfig:
     Raises:
         ModelError: it is none of them.
     """
-    spec = folder.spec
+    spec, means = folder.spec, state.get("au_pooling.weight")
     for known in (*CONFIGS.values(), _small(state)):
         config = dataclasses.replace(
             known,
@@ -71,7 +72,10 @@ def _config_of(folder: ModelFolder, state: dict[str, Tensor]) -> NetworkConfig:
             intensity=spec.intensity,
             visibility=spec.visibility_thresholds is not None,
             pose=spec.pose,
+            au_poolings=1 if means is None else 1 + means.shape[1],
         )
+        if means is not None and known.backbone != "lite":
+            continue
         with torch.device("meta"):  # shapes only
             shapes = {name: tensor.shape for name, tensor in MultitaskCNN(config).state_dict().items()}
         convolutions = {name for name in state if name.endswith(".weight") and state[name].ndim == 4}

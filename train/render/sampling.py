@@ -13,12 +13,12 @@ Pair = tuple[float, float]
 
 KINDS = {
     "neutral": 0.08,
-    "single": 0.19,
-    "pair": 0.15,
-    "prototype": 0.15,
-    "random": 0.23,  # the one kind in which nothing tells of anything else, and every unit is as frequent as the others
-    "speech": 0.12,
-    "distractor": 0.08,
+    "single": 0.14,
+    "pair": 0.12,
+    "prototype": 0.14,
+    "random": 0.36,  # the one kind in which nothing tells of anything else, and every unit is as frequent as the others
+    "speech": 0.09,
+    "distractor": 0.07,
 }
 """Shares of what a still shows."""
 SEQUENCE_KINDS = {"events": 0.36, "talk": 0.30, "talk_events": 0.18, "rest": 0.16}
