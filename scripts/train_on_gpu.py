@@ -304,7 +304,7 @@ def train(job: Job, faces: Faces, dev: Faces, coded: Tensor, bank: Bank, out: Pa
     config = network.config
     size = sum(p.numel() for p in network.parameters())
     print(f"{job.name}: {multiply_adds(network) / 1e6:.1f} M multiply-adds, {size / 1e6:.3f} M parameters", flush=True)
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.train().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     frozen = [network.get_submodule(name) for name in job.frozen]
     for part in frozen:
         part.requires_grad_(False)

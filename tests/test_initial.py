@@ -18,7 +18,7 @@ from affectkit.export.runs import export_runs
 from affectkit.train.checkpoints import load_checkpoint
 from affectkit.train.config import TrainConfig
 from affectkit.train.initial import adapted, origins
-from affectkit.train.networks import MultitaskCNN, NetworkConfig
+from affectkit.train.networks import MultitaskCNN, NetworkConfig, PlacedMeans
 from affectkit.train.published import backbone_names, published_config, published_names
 from affectkit.types import LabelSet
 
@@ -160,6 +160,19 @@ def test_rows_of_the_last_layer_follow_the_names() -> None:
             assert torch.equal(rows[k], want), name
     assert torch.equal(network.heads["va"].classifier.weight, origin.heads["va"].classifier.weight)
     assert torch.equal(network.backbone.stem[0].weight, origin.backbone.stem[0].weight)
+
+
+def test_means_by_place_follow_the_size() -> None:
+    """A left half that counts stays the left half in a map of more cells, with the same sum."""
+    weight = torch.zeros(4, 4, 2)
+    weight[:, :2, 0] = 1 / 16
+    weight[..., 1] = 1 / 16
+    wide = PlacedMeans.of_another_size(weight.reshape(16, 2), 64).reshape(8, 8, 2)
+    torch.testing.assert_close(wide[..., 1], torch.full((8, 8), 1 / 64))
+    assert float(wide[:, :3, 0].sum()) == pytest.approx(0.375) and float(wide[:, 5:, 0].abs().max()) == 0
+    assert float(wide[..., 0].sum()) == pytest.approx(0.5)
+    torch.testing.assert_close(PlacedMeans.of_another_size(weight.reshape(16, 2), 16), weight.reshape(16, 2))
+    torch.testing.assert_close(PlacedMeans.of_another_size(weight.reshape(16, 2), 1), torch.tensor([[0.5, 1.0]]))
 
 
 def test_other_networks_are_refused() -> None:

@@ -15,7 +15,7 @@ from affectkit import models
 from affectkit.errors import ModelError
 from affectkit.train import published
 from affectkit.train.faces import FaceSet
-from affectkit.train.networks import MultitaskCNN, NetworkConfig
+from affectkit.train.networks import MultitaskCNN, NetworkConfig, PlacedMeans
 from affectkit.train.runs import checkpoints_of, cnns_of
 
 TORCH_SUFFIXES = (".pth", ".pt", ".pkl", ".bin")
@@ -75,6 +75,8 @@ def adapted(origin: MultitaskCNN, config: NetworkConfig, init: str | os.PathLike
             filled[name] = fresh
         elif task and name.startswith(f"heads.{task}.classifier."):
             filled[name] = _by_label(given, fresh, rows[task])
+        elif name == "au_pooling.weight" and given.shape[1] == fresh.shape[1]:
+            filled[name] = PlacedMeans.of_another_size(given, len(fresh))
         elif given.shape != fresh.shape:
             raise ModelError(f"{init}: {_difference(origin.config, config)}")
         else:

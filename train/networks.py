@@ -289,6 +289,13 @@ class PlacedMeans(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(cells, further) / cells + 1 / cells)
 
+    @staticmethod
+    def of_another_size(weight: Tensor, cells: int) -> Tensor:
+        """The weights (cells, further) of a map that is seen with more or fewer cells."""
+        theirs, ours = math.isqrt(len(weight)), math.isqrt(cells)
+        seen = F.interpolate(weight.T.reshape(1, -1, theirs, theirs), (ours, ours), mode="bilinear", antialias=True)
+        return seen.reshape(-1, cells).T * (len(weight) / cells)
+
     def forward(self, last: Tensor) -> Tensor:
         """(N, D, H, W) -> (N, D + D * further)."""
         placed = last.flatten(2) @ self.weight  # (N, D, further)
