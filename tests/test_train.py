@@ -312,6 +312,12 @@ def test_undisturbed_augmentation_is_the_cut_or_its_mirror() -> None:
 # --- networks, training, export ---------------------------------------------------------------------------------------
 
 
+def test_means_by_place_belong_to_lite() -> None:
+    config = NetworkConfig(backbone="resnet29", au_poolings=2)
+    with pytest.raises(ValueError, match="au_poolings needs the backbone lite, got 'resnet29'"):
+        MultitaskCNN(config)
+
+
 def test_the_networks_size() -> None:
     network = MultitaskCNN(NetworkConfig())
     assert sum(p.numel() for p in network.parameters()) <= 1.2e6
