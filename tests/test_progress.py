@@ -104,7 +104,8 @@ def test_a_terminal_shows_a_line_a_worker_and_the_whole(astronaut: Path, tiny: P
         reader.join(10)
         os.close(ours)
     shown = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", b"".join(parts)).decode()
-    assert "0 of 3 inputs" in shown and "2 of 3 inputs" in shown
+    # The third is at work for a while after the first has ended; the second may end with either.
+    assert "0 of 3 inputs" in shown and re.search(r"\b[12] of 3 inputs", shown)
     for name in ("first", "second", "third"):
         assert re.search(rf"{name}\.mp4 .*\d+/100  \d+ fps", shown), shown
     assert re.search(r"of 3 inputs .* fps  \d+ s left", shown)
