@@ -8,12 +8,12 @@ The cards were written by scripts/release_lite.py; the digests in model.json fol
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 
-from affectkit.export.refresh import write_refreshed
+from release import write_card
+
 from affectkit.export.to_onnx import CARD_NAME
-from affectkit.models import load, sha256
+from affectkit.models import load
 
 BEGINS, ENDS = "# Action units against the truth of rendered heads\n", "## Action units on photographs, judged by eye\n"
 
@@ -30,8 +30,7 @@ def main() -> None:
         _, ended, after = rest.partition(ENDS)
         if not (found and ended):
             raise SystemExit(f"{card}: has no section that begins with {BEGINS!r} and one that begins with {ENDS!r}")
-        card.write_text(f"{before}{truth}\n\n{ENDS}{after}", encoding="utf-8")
-        write_refreshed(folder, dataclasses.replace(spec, files={**spec.files, CARD_NAME: sha256(card)}))
+        write_card(folder, f"{before}{truth}\n\n{ENDS}{after}", dict(spec.metrics))
         load(folder)
         print(f"{card}: written")
 

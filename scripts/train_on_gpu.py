@@ -174,10 +174,11 @@ def ask(teachers: list[list[MultitaskCNN]], faces: Faces, bank: Bank) -> None:
 
     Each teacher has one voice, however many networks it is of.
     """
+    views = [Disturber(faces, bank, members[0].config.size, UNITS, 0) for members in teachers]
     for rows in torch.nonzero(~faces.rendered)[:, 0].split(1024):
         named, felt = [], []
-        for members in teachers:
-            crops = Disturber(faces, bank, members[0].config.size, UNITS, 0).clean(rows)[..., None]
+        for members, shown in zip(teachers, views, strict=True):
+            crops = shown.clean(rows)[..., None]
             answers = [network(face) for network in members for face in (crops, crops.flip(2))]
             named.append(torch.stack([torch.softmax(one.expression.float(), 1) for one in answers]).mean(0))
             bins = [torch.softmax(one.va.float().unflatten(1, (2, 20)), 2).flatten(1) for one in answers]
@@ -300,14 +301,13 @@ def train(job: Job, faces: Faces, dev: Faces, coded: Tensor, bank: Bank, out: Pa
     """Train one network; a cosine over its time decides the learning rate."""
     device = faces.base.device
     torch.manual_seed(job.seed)
-    network = network_of(job, faces, out)
+    network = network_of(job, faces, bank, out)
     config = network.config
     size = sum(p.numel() for p in network.parameters())
     print(f"{job.name}: {multiply_adds(network) / 1e6:.1f} M multiply-adds, {size / 1e6:.3f} M parameters", flush=True)
     network = network.train().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    frozen = [network.get_submodule(name) for name in job.frozen]
-    for part in frozen:
-        part.requires_grad_(False)
+    for name in job.frozen:
+        network.get_submodule(name).requires_grad_(False).eval()
     average = copy.deepcopy(network).eval()
     if job.init:  # an average of where it began and where it ended is often better than both
         save(average, config, dataclasses.replace(job, name=f"{job.name}-start"), out, 0, {})
@@ -327,8 +327,6 @@ def train(job: Job, faces: Faces, dev: Faces, coded: Tensor, bank: Bank, out: Pa
         for group in optimizer.param_groups:
             group["lr"] = rate
         rows = torch.cat([rendered(job.batch - real), photographs(real)])
-        for part in frozen:
-            part.eval()  # measuring on the dev part turns the whole network back to training
         with torch.no_grad():
             crops, target = shown(rows)
         with torch.autocast(device.type, torch.bfloat16):
@@ -372,7 +370,7 @@ class InTurn:
         return found
 
 
-def network_of(job: Job, faces: Faces, out: Path) -> MultitaskCNN:
+def network_of(job: Job, faces: Faces, bank: Bank, out: Path) -> MultitaskCNN:
     """The network of a job, fresh or as ``init`` has it."""
     beside = {"intensity": True, "visibility": True, "pose": True}
     labels = LabelSet(EXPRESSION_NAMES, UNITS, not job.rendered_only, **beside)
@@ -385,9 +383,9 @@ def network_of(job: Job, faces: Faces, out: Path) -> MultitaskCNN:
         origin = load_network(earlier / "best.pt")[0]
     else:
         model = models.load(job.init)
-        shown = Disturber(faces, _nothing(faces), model.spec.input.size, UNITS, 0)
+        shown = Disturber(faces, bank, model.spec.input.size, UNITS, 0)
         rows = torch.randperm(len(faces.base), device=faces.base.device)[:MEASURED_ON]
-        origin = restore(model, shown.clean(rows).round().to(torch.uint8)[..., None].cpu().numpy())[0]
+        origin = restore(model, shown.clean(rows).to(torch.uint8)[..., None].cpu().numpy())[0]
     return with_poolings(origin, job.au_poolings)
 
 
@@ -408,12 +406,6 @@ def with_poolings(origin: MultitaskCNN, count: int) -> MultitaskCNN:
             fresh.zero_()[:, :width] = given
     network.load_state_dict(ours)
     return network
-
-
-def _nothing(faces: Faces) -> Bank:
-    """What is laid over faces that are only looked at."""
-    none = faces.base[:0]
-    return Bank(none, none, faces.visible[:0], none)
 
 
 def save(network: nn.Module, config: NetworkConfig, job: Job, out: Path, step: int, found: dict[str, Any]) -> None:

@@ -106,10 +106,10 @@ def test_what_was_measured_is_put_into_a_card(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     folder = tmp_path / "lite"
     shutil.copytree(models.find("lite"), folder)
-    (tmp_path / "truth.md").write_text("# Action units against the truth of rendered heads\n\nmeasured anew: .42\n")
+    (tmp_path / "truth.md").write_text("# Action units against the truth of rendered heads\n\nmeasured now: .42\n")
     script = Path(__file__).resolve().parents[1] / "scripts" / "show_truth.py"
     run = subprocess.run([sys.executable, script, tmp_path / "truth.md", folder], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert "measured anew: .42" in card and "## Action units on photographs, judged by eye" in card
+    assert "measured now: .42" in card and "## Action units on photographs, judged by eye" in card
     assert models.load(folder).spec.metrics == models.load("lite").spec.metrics

@@ -191,7 +191,7 @@ def test_a_job_goes_on_from_a_model_and_leaves_its_first_blocks(tmp_path: Path) 
         "steps": 2,
     }
     job = Job("further", 1.0, learning_rate=1e-2, warmup_steps=1, largest_gradient=5.0, **options)
-    before = network_of(job, drawn, tmp_path)
+    before = network_of(job, drawn, bank(), tmp_path)
     train(job, drawn, drawn, torch.tensor([1]), bank(), tmp_path)
     start = torch.load(tmp_path / "further-start" / "best.pt", weights_only=True)["network"]
     assert all(torch.equal(value, start[name]) for name, value in before.state_dict().items())

@@ -130,7 +130,6 @@ def test_processes_of_their_own_speak_as_the_command_does(tiny: Path) -> None:
     code = f"""
 import logging
 from multiprocessing import Pipe
-from affectkit.cli.predict import _work, predict
 from affectkit.cli.wording import Wording
 from affectkit.options import PredictorConfig
 from affectkit.runs import pool

@@ -280,7 +280,7 @@ class ResNet29Backbone(nn.Module):
 
 
 class PlacedMeans(nn.Module):
-    """The plain mean of a map, and means that are weighted by place, the same for all channels.
+    """Means of a map that are weighted by place, the same for all channels; beside the plain one.
 
     A plain mean no longer knows where a channel answered: a corner of the mouth and the middle of it are one.
     """
@@ -297,9 +297,8 @@ class PlacedMeans(nn.Module):
         return seen.reshape(-1, cells).T * (len(weight) / cells)
 
     def forward(self, last: Tensor) -> Tensor:
-        """(N, D, H, W) -> (N, D + D * further)."""
-        placed = last.flatten(2) @ self.weight  # (N, D, further)
-        return torch.cat([last.mean((2, 3)), placed.flatten(1)], 1)
+        """(N, D, H, W) -> (N, D * further)."""
+        return (last.flatten(2) @ self.weight).flatten(1)
 
 
 class TaskHead(nn.Module):
@@ -378,7 +377,9 @@ class MultitaskCNN(nn.Module):
         pooled = last.mean((2, 3))  # (N, D)
         features, logits = [], {}
         for task in self.config.tasks:
-            seen = pooled if task != "au" or self.au_pooling is None else self.au_pooling(last)
+            seen = pooled
+            if task == "au" and self.au_pooling is not None:
+                seen = torch.cat([pooled, self.au_pooling(last)], 1)  # (N, D * au_poolings)
             feature, logits[task] = self.heads[task](seen)  # (N, 128), (N, C)
             features.append(feature)
             if task == "au" and self.intensity is not None:

@@ -72,10 +72,8 @@ def _config_of(folder: ModelFolder, state: dict[str, Tensor]) -> NetworkConfig:
             intensity=spec.intensity,
             visibility=spec.visibility_thresholds is not None,
             pose=spec.pose,
-            au_poolings=1 if means is None else 1 + means.shape[1],
+            au_poolings=1 if means is None or known.backbone != "lite" else 1 + means.shape[1],
         )
-        if means is not None and known.backbone != "lite":
-            continue
         with torch.device("meta"):  # shapes only
             shapes = {name: tensor.shape for name, tensor in MultitaskCNN(config).state_dict().items()}
         convolutions = {name for name in state if name.endswith(".weight") and state[name].ndim == 4}
