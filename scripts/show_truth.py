@@ -15,7 +15,7 @@ from release import write_card
 from affectkit.export.to_onnx import CARD_NAME
 from affectkit.models import load
 
-BEGINS, ENDS = "# Action units against the truth of rendered heads\n", "## Action units on photographs, judged by eye\n"
+BEGINS, ENDS = "# Action units against the truth of rendered heads\n", "**What renderings cannot prove**"
 
 
 def main() -> None:
@@ -29,7 +29,9 @@ def main() -> None:
         before, found, rest = card.read_text(encoding="utf-8").partition(BEGINS)
         _, ended, after = rest.partition(ENDS)
         if not (found and ended):
-            raise SystemExit(f"{card}: has no section that begins with {BEGINS!r} and one that begins with {ENDS!r}")
+            raise SystemExit(
+                f"{card}: has no section that begins with {BEGINS!r} and a paragraph that begins with {ENDS!r}"
+            )
         write_card(folder, f"{before}{truth}\n\n{ENDS}{after}", dict(spec.metrics))
         load(folder)
         print(f"{card}: written")

@@ -112,4 +112,5 @@ def test_what_was_measured_is_put_into_a_card(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "measured now: .42" in card and "## Action units on photographs, judged by eye" in card
+    assert "**What renderings cannot prove**" in card, "it is no part of what was measured"
     assert models.load(folder).spec.metrics == models.load("lite").spec.metrics
