@@ -13,10 +13,8 @@ import dataclasses
 import json
 import math
 import re
-import signal
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +29,7 @@ import torch
 import trees
 from learnable import Shown, random_look, show
 from patterns import states_are_equal
+from test_resume import kill_when_stopped
 from trees import Tree, Written
 
 from affectkit.align import crop_face, crop_frame
@@ -529,13 +528,21 @@ def values_of(affects: Sequence[Affect]) -> np.ndarray:
 
 
 SMALL_RUN = """
-import dataclasses, torch
+import dataclasses, os, signal, torch
 torch.set_num_threads(1)
 from affectkit.train.networks import CONFIGS
+from affectkit.train.run_state import RunState
 CONFIGS["lite"] = dataclasses.replace(CONFIGS["lite"], widths=(16, 32, 48), blocks=(1, 1, 1), dropout=0.0)
+save_if_due = RunState.save_if_due
+def stop_at_18(self):
+    if self.at.step > 18:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    save_if_due(self)
+RunState.save_if_due = stop_at_18
 from affectkit.cli import main
 main()
 """
+"""A run that stops when it is a step ahead of its 18th, which it has written."""
 
 
 def test_a_killed_run_ends_in_the_same_numbers(control: tuple[Tree, Ready], tmp_path: Path, run_cli: Cli) -> None:
@@ -544,18 +551,11 @@ def test_a_killed_run_ends_in_the_same_numbers(control: tuple[Tree, Ready], tmp_
     how = ("--manifest", manifest, "--dev", "0.2", *HOW, "--batch-size", 4, "--epochs", 2, "--checkpoint-minutes", 0)
     command("train", "teacher", "-o", tmp_path / "whole", *how, run_cli=run_cli)
     words = [sys.executable, "-P", "-c", SMALL_RUN, "train", "teacher", "-o", tmp_path / "broken", *how]
-    process = subprocess.Popen([str(word) for word in words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    last = tmp_path / "broken" / "last.pt"
-    try:
-        while process.poll() is None and (not last.exists() or load_checkpoint(last)["progress"]["step"] < 18):
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-    finally:
-        process.kill()
-        process.wait()
-    at = load_checkpoint(last)["progress"]["step"]
+    quiet = subprocess.DEVNULL
+    assert kill_when_stopped(subprocess.Popen([str(word) for word in words], stdout=quiet, stderr=quiet))
+    at = load_checkpoint(tmp_path / "broken" / "last.pt")["progress"]["step"]
     whole = load_checkpoint(tmp_path / "whole" / "last.pt")["progress"]["step"]
-    assert whole / 2 < at < whole, "killed in the second epoch"
+    assert whole / 2 < at == 18 < whole, "killed in the second epoch"
     command("train", "teacher", "-o", tmp_path / "broken", *how, "--resume", run_cli=run_cli)
     for name in ("last.pt", "best.pt"):
         assert states_are_equal(tmp_path / "whole" / name, tmp_path / "broken" / name)

@@ -7,9 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -32,24 +32,45 @@ def clip(tmp_path_factory: pytest.TempPathFactory, astronaut: Path) -> Path:
     return write_clip(tmp_path_factory.mktemp("clip") / "long.mp4", [*frames, *black, *frames[::-1], *frames[:70]])
 
 
-def killed(clip: Path, out: Path, after_bytes: int, *options: str) -> bool:
-    """Run, noting progress after every batch, and kill -9 once so much is in the partial table; False: it was done."""
-    code = "import affectkit.runs.run as j; j.CHECKPOINT_S = 0; from affectkit.cli import main; main()"
-    command = [sys.executable, "-c", code, "predict", str(clip), "-o", str(out), "-q", *options]
-    process = subprocess.Popen(command)
+STOPS = """
+import os, signal, sys
+import affectkit.runs.checkpointer, affectkit.runs.run as run
+from pathlib import Path
+run.CHECKPOINT_S = 0
+maybe_note = affectkit.runs.checkpointer.Checkpointer.maybe_note
+def stop_when_so_far(self, results):
+    out = Path(sys.argv[sys.argv.index("-o") + 1])
+    written = [path.stat().st_size for path in out.parent.glob(f".{out.stem}.*partial*")]
+    if self._noted and max(written, default=0) >= AFTER_BYTES:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    maybe_note(self, results)
+affectkit.runs.checkpointer.Checkpointer.maybe_note = stop_when_so_far
+from affectkit.cli import main
+main()
+"""
+"""A run that notes its progress after every batch, and stops, rows ahead of its last note, at so many bytes."""
+
+
+def kill_when_stopped(process: subprocess.Popen[Any]) -> bool:
+    """Kill -9 a process at the place where it stops by itself, however busy the machine is; False: it ended instead."""
     try:
-        while process.poll() is None:
-            partial = list(out.parent.glob(f".{out.stem}.*partial*"))
-            with_note = list(out.parent.glob(f".{out.name}.resume"))
-            if with_note and any(p.stat().st_size >= after_bytes for p in partial if p.exists()):
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-                return True
-            time.sleep(0.002)
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        if not os.WIFSTOPPED(status):
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return False
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        return True
     finally:
         process.kill()
         process.wait()
-    return False
+
+
+def killed(clip: Path, out: Path, after_bytes: int, *options: str) -> bool:
+    """Run, noting progress after every batch, and kill -9 once so much is in the partial table; False: it was done."""
+    code = STOPS.replace("AFTER_BYTES", str(after_bytes))
+    command = [sys.executable, "-P", "-c", code, "predict", str(clip), "-o", str(out), "-q", *options]
+    return kill_when_stopped(subprocess.Popen(command))
 
 
 @pytest.mark.slow
