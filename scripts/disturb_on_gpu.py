@@ -37,6 +37,8 @@ class How:
     elsewhere: float = 0.05
     small: float = 0.25
     cover: float = 0.2
+    same_tone: float = 0.4
+    """Of what is laid over faces: as bright as the face, as its own hand is."""
     light: float = 0.6
     patchy: float = 0.2
     blur: float = 0.12
@@ -178,9 +180,20 @@ class Disturber:
         layer = torch.where(mirrored, layer.flip(3), layer)
         if layer.shape[2] != self.size:
             layer = F.interpolate(layer, size=(self.size, self.size), mode="bilinear")
-        crops[part] = crops[part] * (1 - layer[:, 0]) + layer[:, 1] * layer[:, 0]
+        alpha, colour = layer[:, 0], layer[:, 1]
+        alike = (self._uniform(0, 1, len(part)) < self.how.same_tone)[:, None, None]
+        colour = torch.where(alike, self._in_tone(colour, alpha, crops[part]), colour)
+        crops[part] = crops[part] * (1 - alpha) + colour * alpha
         seen[part] = self.bank.seen[pick].float()
         return seen
+
+    def _in_tone(self, colour: Tensor, alpha: Tensor, crops: Tensor) -> Tensor:
+        """(N, S, S) layers brought to about the brightness of the middle of the crops, which is the nose."""
+        size = self.size
+        own = (colour * alpha).sum((1, 2)) / alpha.sum((1, 2)).clamp(min=1)
+        face = crops[:, size * 2 // 5 : size * 3 // 5, size * 2 // 5 : size * 3 // 5].mean((1, 2))
+        gain = face * self._uniform(0.85, 1.15, len(crops)) / own.clamp(min=16)
+        return (colour * gain[:, None, None]).clamp(0, 255)
 
     def _no_face(self, crops: Tensor, instead: Tensor) -> None:
         rows = torch.nonzero(instead)[:, 0]

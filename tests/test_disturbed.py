@@ -7,11 +7,11 @@ import pathlib
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from stopping import has_stopped
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -19,6 +19,20 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and limits of U
 
 OFTEN = "import affectkit.runs.run as j; j.CHECKPOINT_S = 0; from affectkit.cli import main; main()"
 """The command, which notes how far it is after every few frames."""
+
+
+STOPS = """
+import os, signal
+import affectkit.runs.checkpointer as c
+write_note, noted = c.write_note, []
+def stop_after_the_first(*arguments):
+    write_note(*arguments)
+    if not noted:
+        noted.append(True)
+        os.kill(os.getpid(), signal.SIGSTOP)
+c.write_note = stop_after_the_first
+"""
+"""Before OFTEN: the run stops by itself when it has noted for the first time how far it is."""
 
 
 def command(code: str, *arguments: object) -> list[str]:
@@ -42,11 +56,8 @@ def test_a_second_run_takes_nothing_from_a_living_one(
     """With --resume it took the first one's rows: frames twice, with exit code 0, or an end of the first one."""
     out, note = tmp_path / "out.csv", tmp_path / ".out.csv.resume"
     arguments = [astronaut, "-o", out, "--model", tiny, "-q"]
-    first = subprocess.Popen(command(OFTEN, *arguments), stderr=subprocess.PIPE, text=True)
-    while not note.exists() and first.poll() is None:
-        time.sleep(0.001)
-    first.send_signal(signal.SIGSTOP)  # it lives, however slow the second one is
-    assert note.exists()
+    first = subprocess.Popen(command(STOPS + OFTEN, *arguments), stderr=subprocess.PIPE, text=True)
+    assert has_stopped(first) and note.exists()  # it lives, however slow the second one is
     second = subprocess.run(command(OFTEN, *arguments, *more), capture_output=True, text=True, timeout=120)
     first.send_signal(signal.SIGCONT)
     _, err = first.communicate(timeout=120)

@@ -29,7 +29,7 @@ import torch
 import trees
 from learnable import Shown, random_look, show
 from patterns import states_are_equal
-from test_resume import kill_when_stopped
+from stopping import kill_when_stopped
 from trees import Tree, Written
 
 from affectkit.align import crop_face, crop_frame

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 import pytest
+from stopping import kill_when_stopped
 from synthetic import write_clip
 
 from affectkit.errors import SourceError
@@ -49,21 +48,6 @@ from affectkit.cli import main
 main()
 """
 """A run that notes its progress after every batch, and stops, rows ahead of its last note, at so many bytes."""
-
-
-def kill_when_stopped(process: subprocess.Popen[Any]) -> bool:
-    """Kill -9 a process at the place where it stops by itself, however busy the machine is; False: it ended instead."""
-    try:
-        _, status = os.waitpid(process.pid, os.WUNTRACED)
-        if not os.WIFSTOPPED(status):
-            process.returncode = os.waitstatus_to_exitcode(status)
-            return False
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        return True
-    finally:
-        process.kill()
-        process.wait()
 
 
 def killed(clip: Path, out: Path, after_bytes: int, *options: str) -> bool:
