@@ -26,7 +26,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from disturb_on_gpu import Bank, Disturber, Faces
+from disturb_on_gpu import Bank, Disturber, Faces, How
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -65,6 +65,8 @@ class Job:
     """Weight of a further loss: 1 - Pearson of the intensities of a batch, the mean over the units."""
     photographs: float = 0.45
     """Share of a batch."""
+    cover: float = How.cover
+    """Share of the faces that something is laid over."""
     coded_times: int = 6
     batch: int = 1024
     learning_rate: float = 3e-3
@@ -316,7 +318,8 @@ def train(job: Job, faces: Faces, dev: Faces, coded: Tensor, bank: Bank, out: Pa
     decayed, rest = ([p for p in trained if (p.ndim > 1) == many] for many in (True, False))
     groups = [{"params": decayed, "weight_decay": job.weight_decay}, {"params": rest, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=job.learning_rate, betas=(0.9, 0.999), fused=device.type == "cuda")
-    shown, shown_dev = (Disturber(part, bank, job.size, UNITS, job.seed) for part in (faces, dev))
+    how = How(cover=job.cover)
+    shown, shown_dev = (Disturber(part, bank, job.size, UNITS, job.seed, how) for part in (faces, dev))
     photographs = torch.cat([torch.nonzero(~faces.rendered)[:, 0], coded.repeat(job.coded_times - 1)])
     rendered, photographs = InTurn(torch.nonzero(faces.rendered)[:, 0]), InTurn(photographs)
     real = 0 if job.rendered_only else int(job.batch * job.photographs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def bank() -> Bank:
     return Bank(torch.from_numpy(alpha), torch.zeros(1, 96, 96, dtype=torch.uint8), seen, torch.zeros(1, 96, 96))
 
 
-STILL = How(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+STILL = How(**{part.name: 0 for part in dataclasses.fields(How)})
 
 
 def test_losses_are_those_of_the_package() -> None:
@@ -124,6 +125,19 @@ def test_what_is_covered_is_not_taught() -> None:
     assert bool(torch.isnan(labels["au"][:, mouth]).all())
     clear = labels["visible"][:, 0] >= 0.35
     torch.testing.assert_close(labels["au"][clear, brow], shown.faces.au[clear, brow], equal_nan=True)
+
+
+def test_a_hand_is_as_bright_as_its_face() -> None:
+    """The bank's layers have a brightness of their own, so that a face could be told from its own hand by that."""
+    rng = np.random.default_rng(6)
+    given, drawn = faces(rng), bank()
+    drawn.colour.fill_(250)
+    for share, near in ((0.0, 0), (1.0, N)):
+        shown = Disturber(given, drawn, 96, UNITS, 0, How(**{**STILL.__dict__, "cover": 1.0, "same_tone": share}))
+        crops, _ = shown(torch.arange(N))
+        face = given.base[:, 54:73, 54:73].float().mean((1, 2))
+        over = crops[:, 70:].mean((1, 2))
+        assert int(((over / face - 1).abs() < 0.17).sum()) == near, over
 
 
 def test_faces_on_their_head_and_no_faces_teach_invisibility_alone() -> None:
