@@ -119,8 +119,8 @@ class Disturber:
         offset = offset + far[:, None] * torch.stack([torch.cos(towards), torch.sin(towards)], 1)
         wave = self._smooth(self._normal(count, 2, 5, 5) * how.wave)
         crops = self._warped(faces.base.float(), angle, zoom, flip, offset, wave)
-        self._fewer_pixels(crops)
         seen = self._cover(crops)
+        self._fewer_pixels(crops)  # after what lies over the face: it would be the only sharp thing in the picture
         self._no_face(crops, gone & ~beside)
         crops = self._spoilt(crops)
         return crops, self._labels(faces, seen, ~(turned | gone), flip, angle)

@@ -19,7 +19,7 @@ import json
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +65,8 @@ class Job:
     """Weight of a further loss: 1 - Pearson of the intensities of a batch, the mean over the units."""
     photographs: float = 0.45
     """Share of a batch."""
-    cover: float = How.cover
-    """Share of the faces that something is laid over."""
+    how: dict[str, float] = field(default_factory=dict)
+    """What of ``How`` is other than there: {"cover": 0.5} lays something over every second face."""
     coded_times: int = 6
     batch: int = 1024
     learning_rate: float = 3e-3
@@ -318,7 +318,7 @@ def train(job: Job, faces: Faces, dev: Faces, coded: Tensor, bank: Bank, out: Pa
     decayed, rest = ([p for p in trained if (p.ndim > 1) == many] for many in (True, False))
     groups = [{"params": decayed, "weight_decay": job.weight_decay}, {"params": rest, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=job.learning_rate, betas=(0.9, 0.999), fused=device.type == "cuda")
-    how = How(cover=job.cover)
+    how = How(**job.how)
     shown, shown_dev = (Disturber(part, bank, job.size, UNITS, job.seed, how) for part in (faces, dev))
     photographs = torch.cat([torch.nonzero(~faces.rendered)[:, 0], coded.repeat(job.coded_times - 1)])
     rendered, photographs = InTurn(torch.nonzero(faces.rendered)[:, 0]), InTurn(photographs)

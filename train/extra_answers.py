@@ -22,6 +22,10 @@ CLEAR = 0.8
 EMPTIED = 0.025
 """Share of clear regions that thresholds of visibility may call hidden."""
 
+LOWEST, HIGHEST = 0.2, (0.7, 0.7, CLEAR)
+"""What a threshold of visibility may be, of brows, eyes and mouth at most: a shut or narrowed eye looks hidden in part,
+a mouth behind a hand, which is skin as well, looks visible in part."""
+
 MEASURED_ON = 3000
 """Faces that the thresholds of visibility are fitted on, at most, each clear or covered by chance."""
 
@@ -88,16 +92,16 @@ def balanced_temperature(labels: Array, logits: Array, prior: Sequence[float]) -
 def fit_visibility(answers: Array, seen: Array) -> list[float]:
     """The share of brows, eyes and mouth under which a region counts as hidden: as high as clear faces allow.
 
-    At most ``EMPTIED`` of the clear ones are called hidden; never more than .7 or less than .2.
+    At most ``EMPTIED`` of the clear ones are called hidden; from ``LOWEST`` to ``HIGHEST``.
 
     Args:
         answers: (N, 3) visible shares that the network answers.
         seen: (N, 3) the true ones, NaN where unknown.
     """
     found = []
-    for k in range(answers.shape[1]):
+    for k, highest in enumerate(HIGHEST):
         clear = answers[seen[:, k] >= CLEAR, k]
-        found.append(float(np.clip(np.quantile(clear, EMPTIED), 0.2, 0.7)) if len(clear) else 0.5)
+        found.append(float(np.clip(np.quantile(clear, EMPTIED), LOWEST, highest)) if len(clear) else 0.5)
     return [round(threshold, 4) for threshold in found]
 
 
