@@ -199,6 +199,8 @@ class Disturber:
         rows = torch.nonzero(instead)[:, 0]
         pick = torch.randint(len(self.bank.none), (len(rows),), device=self.device, generator=self._generator)
         other = self.bank.none[pick].float()[:, None]
+        mirrored = self._uniform(0, 1, len(rows)) < 0.5
+        other = torch.where(mirrored[:, None, None, None], other.flip(3), other)
         if len(rows):
             crops[rows] = F.interpolate(other, size=(self.size, self.size), mode="bilinear")[:, 0]
 

@@ -82,8 +82,8 @@ def renderings(out: Path, part: str, faces: FaceSet, side: int) -> None:
         )
 
 
-def bank(out: Path, faces: FaceSet) -> None:
-    """Write bank.npz: layers for faces that stand where the template has them, more or less."""
+def bank(out: Path, faces: FaceSet, false_faces: Path | None) -> None:
+    """Write bank.npz: layers for faces that stand where the template has them, more or less, and what is no face."""
     rng, size = np.random.default_rng(5), CROP
     template = np.array(TEMPLATES["tight"]) * size - 0.5
     found: dict[str, list[np.ndarray]] = {"alpha": [], "colour": [], "seen": [], "none": []}
@@ -100,6 +100,9 @@ def bank(out: Path, faces: FaceSet) -> None:
     spec = dataclasses.replace(square(CROP), margin=1.0)
     for k in rng.integers(len(faces), size=NO_FACES):
         found["none"].append(no_face(crop_of(faces.image(k), faces.landmarks[k], spec), rng)[..., 0])
+    if false_faces is not None:
+        taken = np.load(false_faces)["none"]
+        found["none"].extend(np.tile(taken, (max(1, NO_FACES // len(taken)), 1, 1)))  # about half of them
     np.savez_compressed(out / "bank.npz", **{name: np.stack(values) for name, values in found.items()})
 
 
@@ -119,6 +122,7 @@ def main() -> None:
     parser.add_argument("--coded", type=Path, default=ROOT / "benchmarks" / "data" / "ferplus_coded_for_training.csv")
     parser.add_argument("--teacher", action="append", help="model or run; may be given several times (lite-ensemble)")
     parser.add_argument("--side", type=int, default=BASE, help="of the squares, px")
+    parser.add_argument("--false-faces", type=Path, help="what scripts/false_faces.py wrote")
     given = parser.parse_args()
     given.packed.mkdir(parents=True, exist_ok=True)
     train, dev = faces_of(given.labels, given.data)
@@ -129,7 +133,7 @@ def main() -> None:
     rendered, train, dev = (relabelled(part, labels) for part in (rendered, train, dev))
     train, coded = with_codes(train, pd.read_csv(given.coded))
     photographs(given.packed, train, dev, coded, given.side)
-    bank(given.packed, train)
+    bank(given.packed, train, given.false_faces)
     for part in ("train", "dev"):
         renderings(given.packed, part, rendered.subset(split == part), given.side)
 
