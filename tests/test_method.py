@@ -518,8 +518,10 @@ def test_framing_travels(template: str, travellers: tuple[Tree, dict[str, Path]]
         answers = {way: values_of(p.predict_aligned(got)) for way, got in crops.items()}
         answers["stream"] = values_of([result.faces[0].affect for result in results])
         pictures = [p.predict_image(face.shown.image, landmarks=face.shown.points[None])[0] for face in tree.faces]
+    wanted_values = values_of([face.affect for face in pictures])
+    assert np.isfinite(wanted_values).mean() > 0.9, "drawn faces of which next to nothing counts as hidden"
     for way, values in answers.items():
-        assert values == pytest.approx(values_of([face.affect for face in pictures]), abs=5e-3), way
+        assert values == pytest.approx(wanted_values, abs=5e-3, nan_ok=True), way
 
 
 def values_of(affects: Sequence[Affect]) -> np.ndarray:
