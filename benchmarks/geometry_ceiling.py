@@ -1,6 +1,6 @@
 """How well the intensities of rendered faces could be told by who saw the geometry without error: the labels' ceiling.
 
-    python scripts/geometry_ceiling.py [--people 2500]
+    python benchmarks/geometry_ceiling.py [--people 2500]
 
 Each person has units of his or her own (other shapes, gains, directions, neighbours mixed in: docs/facs.md), so that
 one might think that a unit of a person never seen cannot be told. A small network is taught on the places of some 250
@@ -21,6 +21,9 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from truth.cast import SEED, rig_of
+from truth.measures import EIGHT
+from truth.scores import pearson_within
 
 from affectkit.train.render import sampling
 from affectkit.train.render.facs import AU_NAMES
@@ -30,17 +33,13 @@ from affectkit.train.render.geometry import (
     LIP_COLUMNS,
     MOUTH_CORNERS,
     Library,
-    Rig,
-    build_rig,
     load_library,
     pose,
-    problems,
 )
-from affectkit.train.render.people import person, rng_of, split_of
+from affectkit.train.render.people import rng_of, split_of
 from affectkit.types import Array
 
-EIGHT = ("AU1", "AU2", "AU4", "AU6", "AU12", "AU15", "AU20", "AU25")
-SEED, FIRST, FIRST_TEST = 0, 200_000, 300_000
+FIRST, FIRST_TEST = 200_000, 300_000
 VERTICES, HEADS, EACH, EACH_TEST = 250, 60, 12, 60
 EPOCHS, BATCH = 40, 256
 
@@ -56,7 +55,10 @@ def main() -> None:
     print(f"{people} people, {len(taught['truth'])} poses; asked about {HEADS} others")
     for parts in (("moved",), ("moved", "folds"), ("places",), ("places", "folds")):
         seen, new = (np.concatenate([some[part] for part in parts], 1) for some in (taught, asked))
-        found = within(answers(seen, taught["truth"], new), asked["truth"], asked["head"])
+        told = answers(seen, taught["truth"], new)
+        found = {
+            unit: pearson_within(asked["head"], asked["truth"][:, k], told[:, k]) for k, unit in enumerate(AU_NAMES)
+        }
         eight = np.mean([found[unit] for unit in EIGHT])
         further = np.mean([r for unit, r in found.items() if unit not in EIGHT])
         units = ", ".join(f"{unit} {r:.2f}" for unit, r in found.items())
@@ -75,7 +77,9 @@ def shown(library: Library, people: Iterator[int], each: int) -> dict[str, Array
     vertices = of_the_face(library)
     rows: dict[str, list[Array]] = {name: [] for name in ("moved", "places", "folds", "truth", "head")}
     for number in people:
-        rig = cast(library, number)
+        rig = rig_of(library, number)
+        if rig is None:
+            continue
         rng = rng_of(SEED, "ceiling", number)
         middle = (rig.eyes[0][0] + rig.eyes[1][0]) / 2
         for _ in range(each):
@@ -97,13 +101,6 @@ def of_the_face(library: Library) -> Array:
     front = np.flatnonzero((y > 6.2) & (y < 7.9) & (z > 0.35) & (np.abs(x) < 0.65))
     named = [*LEFT_LIDS, *(vertex for pair in (*LIP_COLUMNS, *MOUTH_CORNERS) for vertex in pair)]
     return np.union1d(np.random.default_rng(0).choice(front, VERTICES, replace=False), named)
-
-
-def cast(library: Library, number: int) -> Rig:
-    """The person of a number, as the renderer draws it."""
-    names = tuple(library.shapes.local)
-    drawn = (build_rig(library, person(SEED, number, names, attempt)) for attempt in count())
-    return next(rig for rig in drawn if not problems(rig))
 
 
 def answers(seen: Array, truth: Array, new: Array) -> Array:
@@ -129,15 +126,6 @@ def answers(seen: Array, truth: Array, new: Array) -> Array:
     network.eval()
     with torch.no_grad():
         return np.asarray(torch.sigmoid(network(torch.from_numpy((new - centre) / spread))).numpy())
-
-
-def within(answer: Array, truth: Array, head: Array) -> dict[str, float]:
-    """Pearson within a head, the mean over the heads, by unit."""
-    found: dict[str, float] = {}
-    for k, unit in enumerate(AU_NAMES):
-        each = [(answer[head == one, k], truth[head == one, k]) for one in np.unique(head)]
-        found[unit] = float(np.mean([np.corrcoef(a, b)[0, 1] for a, b in each if np.ptp(b) > 0]))
-    return found
 
 
 if __name__ == "__main__":
